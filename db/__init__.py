@@ -1,0 +1,1 @@
+"""All SQL of Tidemark: tables, guarded state changes, bulk reads and writes."""

@@ -1,0 +1,97 @@
+"""The definition of a portfolio as values: what a user's TOML file says, validated, without SQL."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+
+class FieldKind(StrEnum):
+    """How a value is read: a number, or one of a set of names."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+
+
+@dataclass(frozen=True)
+class FieldDefinition:
+    """One column of the record. `missing_codes` are values that mean "not known"."""
+
+    name: str
+    kind: FieldKind
+    missing_codes: tuple[float | str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HistoryDefinition:
+    """One behaviour over time: a column per period, oldest first."""
+
+    name: str
+    kind: FieldKind
+    columns: tuple[str, ...]
+    missing_codes: tuple[float | str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """Points of a scorecard: `points` at odds `odds`:1 (good:bad); `points_to_double` more double the odds."""
+
+    points: float = 600.0
+    odds: float = 50.0
+    points_to_double: float = 20.0
+
+
+@dataclass(frozen=True)
+class PortfolioDefinition:
+    """A named book of records: where it lives, what its columns mean, how its scores are reported."""
+
+    name: str
+    title: str
+    source: str
+    key: str
+    target: str | None = None
+    as_of: str | None = None
+    score: ScoreScale = field(default_factory=ScoreScale)
+    reject_budget: float = 0.01
+    fields: tuple[FieldDefinition, ...] = ()
+    histories: tuple[HistoryDefinition, ...] = ()
+
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """Columns the network reads: fields first, then every history's columns, in file order."""
+        history_columns = tuple(column for history in self.histories for column in history.columns)
+        return tuple(one.name for one in self.fields) + history_columns
+
+    @property
+    def column_kinds(self) -> dict[str, FieldKind]:
+        """The kind of each input column."""
+        kinds = {one.name: one.kind for one in self.fields}
+        return kinds | {column: one.kind for one in self.histories for column in one.columns}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the definition, in hexadecimal; the same definition always gives the same one."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return a canonical JSON text (sorted names, no blanks) that `from_json` reads back."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read back what `to_json` wrote."""
+        document: dict[str, Any] = json.loads(text)
+        score = ScoreScale(**document.pop("score"))
+        fields = tuple(_read_field(one) for one in document.pop("fields"))
+        histories = tuple(_read_history(one) for one in document.pop("histories"))
+        return cls(**document, score=score, fields=fields, histories=histories)
+
+
+def _read_field(document: dict[str, Any]) -> FieldDefinition:
+    return FieldDefinition(document["name"], FieldKind(document["kind"]), tuple(document["missing_codes"]))
+
+
+def _read_history(document: dict[str, Any]) -> HistoryDefinition:
+    kind = FieldKind(document["kind"])
+    return HistoryDefinition(document["name"], kind, tuple(document["columns"]), tuple(document["missing_codes"]))

@@ -1,0 +1,1 @@
+"""Decides what runs when: command line, submission, planning, dispatch, recovery."""

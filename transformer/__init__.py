@@ -1,0 +1,1 @@
+"""All numeric code of Tidemark: record schema, features, network, training, scoring, model bundles."""

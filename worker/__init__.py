@@ -1,0 +1,1 @@
+"""Celery workers: score a shard, train a model, monitor a job."""
