@@ -1,0 +1,137 @@
+"""Closes jobs: exactly once, when the last shard is finished, with what must follow in the same transaction."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select, update
+
+from db.clock import now_plus
+from db.engine import reading, writing
+from db.errors import LeaseLostError
+from db.events import record_event
+from db.jobs import Job, find_job, insert_follow_up
+from db.shards import Claim
+from db.states import FINAL_JOB_STATES, FailureCause, JobKind, JobState, ShardState
+from db.tables import jobs, shards
+
+_DIGEST_BITS = 256
+
+
+def count_shard_done(connection: Connection, job_id: int, *, scored: int, rejected: int, unplanned: int) -> None:
+    """Count one finished shard on the job row, in the caller's transaction.
+
+    `unplanned` is how many more records (or fewer, negative) were read than were there at planning.
+    """
+    counted = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
+    counted = counted.values(
+        shards_open=jobs.c.shards_open - 1,
+        scored=jobs.c.scored + scored,
+        rejected=jobs.c.rejected + rejected,
+        inputs=jobs.c.inputs + unplanned,
+    )
+    connection.execute(counted)
+
+
+def close_if_finished(connection: Connection, job_id: int) -> bool:
+    """Close a running job that has no open shard; return whether this call did it.
+
+    The row lock that counting took makes two last shards follow each other, so one of them sees zero.
+    """
+    job = find_job(connection, job_id)
+    if job.state is not JobState.RUNNING or job.shards_open > 0:
+        return False
+    cause, detail = _judge(job)
+    state = JobState.DONE if cause is None else JobState.FAILED
+    closed = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING, jobs.c.shards_open == 0)
+    closed = closed.values(state=state, cause=cause, detail=detail, finished_at=now_plus(), **_digests(connection, job))
+    if connection.execute(closed).rowcount != 1:
+        return False
+    record_event(connection, f"job.{state}", who="tidemark", job_id=job_id, why=detail or "")
+    if job.kind is JobKind.SCORING and state is JobState.DONE:
+        insert_follow_up(connection, JobKind.MONITORING, job)
+    return True
+
+
+def fail_shard(engine: Engine, claim: Claim, error: str, *, worker: str) -> None:
+    """End a shard that failed too often; its job goes on with the others and fails at its end."""
+    with writing(engine) as connection:
+        _end_shard(connection, claim, ShardState.FAILED, error=error)
+        counted = update(jobs).where(jobs.c.id == claim.job.id, jobs.c.state == JobState.RUNNING)
+        counted = counted.values(shards_open=jobs.c.shards_open - 1, shards_failed=jobs.c.shards_failed + 1)
+        connection.execute(counted)
+        record_event(connection, "shard.failed", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=error)
+        close_if_finished(connection, claim.job.id)
+
+
+def complete_whole_job(
+    connection: Connection, claim: Claim, *, result: dict[str, Any], model_version: str | None = None
+) -> None:
+    """Finish a job of one shard (training, monitoring) in the caller's transaction, beside what it produced.
+
+    Raises `LeaseLostError`, so that the caller's transaction writes nothing, if the token is no longer the shard's.
+    """
+    _end_shard(connection, claim, ShardState.DONE)
+    values: dict[str, Any] = {"result": result, "shards_open": 0, "state": JobState.DONE, "finished_at": now_plus()}
+    if model_version is not None:
+        values["model_version"] = model_version
+    done = update(jobs).where(jobs.c.id == claim.job.id, jobs.c.state == JobState.RUNNING).values(**values)
+    if connection.execute(done).rowcount != 1:
+        raise LeaseLostError(claim.shard_id, claim.token)
+    record_event(connection, "job.done", who="tidemark", job_id=claim.job.id)
+
+
+def close_finished_jobs(engine: Engine, *, limit: int = 100) -> list[int]:
+    """The sweep behind the counter: close running jobs without an open shard; return their ids."""
+    statement = select(jobs.c.id).where(jobs.c.state == JobState.RUNNING, jobs.c.shards_open == 0).limit(limit)
+    with reading(engine) as connection:
+        job_ids = list(connection.execute(statement).scalars())
+    closed: list[int] = []
+    for job_id in job_ids:
+        with writing(engine) as connection:
+            if close_if_finished(connection, job_id):
+                closed.append(job_id)
+    return closed
+
+
+def cancel_orphan_shards(engine: Engine) -> int:
+    """Cancel waiting shards of jobs that ended while they were being planned; return how many."""
+    ended_jobs = select(jobs.c.id).where(jobs.c.state.in_(FINAL_JOB_STATES))
+    orphans = update(shards).where(shards.c.state == ShardState.WAITING, shards.c.job_id.in_(ended_jobs))
+    with writing(engine) as connection:
+        return connection.execute(orphans.values(state=ShardState.CANCELLED, finished_at=now_plus())).rowcount
+
+
+def _judge(job: Job) -> tuple[FailureCause | None, str | None]:
+    if job.shards_failed:
+        return FailureCause.SHARD_FAILED, f"{job.shards_failed} of {job.shards_total} shards failed"
+    budget = job.definition.reject_budget
+    if job.rejected > budget * job.inputs:
+        share = job.rejected / job.inputs
+        detail = f"{job.rejected} of {job.inputs} records rejected ({share:.2%}), the budget is {budget:.2%}"
+        return FailureCause.REJECT_BUDGET, detail
+    return None, None
+
+
+def _digests(connection: Connection, job: Job) -> dict[str, str]:
+    """Sums modulo 2**256 of the shards' digests: independent of how the job was cut and in which order it ran."""
+    if job.kind is not JobKind.SCORING:
+        return {}
+    columns = (shards.c.digest, shards.c.data_digest)
+    rows = connection.execute(select(*columns).where(shards.c.job_id == job.id, shards.c.state == ShardState.DONE)).all()
+    return {
+        "digest": _sum_digests([row.digest for row in rows]),
+        "data_fingerprint": _sum_digests([row.data_digest for row in rows]),
+    }
+
+
+def _sum_digests(digests: list[str]) -> str:
+    total = sum(int(digest, 16) for digest in digests) % 2**_DIGEST_BITS
+    return f"{total:0{_DIGEST_BITS // 4}x}"
+
+
+def _end_shard(connection: Connection, claim: Claim, state: ShardState, *, error: str | None = None) -> None:
+    ended = update(shards).where(
+        shards.c.id == claim.shard_id, shards.c.token == claim.token, shards.c.state == ShardState.RUNNING
+    )
+    ended = ended.values(state=state, lease_until=None, error=error, finished_at=now_plus())
+    if connection.execute(ended).rowcount != 1:
+        raise LeaseLostError(claim.shard_id, claim.token)

@@ -1,0 +1,137 @@
+"""Engines and transactions: one way to read and one to write, the same on SQLite and PostgreSQL."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+
+from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError
+
+BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
+CONNECT_TIMEOUT_SECONDS = 10
+_WRITING = "tidemark_writing"
+# PostgreSQL: disk full, insufficient privilege, read-only transaction.
+_WRITE_REFUSED_CODES = frozenset({"53100", "42501", "25006"})
+# PostgreSQL: connection lost, server shutting down or out of resources, login refused, no such database.
+_CONNECTION_CODES = ("08", "57", "53", "28", "3D")
+_WRITE_REFUSED_SQLITE = ("disk is full", "readonly database", "read-only", "disk I/O error")
+
+
+def open_engine(url: str) -> Engine:
+    """Open an engine for a SQLite or PostgreSQL URL. Nothing is connected yet.
+
+    Raises `DatabaseError` for a URL that is not understood.
+    """
+    address = _read_url(url)
+    if address.get_backend_name() == "sqlite":
+        return _open_sqlite(address)
+    return create_engine(
+        address,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "tidemark"},
+    )
+
+
+def safe_address(url: str | URL) -> str:
+    """Return the URL with its password hidden."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction that only reads."""
+    with translated_errors(engine), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction that writes, committed at the end.
+
+    On SQLite it takes the write lock at once (BEGIN IMMEDIATE): a deferred transaction that turns from reading to
+    writing fails immediately, however long the busy timeout.
+    """
+    with (
+        translated_errors(engine),
+        engine.connect().execution_options(**{_WRITING: True}) as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def translated_errors(engine: Engine) -> Iterator[None]:
+    """Turn the drivers' errors about the server into ours; programming errors pass unchanged."""
+    try:
+        yield
+    except (exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
+        translated = _translate(error, safe_address(engine.url))
+        if translated is None:
+            raise
+        raise translated from error
+    except exc.TimeoutError as error:
+        raise DatabaseUnreachableError(safe_address(engine.url), "no free connection in the pool") from error
+
+
+def _read_url(url: str) -> URL:
+    try:
+        address = make_url(url)
+        backend = address.get_backend_name()
+    except exc.ArgumentError as error:
+        raise DatabaseError(
+            "TIDEMARK_DATABASE_URL is not a database URL; expected sqlite:///path or postgresql://user@host/name"
+        ) from error
+    if backend in {"postgresql", "postgres"}:
+        return address.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and address.database not in {None, "", ":memory:"}:
+        return address
+    raise DatabaseError(
+        f"TIDEMARK_DATABASE_URL names {backend!r} (in memory, or not supported); "
+        "expected sqlite:///path or postgresql://user@host/name"
+    )
+
+
+def _open_sqlite(address: URL) -> Engine:
+    folder = Path(str(address.database)).expanduser().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnreachableError(safe_address(address), f"cannot make its folder: {error.strerror}") from error
+    engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_SECONDS}000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_writing = connection.get_execution_options().get(_WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+def _translate(error: Exception, address: str) -> DatabaseError | None:
+    # SQLAlchemy wraps the driver's error; a bulk copy uses the driver itself and raises it bare.
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    if getattr(cause, "sqlstate", None) in _WRITE_REFUSED_CODES or any(text in reason for text in _WRITE_REFUSED_SQLITE):
+        return DatabaseWriteRefusedError(address, reason)
+    if getattr(error, "connection_invalidated", False) or _is_about_connection(cause):
+        return DatabaseUnreachableError(address, reason)
+    return None
+
+
+def _is_about_connection(cause: BaseException | None) -> bool:
+    if isinstance(cause, sqlite3.Error):
+        return any(text in str(cause) for text in ("unable to open", "database is locked", "not a database"))
+    if not isinstance(cause, psycopg.OperationalError):
+        return False
+    return cause.sqlstate is None or cause.sqlstate.startswith(_CONNECTION_CODES)

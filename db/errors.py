@@ -1,0 +1,85 @@
+"""What can go wrong with the database, in our own words."""
+
+
+class DatabaseError(Exception):
+    """Base of every error that `db` raises."""
+
+
+class DatabaseUnreachableError(DatabaseError):
+    """The database does not answer, or broke the connection."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address = address
+        self.reason = reason
+        super().__init__(
+            f"cannot use the database {address}: {reason}. Check TIDEMARK_DATABASE_URL and that the server runs."
+        )
+
+
+class DatabaseWriteRefusedError(DatabaseError):
+    """The database answers but refuses to write: disk full, read-only, or no right to."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address = address
+        self.reason = reason
+        super().__init__(f"the database {address} refuses to write: {reason}")
+
+
+class SchemaOutdatedError(DatabaseError):
+    """The database holds Tidemark's tables in another version than this program's."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        self.found = found
+        self.expected = expected
+        super().__init__(
+            f"the database has schema version {found}, this program needs {expected}. "
+            "Make a backup, then run: tidemark database upgrade"
+        )
+
+
+class NotFoundError(DatabaseError):
+    """A named thing does not exist; `known` are the names that do."""
+
+    def __init__(self, thing: str, name: object, known: tuple[str, ...] = (), advice: str = "") -> None:
+        self.thing = thing
+        self.name = name
+        self.known = known
+        there = f" There are: {', '.join(known)}." if known else ""
+        super().__init__(f"{thing} {name} does not exist.{there}{' ' + advice if advice else ''}")
+
+
+class SourceError(DatabaseError):
+    """The source table or view of a portfolio is missing, or lacks a column."""
+
+
+class KeyTypeError(DatabaseError):
+    """Keys of a data file do not fit the key column of the source table."""
+
+    def __init__(self, source: str, key: str, table_type: str, file_type: str) -> None:
+        self.source = source
+        super().__init__(
+            f"the key column {key} of table {source} holds {table_type} keys, the file holds {file_type} keys. "
+            "Correct the file, or load it with --replace to make the table anew."
+        )
+
+
+class LeaseLostError(DatabaseError):
+    """The shard is no longer this worker's: its lease ran out, or its job was cancelled. Write nothing."""
+
+    def __init__(self, shard_id: int, token: int) -> None:
+        self.shard_id = shard_id
+        self.token = token
+        super().__init__(f"the lease of shard {shard_id} with token {token} is lost; nothing was written")
+
+
+class StateConflictError(DatabaseError):
+    """A state change was asked for that the present state does not allow."""
+
+
+class IdempotencyConflictError(DatabaseError):
+    """An idempotency key was used before for another request."""
+
+    def __init__(self, key: str, job_id: int) -> None:
+        self.key = key
+        self.job_id = job_id
+        super().__init__(f"the idempotency key {key!r} belongs to job {job_id}, which asked for something else")

@@ -1,0 +1,44 @@
+"""The append-only log of what happened: who, when, why. Written in the transaction of what it tells."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, insert, select
+
+from db.engine import reading
+from db.tables import events
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the log."""
+
+    at: datetime
+    event: str
+    who: str
+    why: str
+    job_id: int | None
+    shard_id: int | None
+
+
+def record_event(
+    connection: Connection,
+    event: str,
+    *,
+    who: str,
+    why: str = "",
+    job_id: int | None = None,
+    shard_id: int | None = None,
+    portfolio: str | None = None,
+) -> None:
+    """Append one event in the caller's transaction."""
+    values = {"event": event, "who": who, "why": why, "job_id": job_id, "shard_id": shard_id, "portfolio": portfolio}
+    connection.execute(insert(events).values(values))
+
+
+def list_events(engine: Engine, job_id: int, *, limit: int = 200) -> list[Event]:
+    """Return the newest events of a job, oldest first."""
+    columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
+    statement = select(*columns).where(events.c.job_id == job_id).order_by(events.c.id.desc()).limit(limit)
+    with reading(engine) as connection:
+        return [Event(*row) for row in reversed(connection.execute(statement).all())]

@@ -1,0 +1,49 @@
+"""Reads a job's scores and rejects back, in key order, a page at a time."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Column, Engine, Select, literal, select, tuple_
+
+from db.engine import reading
+from db.jobs import get_job
+from db.tables import rejects, scores
+
+PAGE_ROWS = 50_000
+SCORE_COLUMNS = ("record_key", "probability", "points", "band", "model_version")
+REJECT_COLUMNS = ("record_key", "field", "reason", "detail")
+
+
+def read_scores(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> Iterator[pd.DataFrame]:
+    """Yield the scores of a job with `SCORE_COLUMNS`, ordered by key, a page at a time."""
+    job = get_job(engine, job_id)
+    named = [scores.c[name] for name in SCORE_COLUMNS[:-1]]
+    statement = select(*named, literal(job.model_version).label("model_version")).where(scores.c.job_id == job_id)
+    yield from _read_pages(engine, statement, (scores.c.record_key,), page_rows)
+
+
+def read_rejects(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> Iterator[pd.DataFrame]:
+    """Yield the rejects of a job with `REJECT_COLUMNS`, ordered by shard and position, a page at a time."""
+    get_job(engine, job_id)
+    order = (rejects.c.shard_id, rejects.c.ordinal)
+    statement = select(*(rejects.c[name] for name in REJECT_COLUMNS), *order).where(rejects.c.job_id == job_id)
+    for page in _read_pages(engine, statement, order, page_rows):
+        yield page[list(REJECT_COLUMNS)]
+
+
+def _read_pages(
+    engine: Engine, statement: Select[Any], order: tuple[Column[Any], ...], page_rows: int
+) -> Iterator[pd.DataFrame]:
+    """Pages by the last key seen, each in a transaction of its own, so that no snapshot is held for long."""
+    page = statement.order_by(*order).limit(page_rows)
+    last: tuple[Any, ...] | None = None
+    while True:
+        following = page if last is None else page.where(tuple_(*order) > tuple_(*(literal(value) for value in last)))
+        with reading(engine) as connection:
+            result = connection.execute(following)
+            frame = pd.DataFrame.from_records(result.all(), columns=list(result.keys()))
+        if frame.empty:
+            return
+        yield frame
+        last = tuple(frame[column.name].iloc[-1] for column in order)

@@ -1,0 +1,174 @@
+"""Loads records of a data file into the source table, in bulk and in one transaction."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    delete,
+    exists,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from db.copying import copy_rows
+from db.definition import FieldKind, PortfolioDefinition
+from db.engine import writing
+from db.errors import KeyTypeError, SourceError
+from db.events import record_event
+from db.sources import ROW, UNREADABLE, missing_columns, reflect_source, split_source
+
+_STAGING = "tidemark_staging"
+
+
+@dataclass(frozen=True)
+class LoadOutcome:
+    """What a load did, in records."""
+
+    loaded: int
+    replaced: int
+    without_key: int
+    total: int
+
+
+def load_records(
+    engine: Engine,
+    definition: PortfolioDefinition,
+    frames: Iterable[pd.DataFrame],
+    *,
+    key_type: str,
+    replace_all: bool = False,
+    who: str,
+) -> LoadOutcome:
+    """Put every row of the frames into the source table; rows whose key the file holds are replaced.
+
+    `key_type` is "integer" or "text". All or nothing: one transaction. Rows without a key replace those without a key
+    of earlier loads. A key that the file holds twice is kept twice, so that scoring can reject the second one.
+    Loading the same file again changes nothing. Raises `SourceError` when the source is a view or lacks a column, and
+    `KeyTypeError` when the keys are of another type than the table's.
+    """
+    with writing(engine) as connection:
+        table = _prepare_table(connection, definition, key_type, replace_all=replace_all)
+        staging = _make_staging(connection, table)
+        loaded = _fill_staging(connection, staging, frames)
+        key, staged_key = table.c[definition.key], staging.c[definition.key]
+        without_key = _count(connection, staging, staged_key.is_(None))
+        replaced = _delete_replaced(connection, key, staged_key, without_key=without_key)
+        names = [column.name for column in staging.columns]
+        connection.execute(insert(table).from_select(names, select(*staging.columns).order_by(staged_key)))
+        staging.drop(connection)
+        total = _count(connection, table)
+        why = f"{loaded} records, {replaced} replaced"
+        record_event(connection, "records.loaded", who=who, portfolio=definition.name, why=why)
+    return LoadOutcome(loaded, replaced, without_key, total)
+
+
+def _prepare_table(
+    connection: Connection, definition: PortfolioDefinition, key_type: str, *, replace_all: bool
+) -> Table:
+    schema, name = split_source(definition.source)
+    if name in inspect(connection).get_view_names(schema=schema):
+        raise SourceError(f"the source {definition.source} is a view; load records into the tables behind it")
+    is_there = inspect(connection).has_table(name, schema=schema)
+    if is_there and replace_all:
+        table = reflect_source(connection, definition.source)
+        if ROW not in table.c:
+            raise SourceError(f"the table {table.fullname} was not made by Tidemark, so it is not dropped")
+        table.drop(connection)
+        is_there = False
+    if not is_there:
+        return _create_table(connection, definition, key_type)
+    table = reflect_source(connection, definition.source)
+    _require_own_table(table, definition)
+    _require_key_type(table, definition, key_type)
+    return table
+
+
+def _create_table(connection: Connection, definition: PortfolioDefinition, key_type: str) -> Table:
+    schema, name = split_source(definition.source)
+    columns: list[Column[Any]] = [Column(definition.key, BigInteger if key_type == "integer" else Text)]
+    if definition.target is not None:
+        columns.append(Column(definition.target, Double))
+    if definition.as_of is not None:
+        columns.append(Column(definition.as_of, Text))
+    columns += [
+        Column(column, Double if kind is FieldKind.NUMERIC else Text)
+        for column, kind in definition.column_kinds.items()
+    ]
+    columns += [Column(ROW, BigInteger), Column(UNREADABLE, Text)]
+    table = Table(name, MetaData(), *columns, schema=schema)
+    table.create(connection)
+    # Not unique: a key that a file holds twice must come as far as the rejects.
+    Index(f"ix_{name}_{definition.key}"[:60], table.c[definition.key]).create(connection)
+    return table
+
+
+def _require_own_table(table: Table, definition: PortfolioDefinition) -> None:
+    optional = [name for name in (definition.target, definition.as_of) if name is not None]
+    absent = missing_columns(table, (definition.key, *optional, *definition.input_columns, ROW, UNREADABLE))
+    if absent:
+        raise SourceError(
+            f"the table {table.fullname} lacks the columns {', '.join(absent)}: it was made for another portfolio "
+            "file, or not by Tidemark. Load with --replace to make it anew (its present rows are dropped)"
+        )
+
+
+def _require_key_type(table: Table, definition: PortfolioDefinition, key_type: str) -> None:
+    table_type = "integer" if isinstance(table.c[definition.key].type, Integer) else "text"
+    if table_type == "integer" and key_type == "text":
+        raise KeyTypeError(definition.source, definition.key, table_type, key_type)
+
+
+def _make_staging(connection: Connection, table: Table) -> Table:
+    columns = [Column(column.name, column.type) for column in table.columns]
+    staging = Table(_STAGING, MetaData(), *columns, prefixes=["TEMPORARY"])
+    connection.execute(CreateTable(staging))
+    return staging
+
+
+def _fill_staging(connection: Connection, staging: Table, frames: Iterable[pd.DataFrame]) -> int:
+    loaded = 0
+    as_text = isinstance(staging.columns[0].type, Text)
+    for frame in frames:
+        copy_rows(connection, staging, [*frame.columns, ROW], _rows_of(frame, loaded, keys_as_text=as_text))
+        loaded += len(frame)
+    return loaded
+
+
+def _rows_of(frame: pd.DataFrame, first: int, *, keys_as_text: bool) -> Iterator[tuple[Any, ...]]:
+    """Rows as plain Python values, missing ones as None; the key is the first column."""
+    columns = [_plain_values(frame[name]) for name in frame.columns]
+    if keys_as_text:
+        columns[0] = [None if key is None else str(key) for key in columns[0]]
+    return zip(*columns, range(first + 1, first + 1 + len(frame)), strict=True)
+
+
+def _plain_values(series: pd.Series) -> list[Any]:
+    return series.astype("object").where(series.notna(), None).tolist()
+
+
+def _delete_replaced(connection: Connection, key: Column[Any], staged_key: Column[Any], *, without_key: int) -> int:
+    connection.execute(CreateIndex(Index("ix_tidemark_staging_key", staged_key)))
+    replaced = connection.execute(delete(key.table).where(exists().where(staged_key == key))).rowcount
+    if without_key:
+        replaced += connection.execute(delete(key.table).where(key.is_(None))).rowcount
+    return replaced
+
+
+def _count(connection: Connection, table: Table, condition: Any = None) -> int:
+    statement = select(func.count()).select_from(table)
+    return connection.execute(statement if condition is None else statement.where(condition)).scalar_one()

@@ -1,0 +1,80 @@
+"""Portfolios: stored as they were written, listed with their champion."""
+
+import difflib
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from db.clock import now_plus
+from db.definition import PortfolioDefinition
+from db.engine import reading, writing
+from db.errors import NotFoundError
+from db.events import record_event
+from db.tables import champions, portfolios
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """A stored portfolio and its present champion, if there is one."""
+
+    definition: PortfolioDefinition
+    champion: str | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def name(self) -> str:
+        """The name it is addressed by."""
+        return self.definition.name
+
+
+def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str) -> str:
+    """Store a portfolio; return "added", "changed" or "unchanged". Its models and scores stay as they are."""
+    name, fingerprint = definition.name, definition.fingerprint
+    values = {"title": definition.title, "definition": definition.to_json(), "fingerprint": fingerprint}
+    with writing(engine) as connection:
+        known = select(portfolios.c.fingerprint).where(portfolios.c.name == name).with_for_update()
+        stored = connection.execute(known).scalar()
+        if stored == fingerprint:
+            return "unchanged"
+        if stored is None:
+            connection.execute(insert(portfolios).values(name=name, **values))
+        else:
+            changed = update(portfolios).where(portfolios.c.name == name)
+            connection.execute(changed.values(**values, updated_at=now_plus()))
+        outcome = "added" if stored is None else "changed"
+        record_event(connection, f"portfolio.{outcome}", who=who, portfolio=name, why=f"fingerprint {fingerprint[:12]}")
+    return outcome
+
+
+def get_portfolio(engine: Engine, name: str) -> Portfolio:
+    """Return one portfolio. Raises `NotFoundError` with the nearest names."""
+    with reading(engine) as connection:
+        return find_portfolio(connection, name)
+
+
+def find_portfolio(connection: Connection, name: str) -> Portfolio:
+    """Return one portfolio within the caller's transaction. Raises `NotFoundError` with the nearest names."""
+    row = connection.execute(_select_portfolios().where(portfolios.c.name == name)).one_or_none()
+    if row is None:
+        known = connection.execute(select(portfolios.c.name).order_by(portfolios.c.name)).scalars().all()
+        nearest = tuple(difflib.get_close_matches(name, known, n=3, cutoff=0.5)) or tuple(known[:10])
+        raise NotFoundError("portfolio", name, nearest, "Add it with: tidemark portfolio add FILE")
+    return _as_portfolio(*row)
+
+
+def list_portfolios(engine: Engine) -> list[Portfolio]:
+    """Return every portfolio by name."""
+    with reading(engine) as connection:
+        return [_as_portfolio(*row) for row in connection.execute(_select_portfolios().order_by(portfolios.c.name))]
+
+
+def _select_portfolios():  # noqa: ANN202 - SQLAlchemy's own row type is the best description
+    champion = champions.c.version.label("champion")
+    columns = (portfolios.c.definition, champion, portfolios.c.created_at, portfolios.c.updated_at)
+    return select(*columns).outerjoin(champions, champions.c.portfolio == portfolios.c.name)
+
+
+def _as_portfolio(definition: str, champion: str | None, created_at: datetime, updated_at: datetime) -> Portfolio:
+    return Portfolio(PortfolioDefinition.from_json(definition), champion, created_at, updated_at)

@@ -1,0 +1,164 @@
+"""The registry of model versions: what each is, which one is the champion, and every decision about it."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from db.clock import now_plus
+from db.definition import PortfolioDefinition
+from db.engine import reading
+from db.errors import NotFoundError
+from db.events import record_event
+from db.states import ModelState
+from db.tables import champions, decisions, model_versions
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One immutable model version."""
+
+    version: str
+    portfolio: str
+    state: ModelState
+    job_id: int | None
+    parent_version: str | None
+    definition: PortfolioDefinition
+    metrics: dict[str, Any]
+    reference: dict[str, int]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate said of a candidate, with all numbers it looked at."""
+
+    portfolio: str
+    version: str
+    against_version: str | None
+    promoted: bool
+    reason: str
+    figures: dict[str, Any]
+    decided_by: str
+    job_id: int | None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The present champion; `revision` is what a promotion compares with."""
+
+    version: str
+    revision: int
+
+
+_MODEL_COLUMNS = tuple(model_versions.c[field.name] for field in fields(ModelVersion))
+_DECISION_COLUMNS = tuple(decisions.c[field.name] for field in fields(Decision))
+
+
+def get_model(engine: Engine, version: str) -> ModelVersion:
+    """Return one model version. Raises `NotFoundError`."""
+    statement = select(*_MODEL_COLUMNS).where(model_versions.c.version == version)
+    with reading(engine) as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFoundError("model version", version, advice="List them with: tidemark model list PORTFOLIO")
+    return _as_model(row)
+
+
+def list_models(engine: Engine, portfolio: str) -> list[ModelVersion]:
+    """Return a portfolio's model versions, newest first."""
+    statement = select(*_MODEL_COLUMNS).where(model_versions.c.portfolio == portfolio)
+    with reading(engine) as connection:
+        rows = connection.execute(statement.order_by(model_versions.c.created_at.desc()))
+        return [_as_model(row) for row in rows]
+
+
+def get_champion(engine: Engine, portfolio: str) -> Champion | None:
+    """Return the present champion of a portfolio, None before the first promotion."""
+    statement = select(champions.c.version, champions.c.revision).where(champions.c.portfolio == portfolio)
+    with reading(engine) as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else Champion(*row)
+
+
+def list_decisions(engine: Engine, portfolio: str, *, limit: int = 100) -> list[Decision]:
+    """Return the newest decisions about a portfolio's models, newest first."""
+    statement = select(*_DECISION_COLUMNS).where(decisions.c.portfolio == portfolio)
+    with reading(engine) as connection:
+        return [Decision(*row) for row in connection.execute(statement.order_by(decisions.c.id.desc()).limit(limit))]
+
+
+def register_model(
+    connection: Connection,
+    *,
+    version: str,
+    job_id: int,
+    definition: PortfolioDefinition,
+    metrics: dict[str, Any],
+    reference: dict[str, int],
+    parent_version: str | None = None,
+) -> None:
+    """Add a candidate in the caller's transaction; a version that is there already stays as it is."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    values: dict[str, Any] = {
+        "version": version,
+        "portfolio": definition.name,
+        "state": ModelState.CANDIDATE,
+        "job_id": job_id,
+        "parent_version": parent_version,
+        "definition": definition.to_json(),
+        "metrics": metrics,
+        "reference": reference,
+    }
+    connection.execute(dialect.insert(model_versions).values(**values).on_conflict_do_nothing())
+
+
+def decide(connection: Connection, decision: Decision, *, seen: Champion | None) -> bool:
+    """Write a decision in the caller's transaction and, if it says so, move the champion pointer.
+
+    The pointer moves by compare-and-set: if another champion than `seen` is in place by now, nothing is promoted and
+    the decision says so. Returns whether the version is the champion afterwards.
+    """
+    is_same = seen is not None and seen.version == decision.version
+    is_promoted = decision.promoted and (is_same or _move_champion(connection, decision, seen))
+    conflict = " (not promoted: another champion came first)" if decision.promoted and not is_promoted else ""
+    values = {field.name: getattr(decision, field.name) for field in fields(Decision) if field.name != "created_at"}
+    values |= {"promoted": is_promoted, "reason": decision.reason + conflict}
+    connection.execute(insert(decisions).values(**values))
+    if not is_same:
+        _set_model_state(connection, decision.version, ModelState.CHAMPION if is_promoted else ModelState.REFUSED)
+    record_event(
+        connection,
+        "model.promoted" if is_promoted else "model.refused",
+        who=decision.decided_by,
+        why=decision.reason + conflict,
+        job_id=decision.job_id,
+        portfolio=decision.portfolio,
+    )
+    return is_promoted
+
+
+def _move_champion(connection: Connection, decision: Decision, seen: Champion | None) -> bool:
+    if seen is None:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        first = dialect.insert(champions).values(portfolio=decision.portfolio, version=decision.version, revision=1)
+        return connection.execute(first.on_conflict_do_nothing()).rowcount == 1
+    moved = update(champions).where(champions.c.portfolio == decision.portfolio, champions.c.revision == seen.revision)
+    moved = moved.values(version=decision.version, revision=seen.revision + 1, since=now_plus())
+    if connection.execute(moved).rowcount != 1:
+        return False
+    _set_model_state(connection, seen.version, ModelState.RETIRED)
+    return True
+
+
+def _set_model_state(connection: Connection, version: str, state: ModelState) -> None:
+    connection.execute(update(model_versions).where(model_versions.c.version == version).values(state=state))
+
+
+def _as_model(row: Any) -> ModelVersion:
+    values = dict(row._mapping)
+    values |= {"state": ModelState(row.state), "definition": PortfolioDefinition.from_json(row.definition)}
+    return ModelVersion(**values)

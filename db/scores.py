@@ -1,0 +1,106 @@
+"""Writes a shard's results: scores, rejects, histogram, counters and completion in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, insert, update
+
+from db.clock import now_plus
+from db.closing import close_if_finished, count_shard_done
+from db.copying import copy_rows
+from db.engine import writing
+from db.errors import LeaseLostError
+from db.events import record_event
+from db.shards import Claim
+from db.states import ShardState
+from db.tables import rejects, scores, shard_histograms, shards
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Why one record could not be scored. `ordinal` is its position in the shard."""
+
+    ordinal: int
+    record_key: str | None
+    field: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """Everything a scored shard leaves behind; the four score sequences have equal length."""
+
+    record_keys: Sequence[str]
+    probabilities: Sequence[float]
+    points: Sequence[int]
+    bands: Sequence[str]
+    rejects: Sequence[Reject]
+    histogram: dict[str, int]
+    digest: str
+    data_digest: str
+
+    @property
+    def read_rows(self) -> int:
+        """Records that were read: every one is a score or a reject."""
+        return len(self.record_keys) + len(self.rejects)
+
+
+def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, worker: str) -> bool:
+    """Write the results and mark the shard done, all or nothing; return whether this closed the job.
+
+    Raises `LeaseLostError`, and writes nothing, if the token is no longer the shard's.
+    """
+    with writing(engine) as connection:
+        _mark_done(connection, claim, result)
+        _insert_scores(connection, claim, result)
+        _insert_rejects(connection, claim, result.rejects)
+        _insert_histogram(connection, claim, result)
+        why = f"{len(result.record_keys)} scored, {len(result.rejects)} rejected"
+        record_event(connection, "shard.done", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=why)
+        count_shard_done(
+            connection,
+            claim.job.id,
+            scored=len(result.record_keys),
+            rejected=len(result.rejects),
+            unplanned=result.read_rows - claim.key_range.expected,
+        )
+        return close_if_finished(connection, claim.job.id)
+
+
+def _mark_done(connection: Connection, claim: Claim, result: ShardResult) -> None:
+    done = update(shards).where(
+        shards.c.id == claim.shard_id, shards.c.token == claim.token, shards.c.state == ShardState.RUNNING
+    )
+    done = done.values(
+        state=ShardState.DONE,
+        lease_until=None,
+        read_rows=result.read_rows,
+        scored=len(result.record_keys),
+        rejected=len(result.rejects),
+        digest=result.digest,
+        data_digest=result.data_digest,
+        finished_at=now_plus(),
+    )
+    if connection.execute(done).rowcount != 1:
+        raise LeaseLostError(claim.shard_id, claim.token)
+
+
+def _insert_scores(connection: Connection, claim: Claim, result: ShardResult) -> None:
+    count = len(result.record_keys)
+    same = ([claim.job.id] * count, [claim.shard_id] * count, [claim.token] * count)
+    columns = ("job_id", "shard_id", "token", "record_key", "probability", "points", "band")
+    rows = zip(*same, result.record_keys, result.probabilities, result.points, result.bands, strict=True)
+    copy_rows(connection, scores, columns, rows)
+
+
+def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Reject]) -> None:
+    columns = ("job_id", "shard_id", "token", "ordinal", "record_key", "field", "reason", "detail")
+    own = (claim.job.id, claim.shard_id, claim.token)
+    rows = ((*own, one.ordinal, one.record_key, one.field, one.reason, one.detail) for one in rejected)
+    copy_rows(connection, rejects, columns, rows)
+
+
+def _insert_histogram(connection: Connection, claim: Claim, result: ShardResult) -> None:
+    values = {"shard_id": claim.shard_id, "job_id": claim.job.id, "points": result.histogram}
+    connection.execute(insert(shard_histograms).values(**values, unscorable=len(result.rejects)))

@@ -1,0 +1,234 @@
+"""The ledger of shards: planned once, claimed with a lease and a token, given back, taken back.
+
+Every state change is one guarded statement. The database's clock alone decides about leases.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, select, update
+
+from db.clock import now_plus
+from db.engine import reading, writing
+from db.errors import LeaseLostError
+from db.events import record_event
+from db.jobs import Job, find_job
+from db.sources import KeyRange
+from db.states import QUEUE_OF_KIND, JobState, ShardState
+from db.tables import jobs, shards
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on one shard until the lease ends. The token guards every write."""
+
+    shard_id: int
+    token: int
+    attempt: int
+    ordinal: int
+    key_range: KeyRange
+    job: Job
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A shard that waits, to be named in a message."""
+
+    shard_id: int
+    queue: str
+    priority: int
+
+
+@dataclass(frozen=True)
+class ExpiredLease:
+    """A shard whose worker was not heard of in time."""
+
+    shard_id: int
+    job_id: int
+    token: int
+    attempt: int
+    worker: str
+
+
+def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], *, inputs: int) -> bool:
+    """Move a queued job to running with its shards, in the caller's transaction; False if another did it first."""
+    started = update(jobs).where(jobs.c.id == job.id, jobs.c.state == JobState.QUEUED)
+    count = len(ranges)
+    started = started.values(state=JobState.RUNNING, inputs=inputs, shards_total=count, shards_open=count)
+    if connection.execute(started).rowcount != 1:
+        return False
+    rows = [_row_of(job, ordinal, key_range) for ordinal, key_range in enumerate(ranges)]
+    if rows:
+        connection.execute(insert(shards), rows)
+    record_event(connection, "job.planned", who="scheduler", job_id=job.id, why=f"{inputs} records, {count} shards")
+    return True
+
+
+def claim_shard(
+    engine: Engine, queue: str, *, worker: str, lease_seconds: float, hint: int | None = None
+) -> Claim | None:
+    """Claim the hinted shard if it still waits, else the best waiting one of the queue (priority, then age).
+
+    Committed at once: running, token and attempt one higher, lease set. None when nothing waits.
+    """
+    with writing(engine) as connection:
+        claimed = None
+        if hint is not None:
+            claimed = _claim_where(connection, shards.c.id == hint, queue, worker, lease_seconds)
+        if claimed is None:
+            claimed = _claim_where(connection, _best_waiting(queue), queue, worker, lease_seconds)
+        if claimed is None:
+            return None
+        key_range = KeyRange(claimed.key_after, claimed.key_upto, claimed.expected, claimed.holds_missing_keys)
+        _mark_job_started(connection, claimed.job_id)
+        job = find_job(connection, claimed.job_id)
+        why = f"attempt {claimed.attempt}, token {claimed.token}"
+        record_event(connection, "shard.claimed", who=worker, job_id=job.id, shard_id=claimed.id, why=why)
+        return Claim(claimed.id, claimed.token, claimed.attempt, claimed.ordinal, key_range, job)
+
+
+def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress: dict[str, Any] | None = None) -> None:
+    """Prolong the lease from now. Raises `LeaseLostError` if the shard is no longer this worker's."""
+    with writing(engine) as connection:
+        renewed = _held(claim).values(lease_until=now_plus(lease_seconds), heartbeat_at=now_plus())
+        _require_held(connection.execute(renewed).rowcount, claim)
+        if progress is not None:
+            connection.execute(update(jobs).where(jobs.c.id == claim.job.id).values(progress=progress))
+
+
+def give_back(engine: Engine, claim: Claim, *, worker: str) -> bool:
+    """Return the shard unharmed at a clean stop: it waits again and no attempt is charged."""
+    with writing(engine) as connection:
+        freed = _held(claim).values(
+            state=ShardState.WAITING, lease_until=None, worker=None, attempt=claim.attempt - 1, hinted_at=None
+        )
+        has_freed = connection.execute(freed).rowcount == 1
+        if has_freed:
+            record_event(connection, "shard.given_back", who=worker, job_id=claim.job.id, shard_id=claim.shard_id)
+    return has_freed
+
+
+def retry_later(engine: Engine, claim: Claim, error: str, *, delay_seconds: float, worker: str) -> None:
+    """Let the shard wait again after an attempt that failed. Raises `LeaseLostError` if it is not ours any more."""
+    with writing(engine) as connection:
+        waiting = _held(claim).values(
+            state=ShardState.WAITING,
+            lease_until=None,
+            worker=None,
+            error=error,
+            hinted_at=None,
+            available_at=now_plus(delay_seconds),
+        )
+        _require_held(connection.execute(waiting).rowcount, claim)
+        record_event(connection, "shard.retried", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=error)
+
+
+def list_expired(engine: Engine, *, limit: int = 500) -> list[ExpiredLease]:
+    """Return running shards whose lease is over, or was never written, oldest first."""
+    # NULL is never smaller than now: a lease that was never written must count as over.
+    is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
+    columns = (shards.c.id, shards.c.job_id, shards.c.token, shards.c.attempt, shards.c.worker)
+    statement = select(*columns).where(shards.c.state == ShardState.RUNNING, is_over)
+    with reading(engine) as connection:
+        rows = connection.execute(statement.order_by(shards.c.lease_until, shards.c.id).limit(limit))
+        return [ExpiredLease(*row) for row in rows]
+
+
+def take_back(engine: Engine, expired: ExpiredLease) -> bool:
+    """Let a shard with an expired lease wait again; False if its worker finished or renewed in the meantime."""
+    with writing(engine) as connection:
+        freed = update(shards).where(
+            shards.c.id == expired.shard_id,
+            shards.c.token == expired.token,
+            shards.c.state == ShardState.RUNNING,
+            func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus(),
+        )
+        error = f"the worker {expired.worker} was not heard of within its lease"
+        freed = freed.values(state=ShardState.WAITING, lease_until=None, worker=None, error=error, hinted_at=None)
+        has_freed = connection.execute(freed).rowcount == 1
+        if has_freed:
+            who, shard_id = "scheduler", expired.shard_id
+            record_event(connection, "shard.taken_back", who=who, job_id=expired.job_id, shard_id=shard_id, why=error)
+    return has_freed
+
+
+def list_unhinted(engine: Engine, *, repeat_seconds: float, limit: int) -> list[Hint]:
+    """Return waiting shards that no message names, or whose last message is older than `repeat_seconds`."""
+    is_due = shards.c.hinted_at.is_(None) | (shards.c.hinted_at < now_plus(-repeat_seconds))
+    statement = (
+        select(shards.c.id, shards.c.queue, shards.c.priority)
+        .where(shards.c.state == ShardState.WAITING, shards.c.available_at <= now_plus(), is_due, _job_is_running())
+        .order_by(shards.c.priority, shards.c.job_id, shards.c.ordinal)
+        .limit(limit)
+    )
+    with reading(engine) as connection:
+        return [Hint(*row) for row in connection.execute(statement)]
+
+
+def mark_hinted(engine: Engine, shard_ids: Sequence[int]) -> None:
+    """Note that messages for these shards were put on the queue."""
+    if shard_ids:
+        with writing(engine) as connection:
+            connection.execute(update(shards).where(shards.c.id.in_(shard_ids)).values(hinted_at=now_plus()))
+
+
+def _row_of(job: Job, ordinal: int, key_range: KeyRange) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "ordinal": ordinal,
+        "queue": QUEUE_OF_KIND[job.kind],
+        "priority": job.priority,
+        "key_after": key_range.after,
+        "key_upto": key_range.upto,
+        "holds_missing_keys": key_range.holds_missing_keys,
+        "expected": key_range.expected,
+    }
+
+
+def _job_is_running() -> ColumnElement[bool]:
+    """A shard is only worked on while its job runs, also where the job ended between two statements."""
+    return exists().where(jobs.c.id == shards.c.job_id, jobs.c.state == JobState.RUNNING)
+
+
+def _best_waiting(queue: str) -> ColumnElement[bool]:
+    best = (
+        select(shards.c.id)
+        .where(shards.c.queue == queue, shards.c.state == ShardState.WAITING, shards.c.available_at <= now_plus())
+        .where(_job_is_running())
+        .order_by(shards.c.priority, shards.c.job_id, shards.c.ordinal)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return shards.c.id == best.scalar_subquery()
+
+
+def _claim_where(
+    connection: Connection, condition: ColumnElement[bool], queue: str, worker: str, lease_seconds: float
+) -> Any:
+    is_free = (shards.c.state == ShardState.WAITING) & (shards.c.queue == queue)
+    claimed = update(shards).where(condition, is_free, shards.c.available_at <= now_plus(), _job_is_running())
+    claimed = claimed.values(
+        state=ShardState.RUNNING,
+        token=shards.c.token + 1,
+        attempt=shards.c.attempt + 1,
+        worker=worker,
+        lease_until=now_plus(lease_seconds),
+        heartbeat_at=now_plus(),
+    )
+    return connection.execute(claimed.returning(*shards.c)).one_or_none()
+
+
+def _mark_job_started(connection: Connection, job_id: int) -> None:
+    first = update(jobs).where(jobs.c.id == job_id, jobs.c.started_at.is_(None))
+    connection.execute(first.values(started_at=now_plus()))
+
+
+def _held(claim: Claim) -> Any:
+    is_ours = (shards.c.id == claim.shard_id) & (shards.c.token == claim.token)
+    return update(shards).where(is_ours, shards.c.state == ShardState.RUNNING)
+
+
+def _require_held(affected: int, claim: Claim) -> None:
+    if affected != 1:
+        raise LeaseLostError(claim.shard_id, claim.token)

@@ -1,0 +1,199 @@
+"""The table or view that holds a portfolio's records: what it is made of, its key ranges, its rows as a frame."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    and_,
+    cast,
+    exc,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
+)
+
+from db.engine import reading
+from db.errors import SourceError
+from db.tables import PREFIX
+
+UNREADABLE = f"{PREFIX}unreadable"  # JSON object of the texts that stood where a number belongs
+ROW = f"{PREFIX}row"  # position in the file that was loaded
+RECORD_KEY = f"{PREFIX}record_key"  # the key as text, in frames only
+_OWN_COLUMNS = (UNREADABLE, ROW)
+
+
+@dataclass(frozen=True)
+class KeyRange:
+    """Keys greater than `after` and not greater than `upto`, both JSON values; or the records without a key."""
+
+    after: str | None
+    upto: str | None
+    expected: int
+    holds_missing_keys: bool = False
+
+
+def split_source(source: str) -> tuple[str | None, str]:
+    """Return schema and table of "table" or "schema.table"."""
+    schema, _, table = source.rpartition(".")
+    return schema or None, table
+
+
+def source_exists(engine: Engine, source: str) -> bool:
+    """Whether the table or view is there."""
+    with reading(engine) as connection:
+        return _has_source(connection, source)
+
+
+def reflect_source(connection: Connection, source: str) -> Table:
+    """Return the source's columns and their types. Raises `SourceError` when there is no such table or view."""
+    schema, name = split_source(source)
+    try:
+        return Table(name, MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
+    except exc.NoSuchTableError as error:
+        raise SourceError(
+            f"the source {source} is neither a table nor a view of this database. Load records with: "
+            "tidemark load NAME DATA, or name an existing table in the portfolio file"
+        ) from error
+
+
+def missing_columns(table: Table, wanted: tuple[str, ...]) -> dict[str, str | None]:
+    """Return the wanted columns that the source lacks, each with the nearest name that it has."""
+    there = [column.name for column in table.columns]
+    absent = [name for name in wanted if name not in there]
+    return {name: next(iter(difflib.get_close_matches(name, there, n=1)), None) for name in absent}
+
+
+def require_columns(table: Table, wanted: tuple[str, ...]) -> None:
+    """Raise `SourceError` naming every wanted column that the source lacks."""
+    absent = missing_columns(table, wanted)
+    if absent:
+        listed = ", ".join(f"{name} (nearest: {near})" if near else name for name, near in absent.items())
+        raise SourceError(f"the source {table.fullname} lacks the columns {listed}")
+
+
+def count_records(engine: Engine, source: str) -> int:
+    """Return the number of rows of the source."""
+    with reading(engine) as connection:
+        table = reflect_source(connection, source)
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows: int) -> list[KeyRange]:
+    """Cut the source into ranges of about `shard_rows` records in key order; records of one key stay together.
+
+    One window function over the key, so that any type of key that can be ordered is cut the same way. Records without
+    a key come last, in a range of their own.
+    """
+    table = reflect_source(connection, source)
+    require_columns(table, (key,))
+    column = table.c[key]
+    ranges: list[KeyRange] = []
+    after, counted = None, 0
+    for value, rows_upto in connection.execute(_select_boundaries(column, shard_rows, connection)):
+        if rows_upto > counted:
+            upto = json.dumps(value)
+            ranges.append(KeyRange(after, upto, rows_upto - counted))
+            after, counted = upto, rows_upto
+    missing = connection.execute(select(func.count()).select_from(table).where(column.is_(None))).scalar_one()
+    if missing:
+        ranges.append(KeyRange(None, None, missing, holds_missing_keys=True))
+    return ranges
+
+
+def read_range(
+    engine: Engine, source: str, key: str, columns: tuple[str, ...], key_range: KeyRange
+) -> pd.DataFrame:
+    """Return the records of one range in key order: `tidemark_record_key`, the columns, `tidemark_row` and
+    `tidemark_unreadable` (both None where the source has no such column).
+    """
+    with reading(engine) as connection:
+        table = reflect_source(connection, source)
+        require_columns(table, (key, *columns))
+        statement = _select_records(connection, table, key, columns)
+        statement = statement.where(_in_range(connection, table.c[key], key_range)).order_by(table.c[key])
+        if ROW in table.c:
+            statement = statement.order_by(table.c[ROW])
+        return _fetch_frame(connection, statement)
+
+
+def read_all(
+    engine: Engine, source: str, key: str, columns: tuple[str, ...], *, batch_rows: int = 50_000
+) -> Iterator[pd.DataFrame]:
+    """Yield every record that has a key, in key order, `batch_rows` or a few more at a time (for training)."""
+    with reading(engine) as connection:
+        ranges = plan_key_ranges(connection, source, key, shard_rows=batch_rows)
+    for key_range in ranges:
+        if not key_range.holds_missing_keys:
+            yield read_range(engine, source, key, columns, key_range)
+
+
+def _has_source(connection: Connection, source: str) -> bool:
+    schema, name = split_source(source)
+    inspector = inspect(connection)
+    return inspector.has_table(name, schema=schema) or name in inspector.get_view_names(schema=schema)
+
+
+def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Select[tuple[object, int]]:
+    # The frame of count(*) over an order is all rows up to the last of the same key, so equal keys count together.
+    position = func.row_number().over(order_by=key).label("position")
+    rows_upto = func.count().over(order_by=key).label("rows_upto")
+    total = func.count().over().label("total")
+    numbered = select(key.label("key"), position, rows_upto, total).where(key.is_not(None)).subquery()
+    value = cast(numbered.c.key, Text) if connection.dialect.name == "postgresql" else numbered.c.key
+    is_boundary = or_(numbered.c.position % shard_rows == 0, numbered.c.position == numbered.c.total)
+    return select(value, numbered.c.rows_upto).where(is_boundary).order_by(numbered.c.position)
+
+
+def _in_range(connection: Connection, key: Column[object], key_range: KeyRange) -> ColumnElement[bool]:
+    if key_range.holds_missing_keys or key_range.upto is None:
+        return key.is_(None)
+    not_above = key <= _key_literal(connection, key, key_range.upto)
+    if key_range.after is None:
+        return not_above
+    return and_(key > _key_literal(connection, key, key_range.after), not_above)
+
+
+def _key_literal(connection: Connection, key: Column[object], value: str) -> ColumnElement[object]:
+    """The boundary as a value of the key's own type, so that an index on the key is used and the order is its."""
+    raw = json.loads(value)
+    if connection.dialect.name == "postgresql":
+        return cast(literal(raw, Text()), key.type)
+    return literal(raw, BigInteger() if isinstance(raw, int) else Text())
+
+
+def _select_records(
+    connection: Connection, table: Table, key: str, columns: tuple[str, ...]
+) -> Select[tuple[object, ...]]:
+    record_key = cast(table.c[key], Text).label(RECORD_KEY)
+    own = [table.c[name] if name in table.c else literal(None).label(name) for name in _OWN_COLUMNS]
+    return select(record_key, *(table.c[name] for name in columns), *own)
+
+
+def _fetch_frame(connection: Connection, statement: Select[tuple[object, ...]]) -> pd.DataFrame:
+    result = connection.execute(statement)
+    names = list(result.keys())
+    rows = result.all()
+    values = list(zip(*rows, strict=True)) if rows else [() for _ in names]
+    return pd.DataFrame({name: _as_series(column) for name, column in zip(names, values, strict=True)})
+
+
+def _as_series(values: tuple[object, ...]) -> pd.Series:
+    """Numbers become float64 or int64 at once; anything mixed stays as objects for `transformer` to judge."""
+    kinds = {type(value) for value in values}
+    if kinds <= {float, int, type(None)} and kinds - {type(None)}:
+        return pd.Series(values, dtype="float64")
+    return pd.Series(values, dtype="object")

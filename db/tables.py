@@ -1,0 +1,270 @@
+"""Every table of Tidemark. The migrations build the same; a test compares the two."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from db.clock import UtcDateTime, now_plus
+from db.states import FailureCause, JobKind, JobState, ModelState, ShardState, Verdict
+
+PREFIX = "tidemark_"
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+_identity = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+_document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+def _one_of(column: str, values: type[JobKind | JobState | ShardState | ModelState | Verdict]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+portfolios = Table(
+    f"{PREFIX}portfolios",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("definition", Text, nullable=False, comment="canonical JSON of the portfolio file"),
+    Column("fingerprint", Text, nullable=False, comment="SHA-256 of the definition"),
+    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
+    Column("updated_at", UtcDateTime, nullable=False, default=now_plus()),
+)
+
+jobs = Table(
+    f"{PREFIX}jobs",
+    metadata,
+    Column("id", _identity, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
+    Column("state", Text, nullable=False, default=JobState.QUEUED),
+    Column("priority", SmallInteger, nullable=False, default=100, comment="smaller goes first"),
+    Column("idempotency_key", Text, unique=True),
+    Column("request_fingerprint", Text, nullable=False, comment="what was asked for, to tell a repeat from a clash"),
+    Column("requested_by", Text, nullable=False),
+    Column("definition", Text, nullable=False, comment="the portfolio as it was when the job was submitted"),
+    Column("options", _document, nullable=False),
+    Column("subject_job_id", _identity, ForeignKey(f"{PREFIX}jobs.id"), comment="the scoring job that is monitored"),
+    Column("model_version", Text, comment="pinned at submission for scoring, the result of training"),
+    Column("inputs", BigInteger, nullable=False, default=0),
+    Column("scored", BigInteger, nullable=False, default=0),
+    Column("rejected", BigInteger, nullable=False, default=0),
+    Column("shards_total", Integer, nullable=False, default=0),
+    Column("shards_open", Integer, nullable=False, default=0),
+    Column("shards_failed", Integer, nullable=False, default=0),
+    Column("digest", Text, comment="over (key, probability, model version); independent of sharding and order"),
+    Column("data_fingerprint", Text, comment="over the records as they were read"),
+    Column("cause", Text, comment="why it failed, as a code"),
+    Column("detail", Text, comment="why it failed, as a sentence"),
+    Column("progress", _document),
+    Column("result", _document),
+    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
+    Column("started_at", UtcDateTime, comment="first claim of a shard"),
+    Column("finished_at", UtcDateTime),
+    _one_of("kind", JobKind),
+    _one_of("state", JobState),
+    CheckConstraint(
+        f"kind <> '{JobKind.SCORING}' OR state <> '{JobState.DONE}' OR inputs = scored + rejected",
+        name="every_record_accounted_for",
+    ),
+    CheckConstraint("shards_open >= 0 AND shards_open <= shards_total", name="open_shards_counted"),
+    CheckConstraint(
+        f"(state IN ('{JobState.DONE}', '{JobState.FAILED}', '{JobState.CANCELLED}')) = (finished_at IS NOT NULL)",
+        name="finished_has_a_time",
+    ),
+    CheckConstraint(
+        "cause IS NULL OR cause IN ({})".format(", ".join(f"'{cause}'" for cause in FailureCause)), name="cause_known"
+    ),
+    UniqueConstraint("kind", "subject_job_id"),
+)
+Index(None, jobs.c.portfolio, jobs.c.id)
+Index(
+    "ix_tidemark_jobs_open",
+    jobs.c.state,
+    jobs.c.id,
+    postgresql_where=text("state IN ('queued', 'running')"),
+    sqlite_where=text("state IN ('queued', 'running')"),
+)
+
+shards = Table(
+    f"{PREFIX}shards",
+    metadata,
+    Column("id", _identity, primary_key=True),
+    Column("job_id", _identity, ForeignKey(jobs.c.id), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("key_after", Text, comment="JSON value; the range holds keys greater than this, NULL = from the first"),
+    Column("key_upto", Text, comment="JSON value; and up to and with this, NULL = no range"),
+    Column("holds_missing_keys", Boolean, nullable=False, default=False),
+    Column("expected", BigInteger, nullable=False, default=0),
+    Column("state", Text, nullable=False, default=ShardState.WAITING),
+    Column("token", Integer, nullable=False, default=0, comment="grows at every claim; guards every write"),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("worker", Text),
+    Column("lease_until", UtcDateTime),
+    Column("heartbeat_at", UtcDateTime),
+    Column("available_at", UtcDateTime, nullable=False, default=now_plus(), comment="not claimed before this"),
+    Column("hinted_at", UtcDateTime, comment="when its last message was put on the queue"),
+    Column("read_rows", BigInteger, nullable=False, default=0),
+    Column("scored", BigInteger, nullable=False, default=0),
+    Column("rejected", BigInteger, nullable=False, default=0),
+    Column("digest", Text),
+    Column("data_digest", Text),
+    Column("error", Text, comment="of the last attempt that failed"),
+    Column("finished_at", UtcDateTime),
+    _one_of("state", ShardState),
+    CheckConstraint(f"state <> '{ShardState.RUNNING}' OR worker IS NOT NULL", name="running_has_a_worker"),
+    CheckConstraint(
+        f"state <> '{ShardState.DONE}' OR read_rows = scored + rejected", name="every_record_accounted_for"
+    ),
+    UniqueConstraint("job_id", "ordinal"),
+)
+Index(
+    "ix_tidemark_shards_claim",
+    shards.c.queue,
+    shards.c.state,
+    shards.c.priority,
+    shards.c.job_id,
+    shards.c.ordinal,
+    postgresql_where=text("state IN ('waiting', 'running')"),
+    sqlite_where=text("state IN ('waiting', 'running')"),
+)
+
+scores = Table(
+    f"{PREFIX}scores",
+    metadata,
+    # No foreign key: it would cost a look-up per score, and scores are only written with their shard's completion.
+    Column("job_id", _identity, primary_key=True, autoincrement=False),
+    Column("record_key", Text, primary_key=True),
+    Column("shard_id", _identity, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("probability", Double, nullable=False),
+    Column("points", Integer, nullable=False),
+    Column("band", Text, nullable=False),
+)
+
+rejects = Table(
+    f"{PREFIX}rejects",
+    metadata,
+    Column("job_id", _identity, ForeignKey(jobs.c.id), primary_key=True, autoincrement=False),
+    Column("shard_id", _identity, primary_key=True, autoincrement=False),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False, comment="position in the shard"),
+    Column("token", Integer, nullable=False),
+    Column("record_key", Text, comment="NULL where the record has none"),
+    Column("field", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+)
+Index(None, rejects.c.job_id, rejects.c.record_key)
+
+shard_histograms = Table(
+    f"{PREFIX}shard_histograms",
+    metadata,
+    Column("shard_id", _identity, ForeignKey(shards.c.id), primary_key=True, autoincrement=False),
+    Column("job_id", _identity, ForeignKey(jobs.c.id), nullable=False),
+    Column("points", _document, nullable=False, comment="points -> records"),
+    Column("unscorable", BigInteger, nullable=False),
+)
+Index(None, shard_histograms.c.job_id)
+
+model_versions = Table(
+    f"{PREFIX}model_versions",
+    metadata,
+    Column("version", Text, primary_key=True, comment="address of the bundle's content"),
+    Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("job_id", _identity, ForeignKey(jobs.c.id)),
+    Column("parent_version", Text),
+    Column("definition", Text, nullable=False, comment="the portfolio it was trained for, canonical JSON"),
+    Column("metrics", _document, nullable=False),
+    Column("reference", _document, nullable=False, comment="score histogram of the held-out part"),
+    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
+    _one_of("state", ModelState),
+)
+Index(None, model_versions.c.portfolio, model_versions.c.created_at)
+
+champions = Table(
+    f"{PREFIX}champions",
+    metadata,
+    Column("portfolio", Text, ForeignKey(portfolios.c.name), primary_key=True),
+    Column("version", Text, ForeignKey(model_versions.c.version), nullable=False),
+    Column("revision", Integer, nullable=False, comment="grows at every change; compare-and-set"),
+    Column("since", UtcDateTime, nullable=False, default=now_plus()),
+)
+
+decisions = Table(
+    f"{PREFIX}decisions",
+    metadata,
+    Column("id", _identity, primary_key=True),
+    Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
+    Column("version", Text, ForeignKey(model_versions.c.version), nullable=False),
+    Column("against_version", Text, ForeignKey(model_versions.c.version)),
+    Column("promoted", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("figures", _document, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("job_id", _identity, ForeignKey(jobs.c.id), unique=True),
+    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
+)
+
+drift_reports = Table(
+    f"{PREFIX}drift_reports",
+    metadata,
+    Column("id", _identity, primary_key=True),
+    Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
+    Column("job_id", _identity, ForeignKey(jobs.c.id), nullable=False),
+    Column("model_version", Text, ForeignKey(model_versions.c.version), nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("figures", _document, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
+    _one_of("verdict", Verdict),
+    UniqueConstraint("portfolio", "job_id"),
+)
+
+events = Table(
+    f"{PREFIX}events",
+    metadata,
+    Column("id", _identity, primary_key=True),
+    Column("at", UtcDateTime, nullable=False, default=now_plus()),
+    Column("job_id", _identity, ForeignKey(jobs.c.id)),
+    Column("shard_id", _identity),
+    Column("portfolio", Text),
+    Column("event", Text, nullable=False, comment="what happened, such as job.submitted"),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False, default=""),
+)
+Index(None, events.c.job_id, events.c.id)
+
+processes = Table(
+    f"{PREFIX}processes",
+    metadata,
+    Column("name", Text, primary_key=True, comment="kind@host:pid"),
+    Column("kind", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False, default=now_plus()),
+    Column("seen_at", UtcDateTime, nullable=False, default=now_plus()),
+)
+
