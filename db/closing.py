@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 
 from db.clock import now_plus
 from db.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events import record_event
 from db.jobs import Job, find_job, insert_follow_up
-from db.shards import Claim
+from db.shards import Claim, ExpiredLease
 from db.states import FINAL_JOB_STATES, FailureCause, JobKind, JobState, ShardState
 from db.tables import jobs, shards
 
@@ -55,11 +55,24 @@ def fail_shard(engine: Engine, claim: Claim, error: str, *, worker: str) -> None
     """End a shard that failed too often; its job goes on with the others and fails at its end."""
     with writing(engine) as connection:
         _end_shard(connection, claim, ShardState.FAILED, error=error)
-        counted = update(jobs).where(jobs.c.id == claim.job.id, jobs.c.state == JobState.RUNNING)
-        counted = counted.values(shards_open=jobs.c.shards_open - 1, shards_failed=jobs.c.shards_failed + 1)
-        connection.execute(counted)
-        record_event(connection, "shard.failed", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=error)
-        close_if_finished(connection, claim.job.id)
+        _count_shard_failed(connection, claim.job.id, claim.shard_id, error, who=worker)
+
+
+def fail_expired_shard(engine: Engine, expired: ExpiredLease) -> bool:
+    """End a shard whose worker died in its last attempt; False if the worker finished or renewed in the meantime."""
+    error = f"the worker {expired.worker} was not heard of within its lease, attempt {expired.attempt}"
+    with writing(engine) as connection:
+        ended = update(shards).where(
+            shards.c.id == expired.shard_id,
+            shards.c.token == expired.token,
+            shards.c.state == ShardState.RUNNING,
+            func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus(),
+        )
+        ended = ended.values(state=ShardState.FAILED, lease_until=None, error=error, finished_at=now_plus())
+        if connection.execute(ended).rowcount != 1:
+            return False
+        _count_shard_failed(connection, expired.job_id, expired.shard_id, error, who="scheduler")
+    return True
 
 
 def complete_whole_job(
@@ -98,6 +111,14 @@ def cancel_orphan_shards(engine: Engine) -> int:
     orphans = update(shards).where(shards.c.state == ShardState.WAITING, shards.c.job_id.in_(ended_jobs))
     with writing(engine) as connection:
         return connection.execute(orphans.values(state=ShardState.CANCELLED, finished_at=now_plus())).rowcount
+
+
+def _count_shard_failed(connection: Connection, job_id: int, shard_id: int, error: str, *, who: str) -> None:
+    counted = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
+    counted = counted.values(shards_open=jobs.c.shards_open - 1, shards_failed=jobs.c.shards_failed + 1)
+    connection.execute(counted)
+    record_event(connection, "shard.failed", who=who, job_id=job_id, shard_id=shard_id, why=error)
+    close_if_finished(connection, job_id)
 
 
 def _judge(job: Job) -> tuple[FailureCause | None, str | None]:

@@ -124,6 +124,14 @@ def find_job(connection: Connection, job_id: int) -> Job:
     return _as_job(row)
 
 
+def find_follow_up(engine: Engine, subject_job_id: int) -> Job | None:
+    """Return the newest job about another job, None if there is none."""
+    statement = select(*_JOB_COLUMNS).where(jobs.c.subject_job_id == subject_job_id).order_by(jobs.c.id.desc()).limit(1)
+    with reading(engine) as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else _as_job(row)
+
+
 def list_jobs(
     engine: Engine,
     *,

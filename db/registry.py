@@ -27,7 +27,7 @@ class ModelVersion:
     parent_version: str | None
     definition: PortfolioDefinition
     metrics: dict[str, Any]
-    reference: dict[str, int]
+    reference: dict[str, Any]
     created_at: datetime
 
 
@@ -98,7 +98,7 @@ def register_model(
     job_id: int,
     definition: PortfolioDefinition,
     metrics: dict[str, Any],
-    reference: dict[str, int],
+    reference: dict[str, Any],
     parent_version: str | None = None,
 ) -> None:
     """Add a candidate in the caller's transaction; a version that is there already stays as it is."""

@@ -37,7 +37,7 @@ class Hint:
 
     shard_id: int
     queue: str
-    priority: int
+    was_sent: bool
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def list_unhinted(engine: Engine, *, repeat_seconds: float, limit: int) -> list[
     """Return waiting shards that no message names, or whose last message is older than `repeat_seconds`."""
     is_due = shards.c.hinted_at.is_(None) | (shards.c.hinted_at < now_plus(-repeat_seconds))
     statement = (
-        select(shards.c.id, shards.c.queue, shards.c.priority)
+        select(shards.c.id, shards.c.queue, shards.c.hinted_at.is_not(None))
         .where(shards.c.state == ShardState.WAITING, shards.c.available_at <= now_plus(), is_due, _job_is_running())
         .order_by(shards.c.priority, shards.c.job_id, shards.c.ordinal)
         .limit(limit)
@@ -171,6 +171,13 @@ def mark_hinted(engine: Engine, shard_ids: Sequence[int]) -> None:
     if shard_ids:
         with writing(engine) as connection:
             connection.execute(update(shards).where(shards.c.id.in_(shard_ids)).values(hinted_at=now_plus()))
+
+
+def count_shards(engine: Engine, job_id: int) -> dict[str, int]:
+    """Return how many shards of a job are in each state."""
+    counted = select(shards.c.state, func.count()).where(shards.c.job_id == job_id).group_by(shards.c.state)
+    with reading(engine) as connection:
+        return {state: count for state, count in connection.execute(counted.order_by(shards.c.state))}
 
 
 def _row_of(job: Job, ordinal: int, key_range: KeyRange) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from sqlalchemy import (
     cast,
     exc,
     func,
-    inspect,
     literal,
     or_,
     select,
@@ -52,10 +51,10 @@ def split_source(source: str) -> tuple[str | None, str]:
     return schema or None, table
 
 
-def source_exists(engine: Engine, source: str) -> bool:
-    """Whether the table or view is there."""
+def check_source(engine: Engine, source: str, columns: tuple[str, ...]) -> None:
+    """Raise `SourceError` if the table or view is not there, or lacks one of the columns."""
     with reading(engine) as connection:
-        return _has_source(connection, source)
+        require_columns(reflect_source(connection, source), columns)
 
 
 def reflect_source(connection: Connection, source: str) -> Table:
@@ -139,12 +138,6 @@ def read_all(
     for key_range in ranges:
         if not key_range.holds_missing_keys:
             yield read_range(engine, source, key, columns, key_range)
-
-
-def _has_source(connection: Connection, source: str) -> bool:
-    schema, name = split_source(source)
-    inspector = inspect(connection)
-    return inspector.has_table(name, schema=schema) or name in inspector.get_view_names(schema=schema)
 
 
 def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Select[tuple[object, int]]:

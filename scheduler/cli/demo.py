@@ -1,0 +1,52 @@
+"""`tidemark demo`: plays the demo and prints what a person wants to see."""
+
+from typing import Annotated
+
+import typer
+
+from scheduler.cli.options import Json
+
+_BAR = 40
+
+
+def demo(
+    customers: Annotated[int, typer.Option("--customers", min=1000, max=5_000_000, help="Customers to make.")] = 50_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulator.")] = 7,
+    json: Json = False,
+) -> int:
+    """Make a book of simulated customers, train, score it through real queue workers, show what came out."""
+    from scheduler.cli.progress import job_progress
+    from scheduler.cli.session import open_session
+    from scheduler.demo import describe, play_demo, points_histogram, sample_customers
+
+    with open_session(wants_json=json) as session:
+        with job_progress(session.output.say) as on_look:
+            result = play_demo(session, customers=customers, seed=seed, on_look=on_look)
+        figures, output = describe(result), session.output
+        output.emit(figures | {"database": session.database_address})
+        output.show_table(("", "value"), figures.items(), title="The demo in figures")
+        output.show("\nScores in points (higher is safer)")
+        most = max(count for _, count in points_histogram(result.frame))
+        for label, count in points_histogram(result.frame):
+            output.show(f"  {label}  {'#' * round(_BAR * count / most):<{_BAR}} {count:,}")
+        columns = ("record_key", "age", "income", "days_past_due_12", "probability", "points", "band")
+        rows = sample_customers(result.frame)[list(columns)].itertuples(index=False)
+        output.show_table(columns, rows, title="\nTen of them, from the highest risk to the lowest")
+        output.show(
+            f"\nOn customers whose outcome the model never saw: ROC AUC {result.auc:.4f}; "
+            f"the best possible here is {result.best_auc:.4f}."
+        )
+        output.show(f"Everything is in {session.database_address}; analysts read: SELECT * FROM latest_scores")
+        output.show(_next_commands(result.scoring.id))
+    return 0
+
+
+def _next_commands(job_id: int) -> str:
+    commands = (
+        f"job show {job_id}",
+        f"scores export {job_id} scores.csv",
+        "model list simulated_book",
+        "score simulated_book",
+        "portfolio infer YOUR_DATA.csv --name my_book --key YOUR_KEY --target YOUR_TARGET",
+    )
+    return "Try next:\n" + "\n".join(f"  python3 run.py tidemark {command}" for command in commands)

@@ -1,0 +1,69 @@
+"""Turns every error into one clear message and the right exit code: one table."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from scheduler.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
+from scheduler.cli.output import Output
+
+
+def report_failure(error: BaseException, *, usage: str | None, wants_json: bool) -> int:
+    """Print the error on standard error (and as JSON where asked for) and return the exit code."""
+    code, message = describe_failure(error, usage)
+    if message:
+        sys.stderr.write(f"tidemark: {message}\n")
+    if wants_json and message:
+        Output(wants_json=True).emit({"error": {"type": type(error).__name__, "message": message, "exit_code": code}})
+    return code
+
+
+def describe_failure(error: BaseException, usage: str | None = None) -> tuple[int, str]:
+    """Return exit code and message of an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    if usage is not None:
+        return WRONG_USAGE, f"{usage} (tidemark --help shows every command)" if usage else ""
+    if _is_wrong_usage(error):
+        return WRONG_USAGE, str(error)
+    if _is_known(error):
+        return FAILED, str(error)
+    return FAILED, _describe_unexpected(error)
+
+
+def _is_wrong_usage(error: BaseException) -> bool:
+    from pydantic import ValidationError  # noqa: PLC0415 - heavy, and only needed for an error
+
+    from db import errors as db_errors  # noqa: PLC0415
+    from scheduler.errors import UsageError  # noqa: PLC0415
+
+    asked_wrongly = (
+        UsageError,
+        ValidationError,
+        db_errors.NotFoundError,
+        db_errors.SourceError,
+        db_errors.KeyTypeError,
+        db_errors.StateConflictError,
+        db_errors.IdempotencyConflictError,
+    )
+    return isinstance(error, asked_wrongly)
+
+
+def _is_known(error: BaseException) -> bool:
+    from db.errors import DatabaseError  # noqa: PLC0415
+    from scheduler.errors import SchedulerError  # noqa: PLC0415
+
+    return isinstance(error, (DatabaseError, SchedulerError, OSError))
+
+
+def _describe_unexpected(error: BaseException) -> str:
+    """Keep the traceback in a file: a user sees one line, whoever mends it finds the rest."""
+    told = f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    path = Path(os.environ.get("TIDEMARK_HOME", ".tidemark")) / "logs" / "last-error.txt"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return told
+    return f"{told}. This is a fault of Tidemark; the details are in {path}"

@@ -1,0 +1,51 @@
+"""The `tidemark` command. Nothing heavy is imported before a command runs: `--help` must answer at once."""
+
+import sys
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from scheduler.cli import demo, job, model, portfolio, records, results, running, work
+
+app = typer.Typer(
+    name="tidemark",
+    help="Scores a whole book of customers with a Transformer, night after night, and accounts for every record.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(portfolio.app, name="portfolio")
+app.command("load")(records.load)
+app.command("train")(work.train)
+app.command("score")(work.score)
+app.add_typer(job.app, name="job")
+app.add_typer(results.scores_app, name="scores")
+app.add_typer(results.rejects_app, name="rejects")
+app.add_typer(model.app, name="model")
+app.command("up")(running.up)
+app.command("scheduler")(running.scheduler)
+app.command("worker")(running.worker)
+app.command("doctor")(running.doctor)
+app.command("demo")(demo.demo)
+app.add_typer(running.database_app, name="database")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; every error becomes one clear message."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        outcome = app(args=given, prog_name="tidemark", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # the one place where every error ends
+        from scheduler.cli.failures import report_failure  # noqa: PLC0415 - only needed here
+
+        if isinstance(error, Abort):
+            error = KeyboardInterrupt()
+        wants_json = "--json" in given
+        usage = error.format_message() if isinstance(error, TyperException) else None
+        return report_failure(error, usage=usage, wants_json=wants_json)
+    return outcome if isinstance(outcome, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

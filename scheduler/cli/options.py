@@ -1,0 +1,22 @@
+"""Options and arguments that several commands share, declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One machine-readable object on standard output.")]
+PortfolioName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the portfolio.")]
+DataFile = Annotated[Path, typer.Argument(metavar="DATA", help="CSV or Parquet file.")]
+JobId = Annotated[int, typer.Argument(metavar="JOB", help="Id of the job.")]
+TargetFile = Annotated[Path, typer.Argument(metavar="FILE", help="File to write: .csv or .parquet.")]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait/--detach", help="Wait for the job's end, with progress, or return as soon as it is stored."),
+]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", min=0, help="Seconds to wait at most; the job goes on without us.")
+]
+IdempotencyKey = Annotated[
+    str | None, typer.Option("--idempotency-key", help="Sent twice, the same key gives the same job.")
+]

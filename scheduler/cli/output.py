@@ -1,0 +1,62 @@
+"""What a command prints: one JSON object on standard output where asked for, else text for people."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+
+class Output:
+    """Where a command's words go. With JSON everything but the one object goes to standard error."""
+
+    def __init__(self, *, wants_json: bool) -> None:
+        self.wants_json = wants_json
+
+    def emit(self, document: dict[str, Any]) -> None:
+        """Print the machine-readable object, if JSON is wanted."""
+        if self.wants_json:
+            sys.stdout.write(json.dumps(document, default=_as_json, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """Print a line for people on standard error."""
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def show(self, text: str) -> None:
+        """Print a result for people on standard output; nothing when JSON is wanted."""
+        if not self.wants_json:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+        """Print a table for people on standard output; nothing when JSON is wanted."""
+        if self.wants_json:
+            return
+        from rich.console import Console  # noqa: PLC0415 - only for people
+        from rich.table import Table  # noqa: PLC0415
+
+        table = Table(title=title, title_justify="left")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(as_text(value) for value in row))
+        Console().print(table, markup=False)
+
+
+def as_text(value: Any) -> str:
+    """Return a value as people read it: local time to the second, thousands apart, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _as_json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,88 @@
+"""Shows a job's progress while a command waits for it: a bar on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from db.jobs import Job
+from db.states import JobKind
+
+LINE_SECONDS = 10.0
+
+
+@contextmanager
+def job_progress(say: Callable[[str], None]) -> Iterator[Callable[[Job], None]]:
+    """Give a function that shows a job each time it is looked at."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines(say)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Figures(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bar(progress)
+
+
+class _Bar:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task("waiting", total=None)
+        self._has_started = False
+
+    def __call__(self, job: Job) -> None:
+        done, total = _steps(job)
+        if not self._has_started and job.started_at is not None:
+            self._progress.reset(self._task, total=total or None)
+            self._has_started = True
+        told = f"job {job.id} {job.kind} {_stage(job)}"
+        self._progress.update(self._task, completed=done, total=total or None, description=told, figures=_figures(job))
+
+
+class _Figures(ProgressColumn):
+    """Records per second and rejects, or the epoch's validation figure."""
+
+    def render(self, task: Task) -> Text:
+        """Draw the figures of the job."""
+        figures = str(task.fields.get("figures", ""))
+        is_counting_records = task.total is not None and task.total > 1 and "rejected" in figures
+        speed = f"{task.speed:,.0f} records/s  " if is_counting_records and task.speed else ""
+        return Text(speed + figures)
+
+
+class _Lines:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said: Any = None
+        self._at = 0.0
+
+    def __call__(self, job: Job) -> None:
+        now = time.monotonic()
+        if (job.state == self._said and now - self._at < LINE_SECONDS) or (job.state == self._said and not job.is_open):
+            return
+        self._said, self._at = job.state, now
+        self._say(f"job {job.id} {job.kind} {_stage(job)} {_figures(job)}".rstrip())
+
+
+def _stage(job: Job) -> str:
+    stage = (job.progress or {}).get("stage")
+    return str(stage) if stage and job.is_open else str(job.state)
+
+
+def _steps(job: Job) -> tuple[int, int]:
+    if job.kind is JobKind.SCORING:
+        return job.scored + job.rejected, job.inputs
+    progress = job.progress or {}
+    return int(progress.get("epoch", 0)), int(progress.get("epochs", 0))
+
+
+def _figures(job: Job) -> str:
+    if job.kind is JobKind.SCORING:
+        return f"{job.scored + job.rejected:,} of {job.inputs:,}, {job.rejected:,} rejected"
+    progress = job.progress or {}
+    if "epoch" not in progress:
+        return ""
+    return f"epoch {progress['epoch']} of {progress['epochs']}, validation ROC AUC {progress['valid_auc']:.4f}"

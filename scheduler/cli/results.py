@@ -1,0 +1,77 @@
+"""`tidemark scores export` and `tidemark rejects export`: a job's results as a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scheduler.cli.options import JobId, Json, TargetFile
+
+if TYPE_CHECKING:
+    from scheduler.cli.session import Session
+
+scores_app = typer.Typer(help="Scores of a finished job.", no_args_is_help=True)
+rejects_app = typer.Typer(help="Records that could not be scored, and why.", no_args_is_help=True)
+
+
+@scores_app.callback()
+def _scores() -> None:
+    """Scores of a finished job."""
+
+
+@rejects_app.callback()
+def _rejects() -> None:
+    """Records that could not be scored, and why."""
+
+
+@scores_app.command("export")
+def export_scores(
+    job_id: JobId,
+    file: TargetFile,
+    incomplete: Annotated[bool, typer.Option("--incomplete", help="Also from a job that is not done.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the scores as record_key, probability, points, band, model_version, in key order."""
+    from db.exports import SCORE_COLUMNS, read_scores
+    from db.states import JobState
+    from scheduler.cli.session import open_session
+    from scheduler.errors import UsageError
+    from scheduler.result_files import write_frames
+
+    with open_session(wants_json=json) as session:
+        job = _scoring_job(session, job_id)
+        if job.state is not JobState.DONE and not incomplete:
+            why = f" ({job.detail})" if job.detail else ""
+            advice = "its scores are not to be relied on; --incomplete writes them all the same"
+            raise UsageError(f"job {job_id} is {job.state}{why}: {advice}")
+        written = write_frames(file, read_scores(session.engine, job_id), SCORE_COLUMNS)
+        _tell(session, "scores", job_id, file, written)
+
+
+@rejects_app.command("export")
+def export_rejects(job_id: JobId, file: TargetFile, json: Json = False) -> None:
+    """Write the rejects as record_key, field, reason, detail."""
+    from db.exports import REJECT_COLUMNS, read_rejects
+    from scheduler.cli.session import open_session
+    from scheduler.result_files import write_frames
+
+    with open_session(wants_json=json) as session:
+        _scoring_job(session, job_id)
+        written = write_frames(file, read_rejects(session.engine, job_id), REJECT_COLUMNS)
+        _tell(session, "rejects", job_id, file, written)
+
+
+def _scoring_job(session: "Session", job_id: int) -> Any:
+    from db.jobs import get_job
+    from db.states import JobKind
+    from scheduler.errors import UsageError
+
+    job = get_job(session.engine, job_id)
+    if job.kind is not JobKind.SCORING:
+        raise UsageError(f"job {job_id} is a {job.kind} job; only scoring jobs have scores and rejects")
+    return job
+
+
+def _tell(session: "Session", what: str, job_id: int, file: Path, written: int) -> None:
+    session.output.emit({"job": job_id, "file": str(file), what: written})
+    session.output.show(f"Wrote {written:,} {what} of job {job_id} to {file}.")

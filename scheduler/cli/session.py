@@ -1,0 +1,50 @@
+"""What a command works with: settings, a prepared database, and who runs it."""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from db.engine import open_engine, safe_address
+from db.settings import DatabaseSettings
+from db.upgrade import prepare_database
+from scheduler.cli.output import Output
+from scheduler.settings import SchedulerSettings
+
+
+@dataclass(frozen=True)
+class Session:
+    """Settings and an engine whose tables are there."""
+
+    engine: Engine
+    settings: SchedulerSettings
+    output: Output
+    who: str
+
+    @property
+    def database_address(self) -> str:
+        """The database's URL without its password."""
+        return safe_address(self.engine.url)
+
+
+@contextmanager
+def open_session(*, wants_json: bool) -> Iterator[Session]:
+    """Open the database, make its tables where there are none, and close it at the end."""
+    settings, database = SchedulerSettings(), DatabaseSettings()
+    engine = open_engine(database.url)
+    output = Output(wants_json=wants_json)
+    try:
+        if prepare_database(engine):
+            output.say(f"Made Tidemark's tables in {safe_address(engine.url)}")
+        yield Session(engine, settings, output, _user_name())
+    finally:
+        engine.dispose()
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run a user id without a name
+        return "unknown"

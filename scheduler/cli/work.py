@@ -1,0 +1,144 @@
+"""`tidemark train` and `tidemark score`: submit a job, and wait for it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scheduler.cli.options import IdempotencyKey, Json, PortfolioName, Timeout, Wait
+
+if TYPE_CHECKING:
+    from db.jobs import Job
+    from scheduler.cli.session import Session
+
+_REPORT_SECONDS = 30.0  # how long a waiting command waits for the monitor once the scores are there
+
+
+def train(
+    name: PortfolioName,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=1000, help="Epochs at most.")] = None,
+    hold: Annotated[bool, typer.Option("--hold", help="Do not promote the result.")] = False,
+    wait: Wait = True,
+    timeout: Timeout = None,
+    idempotency_key: IdempotencyKey = None,
+    json: Json = False,
+) -> int:
+    """Train a model on the labelled records; the gate decides whether it becomes the champion."""
+    from scheduler.cli.session import open_session
+    from scheduler.submission import submit_training
+
+    options = {"seed": seed, "epochs": epochs, "hold": hold or None}
+    given = {option: value for option, value in options.items() if value is not None}
+    with open_session(wants_json=json) as session:
+        job_id = submit_training(
+            session.engine, name, who=session.who, options=given, idempotency_key=idempotency_key
+        )
+        if not wait:
+            return _tell_detached(session, job_id)
+        job = _wait_for(session, job_id, timeout)
+        return _tell_trained(session, job)
+
+
+def score(
+    name: PortfolioName,
+    model: Annotated[str | None, typer.Option("--model", help="Model version; default: the champion.")] = None,
+    wait: Wait = True,
+    timeout: Timeout = None,
+    idempotency_key: IdempotencyKey = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count only; score nothing.")] = False,
+    json: Json = False,
+) -> int:
+    """Score every record of the book."""
+    from scheduler.cli.session import open_session
+    from scheduler.submission import check_scoring, submit_scoring
+
+    with open_session(wants_json=json) as session:
+        if dry_run:
+            check = check_scoring(session.engine, name, model=model, shard_rows=session.settings.shard_rows)
+            session.output.emit({"dry_run": True} | check)
+            session.output.show_table(("", "value"), check.items(), title="Dry run: nothing was submitted")
+            return 0
+        job_id = submit_scoring(
+            session.engine, name, who=session.who, model=model, idempotency_key=idempotency_key
+        )
+        if not wait:
+            return _tell_detached(session, job_id)
+        job = _wait_for(session, job_id, timeout)
+        return _tell_scored(session, job)
+
+
+def _tell_detached(session: "Session", job_id: int) -> int:
+    from db.jobs import get_job
+    from scheduler.cli.job import job_document
+
+    session.output.emit(job_document(get_job(session.engine, job_id)))
+    session.output.show(f"Job {job_id} is stored.")
+    if session.settings.is_redis_embedded:
+        session.output.say(f"It runs while this does: tidemark up. Look at it with: tidemark job show {job_id}")
+    return 0
+
+
+def _wait_for(session: "Session", job_id: int, timeout: float | None) -> "Job":
+    from scheduler.cli.progress import job_progress
+    from scheduler.waiting import wait_for_job
+
+    say = session.output.say
+    try:
+        with job_progress(say) as on_look:
+            return wait_for_job(
+                session.engine, session.settings, job_id, on_look=on_look, on_event=say, timeout_seconds=timeout
+            )
+    except KeyboardInterrupt:
+        say(f"No longer waiting. Job {job_id} is kept; cancel it with: tidemark job cancel {job_id}")
+        raise
+
+
+def _tell_trained(session: "Session", job: "Job") -> int:
+    from scheduler.cli.job import exit_code_of, show_failure
+
+    result = job.result or {}
+    document = {"job": job.id, "state": job.state, "model_version": job.model_version, "seconds": job.seconds}
+    found = {name: result.get(name) for name in ("metrics", "counts", "promoted", "reason")}
+    session.output.emit(document | found | {"cause": job.cause, "detail": job.detail})
+    if job.result is None:
+        show_failure(session, job)
+        return exit_code_of(job)
+    session.output.show_table(("held-out records", "value"), result["metrics"].items(), title=f"Model {job.model_version}")
+    session.output.show(f"{'Promoted' if result['promoted'] else 'Not promoted'}: {result['reason']}.")
+    session.output.say(f"Next: tidemark score {job.portfolio}")
+    return exit_code_of(job)
+
+
+def _tell_scored(session: "Session", job: "Job") -> int:
+    from db.drift_reports import find_report
+    from scheduler.cli.job import exit_code_of, show_failure
+
+    report = find_report(session.engine, job.id)
+    document = _scored_document(job) | {"verdict": None if report is None else report.verdict}
+    session.output.emit(document)
+    title = f"Job {job.id}: {job.portfolio}"
+    session.output.show_table(("", "value"), document.items(), title=title)
+    show_failure(session, job)
+    if exit_code_of(job) == 0:
+        session.output.say(f"Next: tidemark scores export {job.id} scores.csv, or in SQL: SELECT * FROM latest_scores")
+    if job.rejected:
+        session.output.say(f"Rejected records: tidemark rejects export {job.id} rejects.csv")
+    return exit_code_of(job)
+
+
+def _scored_document(job: "Job") -> dict[str, Any]:
+    seconds = job.seconds
+    done = job.scored + job.rejected
+    return {
+        "job": job.id,
+        "state": job.state,
+        "inputs": job.inputs,
+        "scored": job.scored,
+        "rejected": job.rejected,
+        "seconds": None if seconds is None else round(seconds, 3),
+        "records_per_second": round(done / seconds, 1) if seconds else None,
+        "model_version": job.model_version,
+        "digest": job.digest,
+        "cause": job.cause,
+        "detail": job.detail,
+    }

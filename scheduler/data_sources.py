@@ -1,0 +1,32 @@
+"""Opens a data file by its ending: text files and Parquet behind the same few methods."""
+
+from pathlib import Path
+
+from scheduler.data_csv import CsvSource
+from scheduler.data_errors import DataFileError
+from scheduler.data_parquet import ParquetSource
+
+Source = CsvSource | ParquetSource
+
+_CSV_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+_PARQUET_ENDINGS = (".parquet", ".pq")
+
+
+def open_source(path: Path, wanted: tuple[str, ...]) -> Source:
+    """Open a file by its ending and read its columns' names. `wanted` are names that it should hold."""
+    if not path.exists():
+        raise DataFileError(str(path), "there is no such file")
+    if not path.is_file():
+        raise DataFileError(str(path), "this is not a file; expected a CSV or Parquet file")
+    lowered = path.name.lower()
+    if lowered.endswith(_PARQUET_ENDINGS):
+        source: Source = ParquetSource(path)
+    elif lowered.endswith(_CSV_ENDINGS):
+        source = CsvSource(path, wanted)
+    else:
+        endings = ", ".join((*_CSV_ENDINGS, *_PARQUET_ENDINGS))
+        raise DataFileError(str(path), f"expected a file that ends with one of {endings}")
+    twice = sorted({name for name in source.names if source.names.count(name) > 1})
+    if twice:
+        raise DataFileError(source.where, f"the header names {', '.join(map(repr, twice))} more than once")
+    return source

@@ -1,0 +1,129 @@
+"""The demo: a simulated book of customers, loaded, trained on and scored through real queue workers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from db.exports import read_scores
+from db.jobs import Job, get_job
+from db.loading import load_records
+from db.portfolios import save_portfolio
+from db.states import JobState
+from scheduler.cli.session import Session
+from scheduler.data_files import open_data_file
+from scheduler.errors import SchedulerError
+from scheduler.portfolio_file import parse_portfolio
+from scheduler.simulator import (
+    TRUE_OUTCOME,
+    area_under_curve,
+    best_possible_auc,
+    simulate_customers,
+    simulated_portfolio,
+)
+from scheduler.submission import submit_scoring, submit_training
+from scheduler.waiting import running_parts, wait_for_job
+from worker.messages import QUEUES
+
+UNLABELLED_SHARE = 0.2  # customers whose outcome is not known yet: the model is judged on them
+KEY = "customer_id"
+SHOWN_CUSTOMERS = 10
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found out. `frame` holds truth and score of every customer."""
+
+    training: Job
+    scoring: Job
+    frame: pd.DataFrame
+    auc: float
+    best_auc: float
+    seconds: float
+
+    @property
+    def records_per_second(self) -> float:
+        """Records scored per second, from the first claim of a shard to the end of the job."""
+        return self.scoring.scored / (self.scoring.seconds or float("nan"))
+
+
+def play_demo(session: Session, *, customers: int, seed: int, on_look: Callable[[Job], None]) -> DemoResult:
+    """Simulate, load, train, score; return what came out. Raises `SchedulerError` if a job does not succeed."""
+    begun, say = perf_counter(), session.output.say
+    say(f"Simulating {customers:,} customers with 12 months of behaviour (seed {seed}) ...")
+    truth = simulate_customers(customers, seed, unlabelled_share=UNLABELLED_SHARE)
+    portfolio = _load(session, truth)
+    with running_parts(session.settings, QUEUES, say):
+        say("Training a Transformer on the four fifths whose outcome is known ...")
+        job_id = submit_training(session.engine, portfolio, who="demo", options={"seed": seed})
+        training = _finish(session, job_id, on_look)
+        say("Scoring the whole book through the queue workers ...")
+        scoring = _finish(session, submit_scoring(session.engine, portfolio, who="demo"), on_look)
+    frame = _join_scores(session, truth, scoring.id)
+    unseen = frame[frame["default_next_month"].isna()]
+    auc = area_under_curve(unseen[TRUE_OUTCOME].to_numpy(np.float64), unseen["probability"].to_numpy(np.float64))
+    return DemoResult(training, scoring, frame, auc, best_possible_auc(unseen), perf_counter() - begun)
+
+
+def sample_customers(frame: pd.DataFrame, count: int = SHOWN_CUSTOMERS) -> pd.DataFrame:
+    """Return customers spread evenly from the highest risk to the lowest."""
+    ordered = frame.sort_values("probability", ascending=False)
+    return ordered.iloc[np.linspace(0, len(ordered) - 1, count).astype(int)]
+
+
+def points_histogram(frame: pd.DataFrame, *, bins: int = 14) -> list[tuple[str, int]]:
+    """Return score ranges in points with their number of customers, for drawing."""
+    counts, edges = np.histogram(frame["points"], bins=bins)
+    labels = [f"{low:4.0f} to {high:4.0f}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return list(zip(labels, counts.tolist(), strict=True))
+
+
+def describe(result: DemoResult) -> dict[str, Any]:
+    """Return the figures of a demo by name."""
+    return {
+        "customers": result.scoring.inputs,
+        "scored": result.scoring.scored,
+        "rejected": result.scoring.rejected,
+        "training_seconds": round(result.training.seconds or 0.0, 1),
+        "scoring_seconds": round(result.scoring.seconds or 0.0, 2),
+        "records_per_second": round(result.records_per_second),
+        "roc_auc": round(result.auc, 4),
+        "best_possible_roc_auc": round(result.best_auc, 4),
+        "seconds": round(result.seconds, 1),
+        "job": result.scoring.id,
+        "model_version": result.scoring.model_version,
+    }
+
+
+def _load(session: Session, truth: pd.DataFrame) -> str:
+    definition = parse_portfolio(simulated_portfolio(), "the demo's portfolio")
+    save_portfolio(session.engine, definition, who="demo")
+    folder: Path = session.settings.state_folder / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "customers.parquet"
+    truth.drop(columns=["true_probability", TRUE_OUTCOME]).to_parquet(path, index=False)
+    file = open_data_file(path, definition)
+    frames = (batch.frame for batch in file.batches())
+    outcome = load_records(
+        session.engine, definition, frames, key_type=file.key_type, replace_all=True, who="demo"
+    )
+    session.output.say(f"Loaded {outcome.total:,} records into the table {definition.source}.")
+    return definition.name
+
+
+def _finish(session: Session, job_id: int, on_look: Callable[[Job], None]) -> Job:
+    wait_for_job(session.engine, session.settings, job_id, on_look=on_look, on_event=session.output.say)
+    job = get_job(session.engine, job_id)
+    if job.state is not JobState.DONE:
+        raise SchedulerError(f"job {job_id} {job.state}: {job.detail}. See: tidemark job show {job_id}")
+    return job
+
+
+def _join_scores(session: Session, truth: pd.DataFrame, job_id: int) -> pd.DataFrame:
+    scores = pd.concat(read_scores(session.engine, job_id), ignore_index=True)
+    scores[KEY] = scores["record_key"].astype(truth[KEY].dtype)
+    return truth.merge(scores, on=KEY, validate="one_to_one")

@@ -1,0 +1,76 @@
+"""Puts hints for waiting shards on the Redis queues. Losing, doubling or reordering them changes nothing but time."""
+
+from collections.abc import Iterable, Mapping
+from logging import getLogger
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+
+from db.shards import Hint, list_unhinted, mark_hinted
+from scheduler.errors import RedisUnreachableError
+from worker.messages import QUEUES, REDIS_TIMEOUT_SECONDS, TASK_OF_QUEUE, celery_settings, shard_hint
+
+logger = getLogger(__name__)
+
+WINDOW = 200  # messages on one queue at most: enough for any number of idle workers, little to sift after a cancel
+REPEAT_SECONDS = 10.0  # a shard that still waits after so long on an empty queue is named again
+
+
+def open_producer(broker_url: str) -> Celery:
+    """Return a Celery application that only sends. Nothing is connected yet."""
+    app = Celery("tidemark", broker=broker_url, set_as_current=False)
+    timeouts = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
+    app.conf.update(celery_settings(), broker_transport_options=timeouts)
+    return app
+
+
+def dispatch_waiting(engine: Engine, producer: Celery, *, repeat_seconds: float = REPEAT_SECONDS) -> int:
+    """Send a hint for each waiting shard that needs one, most urgent first; return how many were sent.
+
+    Raises `RedisUnreachableError`; shards whose hint was not sent are named again by a later call.
+    """
+    waiting = list_unhinted(engine, repeat_seconds=repeat_seconds, limit=WINDOW)
+    if not waiting:
+        return 0
+    chosen = choose_hints(waiting, queue_depths(producer), window=WINDOW)
+    sent: list[int] = []
+    try:
+        with producer.connection_for_write() as connection:
+            for hint in chosen:
+                producer.send_task(
+                    TASK_OF_QUEUE[hint.queue],
+                    kwargs=shard_hint(hint.shard_id),
+                    queue=hint.queue,
+                    connection=connection,
+                    retry=False,
+                )
+                sent.append(hint.shard_id)
+    except (OperationalError, RedisError, OSError) as error:
+        raise RedisUnreachableError(str(error)) from error
+    finally:
+        mark_hinted(engine, sent)
+    return len(sent)
+
+
+def choose_hints(waiting: Iterable[Hint], depths: Mapping[str, int], *, window: int) -> list[Hint]:
+    """Keep as many hints per queue as its window has room; a hint that was sent before needs an empty queue."""
+    room = {queue: window - depth for queue, depth in depths.items()}
+    chosen: list[Hint] = []
+    for hint in waiting:
+        is_needed = not hint.was_sent or depths[hint.queue] == 0
+        if is_needed and room[hint.queue] > 0:
+            room[hint.queue] -= 1
+            chosen.append(hint)
+    return chosen
+
+
+def queue_depths(producer: Celery) -> dict[str, int]:
+    """Return how many messages wait on each queue. Raises `RedisUnreachableError`."""
+    try:
+        with producer.connection_for_write() as connection:
+            channel = connection.default_channel
+            return {queue: channel.queue_declare(queue=queue).message_count for queue in QUEUES}
+    except (OperationalError, RedisError, OSError) as error:
+        raise RedisUnreachableError(str(error)) from error

@@ -1,0 +1,122 @@
+"""Examines an installation: versions, database, Redis, processes, disk, jobs. Each check says what to do."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import redis
+from sqlalchemy import Engine
+
+from db.diagnosis import count_expired_leases, database_version, read_database_time
+from db.engine import open_engine, safe_address
+from db.errors import DatabaseError
+from db.jobs import count_open_jobs
+from db.processes import list_processes
+from db.settings import DatabaseSettings
+from db.upgrade import schema_versions
+from scheduler.settings import SchedulerSettings
+
+MINIMUM_FREE_BYTES = 2 * 1024**3
+MAXIMUM_SKEW_SECONDS = 5.0
+_PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "celery", "sqlalchemy", "pandas")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: "ok", "warn" or "fail", what was found, and what to do."""
+
+    check: str
+    state: str
+    found: str
+    advice: str = ""
+
+    def values(self) -> tuple[str, str, str, str]:
+        """The finding as a row."""
+        return self.check, self.state, self.found, self.advice
+
+
+def examine() -> list[Finding]:
+    """Run every check; one that fails never hides the next."""
+    settings, database = SchedulerSettings(), DatabaseSettings()
+    findings = [_versions(), _free_disk(settings)]
+    try:
+        engine = open_engine(database.url)
+        findings += _examine_database(engine)
+        engine.dispose()
+    except DatabaseError as error:
+        findings.append(Finding("database", "fail", str(error), "start it, or correct TIDEMARK_DATABASE_URL"))
+    return [*findings, *_examine_redis(settings)]
+
+
+def _versions() -> Finding:
+    found = [f"Python {sys.version.split()[0]}"]
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return Finding("versions", "ok", ", ".join(found))
+
+
+def _free_disk(settings: SchedulerSettings) -> Finding:
+    folder = settings.state_folder
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    state = "ok" if free >= MINIMUM_FREE_BYTES else "warn"
+    return Finding("free disk", state, f"{free / 1024**3:.1f} GiB at {folder}", "" if state == "ok" else "free some")
+
+
+def _examine_database(engine: Engine) -> list[Finding]:
+    address = safe_address(engine.url)
+    found, expected = schema_versions(engine)
+    reached = Finding("database", "ok", f"{address}, {database_version(engine)}")
+    if found == "none":
+        return [reached, Finding("tables", "warn", "none yet", "the first command makes them: tidemark portfolio list")]
+    if found != expected:
+        advice = "make a backup, then: tidemark database upgrade"
+        return [reached, Finding("tables", "fail", f"version {found}, this program needs {expected}", advice)]
+    checks: tuple[Callable[[Engine], Finding], ...] = (_clock_skew, _jobs, _leases)
+    return [reached, Finding("tables", "ok", f"version {found}"), *(check(engine) for check in checks)]
+
+
+def _clock_skew(engine: Engine) -> Finding:
+    skew = abs((datetime.now(UTC) - read_database_time(engine)).total_seconds())
+    state = "ok" if skew <= MAXIMUM_SKEW_SECONDS else "warn"
+    advice = "" if state == "ok" else "leases use the database's clock alone; correct this machine's for its logs"
+    return Finding("clock skew", state, f"{skew:.1f} s", advice)
+
+
+def _jobs(engine: Engine) -> Finding:
+    count = count_open_jobs(engine)
+    alive = [one for one in list_processes(engine) if one.is_alive]
+    kinds = sorted({one.kind for one in alive})
+    found = f"{count} open; running: {', '.join(kinds) or 'no scheduler, no worker'}"
+    if count and not alive:
+        return Finding("jobs", "warn", found, "nothing works on them; start: tidemark up")
+    return Finding("jobs", "ok", found)
+
+
+def _leases(engine: Engine) -> Finding:
+    expired = count_expired_leases(engine)
+    advice = "a running scheduler takes them back; start: tidemark up" if expired else ""
+    return Finding("lost leases", "warn" if expired else "ok", str(expired), advice)
+
+
+def _examine_redis(settings: SchedulerSettings) -> list[Finding]:
+    if settings.is_redis_embedded:
+        return [Finding("redis", "ok", "embedded, started when needed")]
+    try:
+        with redis.Redis.from_url(settings.broker_url, socket_timeout=5, socket_connect_timeout=5) as client:
+            server = client.info("server")
+            policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "unknown")
+    except (redis.RedisError, OSError, ValueError) as error:
+        return [Finding("redis", "fail", str(error), "start it, or correct TIDEMARK_REDIS_URL")]
+    found = Finding("redis", "ok", f"version {server.get('redis_version', 'unknown')}")
+    if policy == "noeviction":
+        return [found, Finding("eviction policy", "ok", policy)]
+    advice = "hints may be thrown away: CONFIG SET maxmemory-policy noeviction"
+    return [found, Finding("eviction policy", "warn", str(policy), advice)]

@@ -1,0 +1,27 @@
+"""What can go wrong in the scheduler and its commands, in our own words."""
+
+
+class SchedulerError(Exception):
+    """Base of every error that `scheduler` raises."""
+
+
+class UsageError(SchedulerError):
+    """The caller asked for something impossible: exit code 64."""
+
+
+class RedisUnreachableError(SchedulerError):
+    """Redis does not answer. Jobs are safe in the database and go on when it is back."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"cannot use Redis: {reason}. Check TIDEMARK_REDIS_URL and that the server runs.")
+
+
+class WaitingTimeoutError(SchedulerError):
+    """A command stopped waiting. The job goes on."""
+
+    def __init__(self, job_id: int, state: str, seconds: float) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id} is still {state} after {seconds:g} s; it goes on. See: tidemark job show {job_id}"
+        )

@@ -1,0 +1,49 @@
+"""Plans queued jobs: cuts the book of a scoring job into shards; other jobs are one shard."""
+
+from logging import getLogger
+
+from sqlalchemy import Engine
+
+from db.engine import reading, writing
+from db.errors import SourceError
+from db.jobs import Job, fail_job, get_job, list_queued_job_ids
+from db.registry import get_model
+from db.shards import insert_shards
+from db.sources import KeyRange, check_source, plan_key_ranges
+from db.states import FailureCause, JobKind
+
+logger = getLogger(__name__)
+
+WHO = "scheduler"
+
+
+def plan_queued_jobs(engine: Engine, *, shard_rows: int) -> list[int]:
+    """Plan every queued job and return the ids of those that this call planned."""
+    return [job_id for job_id in list_queued_job_ids(engine) if plan_job(engine, job_id, shard_rows=shard_rows)]
+
+
+def plan_job(engine: Engine, job_id: int, *, shard_rows: int) -> bool:
+    """Plan one job; False if another scheduler was first. A job whose source is not usable fails with its cause."""
+    job = get_job(engine, job_id)
+    try:
+        ranges = _ranges_of(engine, job, shard_rows)
+    except SourceError as error:
+        logger.error("The job cannot be planned: job %d: %s", job_id, error)  # noqa: TRY400 - the cause is the message
+        fail_job(engine, job_id, FailureCause.SOURCE_UNREADABLE, str(error), who=WHO)
+        return False
+    with writing(engine) as connection:
+        is_planned = insert_shards(connection, job, ranges, inputs=sum(one.expected for one in ranges))
+    if is_planned:
+        logger.info("Job planned: job %d, %s, %d shards.", job_id, job.kind, len(ranges))
+    return is_planned
+
+
+def _ranges_of(engine: Engine, job: Job, shard_rows: int) -> list[KeyRange]:
+    if job.kind is not JobKind.SCORING:
+        return [KeyRange(None, None, 0)]
+    assert job.model_version is not None, "a scoring job is submitted with its model version"
+    wanted = get_model(engine, job.model_version).definition.input_columns
+    check_source(engine, job.definition.source, (job.definition.key, *wanted))
+    # Read apart from the write: on SQLite the cut of a large book would hold the write lock for seconds.
+    with reading(engine) as connection:
+        return plan_key_ranges(connection, job.definition.source, job.definition.key, shard_rows=shard_rows)

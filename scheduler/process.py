@@ -1,0 +1,113 @@
+"""The scheduler process: one loop that may run any number of times in parallel."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from logging import getLogger
+
+from celery import Celery
+from pydantic import ValidationError
+from sqlalchemy import Engine
+
+from db.engine import open_engine
+from db.errors import DatabaseError
+from db.processes import forget, mark_seen
+from db.settings import DatabaseSettings
+from scheduler.dispatch import dispatch_waiting, open_producer
+from scheduler.errors import RedisUnreachableError
+from scheduler.planning import plan_queued_jobs
+from scheduler.recovery import sweep
+from scheduler.settings import SchedulerSettings
+
+logger = getLogger(__name__)
+
+PRESENCE_SECONDS = 20.0
+PAUSE_AFTER_TROUBLE_SECONDS = 2.0
+
+
+class Scheduler:
+    """Plans, dispatches and recovers until it is told to stop."""
+
+    def __init__(self, engine: Engine, producer: Celery, settings: SchedulerSettings) -> None:
+        self._engine = engine
+        self._producer = producer
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._supervisor = os.getppid()
+        self._next_sweep = 0.0
+        self._next_presence = 0.0
+        self.name = f"scheduler@{socket.gethostname()}:{os.getpid()}"
+
+    def stop(self) -> None:
+        """End the loop after the present tick."""
+        self._stopping.set()
+
+    def run(self, *, ends_with_parent: bool = False) -> None:
+        """Tick until stopped; trouble with the database or Redis is logged and waited out."""
+        logger.info("Scheduler started: %s.", self.name)
+        while not self._stopping.is_set():
+            pause = self._settings.tick_seconds
+            try:
+                self.tick()
+            except (DatabaseError, RedisUnreachableError) as error:
+                logger.warning("The scheduler waits: %s", error)
+                pause = PAUSE_AFTER_TROUBLE_SECONDS
+            if ends_with_parent and os.getppid() != self._supervisor:
+                logger.info("The process that started this scheduler is gone; it stops.")
+                break
+            self._stopping.wait(pause)
+        self._say_goodbye()
+
+    def tick(self) -> None:
+        """One look for work. What is due less often than every tick looks at the clock itself."""
+        self._next_presence = self._every(PRESENCE_SECONDS, self._next_presence, self._say_present)
+        self._next_sweep = self._every(self._settings.sweep_seconds, self._next_sweep, self._sweep)
+        plan_queued_jobs(self._engine, shard_rows=self._settings.shard_rows)
+        dispatch_waiting(self._engine, self._producer)
+
+    def _every(self, seconds: float, due: float, act: Callable[[], None]) -> float:
+        # This clock only paces the loop; whether a lease is over is the database's to say.
+        now = time.monotonic()
+        if now < due:
+            return due
+        act()
+        return now + seconds
+
+    def _sweep(self) -> None:
+        sweep(self._engine, max_attempts=self._settings.max_attempts)
+
+    def _say_present(self) -> None:
+        mark_seen(self._engine, self.name, "scheduler")
+
+    def _say_goodbye(self) -> None:
+        try:
+            forget(self._engine, self.name)
+        except DatabaseError as error:
+            logger.warning("The scheduler could not sign off: %s", error)
+        logger.info("Scheduler stopped: %s.", self.name)
+
+
+def main() -> int:
+    """Run a scheduler in the foreground until SIGTERM or SIGINT; return its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s %(message)s")
+    try:
+        settings, database = SchedulerSettings(), DatabaseSettings()
+    except ValidationError as error:
+        sys.stderr.write(f"wrong settings: {error}\n")
+        return 64
+    engine = open_engine(database.url)
+    scheduler = Scheduler(engine, open_producer(settings.broker_url), settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_signal: scheduler.stop())
+    scheduler.run(ends_with_parent="--ends-with-parent" in sys.argv[1:])
+    engine.dispose()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Takes back what dead workers held, closes what is finished, cancels what nobody will work on."""
+
+from logging import getLogger
+
+from sqlalchemy import Engine
+
+from db.closing import cancel_orphan_shards, close_finished_jobs, fail_expired_shard
+from db.shards import list_expired, take_back
+
+logger = getLogger(__name__)
+
+
+def sweep(engine: Engine, *, max_attempts: int) -> int:
+    """Do every duty of recovery once; return how many shards were freed from their lease.
+
+    One shard at a time, each in its own transaction: one that cannot be saved never hides the others.
+    """
+    freed = 0
+    for expired in list_expired(engine):
+        if expired.attempt >= max_attempts:
+            has_freed = fail_expired_shard(engine, expired)
+        else:
+            has_freed = take_back(engine, expired)
+        if has_freed:
+            freed += 1
+            told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
+            logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+    cancel_orphan_shards(engine)
+    for job_id in close_finished_jobs(engine):
+        logger.info("Job closed by the sweep: job %d.", job_id)
+    return freed

@@ -1,0 +1,70 @@
+"""Writes frames to a CSV or Parquet file: whole or not at all, a page in memory at a time."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scheduler.errors import UsageError
+
+_ARROW_TYPES = {"probability": pa.float64(), "points": pa.int32()}  # every other column is text
+
+
+def write_frames(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> int:
+    """Write the frames to `path` (.csv, .csv.gz or .parquet) and return the number of rows.
+
+    The file appears under its name when it is complete. Raises `UsageError` for another ending or a missing folder.
+    """
+    write = _writer_for(path)
+    if not path.parent.is_dir():
+        raise UsageError(f"the folder {path.parent} does not exist")
+    with _finished_or_absent(path) as temporary:
+        return write(temporary, frames, columns)
+
+
+def _writer_for(path: Path):  # noqa: ANN202 - one of the two functions below
+    name = path.name.lower()
+    if name.endswith((".csv", ".csv.gz")):
+        return _write_csv
+    if name.endswith((".parquet", ".pq")):
+        return _write_parquet
+    raise UsageError(f"{path}: expected a name that ends in .csv, .csv.gz or .parquet")
+
+
+def _write_csv(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> int:
+    compression = "gzip" if path.name.endswith(".gz") else None
+    pd.DataFrame(columns=list(columns)).to_csv(path, index=False, compression=compression)
+    rows = 0
+    for frame in frames:
+        frame.to_csv(path, index=False, header=False, mode="a", columns=list(columns), compression=compression)
+        rows += len(frame)
+    return rows
+
+
+def _write_parquet(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> int:
+    schema = pa.schema([(name, _ARROW_TYPES.get(name, pa.string())) for name in columns])
+    rows = 0
+    with pq.ParquetWriter(path, schema) as writer:
+        for frame in frames:
+            writer.write_table(pa.Table.from_pandas(frame[list(columns)], schema=schema, preserve_index=False))
+            rows += len(frame)
+    return rows
+
+
+@contextmanager
+def _finished_or_absent(path: Path) -> Iterator[Path]:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tidemark-", suffix="".join(path.suffixes))
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()

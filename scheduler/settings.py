@@ -1,0 +1,40 @@
+"""Settings of the scheduler and of what it starts on this machine."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from worker.address import embedded_redis_url
+
+
+class SchedulerSettings(BaseSettings):
+    """Read from the environment once, by the command that runs."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEMARK_", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(default=Path(".tidemark"), description="State folder.")
+    redis_url: SecretStr | None = Field(default=None, description="Redis URL; default: the embedded server's.")
+    shard_rows: int = Field(default=10_000, ge=1, description="Records per shard of a scoring job.")
+    tick_seconds: float = Field(default=0.2, gt=0, description="Pause between two looks for work.")
+    sweep_seconds: float = Field(default=5.0, gt=0, description="Pause between two sweeps for expired leases.")
+    max_attempts: int = Field(default=3, ge=1, description="After so many attempts a shard has failed.")
+    scoring_workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Scoring processes that `up` starts."
+    )
+
+    @property
+    def is_redis_embedded(self) -> bool:
+        """Whether Redis is the embedded server."""
+        return self.redis_url is None
+
+    @property
+    def broker_url(self) -> str:
+        """The Redis URL in force. It may hold a password: never log it."""
+        return embedded_redis_url(self.home) if self.redis_url is None else self.redis_url.get_secret_value()
+
+    @property
+    def state_folder(self) -> Path:
+        """The state folder as an absolute path."""
+        return self.home.expanduser().resolve()

@@ -1,0 +1,72 @@
+"""Takes requests: checks that they can be carried out, and stores the job in one transaction."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db.jobs import JobRequest, submit_job
+from db.portfolios import get_portfolio
+from db.registry import get_champion, get_model
+from db.sources import check_source, count_records
+from db.states import JobKind
+from scheduler.errors import UsageError
+
+
+def submit_scoring(
+    engine: Engine, portfolio: str, *, who: str, model: str | None = None, idempotency_key: str | None = None
+) -> int:
+    """Ask for the whole book to be scored with a model version (default: the champion); return the job's id.
+
+    The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
+    `db` raises for an unknown portfolio or a source that lacks a column.
+    """
+    version = _checked_version(engine, portfolio, model)
+    return submit_job(engine, JobRequest(JobKind.SCORING, portfolio, who, {}, version, idempotency_key))
+
+
+def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_rows: int) -> dict[str, Any]:
+    """Check a scoring request as `submit_scoring` does, and return what it would be; nothing is stored."""
+    version = _checked_version(engine, portfolio, model)
+    source = get_portfolio(engine, portfolio).definition.source
+    records = count_records(engine, source)
+    shards = -(-records // shard_rows)
+    return {"portfolio": portfolio, "source": source, "model_version": version, "inputs": records, "shards": shards}
+
+
+def submit_training(
+    engine: Engine,
+    portfolio: str,
+    *,
+    who: str,
+    options: Mapping[str, Any] | None = None,
+    idempotency_key: str | None = None,
+) -> int:
+    """Ask for a model to be trained from scratch; return the job's id.
+
+    Options that are understood: `seed`, `epochs`, and `hold` (do not promote the result).
+    """
+    definition = get_portfolio(engine, portfolio).definition
+    if definition.target is None:
+        raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")
+    own = [name for name in (definition.target, definition.as_of) if name is not None]
+    check_source(engine, definition.source, (definition.key, *own, *definition.input_columns))
+    request = JobRequest(JobKind.TRAINING, portfolio, who, dict(options or {}), None, idempotency_key)
+    return submit_job(engine, request)
+
+
+def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
+    definition = get_portfolio(engine, portfolio).definition
+    version = model or _champion_of(engine, portfolio)
+    wanted = get_model(engine, version)
+    if wanted.portfolio != portfolio:
+        raise UsageError(f"model version {version} was trained for portfolio {wanted.portfolio}, not {portfolio}")
+    check_source(engine, definition.source, (definition.key, *wanted.definition.input_columns))
+    return version
+
+
+def _champion_of(engine: Engine, portfolio: str) -> str:
+    champion = get_champion(engine, portfolio)
+    if champion is None:
+        raise UsageError(f"portfolio {portfolio} has no champion yet; train one with: tidemark train {portfolio}")
+    return champion.version

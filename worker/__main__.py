@@ -1,0 +1,63 @@
+"""Starts a worker: `python -m worker --queues scoring --concurrency 2`."""
+
+import argparse
+import logging
+import os
+import sys
+
+from pydantic import ValidationError
+
+from db.settings import DatabaseSettings
+from worker.messages import QUEUES
+from worker.settings import WorkerSettings
+
+WRONG_USAGE = 64
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a worker in the foreground until it is stopped; return its exit code."""
+    options = _parser().parse_args(arguments)
+    # SIGTERM alone waits for running tasks without end; as SIGQUIT the shard is given back after some seconds.
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname)s %(process)d %(name)s %(message)s")
+    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+    logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+    queues = tuple(dict.fromkeys(options.queues.split(",")))
+    unknown = [queue for queue in queues if queue not in QUEUES]
+    if unknown:
+        sys.stderr.write(f"unknown queue {unknown[0]!r}; the queues are {', '.join(QUEUES)}\n")
+        return WRONG_USAGE
+    try:
+        settings, database = WorkerSettings(), DatabaseSettings()
+    except ValidationError as error:
+        sys.stderr.write(f"wrong settings: {error}\n")
+        return WRONG_USAGE
+    return _run(settings, database, queues, options)
+
+
+def _run(
+    settings: WorkerSettings, database: DatabaseSettings, queues: tuple[str, ...], options: argparse.Namespace
+) -> int:
+    from worker.app import create_app  # noqa: PLC0415 - REMAP_SIGTERM must be set before Celery is imported
+
+    concurrency = options.concurrency or settings.cores
+    app = create_app(settings, database, queues=queues, concurrency=concurrency, ends_with_parent=options.ends_with_parent)
+    name = f"{'-'.join(queues)}-{os.getpid()}@%h"
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    command = ["--quiet", "worker", "--pool", "prefork", "--concurrency", str(concurrency)]
+    app.worker_main([*command, "--queues", ",".join(queues), "--hostname", name, *quiet])
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
+    parser.add_argument("--queues", default=",".join(QUEUES), help="comma-separated: %(default)s")
+    parser.add_argument("--concurrency", type=int, default=None, help="worker processes; default: one per core")
+    parser.add_argument("--ends-with-parent", action="store_true", help="stop when the starting process is gone")
+    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The Celery application of a worker: the composition root where settings meet tasks."""
+
+from functools import cache
+from logging import getLogger
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from db.settings import DatabaseSettings
+from worker.context import WorkerContext, open_context
+from worker.messages import MONITORING_QUEUE, celery_settings
+from worker.presence import PresenceStep
+from worker.settings import WorkerSettings
+from worker.tasks import register_tasks
+
+logger = getLogger(__name__)
+
+CHILD_START_SECONDS = 180.0  # importing TensorFlow without bytecode takes 25 s on a slow disk
+SOFT_SHUTDOWN_SECONDS = 5.0  # a running shard may finish in this time, then it is given back
+
+
+def create_app(
+    settings: WorkerSettings, database: DatabaseSettings, *, queues: tuple[str, ...], concurrency: int,
+    ends_with_parent: bool = False,
+) -> Celery:
+    """Return the application for a worker that serves `queues` with `concurrency` children.
+
+    TensorFlow is imported in the children alone: a parent that ran one operation before the fork hangs every child.
+    """
+    app = Celery("tidemark", broker=settings.broker_url)
+    app.conf.update(
+        celery_settings(),
+        worker_proc_alive_timeout=CHILD_START_SECONDS,
+        worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+    )
+    context = cache(lambda: open_context(settings, database))
+    register_tasks(app, context)
+    needs_tensorflow = any(queue != MONITORING_QUEUE for queue in queues)
+    threads = max(1, settings.cores // concurrency)
+    worker_process_init.connect(
+        lambda **_signal: _prepare_child(context, threads if needs_tensorflow else 0), weak=False
+    )
+    app.steps["worker"].add(_presence_of(database, queues, ends_with_parent=ends_with_parent))
+    return app
+
+
+def _prepare_child(context: Any, tensorflow_threads: int) -> None:
+    """Open the child's own context and load TensorFlow before the first shard asks for it."""
+    child: WorkerContext = context()
+    if tensorflow_threads:
+        from worker.tensorflow_threads import limit_threads  # noqa: PLC0415 - only in the child
+
+        limit_threads(tensorflow_threads)
+    logger.info("Worker process ready: %s.", child.name)
+
+
+def _presence_of(
+    database: DatabaseSettings, queues: tuple[str, ...], *, ends_with_parent: bool
+) -> type[PresenceStep]:
+    stops_with_parent = ends_with_parent
+
+    class Presence(PresenceStep):
+        """Says to the database that this worker lives."""
+
+        url = database.url
+        kind = "worker:" + ",".join(queues)
+        ends_with_parent = stops_with_parent
+
+    return Presence

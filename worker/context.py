@@ -1,0 +1,91 @@
+"""What a worker process works with: made once per process, after the fork."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging import getLogger
+
+from sqlalchemy import Engine
+
+from db.closing import fail_shard
+from db.engine import open_engine
+from db.errors import DatabaseError, LeaseLostError
+from db.jobs import fail_job
+from db.settings import DatabaseSettings
+from db.shards import Claim, claim_shard, give_back, retry_later
+from worker.errors import Action, action_for, cause_of
+from worker.heartbeat import Heartbeat
+from worker.settings import WorkerSettings
+
+logger = getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """Engine, settings and name of one worker process."""
+
+    engine: Engine
+    settings: WorkerSettings
+    name: str
+
+    def heartbeat(self, claim: Claim) -> Heartbeat:
+        """Return the heartbeat for a shard that was just claimed."""
+        return Heartbeat(
+            self.engine,
+            claim,
+            lease_seconds=self.settings.lease_seconds,
+            every_seconds=self.settings.heartbeat_seconds,
+        )
+
+
+def open_context(settings: WorkerSettings, database: DatabaseSettings) -> WorkerContext:
+    """Make the context of this process. The engine connects at its first use."""
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    return WorkerContext(open_engine(database.url), settings, name)
+
+
+@contextmanager
+def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Iterator[Claim | None]:
+    """Give a claimed shard of the queue (None when nothing waits), and answer for what happens to it.
+
+    Whatever error ends the block, the shard is given back, tried later, failed or left to its lease, as the table in
+    `worker.errors` says; the error is logged here, once.
+    """
+    settings = context.settings
+    claim = claim_shard(context.engine, queue, worker=context.name, lease_seconds=settings.lease_seconds, hint=hint)
+    try:
+        yield claim
+    except (SystemExit, KeyboardInterrupt):
+        if claim is not None:
+            give_back(context.engine, claim, worker=context.name)
+        raise
+    except Exception as error:
+        if claim is None:
+            raise
+        _answer(context, claim, error)
+
+
+def _answer(context: WorkerContext, claim: Claim, error: Exception) -> None:
+    action = action_for(error)
+    where = f"job {claim.job.id}, shard {claim.ordinal}, attempt {claim.attempt}"
+    if isinstance(error, LeaseLostError):
+        logger.warning("The lease was lost, nothing was written: %s.", where)
+        return
+    logger.error("The shard failed (%s): %s.", action, where, exc_info=error)
+    try:
+        _carry_out(context, claim, action, error)
+    except DatabaseError as trouble:
+        logger.error("The database could not be told (%s); the lease will end: %s.", trouble, where)  # noqa: TRY400
+
+
+def _carry_out(context: WorkerContext, claim: Claim, action: Action, error: Exception) -> None:
+    said = f"{type(error).__name__}: {error}"[:2000]
+    if action is Action.FAIL_JOB:
+        fail_job(context.engine, claim.job.id, cause_of(error), str(error)[:2000], who=context.name)
+    elif action is Action.RETRY and claim.attempt >= context.settings.max_attempts:
+        fail_shard(context.engine, claim, said, worker=context.name)
+    elif action is Action.RETRY:
+        delay = context.settings.retry_delay_seconds * 2 ** (claim.attempt - 1)
+        retry_later(context.engine, claim, said, delay_seconds=delay, worker=context.name)

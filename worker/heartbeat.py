@@ -1,0 +1,39 @@
+"""Renews a shard's lease from the batch loop, so that a worker that hangs loses it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine
+
+from db.shards import Claim, renew_lease
+
+
+class Heartbeat:
+    """Call it at every batch: it renews the lease when `every_seconds` have passed since the last time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        claim: Claim,
+        *,
+        lease_seconds: float,
+        every_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._claim = claim
+        self._lease_seconds = lease_seconds
+        self._every_seconds = every_seconds
+        self._clock = clock
+        self._last = clock()
+
+    def __call__(self) -> None:
+        """Renew the lease if it is time. Raises `LeaseLostError` if the shard is no longer ours."""
+        if self._clock() - self._last >= self._every_seconds:
+            self.renew()
+
+    def renew(self, progress: dict[str, Any] | None = None) -> None:
+        """Renew the lease now, and show the job's progress with it."""
+        renew_lease(self._engine, self._claim, lease_seconds=self._lease_seconds, progress=progress)
+        self._last = self._clock()

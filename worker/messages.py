@@ -1,0 +1,38 @@
+"""The contract between scheduler and workers: queue names, task names, and messages that hold ids only."""
+
+from typing import Any
+
+SCORING_QUEUE = "scoring"
+TRAINING_QUEUE = "training"
+MONITORING_QUEUE = "monitoring"
+QUEUES = (SCORING_QUEUE, TRAINING_QUEUE, MONITORING_QUEUE)
+
+TASK_OF_QUEUE = {queue: f"tidemark.work_on_{queue}" for queue in QUEUES}
+
+REDIS_TIMEOUT_SECONDS = 5.0
+
+
+def shard_hint(shard_id: int) -> dict[str, int]:
+    """The arguments of every task: a shard that may be worth trying first."""
+    return {"shard_id": shard_id}
+
+
+def celery_settings() -> dict[str, Any]:
+    """Settings that both ends of the queue share.
+
+    SQL holds the truth, so a message may be acknowledged before the work, nothing is prefetched, no results are kept.
+    """
+    return {
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "result_backend": None,
+        "task_ignore_result": True,
+        "task_acks_late": False,
+        "task_default_queue": SCORING_QUEUE,
+        "task_create_missing_queues": True,
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        "broker_connection_retry_on_startup": True,
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+    }

@@ -1,0 +1,115 @@
+"""Scores one shard: claim, read, score, write. Read this file to understand the product.
+
+    claim        db.shards        the right to work on a range of keys, until the lease ends
+    read         db.sources       the range's records as a frame
+    score        transformer      probabilities, or why a record cannot be scored
+    write        db.scores        scores, rejects, histogram, counters and completion: one transaction
+"""
+
+import json
+from logging import getLogger
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+from db.scores import Reject, ShardResult, complete_scored_shard
+from db.shards import Claim
+from db.sources import RECORD_KEY, ROW, UNREADABLE, read_range
+from transformer.features import Problem
+from transformer.points import ScoreScale
+from transformer.scoring import ScoredRecords, Scorer
+from worker.context import WorkerContext, claimed_shard
+from worker.digest import data_digest, score_digest
+from worker.messages import SCORING_QUEUE
+from worker.model_slot import ModelSlot
+
+logger = getLogger(__name__)
+
+_REASON_TEXTS = {
+    "missing_key": "the record has no key{where}",
+    "duplicate_key": "another record has the same key and came first{where}",
+    "not_a_number": "expected a number, got {value!r}",
+    "infinite": "expected a finite number, got {value}",
+}
+
+
+def score_next_shard(context: WorkerContext, slot: ModelSlot, hint: int | None = None) -> bool:
+    """Score the hinted shard, or the best waiting one; return whether there was one."""
+    with claimed_shard(context, SCORING_QUEUE, hint) as claim:
+        if claim is not None:
+            _score_claimed(context, slot, claim)
+    return claim is not None
+
+
+def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> None:
+    started = perf_counter()
+    job, heartbeat = claim.job, context.heartbeat(claim)
+    assert job.model_version is not None, "a scoring job is submitted with its model version"
+    scorer = slot.scorer(job.model_version)
+    heartbeat()
+    source, key = job.definition.source, job.definition.key
+    frame = read_range(context.engine, source, key, scorer.schema.columns, claim.key_range)
+    unusable = find_unusable_rows(frame, key)
+    usable = frame.drop(index=list(unusable))
+    heartbeat()
+    scored = scorer.score(usable, on_batch=heartbeat)
+    result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
+    complete_scored_shard(context.engine, claim, result, worker=context.name)
+    logger.info(
+        "Shard scored: job %d, shard %d, attempt %d, model %s, %d scored, %d rejected, %.2f s.",
+        *(job.id, claim.ordinal, claim.attempt, job.model_version),
+        *(len(result.record_keys), len(result.rejects), perf_counter() - started),
+    )
+
+
+def find_unusable_rows(frame: pd.DataFrame, key: str) -> dict[int, Problem]:
+    """Return the rows that no network is needed to reject, by position: no key, a key that was there, unread text."""
+    keys = frame[RECORD_KEY]
+    missing = keys.isna().to_numpy()
+    repeated = keys.duplicated(keep="first").to_numpy() & ~missing
+    unusable = {int(row): Problem(int(row), key, "missing_key", "") for row in np.flatnonzero(missing)}
+    unusable |= {int(row): Problem(int(row), key, "duplicate_key", "") for row in np.flatnonzero(repeated)}
+    for row in np.flatnonzero(frame[UNREADABLE].notna().to_numpy()):
+        field, text = next(iter(json.loads(frame[UNREADABLE].iloc[row]).items()))
+        unusable.setdefault(int(row), Problem(int(row), field, "not_a_number", text))
+    return unusable
+
+
+def build_result(
+    frame: pd.DataFrame,
+    usable: pd.DataFrame,
+    unusable: dict[int, Problem],
+    scored: ScoredRecords,
+    scorer: Scorer,
+    scale: ScoreScale,
+) -> ShardResult:
+    """Join scores and rejects of a shard: every row of the frame is in exactly one of them."""
+    positions = usable.index.to_numpy()
+    problems = unusable | {int(positions[one.row]): one for one in scored.problems}
+    record_keys = usable[RECORD_KEY].iloc[scored.rows].tolist()
+    points = scale.points_of(scored.probabilities)
+    values, counts = np.unique(points, return_counts=True)
+    probabilities = scored.probabilities.tolist()
+    return ShardResult(
+        record_keys=record_keys,
+        probabilities=probabilities,
+        points=points.tolist(),
+        bands=scale.band_of(points).tolist(),
+        rejects=[_as_reject(frame, row, problems[row]) for row in sorted(problems)],
+        histogram={str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)},
+        digest=score_digest(record_keys, probabilities, scorer.version),
+        data_digest=data_digest(frame.drop(columns=[ROW])),
+    )
+
+
+def _scale_of(claim: Claim) -> ScoreScale:
+    scale = claim.job.definition.score
+    return ScoreScale(points=scale.points, odds=scale.odds, points_to_double=scale.points_to_double)
+
+
+def _as_reject(frame: pd.DataFrame, row: int, problem: Problem) -> Reject:
+    key, loaded_row = frame[RECORD_KEY].iloc[row], frame[ROW].iloc[row]
+    where = "" if pd.isna(loaded_row) else f" (row {int(loaded_row)} of the loaded file)"
+    detail = _REASON_TEXTS[problem.reason].format(value=problem.value, where=where)
+    return Reject(row, None if pd.isna(key) else str(key), problem.field, problem.reason, detail)

@@ -1,0 +1,44 @@
+"""Settings of a worker process."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from worker.address import embedded_redis_url
+
+
+class WorkerSettings(BaseSettings):
+    """Read from the environment once, when the worker starts."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEMARK_", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(default=Path(".tidemark"), description="State folder.")
+    redis_url: SecretStr | None = Field(default=None, description="Redis URL; default: the embedded server's.")
+    models_url: str | None = Field(default=None, description="Where model bundles live; default: home/models.")
+    lease_seconds: float = Field(default=60.0, gt=0, description="A worker silent for longer loses its shard.")
+    heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often a working shard renews its lease.")
+    max_attempts: int = Field(default=3, ge=1, description="After so many attempts a shard has failed.")
+    retry_delay_seconds: float = Field(default=2.0, ge=0, description="Pause after an error, doubled every time.")
+    cores: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Cores shared by the children.")
+
+    @property
+    def broker_url(self) -> str:
+        """The Redis URL in force. It may hold a password: never log it."""
+        return embedded_redis_url(self.home) if self.redis_url is None else self.redis_url.get_secret_value()
+
+    @property
+    def bundles_url(self) -> str:
+        """Where model bundles live."""
+        return self.models_url or str(self.home.expanduser().resolve() / "models")
+
+    @model_validator(mode="after")
+    def _lease_outlives_two_heartbeats(self) -> Self:
+        if self.lease_seconds <= 2 * self.heartbeat_seconds:
+            raise ValueError(
+                f"TIDEMARK_LEASE_SECONDS ({self.lease_seconds:g}) must be more than twice "
+                f"TIDEMARK_HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
+            )
+        return self

@@ -1,0 +1,39 @@
+"""The Celery tasks: each a thin edge over a plain function that runs without Celery."""
+
+from collections.abc import Callable
+from functools import cache
+
+from celery import Celery
+
+from worker.context import WorkerContext
+from worker.messages import MONITORING_QUEUE, SCORING_QUEUE, TASK_OF_QUEUE, TRAINING_QUEUE
+
+
+def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> None:
+    """Register one task per queue. What needs TensorFlow is imported when the task runs, in the child."""
+
+    @cache
+    def slot():  # noqa: ANN202 - naming the type would import TensorFlow
+        from worker.model_slot import ModelSlot  # noqa: PLC0415
+
+        return ModelSlot(context().settings.bundles_url)
+
+    @app.task(name=TASK_OF_QUEUE[SCORING_QUEUE])
+    def work_on_scoring(shard_id: int) -> None:
+        from worker.scoring import score_next_shard  # noqa: PLC0415
+
+        score_next_shard(context(), slot(), shard_id)
+
+    @app.task(name=TASK_OF_QUEUE[TRAINING_QUEUE])
+    def work_on_training(shard_id: int) -> None:
+        from worker.training import train_next_job  # noqa: PLC0415
+
+        train_next_job(context(), shard_id)
+
+    @app.task(name=TASK_OF_QUEUE[MONITORING_QUEUE])
+    def work_on_monitoring(shard_id: int) -> None:
+        from worker.monitoring import monitor_next_job  # noqa: PLC0415
+
+        monitor_next_job(context(), shard_id)
+
+    assert work_on_scoring and work_on_training and work_on_monitoring, "kept alive by the application"

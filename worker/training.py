@@ -1,0 +1,195 @@
+"""Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
+
+from dataclasses import dataclass
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.closing import complete_whole_job
+from db.definition import PortfolioDefinition
+from db.engine import writing
+from db.registry import Champion, Decision, decide, get_champion, register_model
+from db.shards import Claim
+from db.sources import RECORD_KEY, UNREADABLE, read_all
+from transformer.bundle import load_bundle, save_bundle
+from transformer.errors import TrainingDataError, TransformerError
+from transformer.evaluation import evaluate
+from transformer.points import ScoreScale
+from transformer.schema import Field, History, RecordSchema
+from transformer.scoring import Scorer
+from transformer.training import EpochReport, TrainedModel, TrainingOptions, train_model
+from worker.context import WorkerContext, claimed_shard
+from worker.drift import Histogram
+from worker.gate import Judgement, judge_candidate
+from worker.heartbeat import Heartbeat
+from worker.messages import TRAINING_QUEUE
+
+logger = getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Book:
+    """The records to learn from; one row each in all four, `target` NaN where not known."""
+
+    frame: pd.DataFrame
+    keys: NDArray[np.object_]
+    target: NDArray[np.float64]
+    as_of: NDArray[np.object_] | None
+
+
+def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
+    """Train for the hinted job, or the best waiting one; return whether there was one."""
+    with claimed_shard(context, TRAINING_QUEUE, hint) as claim:
+        if claim is not None:
+            _train_claimed(context, claim)
+    return claim is not None
+
+
+def _train_claimed(context: WorkerContext, claim: Claim) -> None:
+    definition, heartbeat = claim.job.definition, context.heartbeat(claim)
+    book = read_book(context, definition, heartbeat)
+    heartbeat.renew({"stage": "training", "records": len(book.frame)})
+    model = train_model(
+        book.frame,
+        book.target,
+        book.keys,
+        schema_of(definition),
+        as_of=book.as_of,
+        options=options_of(claim.job.options),
+        on_epoch=lambda report: heartbeat.renew(_progress_of(report)),
+        on_batch=heartbeat,
+    )
+    notes = {"portfolio": definition.name, "definition": definition.fingerprint}
+    version = save_bundle(model, context.settings.bundles_url, notes=notes)
+    heartbeat.renew({"stage": "gate"})
+    seen = get_champion(context.engine, definition.name)
+    held = bool(claim.job.options.get("hold"))
+    judgement = judge_candidate(model.metrics, _champion_metrics(context, seen, model, book, heartbeat), held=held)
+    is_promoted = _register(context, claim, model, version, judgement, seen)
+    told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
+    logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
+
+
+def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat) -> Book:
+    """Read every record that has a key; of those with the same key the first. Raises `TrainingDataError`."""
+    if definition.target is None:
+        raise TrainingDataError(f"the portfolio {definition.name} names no target to learn", "add: target = COLUMN")
+    own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
+    frames: list[pd.DataFrame] = []
+    for frame in read_all(context.engine, definition.source, definition.key, (*definition.input_columns, *own)):
+        frames.append(frame)
+        heartbeat()
+    if not frames:
+        raise TrainingDataError(f"the source {definition.source} holds no records", "load some: tidemark load")
+    whole = pd.concat(frames, ignore_index=True)
+    # Records with text in place of a number are left out: they could not be scored either.
+    whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
+    as_of = None if definition.as_of is None else whole[definition.as_of].to_numpy()
+    keys = whole[RECORD_KEY].to_numpy(dtype=object)
+    return Book(whole[list(definition.input_columns)], keys, read_target(whole[definition.target]), as_of)
+
+
+def read_target(column: pd.Series) -> NDArray[np.float64]:
+    """Return 1.0, 0.0 or NaN (not known) for each record. Raises `TrainingDataError` for anything else."""
+    empty = column.isna() | column.astype("str").str.strip().eq("")
+    target = pd.to_numeric(column.where(~empty), errors="coerce").to_numpy(dtype=np.float64)
+    is_wrong = ~empty.to_numpy() & ~np.isin(target, (0.0, 1.0))
+    if is_wrong.any():
+        example = str(column.iloc[int(np.flatnonzero(is_wrong)[0])])[:40]
+        raise TrainingDataError(
+            f"the target {column.name} must be 1 (the bad event), 0 or empty; "
+            f"{int(is_wrong.sum())} records hold something else, such as {example!r}",
+            "correct those records, or name another target column",
+        )
+    return target
+
+
+def schema_of(definition: PortfolioDefinition) -> RecordSchema:
+    """Return what the network must know of a portfolio."""
+    fields = tuple(Field(one.name, one.kind.value, one.missing_codes) for one in definition.fields)
+    histories = tuple(
+        History(one.name, one.kind.value, one.columns, one.missing_codes) for one in definition.histories
+    )
+    return RecordSchema(fields, histories)
+
+
+def options_of(options: dict[str, Any]) -> TrainingOptions:
+    """Return the training options of a job: those that a user may set, the rest as they are by default."""
+    allowed = {name: options[name] for name in ("seed", "epochs") if options.get(name) is not None}
+    return TrainingOptions(**allowed)
+
+
+def reference_of(model: TrainedModel, scale: ScoreScale) -> Histogram:
+    """Return the histogram of the held-out part's scores, with the share of records that could not be scored."""
+    points, counts = np.unique(scale.points_of(model.reference_probabilities), return_counts=True)
+    left_out, rows = model.counts["left_out_problems"], model.counts["rows"]
+    unscorable = round(len(model.reference_probabilities) * left_out / max(1, rows - left_out))
+    return Histogram(dict(zip(points.tolist(), counts.tolist(), strict=True)), unscorable)
+
+
+def _champion_metrics(
+    context: WorkerContext, seen: Champion | None, model: TrainedModel, book: Book, heartbeat: Heartbeat
+) -> dict[str, float] | None:
+    """Measure the champion on the candidate's held-out records; None without a champion that can still be read."""
+    if seen is None:
+        return None
+    is_held_out = np.isin(book.keys, model.holdout_keys)
+    target, frame = book.target[is_held_out], book.frame[is_held_out].reset_index(drop=True)
+    try:
+        scored = Scorer(load_bundle(context.settings.bundles_url, seen.version), seen.version).score(
+            frame, on_batch=heartbeat
+        )
+    except TransformerError as error:
+        logger.warning("The champion %s could not be compared with: %s", seen.version, error)
+        return None
+    return evaluate(target[scored.rows], scored.probabilities)
+
+
+def _register(
+    context: WorkerContext,
+    claim: Claim,
+    model: TrainedModel,
+    version: str,
+    judgement: Judgement,
+    seen: Champion | None,
+) -> bool:
+    """Registry row, decision, promotion and the job's end: one transaction."""
+    definition = claim.job.definition
+    scale = ScoreScale(definition.score.points, definition.score.odds, definition.score.points_to_double)
+    decision = Decision(
+        portfolio=definition.name,
+        version=version,
+        against_version=None if seen is None else seen.version,
+        promoted=judgement.promoted,
+        reason=judgement.reason,
+        figures=judgement.figures,
+        decided_by="gate",
+        job_id=claim.job.id,
+    )
+    with writing(context.engine) as connection:
+        register_model(
+            connection,
+            version=version,
+            job_id=claim.job.id,
+            definition=definition,
+            metrics=model.metrics,
+            reference=reference_of(model, scale).to_document(),
+            parent_version=None,
+        )
+        is_promoted = decide(connection, decision, seen=seen)
+        result = {"metrics": model.metrics, "counts": model.counts, "promoted": is_promoted, "reason": judgement.reason}
+        complete_whole_job(connection, claim, result=result, model_version=version)
+    return is_promoted
+
+
+def _progress_of(report: EpochReport) -> dict[str, Any]:
+    return {
+        "stage": "training",
+        "epoch": report.epoch,
+        "epochs": report.epochs,
+        "valid_auc": round(report.valid_auc, 5),
+        "train_loss": round(report.train_loss, 5),
+    }
