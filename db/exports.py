@@ -42,8 +42,9 @@ def _read_pages(
         following = page if last is None else page.where(tuple_(*order) > tuple_(*(literal(value) for value in last)))
         with reading(engine) as connection:
             result = connection.execute(following)
-            frame = pd.DataFrame.from_records(result.all(), columns=list(result.keys()))
-        if frame.empty:
+            rows = result.all()
+        if not rows:
             return
-        yield frame
-        last = tuple(frame[column.name].iloc[-1] for column in order)
+        yield pd.DataFrame.from_records(rows, columns=list(result.keys()))
+        # From the row, not the frame: SQLite stores numpy's integers as bytes.
+        last = tuple(rows[-1]._mapping[column.name] for column in order)

@@ -95,7 +95,7 @@ def register_model(
     connection: Connection,
     *,
     version: str,
-    job_id: int,
+    job_id: int | None,
     definition: PortfolioDefinition,
     metrics: dict[str, Any],
     reference: dict[str, Any],
@@ -145,7 +145,9 @@ def _move_champion(connection: Connection, decision: Decision, seen: Champion | 
     if seen is None:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         first = dialect.insert(champions).values(portfolio=decision.portfolio, version=decision.version, revision=1)
-        return connection.execute(first.on_conflict_do_nothing()).rowcount == 1
+        # RETURNING, since the drivers do not agree on the row count of an insert that may do nothing.
+        made = connection.execute(first.on_conflict_do_nothing().returning(champions.c.version))
+        return made.scalar() is not None
     moved = update(champions).where(champions.c.portfolio == decision.portfolio, champions.c.revision == seen.revision)
     moved = moved.values(version=decision.version, revision=seen.revision + 1, since=now_plus())
     if connection.execute(moved).rowcount != 1:

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as arrow_types
 
-from scheduler.data_columns import clean_texts, flatten, is_number, is_text, read_numbers, type_checks
+from scheduler.data_columns import clean_texts, flatten, is_number, is_text, read_numbers
 
 Floats = npt.NDArray[np.float64]
 
@@ -78,11 +79,11 @@ def profile_column(name: str, column: pa.ChunkedArray) -> ColumnProfile:
     array = flatten(column)
     if is_text(array.type):
         return _profile_texts(name, clean_texts(array))
-    if type_checks.is_boolean(array.type):
+    if arrow_types.is_boolean(array.type):
         return ColumnProfile(name, Guess.CATEGORICAL, f"true or false; {_tell_missing(array)}")
     if is_number(array.type):
         return _profile_numbers(name, read_numbers(array).values)
-    if type_checks.is_date(array.type) or type_checks.is_timestamp(array.type):
+    if arrow_types.is_date(array.type) or arrow_types.is_timestamp(array.type):
         return ColumnProfile(name, Guess.LEFT_OUT, "dates", is_date=True)
     return ColumnProfile(name, Guess.LEFT_OUT, f"holds {array.type}, neither numbers nor texts")
 
@@ -140,7 +141,7 @@ def _judge_numbers(name: str, known: Floats, rows: int) -> tuple[Guess, str]:
     missing = _tell_share(1 - known.size / rows)
     if is_whole and distinct.size <= _CODE_VALUES and words & _CODE_WORDS:
         return Guess.CATEGORICAL, f"{distinct.size} whole numbers that by the name are labels; {missing}"
-    told = f"numbers from {distinct[0]:g} to {distinct[-1]:g}, {distinct.size:,} different ones; {missing}"
+    told = f"numbers from {distinct[0]:.10g} to {distinct[-1]:.10g}, {distinct.size:,} different ones; {missing}"
     if is_whole and 2 < distinct.size <= 10:
         return Guess.NUMERIC, f'{told}; if they are labels without an order, write "categorical"'
     return Guess.NUMERIC, told

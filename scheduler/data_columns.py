@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as arrow_types
 
 MISSING_TEXTS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL"})
 INTEGER_KEY = r"^-?(0|[1-9][0-9]{0,17})$"
 
 _SHOWN_TEXT = 80
+# PostgreSQL holds no NUL in a text; one such value must not stop a load.
+_NUL = ("\x00", "\ufffd")
 _NUMBER = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 _WHOLE_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
-
-type_checks = pa.types
 
 
 @dataclass(frozen=True)
@@ -35,23 +36,23 @@ class Numbers:
 
 def is_text(kind: pa.DataType) -> bool:
     """Whether the type is one of Arrow's text types."""
-    return type_checks.is_string(kind) or type_checks.is_large_string(kind) or type_checks.is_string_view(kind)
+    return arrow_types.is_string(kind) or arrow_types.is_large_string(kind) or arrow_types.is_string_view(kind)
 
 
 def is_number(kind: pa.DataType) -> bool:
     """Whether every value of the type is a number; truth values count as 1 and 0."""
-    checks = (type_checks.is_integer, type_checks.is_floating, type_checks.is_decimal, type_checks.is_boolean)
+    checks = (arrow_types.is_integer, arrow_types.is_floating, arrow_types.is_decimal, arrow_types.is_boolean)
     return any(check(kind) for check in checks)
 
 
 def flatten(column: pa.ChunkedArray) -> pa.Array:
     """Return one plain array: dictionaries decoded, NaN made missing, an untyped column made text."""
     kind = column.type
-    if type_checks.is_dictionary(kind):
+    if arrow_types.is_dictionary(kind):
         return flatten(column.cast(kind.value_type))
-    if type_checks.is_null(kind) or type_checks.is_string_view(kind):
+    if arrow_types.is_null(kind) or arrow_types.is_string_view(kind):
         column = column.cast(pa.string())
-    elif type_checks.is_floating(kind):
+    elif arrow_types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
     flat = column.combine_chunks()
     return pa.concat_arrays(flat.chunks) if isinstance(flat, pa.ChunkedArray) else flat
@@ -120,13 +121,13 @@ def _name_category(value: Any) -> str:
     if isinstance(value, datetime.date | datetime.datetime):
         return value.isoformat()
     whole = _WHOLE_NUMBER.fullmatch(str(value))
-    return whole[1] if whole else str(value)
+    return whole[1] if whole else str(value).replace(*_NUL)
 
 
 def read_times(array: pa.Array) -> npt.NDArray[np.object_]:
     """Read dates and times as ISO text (midnight as the date alone), text as it is; None where missing."""
     if is_text(array.type):
-        return _as_objects(clean_texts(array))
+        return _as_objects(pc.replace_substring(clean_texts(array), *_NUL))
     texts = pc.replace_substring_regex(array.cast(pa.string()), r"\.0+(Z?)$", r"\1")
     return _as_objects(pc.replace_substring_regex(texts, " 00:00:00$", ""))
 
@@ -137,7 +138,7 @@ def clean_keys(array: pa.Array) -> pa.Array:
     Raises `pa.ArrowInvalid` when a number is not an integer of 64 bits.
     """
     if is_text(array.type):
-        return clean_texts(array, frozenset({""}))
+        return pc.replace_substring(clean_texts(array, frozenset({""})), *_NUL)
     if isinstance(array, pa.UuidArray):
         return pa.array([None if one is None else str(one) for one in array.to_pylist()], pa.string())
     return array.cast(pa.int64())

@@ -28,10 +28,10 @@ class CsvSource:
         self.where = str(path)
         header = self._read_start()
         readings = [_read_header(header, delimiter) for delimiter in _DELIMITERS]
-        scores = [(len(set(wanted).intersection(names)), len(names)) for names, _ in readings]
+        scores = [(len(set(wanted).intersection(names)), len(names)) for names, _, _ in readings]
         best = scores.index(max(scores))
         self._delimiter = _DELIMITERS[best]
-        self.names, self._header_lines = readings[best]
+        self.names, self._header_lines, self._has_more = readings[best]
 
     def count_rows(self) -> int | None:
         """Unknown before the file was read once."""
@@ -39,6 +39,8 @@ class CsvSource:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the columns as text, "" where nothing stands, a block at a time."""
+        if not self._has_more:
+            return
         try:
             with self._open_arrow() as stream:
                 reader = arrow_csv.open_csv(stream, *self._arrow_options(columns))
@@ -77,7 +79,7 @@ class CsvSource:
                 start: bytes = stream.read(_HEADER_BYTES)
         except OSError as error:
             self._explain(error)
-        if start.startswith(_OTHER_ENCODINGS) or b"\x00" in start[:1000]:
+        if start.startswith(_OTHER_ENCODINGS) or b"\x00" in start.partition(b"\n")[0]:
             raise DataFileError(self.where, "expected UTF-8 text, this looks like UTF-16 or a binary file")
         if not start.strip(b"\xef\xbb\xbf\r\n \t"):
             raise DataFileError(self.where, "the file is empty; expected a header line with the columns' names")
@@ -88,7 +90,7 @@ class CsvSource:
 
     def _explain(self, error: Exception) -> NoReturn:
         """Read the file once more, slowly, to tell where it is wrong."""
-        if isinstance(error, OSError) and not isinstance(error, pa.ArrowInvalid):
+        if isinstance(error, OSError):
             raise DataFileError(self.where, f"cannot be read: {str(error).splitlines()[0]}") from error
         with self._open_arrow() as stream:
             _find_wrong_byte(self.where, stream)
@@ -109,14 +111,16 @@ class CsvSource:
                     raise DataFileError(self.where, message, before + 1)
                 before = rows.line_num
         except csv.Error as error:
-            raise DataFileError(self.where, f"not a readable CSV file: {error}", before + 1) from error
+            message = f"not a readable CSV file, perhaps a quote is never closed: {error}"
+            raise DataFileError(self.where, message, before + 1) from error
 
 
-def _read_header(start: str, delimiter: str) -> tuple[tuple[str, ...], int]:
-    """Return the columns' names and the number of lines down to them, read with this delimiter."""
-    rows = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
+def _read_header(start: str, delimiter: str) -> tuple[tuple[str, ...], int, bool]:
+    """Return the columns' names, the number of lines down to them, and whether anything follows."""
+    lines = io.StringIO(start, newline="")
+    rows = csv.reader(lines, delimiter=delimiter)
     names = next(row for row in rows if row)
-    return tuple(name.strip() for name in names), rows.line_num
+    return tuple(name.strip() for name in names), rows.line_num, lines.read(1) != ""
 
 
 def _find_wrong_byte(where: str, stream: BinaryIO) -> None:

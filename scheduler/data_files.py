@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as arrow_types
 
 from db.definition import FieldKind, PortfolioDefinition
 from db.sources import UNREADABLE
@@ -25,7 +26,6 @@ from scheduler.data_columns import (
     read_numbers,
     read_times,
     read_truths,
-    type_checks,
 )
 from scheduler.data_csv import CsvSource
 from scheduler.data_errors import DataFileError, MissingColumnError
@@ -150,17 +150,17 @@ def _missing_texts(definition: PortfolioDefinition) -> dict[str, frozenset[str]]
 
 def _check_types(source: ParquetSource, definition: PortfolioDefinition) -> KeyType:
     kinds = {name: source.schema.field(name).type for name in _needed_columns(definition) if name in source.names}
-    kinds = {name: one.value_type if type_checks.is_dictionary(one) else one for name, one in kinds.items()}
+    kinds = {name: one.value_type if arrow_types.is_dictionary(one) else one for name, one in kinds.items()}
     for name, kind in kinds.items():
-        is_plain = is_text(kind) or is_number(kind) or type_checks.is_null(kind)
+        is_plain = is_text(kind) or is_number(kind) or arrow_types.is_null(kind)
         needs_number = name == definition.target or definition.column_kinds.get(name) is FieldKind.NUMERIC
-        is_time = type_checks.is_date(kind) or type_checks.is_timestamp(kind)
+        is_time = arrow_types.is_date(kind) or arrow_types.is_timestamp(kind)
         is_key = name == definition.key and isinstance(kind, pa.UuidType)
         if not is_plain and not is_key and (needs_number or not is_time):
             expected = "numbers" if needs_number else "texts or numbers"
             raise DataFileError(source.where, f"the column {name} holds {kind}; expected {expected}")
     key = kinds[definition.key]
-    if is_number(key) and not type_checks.is_boolean(key):
+    if is_number(key) and not arrow_types.is_boolean(key):
         return "integer"
     if is_text(key) or isinstance(key, pa.UuidType):
         return "text"

@@ -38,7 +38,7 @@ class ParquetSource:
         """Yield about `rows` rows, the first ones of row groups spread evenly over the file."""
         groups = len(self._row_group_rows)
         spread = min(groups, 10)
-        for group in sorted({groups * one // spread for one in range(spread)}):
+        for group in [one * (groups - 1) // max(spread - 1, 1) for one in range(spread)]:
             left = rows // spread
             for batch in self._read(columns, [group]):
                 yield batch.slice(0, left)

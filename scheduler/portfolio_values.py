@@ -1,4 +1,4 @@
-"""Reads single values of a portfolio file: each reader returns the value, or notes the mistake and returns a stand-in."""
+"""Reads single values of a portfolio file: each reader returns the value, or notes a mistake and returns a default."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

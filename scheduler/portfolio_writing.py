@@ -26,9 +26,9 @@ def write_title(file_name: str, looked_at: int, rows: int | None) -> str:
     """Return the opening comment."""
     of_all = f" of {rows:,}" if rows is not None else ""
     return (
-        f"# Portfolio proposed by Tidemark from {toml_text(file_name)[1:-1]}; {looked_at:,}{of_all} rows were looked at.\n"
-        "# Every line is a guess: correct it, delete columns that must not be used (above all those that are known only\n"
-        "# after the bad event), then run: tidemark portfolio add FILE\n"
+        f"# Portfolio proposed by Tidemark from {toml_text(file_name)[1:-1]}.\n"
+        f"# {looked_at:,}{of_all} rows were looked at. Every line is a guess: correct it, delete columns that must not be\n"
+        "# used (above all those that are known only after the bad event), then run: tidemark portfolio add FILE\n"
     )
 
 

@@ -83,9 +83,9 @@ def true_probability(frame: pd.DataFrame, economy: Economy = NORMAL_TIMES) -> Fl
                + 1.1 lateness + 1.2 (use - 0.4) + 1.5 (use - use half a year before) - 0.9 paid
                - 0.3 log(income / 30000) + 0.2 ((age - 45) / 15)^2 - 0.03 tenure + 0.3 lateness [card_and_loan]
 
-    lateness = log(1 + sum over months m of 0.7^(12 - m) days_past_due_m / 30); use = balance / limit, mean of the last 3 months
-    (half a year before: of months 4 to 6); paid = payments over balances of the last 3 months, at most 1. A missing
-    income adds 0.2 in place of its term.
+    lateness = log(1 + sum over months m of 0.7^(12 - m) days_past_due_m / 30); use = balance / limit, mean of the last
+    3 months (half a year before: of months 4 to 6); paid = payments over balances of the last 3 months, at most 1. A
+    missing income adds 0.2 in place of its term.
     """
     months = np.arange(1, MONTHS + 1)
     lateness = np.log1p(_monthly(frame, "days_past_due") / 30 @ _FADING ** (MONTHS - months))
@@ -93,7 +93,7 @@ def true_probability(frame: pd.DataFrame, economy: Economy = NORMAL_TIMES) -> Fl
     limit = frame["credit_limit"].to_numpy(np.float64)
     use, use_before = (balance[:, part].mean(axis=1) / limit for part in (slice(9, 12), slice(3, 6)))
     paid = np.minimum(payment[:, 9:].sum(axis=1) / np.maximum(balance[:, 9:].sum(axis=1), 1.0), 1.0)
-    income_term = (-0.3 * np.log(frame["income"] / 30_000)).fillna(0.2).to_numpy(np.float64)
+    income_term = np.nan_to_num(-0.3 * np.log(frame["income"].to_numpy(np.float64) / 30_000), nan=0.2)
     age_term = 0.2 * ((frame["age"].to_numpy(np.float64) - 45) / 15) ** 2
     has_both = (frame["product"] == "card_and_loan").to_numpy()
     labels = frame["employment"].map(_EMPLOYMENT) + frame["region"].map(_REGION)
@@ -173,7 +173,8 @@ def _simulate_behaviour(facts: pd.DataFrame, random: np.random.Generator, econom
     limit = facts["credit_limit"].to_numpy(np.float64)
     mean_stress = 1.5 * random.normal(size=count) + facts["employment"].map(_EMPLOYMENT).to_numpy(np.float64)
     use_habit, pay_habit = random.normal(0, 0.8, (2, count))
-    stress, past_due = mean_stress.copy(), np.zeros(count)
+    stress: Floats = mean_stress.copy()
+    past_due: Floats = np.zeros(count)
     months: dict[str, list[Floats]] = {"balance": [], "payment": [], "days_past_due": []}
     for _ in range(MONTHS):
         stress = 0.85 * stress + 0.15 * (mean_stress + economy.stress) + 0.3 * random.normal(size=count)

@@ -1,0 +1,59 @@
+"""Results as people read them: pages of scores and rejects, and the view for analysts."""
+
+import pytest
+from sqlalchemy import Engine, text
+
+from db.engine import reading
+from db.exports import read_rejects, read_scores
+from db.jobs import Job, get_job
+from db.scores import complete_scored_shard
+from db.shards import claim_shard
+from db.states import JobState
+from tests.building import add_model, load_book, result_for, start_scoring
+
+
+def _score_book(engine: Engine, *, rejected: int = 0) -> Job:
+    job = start_scoring(engine, shard_rows=10)
+    while (claimed := claim_shard(engine, "scoring", worker="w", lease_seconds=60)) is not None:
+        complete_scored_shard(engine, claimed, result_for(engine, claimed, rejected=rejected), worker="w")
+    return get_job(engine, job.id)
+
+
+@pytest.fixture
+def book(engine: Engine) -> Engine:
+    """A database with 25 records and a model."""
+    load_book(engine, range(25), reject_budget=0.5)
+    add_model(engine)
+    return engine
+
+
+@pytest.mark.parametrize("page_rows", [1, 4, 1000])
+def test_pages_hold_every_score_once(book: Engine, page_rows: int) -> None:
+    job = _score_book(book)
+    keys = [key for page in read_scores(book, job.id, page_rows=page_rows) for key in page["record_key"]]
+    assert sorted(keys, key=int) == [str(key) for key in range(25)]
+
+
+@pytest.mark.parametrize("page_rows", [1, 4, 1000])
+def test_pages_hold_every_reject_once(book: Engine, page_rows: int) -> None:
+    job = _score_book(book, rejected=2)
+    pages = list(read_rejects(book, job.id, page_rows=page_rows))
+    assert [list(page.columns) for page in pages[:1]] == [["record_key", "field", "reason", "detail"]]
+    assert sum(map(len, pages)) == 6
+
+
+def test_latest_scores_are_those_of_the_newest_finished_job(book: Engine) -> None:
+    first, second = _score_book(book), _score_book(book, rejected=1)
+    start_scoring(book)
+    with reading(book) as connection:
+        rows = connection.execute(text("SELECT job_id, count(*) FROM latest_scores GROUP BY job_id")).all()
+    assert [tuple(row) for row in rows] == [(second.id, 22)]
+    assert first.state is JobState.DONE
+
+
+def test_scores_of_a_failed_job_are_not_the_latest(book: Engine) -> None:
+    done, failed = _score_book(book), _score_book(book, rejected=9)
+    with reading(book) as connection:
+        shown = set(connection.execute(text("SELECT job_id FROM latest_scores")).scalars())
+    assert failed.state is JobState.FAILED
+    assert shown == {done.id}
