@@ -181,9 +181,10 @@ def _simulate_behaviour(facts: pd.DataFrame, random: np.random.Generator, econom
         balance = limit * _sigmoid(-0.7 + 0.9 * stress + use_habit + 0.2 * random.normal(size=count))
         is_missed = random.random(count) < _sigmoid(-4.6 + 1.6 * stress)
         share = _sigmoid(-0.8 - 1.2 * stress + pay_habit + 0.5 * random.normal(size=count))
-        past_due = np.where(is_missed, np.minimum(past_due + 30, 180), np.floor(past_due / 60) * 30)
+        cured = np.floor(past_due / 60) * 30
+        past_due = np.where(is_missed, np.minimum(past_due + 30, 180), cured)
         months["balance"].append(np.round(balance, 2))
-        months["payment"].append(np.round(np.where(is_missed, 0.0, balance * share), 2))
+        months["payment"].append(np.round(balance * share * ~is_missed, 2))
         months["days_past_due"].append(past_due)
     named = {name: zip(month_columns(name), values, strict=True) for name, values in months.items()}
     return pd.DataFrame({column: value for pairs in named.values() for column, value in pairs})

@@ -1,0 +1,54 @@
+"""Figures of merit of probabilities against known outcomes."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    log_loss,
+    roc_auc_score,
+    roc_curve,
+)
+
+Floats = NDArray[np.float64]
+
+
+def evaluate(target: Floats, probability: Floats) -> dict[str, float]:
+    """Return figures of N probabilities against N outcomes (1 = the bad event); accuracy is at a cut of one half.
+
+    gini = 2 * roc_auc - 1; ks = the largest distance of the two classes' distributions. Without both classes only
+    those figures are given that one class allows.
+    """
+    figures = {
+        "rows": float(len(target)),
+        "bad_rate": float(target.mean()),
+        "brier": float(brier_score_loss(target, probability)),
+        "log_loss": float(log_loss(target, probability, labels=[0.0, 1.0])),
+        "accuracy": float(((probability >= 0.5) == (target == 1)).mean()),
+    }
+    if 0 < target.sum() < len(target):
+        roc_auc = float(roc_auc_score(target, probability))
+        figures |= {"roc_auc": roc_auc, "gini": 2 * roc_auc - 1, "ks": ks_statistic(target, probability)}
+        figures["pr_auc"] = float(average_precision_score(target, probability))
+        slope, intercept = calibration_line(target, probability)
+        figures |= {"calibration_slope": slope, "calibration_intercept": intercept}
+    return figures
+
+
+def ks_statistic(target: Floats, probability: Floats) -> float:
+    """Return the largest distance between the distributions of the two classes' probabilities."""
+    false_positive_rate, true_positive_rate, _ = roc_curve(target, probability)
+    return float(np.max(true_positive_rate - false_positive_rate))
+
+
+def calibration_line(target: Floats, probability: Floats) -> tuple[float, float]:
+    """Return slope and intercept of the outcomes' log-odds over the predicted log-odds; (1, 0) is perfect."""
+    return fit_line(target, logit(np.clip(probability, 1e-9, 1 - 1e-9)))
+
+
+def fit_line(target: Floats, log_odds: Floats) -> tuple[float, float]:
+    """Return slope and intercept of a logistic regression of the outcome on one column of log-odds."""
+    fitted = LogisticRegression(C=1e6, max_iter=1000).fit(log_odds.reshape(-1, 1), target)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])

@@ -1,0 +1,231 @@
+"""From records to arrays: reads columns, tells what cannot be read, and places values on learnt edges.
+
+One transform, fitted on training rows and stored with the model, serves training and scoring alike.
+"""
+
+import difflib
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from transformer.errors import SchemaError
+from transformer.schema import History, RecordSchema
+
+BINS = 16  # per numeric field: half of the edges by rows, half by distinct values
+RARE_ROWS = 8  # a category seen less often in training is folded into "unknown", which so gets trained
+MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
+_SHOWN_CHARACTERS = 80
+
+Floats = NDArray[np.float64]
+Inputs = dict[str, NDArray[Any]]
+
+
+class Problem(NamedTuple):
+    """Why a record cannot be scored: "not_a_number" or "infinite", in which field, and the value that stood there."""
+
+    row: int
+    field: str
+    reason: str
+    value: str
+
+
+@dataclass(frozen=True)
+class RecordArrays:
+    """Columns of N records: numbers as float64 with NaN for missing, names as objects with None for missing."""
+
+    numeric: dict[str, Floats]
+    categorical: dict[str, NDArray[np.object_]]
+    rows: int
+
+    def take(self, rows: NDArray[Any]) -> "RecordArrays":
+        """Return the same columns for some rows (indices or mask)."""
+        numeric = {name: values[rows] for name, values in self.numeric.items()}
+        categorical = {name: values[rows] for name, values in self.categorical.items()}
+        return RecordArrays(numeric, categorical, int(np.zeros(self.rows)[rows].shape[0]))
+
+
+def read_columns(frame: pd.DataFrame, schema: RecordSchema) -> tuple[RecordArrays, list[Problem]]:
+    """Read the schema's columns; problems are in row order, at most one for each row and field.
+
+    A value with a problem reads as missing, so that the arrays stay whole. Raises `SchemaError` for a missing column.
+    """
+    numeric: dict[str, Floats] = {}
+    categorical: dict[str, NDArray[np.object_]] = {}
+    problems: list[Problem] = []
+    for name, (kind, codes) in schema.readings.items():
+        if name not in frame.columns:
+            raise SchemaError(name, next(iter(difflib.get_close_matches(name, map(str, frame.columns), n=1)), None))
+        if kind == "numeric":
+            numeric[name] = _read_numbers(frame[name], name, codes, problems)
+        else:
+            categorical[name] = _read_names(frame[name], codes)
+    return RecordArrays(numeric, categorical, len(frame)), sorted(problems, key=lambda one: one.row)
+
+
+def _read_numbers(
+    column: pd.Series, name: str, codes: tuple[float | str, ...], problems: list[Problem]
+) -> Floats:
+    if column.dtype.kind in "iufb" and not pd.api.types.is_extension_array_dtype(column.dtype):
+        values = column.to_numpy(dtype=np.float64, copy=True)
+    else:
+        values = _read_mixed_numbers(column, name, codes, problems)
+    infinite = np.isinf(values)
+    if infinite.any():
+        problems.extend(Problem(int(row), name, "infinite", str(values[row])) for row in np.flatnonzero(infinite))
+        values[infinite] = np.nan
+    numeric_codes = [float(code) for code in codes if not isinstance(code, str)]
+    if numeric_codes:
+        values[np.isin(values, numeric_codes)] = np.nan
+    return values
+
+
+def _read_mixed_numbers(
+    column: pd.Series, name: str, codes: tuple[float | str, ...], problems: list[Problem]
+) -> Floats:
+    """Numbers, text that is a number, blanks and text codes (missing), and other text (a problem)."""
+    objects = column.astype("object")
+    values = np.array(pd.to_numeric(objects, errors="coerce"), dtype=np.float64)
+    suspects = np.flatnonzero(np.isnan(values) & objects.notna().to_numpy())
+    text_codes = {code for code in codes if isinstance(code, str)}
+    for row in suspects:
+        text = str(objects.iloc[row]).strip()
+        if text and text not in text_codes and text.lower() != "nan":
+            problems.append(Problem(int(row), name, "not_a_number", text[:_SHOWN_CHARACTERS]))
+    return values
+
+
+def _read_names(column: pd.Series, codes: tuple[float | str, ...]) -> NDArray[np.object_]:
+    """Names as text: 1, 1.0 and "1" are the same; blanks and codes are None. Works on the distinct values alone."""
+    ids, distinct = pd.factorize(column.astype("object"), use_na_sentinel=True)
+    missing = {_name_of(code) for code in codes}
+    names = [_name_of(value) for value in distinct]
+    table = np.array([None if name in missing or name == "" else name for name in names] + [None], dtype=object)
+    return table[ids]
+
+
+def _name_of(value: object) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+@dataclass(frozen=True)
+class FeatureTransform:
+    """Where each value lies on edges that were learnt from training rows.
+
+    `edges` holds for each numeric field or history K + 1 increasing numbers; a value becomes its position u in [0, K]:
+    the number of the bin plus the share of the bin that lies below it. `categories` holds the known names of each
+    categorical field or history.
+    """
+
+    schema: RecordSchema
+    edges: dict[str, Floats]
+    categories: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def fit(cls, arrays: RecordArrays, schema: RecordSchema, rows: NDArray[Any] | None = None) -> Self:
+        """Learn edges and categories from the given rows (default: all)."""
+        learnt = arrays if rows is None else arrays.take(rows)
+        edges: dict[str, Floats] = {}
+        categories: dict[str, tuple[str, ...]] = {}
+        for field in schema.fields:
+            if field.kind == "numeric":
+                edges[field.name] = fit_edges(learnt.numeric[field.name])
+            else:
+                categories[field.name] = fit_categories(learnt.categorical[field.name])
+        for history in schema.histories:
+            if history.kind == "numeric":
+                edges[history.name] = fit_edges(np.concatenate([learnt.numeric[name] for name in history.columns]))
+            else:
+                pooled = np.concatenate([learnt.categorical[name] for name in history.columns])
+                categories[history.name] = fit_categories(pooled)
+        return cls(schema, edges, categories)
+
+    def transform(self, arrays: RecordArrays) -> Inputs:
+        """Return the network's inputs for N records; those that the schema has no column for are left out.
+
+        positions, missing: float32 (N, P); categories: int32 (N, Q); history_positions, history_missing:
+        float32 (N, S, H); history_categories: int32 (N, S, G).
+        """
+        inputs: Inputs = {}
+        fields, histories = self.schema.fields, self.schema.histories
+        numbers = [self._place(one.name, arrays.numeric[one.name]) for one in fields if one.kind == "numeric"]
+        if numbers:
+            inputs["positions"], inputs["missing"] = _stack(numbers, axis=1)
+        names = [self._number(one.name, arrays.categorical[one.name]) for one in fields if one.kind == "categorical"]
+        if names:
+            inputs["categories"] = np.stack(names, axis=1)
+        pasts = [self._place_history(one, arrays) for one in histories if one.kind == "numeric"]
+        if pasts:
+            inputs["history_positions"], inputs["history_missing"] = _stack(pasts, axis=2)
+        named_pasts = [self._number_history(one, arrays) for one in histories if one.kind == "categorical"]
+        if named_pasts:
+            inputs["history_categories"] = np.stack(named_pasts, axis=2)
+        return inputs
+
+    def to_document(self) -> dict[str, Any]:
+        """Return a JSON document that `from_document` reads back; Python writes every float exactly."""
+        edges = {name: values.tolist() for name, values in self.edges.items()}
+        categories = {name: list(names) for name, names in self.categories.items()}
+        return {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Read back what `to_document` wrote."""
+        edges = {name: np.array(values, dtype=np.float64) for name, values in document["edges"].items()}
+        categories = {name: tuple(names) for name, names in document["categories"].items()}
+        return cls(RecordSchema.from_document(document["schema"]), edges, categories)
+
+    def _place(self, name: str, values: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        edges = self.edges[name]
+        missing = np.isnan(values)
+        positions = np.interp(values, edges, np.arange(len(edges)))
+        return np.where(missing, 0.0, positions).astype(np.float32), missing.astype(np.float32)
+
+    def _number(self, name: str, values: NDArray[np.object_]) -> NDArray[np.int32]:
+        known = pd.Index(self.categories[name], dtype="object")
+        ids = known.get_indexer(pd.Index(values, dtype="object"))
+        numbered = np.where(ids < 0, UNKNOWN_ID, ids + FIRST_KNOWN_ID)
+        return np.where(pd.isna(values), MISSING_ID, numbered).astype(np.int32)
+
+    def _place_history(
+        self, history: History, arrays: RecordArrays
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return _stack([self._place(history.name, arrays.numeric[column]) for column in history.columns], axis=1)
+
+    def _number_history(self, history: History, arrays: RecordArrays) -> NDArray[np.int32]:
+        columns = [self._number(history.name, arrays.categorical[column]) for column in history.columns]
+        return np.stack(columns, axis=1)
+
+
+def fit_edges(values: Floats, bins: int = BINS) -> Floats:
+    """Return at most bins + 1 increasing edges: half at quantiles of the rows, half at quantiles of distinct values.
+
+    Rows alone put every edge on the value that most records share; distinct values alone spend them on the tail.
+    """
+    known = values[~np.isnan(values)]
+    if known.size == 0:
+        return np.array([0.0, 1.0])
+    shares = np.linspace(0.0, 1.0, bins // 2 + 1)
+    by_rows = np.quantile(known, shares, method="inverted_cdf")
+    by_values = np.quantile(np.unique(known), shares, method="inverted_cdf")
+    edges = np.unique(np.concatenate([by_rows, by_values]))
+    return edges if edges.size > 1 else np.array([edges[0] - 0.5, edges[0] + 0.5])
+
+
+def fit_categories(values: NDArray[np.object_]) -> tuple[str, ...]:
+    """Return the names seen often enough to have an embedding of their own, sorted."""
+    counts = pd.Series(values, dtype="object").value_counts()
+    least = min(RARE_ROWS, max(1, len(values) // 100))
+    return tuple(sorted(str(name) for name in counts.index[counts.to_numpy() >= least]))
+
+
+def _stack(
+    pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]], *, axis: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.stack([one for one, _ in pairs], axis=axis), np.stack([one for _, one in pairs], axis=axis)

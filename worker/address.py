@@ -1,0 +1,25 @@
+"""Where the embedded Redis of a state folder listens. Standard library alone: both floors compute the same address."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+_LONGEST_SOCKET_PATH = 100  # the kernel allows about 107 bytes
+
+
+def embedded_socket_path(home: Path) -> Path:
+    """Return the Unix socket of the embedded server; short however long the state folder's path is."""
+    resolved = str(home.expanduser().resolve())
+    name = hashlib.sha256(resolved.encode()).hexdigest()[:12]
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    path = Path(tempfile.gettempdir()) / f"tidemark-{user}" / name / "redis.sock"
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        path = Path("/tmp") / f"tidemark-{user}" / name / "redis.sock"  # noqa: S108 - the folder is made private
+    return path
+
+
+def embedded_redis_url(home: Path) -> str:
+    """Return the Celery URL of the embedded server."""
+    return f"redis+socket://{quote(str(embedded_socket_path(home)))}?virtual_host=0"
