@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """The front door: makes the environment `.venv` beside this file, once, and runs a command in it.
 
-It needs nothing but Python's standard library. The file also parses on Pythons too old to run Tidemark, so that those
-get one clear line instead of a traceback.
+Standard library alone. It also runs on Pythons too old for Tidemark, which get one clear line instead of a traceback.
 """
 
 import contextlib
@@ -34,7 +33,7 @@ class Command(NamedTuple):
     help: str
     lock: str
     steps: tuple
-    runs_here: bool  # in the repository, rather than where the caller stands
+    runs_here: bool = False  # in the repository, rather than where the caller stands
 
 
 RUN, TEST = "requirements.lock", "requirements-test.lock"
@@ -43,10 +42,10 @@ IMPORT_LINTER = "from importlinter.cli import lint_imports_command; lint_imports
 RUFF = (("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."))
 CHECKS = (*RUFF, ("-m", "basedpyright"), ("-c", IMPORT_LINTER))
 COMMANDS = {
-    "demo": Command("show the whole story on a small book", RUN, (("-m", "scheduler.cli.main", "demo"),), False),
-    "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),), False),
-    "test": Command("run the tests; arguments go to pytest", TEST, (("-m", "pytest"),), True),
-    "check": Command("run ruff, basedpyright and import-linter", TEST, CHECKS, True),
+    "demo": Command("show the whole story on a small book", RUN, (("-m", "scheduler.cli.main", "demo"),)),
+    "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),
+    "test": Command("run the tests; arguments go to pytest", TEST, (("-m", "pytest"),), runs_here=True),
+    "check": Command("run ruff, basedpyright and import-linter", TEST, CHECKS, runs_here=True),
 }
 
 
@@ -174,7 +173,8 @@ def install(lock_name, lock_file):
     """Install a lock file and the project. While it works, the state says so: after a kill the next start rebuilds."""
     before, begun = read_state(), time.monotonic()
     is_kept = can_be_kept(before)
-    say("{} .venv (about a minute the first time; details in {})".format("Updating" if is_kept else "Making", LOG))
+    doing = "Updating" if is_kept else "Making"
+    say(f"{doing} .venv from {lock_name} (one or two minutes the first time; details in {LOG})")
     write_state({"unfinished": True})
     with LOG.open("wb") as log:
         installer = Installer(log, lock_file)
@@ -265,8 +265,7 @@ def hand_over(command, rest):
     """Run the command's steps in the environment."""
     if command.runs_here:
         os.chdir(HERE)
-    else:
-        # A folder `db` or `worker` where the caller stands must not be taken for ours, not in child processes either.
+    else:  # a folder `db` or `worker` where the caller stands must not be taken for ours, nor in child processes
         os.environ["PYTHONSAFEPATH"] = "1"
     return become([str(PYTHON), *command.steps[0], *rest]) if len(command.steps) == 1 else run_all(command.steps)
 
@@ -275,7 +274,7 @@ def become(command):
     """Turn this process into the command, so that signals and its exit code pass untouched."""
     if os.name == "nt":  # there exec returns to the caller's shell at once
         return subprocess.run(command).returncode
-    os.execv(command[0], command)
+    return os.execv(command[0], command)
 
 
 def run_all(steps):

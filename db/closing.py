@@ -137,7 +137,9 @@ def _digests(connection: Connection, job: Job) -> dict[str, str]:
     if job.kind is not JobKind.SCORING:
         return {}
     columns = (shards.c.digest, shards.c.data_digest)
-    rows = connection.execute(select(*columns).where(shards.c.job_id == job.id, shards.c.state == ShardState.DONE)).all()
+    rows = connection.execute(
+        select(*columns).where(shards.c.job_id == job.id, shards.c.state == ShardState.DONE)
+    ).all()
     return {
         "digest": _sum_digests([row.digest for row in rows]),
         "data_fingerprint": _sum_digests([row.data_digest for row in rows]),

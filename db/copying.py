@@ -9,7 +9,6 @@ from psycopg import sql
 from sqlalchemy import Connection, Table
 
 
-
 def copy_rows(connection: Connection, table: Table, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     """Insert rows in the caller's transaction, without an object per row."""
     if connection.dialect.name == "postgresql":

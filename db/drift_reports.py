@@ -65,7 +65,9 @@ def list_reports(engine: Engine, portfolio: str, *, limit: int = 100) -> list[Dr
     """Return the newest reports of a portfolio, newest first."""
     statement = _select_reports().where(drift_reports.c.portfolio == portfolio)
     with reading(engine) as connection:
-        return [_as_report(row) for row in connection.execute(statement.order_by(drift_reports.c.id.desc()).limit(limit))]
+        return [
+            _as_report(row) for row in connection.execute(statement.order_by(drift_reports.c.id.desc()).limit(limit))
+        ]
 
 
 def _select_reports() -> Any:

@@ -13,6 +13,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError
 
+__all__ = ["Engine", "open_engine", "reading", "safe_address", "translated_errors", "writing"]
+
 BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
 CONNECT_TIMEOUT_SECONDS = 10
 _WRITING = "tidemark_writing"
@@ -137,7 +139,9 @@ def _translate(error: Exception, address: str) -> DatabaseError | None:
     # SQLAlchemy wraps the driver's error; a bulk copy uses the driver itself and raises it bare.
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
-    if getattr(cause, "sqlstate", None) in _WRITE_REFUSED_CODES or any(text in reason for text in _WRITE_REFUSED_SQLITE):
+    if getattr(cause, "sqlstate", None) in _WRITE_REFUSED_CODES or any(
+        text in reason for text in _WRITE_REFUSED_SQLITE
+    ):
         return DatabaseWriteRefusedError(address, reason)
     if getattr(error, "connection_invalidated", False) or _is_about_connection(cause):
         return DatabaseUnreachableError(address, reason)

@@ -113,9 +113,7 @@ def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows
     return ranges
 
 
-def read_range(
-    engine: Engine, source: str, key: str, columns: tuple[str, ...], key_range: KeyRange
-) -> pd.DataFrame:
+def read_range(engine: Engine, source: str, key: str, columns: tuple[str, ...], key_range: KeyRange) -> pd.DataFrame:
     """Return the records of one range in key order: `tidemark_record_key`, the columns, `tidemark_row` and
     `tidemark_unreadable` (both None where the source has no such column).
     """

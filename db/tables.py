@@ -267,4 +267,3 @@ processes = Table(
     Column("started_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("seen_at", UtcDateTime, nullable=False, default=now_plus()),
 )
-

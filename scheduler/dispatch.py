@@ -6,8 +6,8 @@ from logging import getLogger
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
-from sqlalchemy import Engine
 
+from db.engine import Engine
 from db.shards import Hint, list_unhinted, mark_hinted
 from scheduler.errors import RedisUnreachableError
 from worker.messages import QUEUES, REDIS_TIMEOUT_SECONDS, TASK_OF_QUEUE, celery_settings, shard_hint

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import redis
-from sqlalchemy import Engine
 
 from db.diagnosis import count_expired_leases, database_version, read_database_time
-from db.engine import open_engine, safe_address
+from db.engine import Engine, open_engine, safe_address
 from db.errors import DatabaseError
 from db.jobs import count_open_jobs
 from db.processes import list_processes

@@ -2,9 +2,7 @@
 
 from logging import getLogger
 
-from sqlalchemy import Engine
-
-from db.engine import reading, writing
+from db.engine import Engine, reading, writing
 from db.errors import SourceError
 from db.jobs import Job, fail_job, get_job, list_queued_job_ids
 from db.registry import get_model

@@ -12,9 +12,8 @@ from logging import getLogger
 
 from celery import Celery
 from pydantic import ValidationError
-from sqlalchemy import Engine
 
-from db.engine import open_engine
+from db.engine import Engine, open_engine
 from db.errors import DatabaseError
 from db.processes import forget, mark_seen
 from db.settings import DatabaseSettings

@@ -2,9 +2,8 @@
 
 from logging import getLogger
 
-from sqlalchemy import Engine
-
 from db.closing import cancel_orphan_shards, close_finished_jobs, fail_expired_shard
+from db.engine import Engine
 from db.shards import list_expired, take_back
 
 logger = getLogger(__name__)

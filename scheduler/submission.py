@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Engine
-
+from db.engine import Engine
 from db.jobs import JobRequest, submit_job
 from db.portfolios import get_portfolio
 from db.registry import get_champion, get_model

@@ -25,7 +25,9 @@ def run_until_stopped(
                 pid = f", process {part.pid}" if isinstance(part, ChildProcess) else ""
                 on_event(f"started {part.name}{pid}")
             if not owned:
-                on_event("Another process of this installation runs everything already; this one takes over at its end.")
+                on_event(
+                    "Another process of this installation runs everything already; this one takes over at its end."
+                )
             on_event(f"Logs are in {log_folder(settings)}")
             on_ready([{"name": part.name, "pid": getattr(part, "pid", None)} for part in owned])
             while not stopping.wait(TEND_SECONDS):

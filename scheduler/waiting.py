@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine
-
+from db.engine import Engine
 from db.jobs import Job, find_follow_up, get_job
 from db.processes import list_processes
 from db.states import QUEUE_OF_KIND
@@ -26,9 +25,7 @@ def running_parts(
     settings: SchedulerSettings, queues: tuple[str, ...], on_event: Callable[[str], None]
 ) -> Iterator[Supervisor]:
     """Run the parts that serve these queues until the block ends, sharing what other commands run already."""
-    supervisor = Supervisor(
-        build_parts(settings, queues), settings.state_folder / "run", on_event=on_event
-    )
+    supervisor = Supervisor(build_parts(settings, queues), settings.state_folder / "run", on_event=on_event)
     try:
         supervisor.tend()
         yield supervisor

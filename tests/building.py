@@ -55,9 +55,7 @@ def add_model(engine: Engine, version: str = MODEL, *, champion: bool = True) ->
     definition = book_definition()
     reference = {"points": {"500": 300, "520": 300}, "unscorable": 0}
     with writing(engine) as connection:
-        register_model(
-            connection, version=version, job_id=None, definition=definition, metrics={}, reference=reference
-        )
+        register_model(connection, version=version, job_id=None, definition=definition, metrics={}, reference=reference)
         if champion:
             decision = Decision(BOOK, version, None, True, "test", {}, "test", None)
             decide(connection, decision, seen=None)

@@ -15,6 +15,8 @@ from sklearn.metrics import roc_auc_score
 from transformer.features import Inputs
 
 PREDICTION_ROWS = 2048
+USUAL_EPOCHS = 14
+LEAST_STEPS = 250
 
 Floats = NDArray[np.float64]
 
@@ -45,13 +47,14 @@ class FittingOptions:
     patience: int = 4
 
     @classmethod
-    def for_rows(cls, rows: int, *, epochs: int, seed: int) -> Self:
-        """Choose the batch by the number of training rows; small books get more, smaller steps."""
+    def for_rows(cls, rows: int, *, epochs: int | None, seed: int) -> Self:
+        """Choose batch and epochs by the number of training rows; small books get more, smaller steps."""
         batch_rows = int(np.clip(2 ** round(math.log2(max(rows, 1) / 28)), 32, 1024))
         steps = math.ceil(rows / batch_rows)
-        longer = max(1, round(250 / max(steps * epochs, 1)))
-        averaging = 0.99 if steps * epochs * longer >= 300 else 0.97
-        return cls(batch_rows, epochs * longer, seed, averaging=averaging, patience=4 * longer)
+        longer = max(1, round(LEAST_STEPS / (steps * USUAL_EPOCHS)))
+        chosen = epochs or USUAL_EPOCHS * longer
+        averaging = 0.99 if steps * chosen >= LEAST_STEPS else 0.97
+        return cls(batch_rows, chosen, seed, averaging=averaging, patience=4 * longer)
 
 
 @dataclass(frozen=True)

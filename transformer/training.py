@@ -27,10 +27,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """What a user may set. Shares are of the labelled records."""
+    """What a user may set. Shares are of the labelled records; without `epochs` the size of the book decides."""
 
     seed: int = 7
-    epochs: int = 14
+    epochs: int | None = None
     valid_share: float = 0.12
     holdout_share: float = 0.15
     network: NetworkOptions = field(default_factory=NetworkOptions)

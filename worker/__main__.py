@@ -42,7 +42,9 @@ def _run(
     from worker.app import create_app  # noqa: PLC0415 - REMAP_SIGTERM must be set before Celery is imported
 
     concurrency = options.concurrency or settings.cores
-    app = create_app(settings, database, queues=queues, concurrency=concurrency, ends_with_parent=options.ends_with_parent)
+    app = create_app(
+        settings, database, queues=queues, concurrency=concurrency, ends_with_parent=options.ends_with_parent
+    )
     name = f"{'-'.join(queues)}-{os.getpid()}@%h"
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     command = ["--quiet", "worker", "--pool", "prefork", "--concurrency", str(concurrency)]

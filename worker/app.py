@@ -21,7 +21,11 @@ SOFT_SHUTDOWN_SECONDS = 5.0  # a running shard may finish in this time, then it 
 
 
 def create_app(
-    settings: WorkerSettings, database: DatabaseSettings, *, queues: tuple[str, ...], concurrency: int,
+    settings: WorkerSettings,
+    database: DatabaseSettings,
+    *,
+    queues: tuple[str, ...],
+    concurrency: int,
     ends_with_parent: bool = False,
 ) -> Celery:
     """Return the application for a worker that serves `queues` with `concurrency` children.
@@ -57,9 +61,7 @@ def _prepare_child(context: Any, tensorflow_threads: int) -> None:
     logger.info("Worker process ready: %s.", child.name)
 
 
-def _presence_of(
-    database: DatabaseSettings, queues: tuple[str, ...], *, ends_with_parent: bool
-) -> type[PresenceStep]:
+def _presence_of(database: DatabaseSettings, queues: tuple[str, ...], *, ends_with_parent: bool) -> type[PresenceStep]:
     stops_with_parent = ends_with_parent
 
     class Presence(PresenceStep):

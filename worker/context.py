@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import getLogger
 
-from sqlalchemy import Engine
-
 from db.closing import fail_shard
-from db.engine import open_engine
+from db.engine import Engine, open_engine
 from db.errors import DatabaseError, LeaseLostError
 from db.jobs import fail_job
 from db.settings import DatabaseSettings

@@ -15,9 +15,7 @@ class Judgement:
     figures: dict[str, Any]
 
 
-def judge_candidate(
-    candidate: dict[str, float], champion: dict[str, float] | None, *, held: bool = False
-) -> Judgement:
+def judge_candidate(candidate: dict[str, float], champion: dict[str, float] | None, *, held: bool = False) -> Judgement:
     """Compare the candidate with the champion, both measured on the same held-out records.
 
     Without a champion the candidate is promoted. `held` keeps any candidate from being promoted.

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Engine
-
+from db.engine import Engine
 from db.shards import Claim, renew_lease
 
 

@@ -1,9 +1,9 @@
 """Scores one shard: claim, read, score, write. Read this file to understand the product.
 
-    claim        db.shards        the right to work on a range of keys, until the lease ends
-    read         db.sources       the range's records as a frame
-    score        transformer      probabilities, or why a record cannot be scored
-    write        db.scores        scores, rejects, histogram, counters and completion: one transaction
+claim        db.shards        the right to work on a range of keys, until the lease ends
+read         db.sources       the range's records as a frame
+score        transformer      probabilities, or why a record cannot be scored
+write        db.scores        scores, rejects, histogram, counters and completion: one transaction
 """
 
 import json

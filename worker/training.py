@@ -110,9 +110,7 @@ def read_target(column: pd.Series) -> NDArray[np.float64]:
 def schema_of(definition: PortfolioDefinition) -> RecordSchema:
     """Return what the network must know of a portfolio."""
     fields = tuple(Field(one.name, one.kind.value, one.missing_codes) for one in definition.fields)
-    histories = tuple(
-        History(one.name, one.kind.value, one.columns, one.missing_codes) for one in definition.histories
-    )
+    histories = tuple(History(one.name, one.kind.value, one.columns, one.missing_codes) for one in definition.histories)
     return RecordSchema(fields, histories)
 
 

@@ -13,7 +13,7 @@ def report_failure(error: BaseException, *, usage: str | None, wants_json: bool)
     """Print the error on standard error (and as JSON where asked for) and return the exit code."""
     code, message = describe_failure(error, usage)
     if message:
-        sys.stderr.write(f"tidemark: {message}\n")
+        sys.stderr.write(f"{message}\n" if message.startswith("Usage:") else f"tidemark: {message}\n")
     if wants_json and message:
         Output(wants_json=True).emit({"error": {"type": type(error).__name__, "message": message, "exit_code": code}})
     return code
@@ -24,7 +24,7 @@ def describe_failure(error: BaseException, usage: str | None = None) -> tuple[in
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
     if usage is not None:
-        return WRONG_USAGE, f"{usage} (tidemark --help shows every command)" if usage else ""
+        return WRONG_USAGE, usage if usage.startswith("Usage:") else f"{usage} (tidemark --help shows every command)"
     if _is_wrong_usage(error):
         return WRONG_USAGE, str(error)
     if _is_known(error):
@@ -33,10 +33,10 @@ def describe_failure(error: BaseException, usage: str | None = None) -> tuple[in
 
 
 def _is_wrong_usage(error: BaseException) -> bool:
-    from pydantic import ValidationError  # noqa: PLC0415 - heavy, and only needed for an error
+    from pydantic import ValidationError
 
-    from db import errors as db_errors  # noqa: PLC0415
-    from scheduler.errors import UsageError  # noqa: PLC0415
+    from db import errors as db_errors
+    from scheduler.errors import UsageError
 
     asked_wrongly = (
         UsageError,
@@ -51,8 +51,8 @@ def _is_wrong_usage(error: BaseException) -> bool:
 
 
 def _is_known(error: BaseException) -> bool:
-    from db.errors import DatabaseError  # noqa: PLC0415
-    from scheduler.errors import SchedulerError  # noqa: PLC0415
+    from db.errors import DatabaseError
+    from scheduler.errors import SchedulerError
 
     return isinstance(error, (DatabaseError, SchedulerError, OSError))
 

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         outcome = app(args=given, prog_name="tidemark", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:  # the one place where every error ends
-        from scheduler.cli.failures import report_failure  # noqa: PLC0415 - only needed here
+        from scheduler.cli.failures import report_failure
 
         if isinstance(error, Abort):
             error = KeyboardInterrupt()

@@ -25,16 +25,20 @@ def list_(name: PortfolioName, json: Json = False) -> None:
         session.output.emit({"portfolio": name, "models": [_document(model) for model in models]})
         names = ("version", "state", "roc_auc", "ks", "brier", "job", "created_at")
         rows = [
-            (one.version, one.state, *(one.metrics.get(m) for m in ("roc_auc", "ks", "brier")), one.job_id, one.created_at)
+            (
+                one.version,
+                one.state,
+                *(one.metrics.get(m) for m in ("roc_auc", "ks", "brier")),
+                one.job_id,
+                one.created_at,
+            )
             for one in models
         ]
         session.output.show_table(names, rows)
 
 
 @app.command("show")
-def show(
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="Model version.")], json: Json = False
-) -> None:
+def show(version: Annotated[str, typer.Argument(metavar="VERSION", help="Model version.")], json: Json = False) -> None:
     """Show one model version: figures on held-out records, and the decisions about it."""
     from db.registry import get_model, list_decisions
     from scheduler.cli.session import open_session
@@ -43,8 +47,14 @@ def show(
         model = get_model(session.engine, version)
         decisions = [one for one in list_decisions(session.engine, model.portfolio) if one.version == version]
         told = [
-            {"at": one.created_at, "promoted": one.promoted, "reason": one.reason, "by": one.decided_by,
-             "against": one.against_version, "figures": one.figures}
+            {
+                "at": one.created_at,
+                "promoted": one.promoted,
+                "reason": one.reason,
+                "by": one.decided_by,
+                "against": one.against_version,
+                "figures": one.figures,
+            }
             for one in decisions
         ]
         session.output.emit(_document(model) | {"decisions": told})

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+PIPED_WIDTH = 220
+
 
 class Output:
     """Where a command's words go. With JSON everything but the one object goes to standard error."""
@@ -34,15 +36,17 @@ class Output:
         """Print a table for people on standard output; nothing when JSON is wanted."""
         if self.wants_json:
             return
-        from rich.console import Console  # noqa: PLC0415 - only for people
-        from rich.table import Table  # noqa: PLC0415
+        from rich.console import Console
+        from rich.table import Table
 
+        # Into a file or a pipe lines are not folded at the width of a screen that is not there.
+        console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
         table = Table(title=title, title_justify="left")
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(as_text(value) for value in row))
-        Console().print(table, markup=False)
+        console.print(table, markup=False)
 
 
 def as_text(value: Any) -> str:

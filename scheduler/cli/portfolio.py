@@ -14,7 +14,9 @@ app = typer.Typer(help="Books of records: what they hold and how they are scored
 
 
 @app.command("add")
-def add(file: Annotated[Path, typer.Argument(metavar="FILE", help="Portfolio file (TOML).")], json: Json = False) -> None:
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Portfolio file (TOML).")], json: Json = False
+) -> None:
     """Check a portfolio file and store it; adding it again changes the stored one."""
     from db.portfolios import save_portfolio
     from scheduler.cli.session import open_session
@@ -55,7 +57,10 @@ def show(name: PortfolioName, json: Json = False) -> None:
         whole = json_module.loads(definition.to_json())
         session.output.emit(_summary(portfolio) | {"definition": whole})
         columns = [(one.name, one.kind, _codes(one.missing_codes)) for one in definition.fields]
-        columns += [(", ".join(one.columns), f"{one.kind} history {one.name}", _codes(one.missing_codes)) for one in definition.histories]
+        columns += [
+            (", ".join(one.columns), f"{one.kind} history {one.name}", _codes(one.missing_codes))
+            for one in definition.histories
+        ]
         facts = [(key, value) for key, value in _summary(portfolio).items()]
         session.output.show_table(("", "value"), facts, title=definition.title)
         session.output.show_table(("column", "kind", "missing codes"), columns)

@@ -29,7 +29,9 @@ def up(
         addresses = {"home": str(settings.state_folder), "database": session.database_address}
         output.say(f"Tidemark runs in {addresses['home']}, database {addresses['database']}. Ctrl-C stops it.")
         session.engine.dispose()
-        run_until_stopped(settings, on_event=output.say, on_ready=lambda parts: output.emit(addresses | {"parts": parts}))
+        run_until_stopped(
+            settings, on_event=output.say, on_ready=lambda parts: output.emit(addresses | {"parts": parts})
+        )
     output.say("Stopped. Jobs that were not finished go on at the next start.")
     return DONE
 

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
-
-from db.engine import open_engine, safe_address
+from db.engine import Engine, open_engine, safe_address
 from db.settings import DatabaseSettings
 from db.upgrade import prepare_database
 from scheduler.cli.output import Output

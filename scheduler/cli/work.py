@@ -30,9 +30,7 @@ def train(
     options = {"seed": seed, "epochs": epochs, "hold": hold or None}
     given = {option: value for option, value in options.items() if value is not None}
     with open_session(wants_json=json) as session:
-        job_id = submit_training(
-            session.engine, name, who=session.who, options=given, idempotency_key=idempotency_key
-        )
+        job_id = submit_training(session.engine, name, who=session.who, options=given, idempotency_key=idempotency_key)
         if not wait:
             return _tell_detached(session, job_id)
         job = _wait_for(session, job_id, timeout)
@@ -58,9 +56,7 @@ def score(
             session.output.emit({"dry_run": True} | check)
             session.output.show_table(("", "value"), check.items(), title="Dry run: nothing was submitted")
             return 0
-        job_id = submit_scoring(
-            session.engine, name, who=session.who, model=model, idempotency_key=idempotency_key
-        )
+        job_id = submit_scoring(session.engine, name, who=session.who, model=model, idempotency_key=idempotency_key)
         if not wait:
             return _tell_detached(session, job_id)
         job = _wait_for(session, job_id, timeout)
@@ -103,7 +99,9 @@ def _tell_trained(session: "Session", job: "Job") -> int:
     if job.result is None:
         show_failure(session, job)
         return exit_code_of(job)
-    session.output.show_table(("held-out records", "value"), result["metrics"].items(), title=f"Model {job.model_version}")
+    session.output.show_table(
+        ("held-out records", "value"), result["metrics"].items(), title=f"Model {job.model_version}"
+    )
     session.output.show(f"{'Promoted' if result['promoted'] else 'Not promoted'}: {result['reason']}.")
     session.output.say(f"Next: tidemark score {job.portfolio}")
     return exit_code_of(job)

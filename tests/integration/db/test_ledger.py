@@ -209,7 +209,8 @@ def test_shards_planned_for_a_job_that_was_cancelled_meanwhile_are_never_claimed
     job = start_scoring(book)
     with writing(book) as connection:
         connection.execute(
-            text("UPDATE tidemark_jobs SET state = 'cancelled', finished_at = created_at WHERE id = :id"), {"id": job.id}
+            text("UPDATE tidemark_jobs SET state = 'cancelled', finished_at = created_at WHERE id = :id"),
+            {"id": job.id},
         )
     assert claim_shard(book, "scoring", worker="w", lease_seconds=60) is None
     assert list_unhinted(book, repeat_seconds=0, limit=10) == []

@@ -41,7 +41,7 @@ def test_whole_numbers_fit_a_table_of_text_keys(engine: Engine) -> None:
 def test_a_failed_load_leaves_the_table_as_it_was(engine: Engine) -> None:
     load_book(engine, [1, 2])
 
-    def broken_feed():  # noqa: ANN202
+    def broken_feed():
         yield book_frame([3])
         raise ValueError("the feed broke")
 

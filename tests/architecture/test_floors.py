@@ -1,0 +1,57 @@
+"""Each package imports only what stands below it, and TensorFlow loads only where it is needed."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+_LIGHT = (
+    "worker.messages", "worker.address", "worker.settings", "worker.app", "worker.tasks", "worker.monitoring",
+    "worker.drift", "worker.gate", "worker.context",
+)  # fmt: skip
+_SCHEDULER = tuple(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in sorted((ROOT / "scheduler").rglob("*.py"))
+    if path.name != "__init__.py"
+)
+
+
+def _modules_after(statement: str) -> set[str]:
+    code = f"import sys, json; {statement}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("module", [*_SCHEDULER, *_LIGHT])
+def test_nobody_waits_for_tensorflow_who_does_not_need_it(module: str) -> None:
+    assert not _modules_after(f"import {module}") & {"tensorflow", "keras"}
+
+
+def test_monitoring_a_job_does_not_need_tensorflow() -> None:
+    loaded = _modules_after("from worker.monitoring import monitor_next_job, examine")
+    assert not loaded & {"tensorflow", "keras"}
+
+
+def test_help_loads_nothing_heavy() -> None:
+    statement = "from scheduler.cli.main import main; sys.stdout, out = sys.stderr, sys.stdout; main(['--help']); sys.stdout = out"
+    assert not _modules_after(statement) & {"tensorflow", "keras", "pandas", "sqlalchemy", "celery", "pyarrow"}
+
+
+def test_help_answers_in_half_a_second() -> None:
+    def once() -> float:
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "scheduler.cli.main", "--help"]
+        subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
+        return time.perf_counter() - started
+
+    assert min(once() for _ in range(5)) < 0.5
+
+
+def test_the_contracts_between_the_floors_hold() -> None:
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout

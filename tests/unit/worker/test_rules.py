@@ -1,0 +1,93 @@
+"""Small rules of a worker: the gate, digests, heartbeats, settings, what follows an error."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from db.errors import DatabaseUnreachableError, LeaseLostError, SourceError
+from db.states import FailureCause
+from transformer.errors import BundleError, SchemaError, TrainingDataError
+from worker.digest import data_digest, score_digest
+from worker.errors import Action, action_for, cause_of
+from worker.gate import judge_candidate
+from worker.heartbeat import Heartbeat
+from worker.settings import WorkerSettings
+
+
+def test_the_first_candidate_is_promoted() -> None:
+    assert judge_candidate({"roc_auc": 0.6}, None).promoted
+
+
+@pytest.mark.parametrize(("candidate", "promoted"), [(0.80, True), (0.7951, True), (0.7949, False)])
+def test_a_candidate_may_lose_less_than_the_noise(candidate: float, promoted: bool) -> None:
+    judgement = judge_candidate({"roc_auc": candidate}, {"roc_auc": 0.8})
+    assert judgement.promoted is promoted
+    assert judgement.figures["champion"] == {"roc_auc": 0.8}
+
+
+def test_a_held_candidate_is_not_promoted() -> None:
+    assert not judge_candidate({"roc_auc": 0.9}, None, held=True).promoted
+
+
+def test_score_digests_add_up_however_the_records_are_cut() -> None:
+    keys, probabilities = ["a", "b", "c"], [0.1, 0.2, 0.3]
+    whole = int(score_digest(keys, probabilities, "m1"), 16)
+    parts = [score_digest(keys[2:], probabilities[2:], "m1"), score_digest(keys[:2], probabilities[:2], "m1")]
+    assert whole == sum(int(part, 16) for part in parts) % 2**256
+
+
+@pytest.mark.parametrize("other", [(["a"], [0.100001], "m1"), (["b"], [0.1], "m1"), (["a"], [0.1], "m2")])
+def test_a_score_digest_changes_with_key_probability_and_model(other: tuple[Any, Any, str]) -> None:
+    assert score_digest(["a"], [0.1], "m1") != score_digest(*other)
+
+
+def test_a_data_digest_does_not_depend_on_the_order_and_changes_with_a_value() -> None:
+    frame = pd.DataFrame({"x": [1.0, None, 3.0], "c": ["a", "b", None]})
+    changed = frame.assign(x=[1.0, None, 3.5])
+    assert data_digest(frame) == data_digest(frame.iloc[::-1])
+    assert data_digest(frame) != data_digest(changed)
+    assert data_digest(frame.iloc[:0]) == "0" * 64
+
+
+def test_a_heartbeat_renews_only_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    renewals: list[float] = []
+    now = [0.0]
+    monkeypatch.setattr("worker.heartbeat.renew_lease", lambda *_, **__: renewals.append(now[0]))
+    engine: Any = None
+    heartbeat = Heartbeat(engine, engine, lease_seconds=60, every_seconds=5, clock=lambda: now[0])
+    for now[0] in (1.0, 4.9, 5.0, 6.0, 9.9, 10.0, 30.0):
+        heartbeat()
+    assert renewals == [5.0, 10.0, 30.0]
+
+
+def test_a_lease_must_outlive_two_heartbeats() -> None:
+    with pytest.raises(ValidationError, match="TIDEMARK_HEARTBEAT_SECONDS"):
+        WorkerSettings(lease_seconds=10, heartbeat_seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("error", "action"),
+    [
+        (LeaseLostError(1, 1), Action.DROP),
+        (DatabaseUnreachableError("x", "y"), Action.DROP),
+        (BundleError("m1", "damaged"), Action.FAIL_JOB),
+        (SourceError("gone"), Action.FAIL_JOB),
+        (MemoryError(), Action.RETRY),
+    ],
+)
+def test_what_follows_an_error_stands_in_one_table(error: Exception, action: Action) -> None:
+    assert action_for(error) is action
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (BundleError("m1", "damaged"), FailureCause.MODEL_UNREADABLE),
+        (SchemaError("x", None), FailureCause.SOURCE_UNREADABLE),
+        (TrainingDataError("few", "load more"), FailureCause.TRAINING_DATA),
+    ],
+)
+def test_a_job_fails_under_a_code_that_says_why(error: Exception, cause: FailureCause) -> None:
+    assert cause_of(error) is cause
