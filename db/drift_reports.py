@@ -76,5 +76,5 @@ def _select_reports() -> Any:
 
 
 def _as_report(row: Any) -> DriftReport:
-    values = dict(row._mapping)
-    return DriftReport(**(values | {"verdict": Verdict(row.verdict)}))
+    values: dict[str, Any] = dict(row._mapping) | {"verdict": Verdict(row.verdict)}
+    return DriftReport(**values)

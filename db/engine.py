@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,14 @@ def safe_address(url: str | URL) -> str:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: Engine) -> Generator[Connection]:
     """Give a connection in a transaction that only reads."""
     with translated_errors(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine) -> Generator[Connection]:
     """Give a connection in a transaction that writes, committed at the end.
 
     On SQLite it takes the write lock at once (BEGIN IMMEDIATE): a deferred transaction that turns from reading to
@@ -68,7 +68,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def translated_errors(engine: Engine) -> Iterator[None]:
+def translated_errors(engine: Engine) -> Generator[None]:
     """Turn the drivers' errors about the server into ours; programming errors pass unchanged."""
     try:
         yield

@@ -21,7 +21,7 @@ class Event:
     shard_id: int | None
 
 
-def record_event(
+def record_event(  # noqa: PLR0913 - the columns of an event
     connection: Connection,
     event: str,
     *,

@@ -47,4 +47,4 @@ def _read_pages(
             return
         yield pd.DataFrame.from_records(rows, columns=list(result.keys()))
         # From the row, not the frame: SQLite stores numpy's integers as bytes.
-        last = tuple(rows[-1]._mapping[column.name] for column in order)
+        last = tuple(getattr(rows[-1], column.name) for column in order)

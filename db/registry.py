@@ -91,7 +91,7 @@ def list_decisions(engine: Engine, portfolio: str, *, limit: int = 100) -> list[
         return [Decision(*row) for row in connection.execute(statement.order_by(decisions.c.id.desc()).limit(limit))]
 
 
-def register_model(
+def register_model(  # noqa: PLR0913 - the columns of a model version
     connection: Connection,
     *,
     version: str,

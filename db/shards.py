@@ -177,7 +177,7 @@ def count_shards(engine: Engine, job_id: int) -> dict[str, int]:
     """Return how many shards of a job are in each state."""
     counted = select(shards.c.state, func.count()).where(shards.c.job_id == job_id).group_by(shards.c.state)
     with reading(engine) as connection:
-        return {state: count for state, count in connection.execute(counted.order_by(shards.c.state))}
+        return {row[0]: row[1] for row in connection.execute(counted.order_by(shards.c.state))}
 
 
 def _row_of(job: Job, ordinal: int, key_range: KeyRange) -> dict[str, Any]:

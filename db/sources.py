@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import (
@@ -114,13 +115,15 @@ def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows
 
 
 def read_range(engine: Engine, source: str, key: str, columns: tuple[str, ...], key_range: KeyRange) -> pd.DataFrame:
-    """Return the records of one range in key order: `tidemark_record_key`, the columns, `tidemark_row` and
-    `tidemark_unreadable` (both None where the source has no such column).
+    """Return the records of one range in key order.
+
+    Columns: `tidemark_record_key`, the wanted ones, `tidemark_row` and `tidemark_unreadable` (both None where the
+    source has no such column).
     """
     with reading(engine) as connection:
         table = reflect_source(connection, source)
         require_columns(table, (key, *columns))
-        statement = _select_records(connection, table, key, columns)
+        statement = _select_records(table, key, columns)
         statement = statement.where(_in_range(connection, table.c[key], key_range)).order_by(table.c[key])
         if ROW in table.c:
             statement = statement.order_by(table.c[ROW])
@@ -138,7 +141,7 @@ def read_all(
             yield read_range(engine, source, key, columns, key_range)
 
 
-def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Select[tuple[object, int]]:
+def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Select[Any]:
     # The frame of count(*) over an order is all rows up to the last of the same key, so equal keys count together.
     position = func.row_number().over(order_by=key).label("position")
     rows_upto = func.count().over(order_by=key).label("rows_upto")
@@ -166,15 +169,13 @@ def _key_literal(connection: Connection, key: Column[object], value: str) -> Col
     return literal(raw, BigInteger() if isinstance(raw, int) else Text())
 
 
-def _select_records(
-    connection: Connection, table: Table, key: str, columns: tuple[str, ...]
-) -> Select[tuple[object, ...]]:
+def _select_records(table: Table, key: str, columns: tuple[str, ...]) -> Select[Any]:
     record_key = cast(table.c[key], Text).label(RECORD_KEY)
     own = [table.c[name] if name in table.c else literal(None).label(name) for name in _OWN_COLUMNS]
     return select(record_key, *(table.c[name] for name in columns), *own)
 
 
-def _fetch_frame(connection: Connection, statement: Select[tuple[object, ...]]) -> pd.DataFrame:
+def _fetch_frame(connection: Connection, statement: Select[Any]) -> pd.DataFrame:
     result = connection.execute(statement)
     names = list(result.keys())
     rows = result.all()

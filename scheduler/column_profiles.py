@@ -1,5 +1,8 @@
 """Looks at a sample of one column and guesses how a portfolio should read it, with the reason in words."""
 
+# pyarrow.compute makes its functions at run time, so their names are unknown before.
+# pyright: reportAttributeAccessIssue=false
+
 import re
 from dataclasses import dataclass
 from enum import StrEnum

@@ -4,6 +4,9 @@ The same rules hold for text files and Parquet: blanks around a value never matt
 "not known", and a category is the same text whether the file held 1, 1.0 or "1".
 """
 
+# pyarrow.compute makes its functions at run time, so their names are unknown before.
+# pyright: reportAttributeAccessIssue=false
+
 import datetime
 import decimal
 import re

@@ -1,5 +1,8 @@
 """Opens a CSV or Parquet file of records and gives it in batches, read as the portfolio says."""
 
+# pyarrow.compute makes its functions at run time, so their names are unknown before.
+# pyright: reportAttributeAccessIssue=false
+
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

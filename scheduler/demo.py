@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -79,7 +80,7 @@ def sample_customers(frame: pd.DataFrame, count: int = SHOWN_CUSTOMERS) -> pd.Da
 def points_histogram(frame: pd.DataFrame, *, bins: int = 14) -> list[tuple[str, int]]:
     """Return score ranges in points with their number of customers, for drawing."""
     counts, edges = np.histogram(frame["points"], bins=bins)
-    labels = [f"{low:4.0f} to {high:4.0f}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    labels = [f"{low:4.0f} to {high:4.0f}" for low, high in pairwise(edges)]
     return list(zip(labels, counts.tolist(), strict=True))
 
 

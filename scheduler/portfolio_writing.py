@@ -1,5 +1,8 @@
 """Writes a proposed portfolio file: TOML with a comment that gives the reason for each guess."""
 
+# pyarrow.compute makes its functions at run time, so their names are unknown before.
+# pyright: reportAttributeAccessIssue=false
+
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -27,7 +30,8 @@ def write_title(file_name: str, looked_at: int, rows: int | None) -> str:
     of_all = f" of {rows:,}" if rows is not None else ""
     return (
         f"# Portfolio proposed by Tidemark from {toml_text(file_name)[1:-1]}.\n"
-        f"# {looked_at:,}{of_all} rows were looked at. Every line is a guess: correct it, delete columns that must not be\n"
+        f"# {looked_at:,}{of_all} rows were looked at. Every line is a guess: correct it, delete columns that must not "
+        "be\n"
         "# used (above all those that are known only after the bad event), then run: tidemark portfolio add FILE\n"
     )
 

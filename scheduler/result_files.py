@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def _write_parquet(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence
 
 
 @contextmanager
-def _finished_or_absent(path: Path) -> Iterator[Path]:
+def _finished_or_absent(path: Path) -> Generator[Path]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tidemark-", suffix="".join(path.suffixes))
     os.close(handle)
     temporary = Path(name)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from db.engine import Engine
@@ -23,7 +23,7 @@ MONITOR_SECONDS = 30.0  # the scores are there; the report about them is worth a
 @contextmanager
 def running_parts(
     settings: SchedulerSettings, queues: tuple[str, ...], on_event: Callable[[str], None]
-) -> Iterator[Supervisor]:
+) -> Generator[Supervisor]:
     """Run the parts that serve these queues until the block ends, sharing what other commands run already."""
     supervisor = Supervisor(build_parts(settings, queues), settings.state_folder / "run", on_event=on_event)
     try:
@@ -45,7 +45,9 @@ def wait_for_job(
     """Return the job once it has ended, a scoring job once it has been monitored too.
 
     `on_look` sees the job every time it is looked at. With the embedded Redis the parts it needs are brought up and
-    taken down again; with a Redis of one's own a scheduler and workers must run somewhere. Raises `WaitingTimeoutError`.
+    taken down again; with a Redis of one's own a scheduler and workers must run somewhere.
+
+    Raises `WaitingTimeoutError`.
     """
     job = get_job(engine, job_id)
     patience = Patience(timeout_seconds)

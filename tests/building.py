@@ -57,7 +57,9 @@ def add_model(engine: Engine, version: str = MODEL, *, champion: bool = True) ->
     with writing(engine) as connection:
         register_model(connection, version=version, job_id=None, definition=definition, metrics={}, reference=reference)
         if champion:
-            decision = Decision(BOOK, version, None, True, "test", {}, "test", None)
+            decision = Decision(
+                BOOK, version, None, promoted=True, reason="test", figures={}, decided_by="test", job_id=None
+            )
             decide(connection, decision, seen=None)
 
 

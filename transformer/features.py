@@ -1,117 +1,25 @@
-"""From records to arrays: reads columns, tells what cannot be read, and places values on learnt edges.
+"""From records to the network's inputs: places values on learnt edges, and numbers names.
 
 One transform, fitted on training rows and stored with the model, serves training and scoring alike.
 """
 
-import difflib
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from transformer.errors import SchemaError
+from transformer.reading import Floats, Problem, RecordArrays, read_columns
 from transformer.schema import History, RecordSchema
 
 BINS = 16  # per numeric field: half of the edges by rows, half by distinct values
-RARE_ROWS = 8  # a category seen less often in training is folded into "unknown", which so gets trained
+RARE_ROWS = 8  # a category seen less often in training is folded into "unknown"
 MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
-_SHOWN_CHARACTERS = 80
 
-Floats = NDArray[np.float64]
+__all__ = ["BINS", "FeatureTransform", "Inputs", "Problem", "RecordArrays", "fit_categories", "fit_edges", "read_columns"]
+
 Inputs = dict[str, NDArray[Any]]
-
-
-class Problem(NamedTuple):
-    """Why a record cannot be scored: "not_a_number" or "infinite", in which field, and the value that stood there."""
-
-    row: int
-    field: str
-    reason: str
-    value: str
-
-
-@dataclass(frozen=True)
-class RecordArrays:
-    """Columns of N records: numbers as float64 with NaN for missing, names as objects with None for missing."""
-
-    numeric: dict[str, Floats]
-    categorical: dict[str, NDArray[np.object_]]
-    rows: int
-
-    def take(self, rows: NDArray[Any]) -> "RecordArrays":
-        """Return the same columns for some rows (indices or mask)."""
-        numeric = {name: values[rows] for name, values in self.numeric.items()}
-        categorical = {name: values[rows] for name, values in self.categorical.items()}
-        return RecordArrays(numeric, categorical, int(np.zeros(self.rows)[rows].shape[0]))
-
-
-def read_columns(frame: pd.DataFrame, schema: RecordSchema) -> tuple[RecordArrays, list[Problem]]:
-    """Read the schema's columns; problems are in row order, at most one for each row and field.
-
-    A value with a problem reads as missing, so that the arrays stay whole. Raises `SchemaError` for a missing column.
-    """
-    numeric: dict[str, Floats] = {}
-    categorical: dict[str, NDArray[np.object_]] = {}
-    problems: list[Problem] = []
-    for name, (kind, codes) in schema.readings.items():
-        if name not in frame.columns:
-            raise SchemaError(name, next(iter(difflib.get_close_matches(name, map(str, frame.columns), n=1)), None))
-        if kind == "numeric":
-            numeric[name] = _read_numbers(frame[name], name, codes, problems)
-        else:
-            categorical[name] = _read_names(frame[name], codes)
-    return RecordArrays(numeric, categorical, len(frame)), sorted(problems, key=lambda one: one.row)
-
-
-def _read_numbers(
-    column: pd.Series, name: str, codes: tuple[float | str, ...], problems: list[Problem]
-) -> Floats:
-    if column.dtype.kind in "iufb" and not pd.api.types.is_extension_array_dtype(column.dtype):
-        values = column.to_numpy(dtype=np.float64, copy=True)
-    else:
-        values = _read_mixed_numbers(column, name, codes, problems)
-    infinite = np.isinf(values)
-    if infinite.any():
-        problems.extend(Problem(int(row), name, "infinite", str(values[row])) for row in np.flatnonzero(infinite))
-        values[infinite] = np.nan
-    numeric_codes = [float(code) for code in codes if not isinstance(code, str)]
-    if numeric_codes:
-        values[np.isin(values, numeric_codes)] = np.nan
-    return values
-
-
-def _read_mixed_numbers(
-    column: pd.Series, name: str, codes: tuple[float | str, ...], problems: list[Problem]
-) -> Floats:
-    """Numbers, text that is a number, blanks and text codes (missing), and other text (a problem)."""
-    objects = column.astype("object")
-    values = np.array(pd.to_numeric(objects, errors="coerce"), dtype=np.float64)
-    suspects = np.flatnonzero(np.isnan(values) & objects.notna().to_numpy())
-    text_codes = {code for code in codes if isinstance(code, str)}
-    for row in suspects:
-        text = str(objects.iloc[row]).strip()
-        if text and text not in text_codes and text.lower() != "nan":
-            problems.append(Problem(int(row), name, "not_a_number", text[:_SHOWN_CHARACTERS]))
-    return values
-
-
-def _read_names(column: pd.Series, codes: tuple[float | str, ...]) -> NDArray[np.object_]:
-    """Names as text: 1, 1.0 and "1" are the same; blanks and codes are None. Works on the distinct values alone."""
-    ids, distinct = pd.factorize(column.astype("object"), use_na_sentinel=True)
-    missing = {_name_of(code) for code in codes}
-    names = [_name_of(value) for value in distinct]
-    table = np.array([None if name in missing or name == "" else name for name in names] + [None], dtype=object)
-    return table[ids]
-
-
-def _name_of(value: object) -> str:
-    if isinstance(value, (bool, np.bool_)):
-        return "true" if value else "false"
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 @dataclass(frozen=True)

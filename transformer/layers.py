@@ -46,7 +46,7 @@ class MultiHeadAttention(keras.layers.Layer):
         query, key, value = self._heads(self.query(x)), self._heads(self.key(attended)), self._heads(self.value(attended))
         logits = ops.einsum("bhtk,bhmk->bhtm", query, key) / math.sqrt(self.head_width)
         logits = _hide(logits, mask, causal=causal)
-        weights = self.dropout(ops.softmax(logits, axis=-1), training=training)
+        weights = self.dropout(steady_softmax(logits), training=training)
         joined = ops.transpose(ops.einsum("bhtm,bhmk->bhtk", weights, value), (0, 2, 1, 3))  # (B, T, H, K)
         return self.output_projection(ops.reshape(joined, (-1, ops.shape(x)[1], self.d_model)))
 
@@ -62,6 +62,16 @@ class MultiHeadAttention(keras.layers.Layer):
     def _heads(self, x: Any) -> Any:
         split = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, self.head_width))  # (B, T, H, K)
         return ops.transpose(split, (0, 2, 1, 3))  # (B, H, T, K)
+
+
+def steady_softmax(logits: Any) -> Any:
+    """Return exp(x - max) / sum over the last axis, with the same bits for a row wherever it stands in the batch.
+
+    TensorFlow's own softmax on a CPU does not: where the axis is no multiple of four, equal rows differ in their last
+    bit by their place in the batch, and a score would depend on a record's neighbours.
+    """
+    raised = ops.exp(logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True)))
+    return raised / ops.sum(raised, axis=-1, keepdims=True)
 
 
 def _hide(logits: Any, mask: Any, *, causal: bool) -> Any:

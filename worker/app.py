@@ -47,6 +47,7 @@ def create_app(
     worker_process_init.connect(
         lambda **_signal: _prepare_child(context, threads if needs_tensorflow else 0), weak=False
     )
+    assert app.steps is not None, "Celery makes the registry of steps with the application"
     app.steps["worker"].add(_presence_of(database, queues, ends_with_parent=ends_with_parent))
     return app
 

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import getLogger
@@ -45,7 +45,7 @@ def open_context(settings: WorkerSettings, database: DatabaseSettings) -> Worker
 
 
 @contextmanager
-def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Iterator[Claim | None]:
+def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Generator[Claim | None]:
     """Give a claimed shard of the queue (None when nothing waits), and answer for what happens to it.
 
     Whatever error ends the block, the shard is given back, tried later, failed or left to its lease, as the table in

@@ -22,9 +22,9 @@ def judge_candidate(candidate: dict[str, float], champion: dict[str, float] | No
     """
     figures: dict[str, Any] = {"candidate": candidate, "champion": champion, "maximum_auc_loss": MAXIMUM_AUC_LOSS}
     if held:
-        return Judgement(False, "promotion was not wanted", figures)
+        return Judgement(promoted=False, reason="promotion was not wanted", figures=figures)
     if champion is None:
-        return Judgement(True, "the first model of this portfolio", figures)
+        return Judgement(promoted=True, reason="the first model of this portfolio", figures=figures)
     difference = candidate["roc_auc"] - champion["roc_auc"]
     figures["roc_auc_difference"] = difference
     told = f"ROC AUC {candidate['roc_auc']:.4f} against {champion['roc_auc']:.4f} on the same held-out records"

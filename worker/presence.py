@@ -39,7 +39,7 @@ class PresenceStep(bootsteps.StartStopStep):
             self._started_by = os.getppid()
             parent.timer.call_repeatedly(LOOK_FOR_PARENT_SECONDS, self._look_for_parent)
 
-    def stop(self, parent: Any) -> None:
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Take the name off the list at a clean stop."""
         self._with_engine(lambda engine: forget(engine, self._name))
 

@@ -35,5 +35,3 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> None:
         from worker.monitoring import monitor_next_job  # noqa: PLC0415
 
         monitor_next_job(context(), shard_id)
-
-    assert work_on_scoring and work_on_training and work_on_monitoring, "kept alive by the application"

@@ -36,7 +36,7 @@ def demo(
             f"\nOn customers whose outcome the model never saw: ROC AUC {result.auc:.4f}; "
             f"the best possible here is {result.best_auc:.4f}."
         )
-        output.show(f"Everything is in {session.database_address}; analysts read: SELECT * FROM latest_scores")
+        output.show(f"Everything is in {session.database_address}; analysts read the view latest_scores.")
         output.show(_next_commands(result.scoring.id))
     return 0
 

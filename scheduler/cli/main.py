@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         outcome = app(args=given, prog_name="tidemark", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:  # the one place where every error ends
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where every error ends
         from scheduler.cli.failures import report_failure
 
         if isinstance(error, Abort):

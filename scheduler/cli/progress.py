@@ -1,7 +1,7 @@
 """Shows a job's progress while a command waits for it: a bar on a terminal, a line now and then elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ LINE_SECONDS = 10.0
 
 
 @contextmanager
-def job_progress(say: Callable[[str], None]) -> Iterator[Callable[[Job], None]]:
+def job_progress(say: Callable[[str], None]) -> Generator[Callable[[Job], None]]:
     """Give a function that shows a job each time it is looked at."""
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -1,7 +1,7 @@
 """What a command works with: settings, a prepared database, and who runs it."""
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Session:
 
 
 @contextmanager
-def open_session(*, wants_json: bool) -> Iterator[Session]:
+def open_session(*, wants_json: bool) -> Generator[Session]:
     """Open the database, make its tables where there are none, and close it at the end."""
     settings, database = SchedulerSettings(), DatabaseSettings()
     engine = open_engine(database.url)

@@ -118,7 +118,7 @@ def _tell_scored(session: "Session", job: "Job") -> int:
     session.output.show_table(("", "value"), document.items(), title=title)
     show_failure(session, job)
     if exit_code_of(job) == 0:
-        session.output.say(f"Next: tidemark scores export {job.id} scores.csv, or in SQL: SELECT * FROM latest_scores")
+        session.output.say(f"Next: tidemark scores export {job.id} scores.csv, or read the view latest_scores in SQL")
     if job.rejected:
         session.output.say(f"Rejected records: tidemark rejects export {job.id} rejects.csv")
     return exit_code_of(job)

@@ -37,7 +37,8 @@ def test_monitoring_a_job_does_not_need_tensorflow() -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    statement = "from scheduler.cli.main import main; sys.stdout, out = sys.stderr, sys.stdout; main(['--help']); sys.stdout = out"
+    silenced = "out, sys.stdout = sys.stdout, sys.stderr; main(['--help']); sys.stdout = out"
+    statement = f"from scheduler.cli.main import main; {silenced}"
     assert not _modules_after(statement) & {"tensorflow", "keras", "pandas", "sqlalchemy", "celery", "pyarrow"}
 
 

@@ -120,7 +120,8 @@ def _create_jobs() -> None:
             name=op.f("ck_tidemark_jobs_finished_has_a_time"),
         ),
         sa.CheckConstraint(
-            "cause IS NULL OR cause IN ('reject_budget', 'shard_failed', 'model_unreadable', 'source_unreadable', 'training_data')",
+            "cause IS NULL OR cause IN ("
+            "'reject_budget', 'shard_failed', 'model_unreadable', 'source_unreadable', 'training_data')",
             name=op.f("ck_tidemark_jobs_cause_known"),
         ),
         sa.CheckConstraint(

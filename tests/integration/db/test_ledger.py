@@ -130,7 +130,8 @@ def test_every_input_is_a_score_or_a_reject_and_no_key_stands_twice(book: Engine
     assert job.inputs == 25 == job.scored + job.rejected
     anti_join = text(
         "SELECT count(*) FROM book WHERE NOT EXISTS (SELECT 1 FROM tidemark_scores s WHERE s.record_key = "
-        "CAST(book.id AS TEXT)) AND NOT EXISTS (SELECT 1 FROM tidemark_rejects r WHERE r.record_key = CAST(book.id AS TEXT))"
+        "CAST(book.id AS TEXT)) AND NOT EXISTS (SELECT 1 FROM tidemark_rejects r WHERE r.record_key = "
+        "CAST(book.id AS TEXT))"
     )
     with reading(book) as connection:
         assert connection.execute(anti_join).scalar() == 0

@@ -6,11 +6,15 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from db.engine import open_engine, reading, writing
 from db.errors import DatabaseError, SchemaOutdatedError
+from db.jobs import JobRequest, submit_job
+from db.states import JobKind
 from db.tables import metadata
 from db.upgrade import VERSION_TABLE, prepare_database, schema_versions
+from tests.building import BOOK, load_book
 
 
 def test_migrated_schema_equals_the_tables(engine: Engine) -> None:
@@ -21,15 +25,11 @@ def test_migrated_schema_equals_the_tables(engine: Engine) -> None:
 
 
 def test_check_constraints_of_the_tables_are_in_the_database(engine: Engine) -> None:
-    with writing(engine) as connection, pytest.raises(Exception, match="state_known"):
-        connection.execute(text("INSERT INTO tidemark_portfolios VALUES ('a','a','{}','f','2026-01-01','2026-01-01')"))
-        connection.execute(
-            text(
-                "INSERT INTO tidemark_jobs (kind, portfolio, state, priority, request_fingerprint, requested_by, "
-                "definition, options, inputs, scored, rejected, shards_total, shards_open, shards_failed, created_at) "
-                "VALUES ('scoring','a','nonsense',1,'f','me','{}','{}',0,0,0,0,0,0,'2026-01-01')"
-            )
-        )
+    load_book(engine, [1])
+    job_id = submit_job(engine, JobRequest(JobKind.TRAINING, BOOK, "test", {}))
+    wrong = text("UPDATE tidemark_jobs SET state = 'nonsense' WHERE id = :id")
+    with pytest.raises(IntegrityError, match="state_known"), writing(engine) as connection:
+        connection.execute(wrong, {"id": job_id})
 
 
 def test_preparing_twice_makes_the_tables_once(database_url: str) -> None:

@@ -324,7 +324,7 @@ def test_parquet_dates_become_iso_text_midnight_as_the_date_alone(tmp_path: Path
 
 
 def test_parquet_columns_of_lists_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataFileError, match="the column age holds list<.*>; expected numbers"):
+    with pytest.raises(DataFileError, match=r"the column age holds list<.*>; expected numbers"):
         open_data_file(column_as_parquet(tmp_path, age=pa.array([[1], [2]])), DEFINITION)
 
 

@@ -1,0 +1,48 @@
+"""Fixtures of the flow tests: a book in a file, and installations with and without servers of one's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scheduler.simulator import simulate_customers, simulated_portfolio
+from tests.flow.installation import Installation
+
+CUSTOMERS = 3000
+
+
+@pytest.fixture(scope="session")
+def book_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A portfolio file and a CSV file of simulated customers; a fifth of the outcomes are not known."""
+    folder = tmp_path_factory.mktemp("book with a blank")
+    portfolio, data = folder / "book.toml", folder / "book.csv"
+    portfolio.write_text(simulated_portfolio())
+    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.2, text_keys=True)
+    frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
+    return portfolio, data
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Iterator[Installation]:
+    """An installation on the embedded defaults, in a folder with a blank in its name."""
+    folder = tmp_path / "a laptop"
+    folder.mkdir()
+    installation = Installation(folder)
+    yield installation
+    installation.close()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, any_database_url: str, redis_url: str) -> Iterator[Installation]:
+    """An installation on a database and a Redis of one's own, quick to notice dead workers."""
+    settings = {
+        "TIDEMARK_DATABASE_URL": any_database_url,
+        "TIDEMARK_REDIS_URL": redis_url,
+        "TIDEMARK_LEASE_SECONDS": "6",
+        "TIDEMARK_HEARTBEAT_SECONDS": "1",
+        "TIDEMARK_SWEEP_SECONDS": "1",
+        "TIDEMARK_SHARD_ROWS": "50",
+    }
+    installation = Installation(tmp_path, settings)
+    yield installation
+    installation.close()

@@ -1,0 +1,85 @@
+"""The main job, end to end, through real processes: from a file to scores in a file."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tests.flow.installation import Installation
+
+TRAINING = ("--epochs", "2")
+
+
+def test_a_newcomer_gets_from_a_csv_to_scores_on_the_embedded_defaults(
+    laptop: Installation, book_files: tuple[Path, Path]
+) -> None:
+    portfolio, data = map(str, book_files)
+    assert laptop.json("portfolio", "add", portfolio)["outcome"] == "added"
+    assert laptop.json("load", "simulated_book", data)["total"] == 3000
+    trained = laptop.json("train", "simulated_book", *TRAINING)
+    assert set(trained["metrics"]) >= {"roc_auc", "pr_auc", "ks", "brier", "log_loss", "accuracy"}
+    assert (trained["state"], trained["promoted"]) == ("done", True)
+
+    scored = laptop.json("score", "simulated_book")
+    assert (scored["state"], scored["inputs"], scored["scored"], scored["rejected"]) == ("done", 3000, 3000, 0)
+    assert scored["model_version"] == trained["model_version"]
+    assert scored["verdict"] in {"stable", "watch", "drifted", "insufficient"}
+
+    laptop.run("scores", "export", str(scored["job"]), "scores.csv")
+    exported = pd.read_csv(laptop.folder / "scores.csv")
+    assert list(exported.columns) == ["record_key", "probability", "points", "band", "model_version"]
+    assert sorted(exported["record_key"]) == [f"C{number:06d}" for number in range(1, 3001)]
+
+    again = laptop.json("score", "simulated_book", "--model", trained["model_version"])
+    assert again["digest"] == scored["digest"]
+
+
+def test_bad_records_are_told_apart_and_every_one_is_accounted_for(
+    laptop: Installation, book_files: tuple[Path, Path]
+) -> None:
+    portfolio, data = book_files
+    frame = pd.read_csv(data, dtype="str")
+    frame.loc[0, "age"] = "old"
+    frame.loc[1, "income"] = "-inf"
+    frame.loc[2, "customer_id"] = ""
+    frame.loc[3, "customer_id"] = frame.loc[4, "customer_id"]
+    frame.loc[5, "employment"] = "astronaut"
+    frame.to_csv(laptop.folder / "bad.csv", index=False)
+    laptop.run("portfolio", "add", str(portfolio))
+    laptop.run("load", "simulated_book", "bad.csv")
+    laptop.run("train", "simulated_book", *TRAINING)
+
+    scored = laptop.json("score", "simulated_book")
+    assert (scored["inputs"], scored["scored"], scored["rejected"]) == (3000, 2996, 4)
+    laptop.run("rejects", "export", str(scored["job"]), "rejects.csv")
+    rejects = pd.read_csv(laptop.folder / "rejects.csv", keep_default_na=False)
+    assert set(zip(rejects["record_key"], rejects["field"], rejects["reason"], strict=True)) == {
+        ("C000001", "age", "not_a_number"),
+        ("C000002", "income", "infinite"),
+        ("", "customer_id", "missing_key"),
+        ("C000005", "customer_id", "duplicate_key"),
+    }
+
+    text = portfolio.read_text() + "\n[rejects]\nbudget = 0.001\n"
+    (laptop.folder / "strict.toml").write_text(text)
+    laptop.run("portfolio", "add", "strict.toml")
+    failed = laptop.json("score", "simulated_book", expect=2)
+    assert (failed["state"], failed["cause"], failed["inputs"]) == ("failed", "reject_budget", 3000)
+    laptop.run("scores", "export", str(failed["job"]), "failed.csv", expect=64)
+
+
+def test_killing_every_worker_loses_and_doubles_nothing(cluster: Installation, book_files: tuple[Path, Path]) -> None:
+    portfolio, data = map(str, book_files)
+    cluster.run("portfolio", "add", portfolio)
+    cluster.run("load", "simulated_book", data)
+    first_up = cluster.start("up")
+    cluster.json("train", "simulated_book", *TRAINING)
+    expected = cluster.json("score", "simulated_book")
+
+    job_id = cluster.json("score", "simulated_book", "--detach")["job"]
+    cluster.wait_for_shards(job_id, done=5, seconds=60)
+    cluster.kill_everything(first_up)
+    assert cluster.json("job", "show", str(job_id))["state"] == "running"
+    cluster.start("up")
+    job = cluster.wait_for_job(job_id, "done", 120)
+    assert (job["inputs"], job["scored"], job["rejected"]) == (3000, 3000, 0)
+    assert job["digest"] == expected["digest"]
