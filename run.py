@@ -75,7 +75,8 @@ def main(arguments):
 def usage():
     """Return the list of commands."""
     lines = "\n".join(f"  {name:<10}{command.help}" for name, command in COMMANDS.items())
-    return f"usage: python3 run.py COMMAND [ARGUMENTS]\n\n{lines}\n\nThe first start installs all into .venv beside run.py."
+    first = "The first start installs all into .venv beside run.py."
+    return f"usage: python3 run.py COMMAND [ARGUMENTS]\n\n{lines}\n\n{first}"
 
 
 def say(message):
@@ -141,7 +142,7 @@ def write_state(state):
 
 
 def place():
-    """Return what an environment cannot survive a change of: its path is in its scripts, the version in its packages."""
+    """Return what an environment cannot survive a change of: its scripts hold its path, its packages the version."""
     return {"folder": str(HERE), "python": list(sys.version_info[:2])}
 
 

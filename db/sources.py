@@ -103,7 +103,8 @@ def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows
     column = table.c[key]
     ranges: list[KeyRange] = []
     after, counted = None, 0
-    for value, rows_upto in connection.execute(_select_boundaries(column, shard_rows, connection)):
+    for boundary in connection.execute(_select_boundaries(column, shard_rows, connection)):
+        value, rows_upto = tuple(boundary)
         if rows_upto > counted:
             upto = json.dumps(value)
             ranges.append(KeyRange(after, upto, rows_upto - counted))
@@ -141,7 +142,7 @@ def read_all(
             yield read_range(engine, source, key, columns, key_range)
 
 
-def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Select[Any]:
+def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Any:
     # The frame of count(*) over an order is all rows up to the last of the same key, so equal keys count together.
     position = func.row_number().over(order_by=key).label("position")
     rows_upto = func.count().over(order_by=key).label("rows_upto")

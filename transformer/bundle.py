@@ -1,9 +1,9 @@
 """Model bundles: everything a model is, in a folder whose name is the hash of its content. Safe formats only.
 
-    m0123456789abcdef/
-        weights.safetensors   the network's weights, in the order of the network
-        model.json            schema, transform, network sizes, calibration, metrics, notes
-        manifest.json         SHA-256 and size of the two; written last
+m0123456789abcdef/
+    weights.safetensors   the network's weights, in the order of the network
+    model.json            schema, transform, network sizes, calibration, metrics, notes
+    manifest.json         SHA-256 and size of the two; written last
 """
 
 import hashlib
@@ -124,5 +124,3 @@ def _write_flushed(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-

@@ -5,6 +5,10 @@ clip(u - k, 0, 1) for k = 0 .. K - 1, and each bin adds its share of a learnt ve
 its own, never a mean.
 """
 
+# Keras calls the shapes of `build` by the names of `call`'s arguments, so their number and names differ from the base
+# class; and its stubs hold what an operation returns for possibly None.
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
+
 from typing import Any
 
 import keras

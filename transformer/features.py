@@ -17,7 +17,16 @@ BINS = 16  # per numeric field: half of the edges by rows, half by distinct valu
 RARE_ROWS = 8  # a category seen less often in training is folded into "unknown"
 MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
 
-__all__ = ["BINS", "FeatureTransform", "Inputs", "Problem", "RecordArrays", "fit_categories", "fit_edges", "read_columns"]
+__all__ = [
+    "BINS",
+    "FeatureTransform",
+    "Inputs",
+    "Problem",
+    "RecordArrays",
+    "fit_categories",
+    "fit_edges",
+    "read_columns",
+]
 
 Inputs = dict[str, NDArray[Any]]
 
@@ -101,9 +110,7 @@ class FeatureTransform:
         numbered = np.where(ids < 0, UNKNOWN_ID, ids + FIRST_KNOWN_ID)
         return np.where(pd.isna(values), MISSING_ID, numbered).astype(np.int32)
 
-    def _place_history(
-        self, history: History, arrays: RecordArrays
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _place_history(self, history: History, arrays: RecordArrays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return _stack([self._place(history.name, arrays.numeric[column]) for column in history.columns], axis=1)
 
     def _number_history(self, history: History, arrays: RecordArrays) -> NDArray[np.int32]:

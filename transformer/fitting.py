@@ -1,22 +1,23 @@
-"""The training loop: one traced step, averaged weights, early stopping on validation ROC AUC."""
+"""The training loop: one traced step, averaged weights, early stopping on validation log loss."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from scipy.special import expit
+from sklearn.metrics import log_loss, roc_auc_score
 
 from transformer.features import Inputs
 
 PREDICTION_ROWS = 2048
 USUAL_EPOCHS = 14
-LEAST_STEPS = 250
+LEAST_STEPS = 600  # a small book goes through its rows more often
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +29,7 @@ class EpochReport:
     epoch: int
     epochs: int
     train_loss: float
+    valid_log_loss: float
     valid_auc: float
     seconds: float
 
@@ -51,10 +53,18 @@ class FittingOptions:
         """Choose batch and epochs by the number of training rows; small books get more, smaller steps."""
         batch_rows = int(np.clip(2 ** round(math.log2(max(rows, 1) / 28)), 32, 1024))
         steps = math.ceil(rows / batch_rows)
-        longer = max(1, round(LEAST_STEPS / (steps * USUAL_EPOCHS)))
+        longer = max(1, LEAST_STEPS // (steps * USUAL_EPOCHS))
         chosen = epochs or USUAL_EPOCHS * longer
         averaging = 0.99 if steps * chosen >= LEAST_STEPS else 0.97
         return cls(batch_rows, chosen, seed, averaging=averaging, patience=4 * longer)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The network's inputs for N rows and their outcomes (N), 0.0 or 1.0."""
+
+    inputs: Inputs
+    target: Floats
 
 
 @dataclass(frozen=True)
@@ -68,33 +78,32 @@ class Fitted:
 
 def fit_network(
     network: keras.Model,
-    inputs: Inputs,
-    target: Floats,
-    valid_inputs: Inputs,
-    valid_target: Floats,
+    train: Examples,
+    valid: Examples,
     *,
     options: FittingOptions,
     on_epoch: Callable[[EpochReport], None],
     on_batch: Callable[[], None],
 ) -> Fitted:
-    """Fit the network in place on N rows and leave its best weights in it."""
-    trainer = _Trainer(network, inputs, target, options)
+    """Fit the network in place and leave in it the weights that did best on the validation examples."""
+    trainer = _Trainer(network, train, options)
     random = np.random.default_rng(options.seed)
-    best: tuple[float, list[Any], Floats] = (-1.0, network.get_weights(), np.zeros(len(valid_target)))
+    best: tuple[float, list[Any], Floats] = (math.inf, network.get_weights(), np.zeros(len(valid.target)))
     best_epoch, epoch = 0, 0
     for epoch in range(1, options.epochs + 1):
         started = perf_counter()
-        loss = trainer.run_epoch(random.permutation(len(target)), on_batch)
+        loss = trainer.run_epoch(random.permutation(len(train.target)), on_batch)
         with trainer.averaged_weights():
-            logits = predict_logits(network, valid_inputs, on_batch=on_batch, predict=trainer.predict)
-            auc = float(roc_auc_score(valid_target, logits))
-            if auc > best[0]:
-                best, best_epoch = (auc, network.get_weights(), logits), epoch
-        on_epoch(EpochReport(epoch, options.epochs, loss, auc, perf_counter() - started))
+            logits = predict_logits(network, valid.inputs, on_batch=on_batch, predict=trainer.predict)
+            valid_loss = float(log_loss(valid.target, expit(logits)))
+            if valid_loss < best[0]:
+                best, best_epoch = (valid_loss, network.get_weights(), logits), epoch
+        auc = float(roc_auc_score(valid.target, logits))
+        on_epoch(EpochReport(epoch, options.epochs, loss, valid_loss, auc, perf_counter() - started))
         if epoch - best_epoch >= options.patience:
             break
     network.set_weights(best[1])
-    return Fitted(epoch, best[0], best[2])
+    return Fitted(epoch, float(roc_auc_score(valid.target, best[2])), best[2])
 
 
 def predict_logits(
@@ -131,13 +140,13 @@ def pad_rows(values: NDArray[Any], rows: int) -> NDArray[Any]:
 class _Trainer:
     """The step and its state: optimizer, averaged weights, learning rate."""
 
-    def __init__(self, network: keras.Model, inputs: Inputs, target: Floats, options: FittingOptions) -> None:
+    def __init__(self, network: keras.Model, train: Examples, options: FittingOptions) -> None:
         self._network = network
         self._options = options
-        self._inputs = {name: tf.constant(values) for name, values in inputs.items()}
-        self._target = tf.constant(target, dtype=tf.float32)
-        self._batch_rows = min(options.batch_rows, len(target))
-        self._steps_per_epoch = max(1, len(target) // self._batch_rows)
+        self._inputs = {name: tf.constant(values) for name, values in train.inputs.items()}
+        self._target = tf.constant(train.target, dtype=tf.float32)
+        self._batch_rows = min(options.batch_rows, len(train.target))
+        self._steps_per_epoch = max(1, len(train.target) // self._batch_rows)
         self._optimizer = keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay)
         self._optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "token", "vectors", "absent"])
         self._optimizer.build(network.trainable_variables)
@@ -182,7 +191,7 @@ class _Trainer:
         gradients, _ = tf.clip_by_global_norm(
             tape.gradient(loss, [variable.value for variable in variables]), self._options.clip_norm
         )
-        self._optimizer.learning_rate.assign(rate)
+        cast("Any", self._optimizer.learning_rate).assign(rate)
         self._optimizer.apply(gradients, variables)
         for average, variable in zip(self._averages, variables, strict=True):
             average.assign(averaging * average + (1.0 - averaging) * variable.value)

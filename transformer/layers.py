@@ -4,6 +4,10 @@ Letters of shapes: B batch, T tokens attending, M tokens attended to, D width, H
 Layers are pre-norm (arXiv 2002.04745): x + sublayer(norm(x)) trains without a long warm-up.
 """
 
+# Keras calls the shapes of `build` by the names of `call`'s arguments, so their number and names differ from the base
+# class; and its stubs hold what an operation returns for possibly None.
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
+
 import math
 from typing import Any
 
@@ -43,7 +47,11 @@ class MultiHeadAttention(keras.layers.Layer):
     ) -> Any:
         """Attend from x to context (default: x itself). `mask` (B, M) is true where a token may be attended to."""
         attended = x if context is None else context
-        query, key, value = self._heads(self.query(x)), self._heads(self.key(attended)), self._heads(self.value(attended))
+        query, key, value = (
+            self._heads(self.query(x)),
+            self._heads(self.key(attended)),
+            self._heads(self.value(attended)),
+        )
         logits = ops.einsum("bhtk,bhmk->bhtm", query, key) / math.sqrt(self.head_width)
         logits = _hide(logits, mask, causal=causal)
         weights = self.dropout(steady_softmax(logits), training=training)
@@ -91,7 +99,10 @@ def _hide(logits: Any, mask: Any, *, causal: bool) -> Any:
 
 @keras.saving.register_keras_serializable("tidemark")
 class FeedForward(keras.layers.Layer):
-    """Position-wise feed-forward (section 3.3), gated: (gelu(x W1) * x W2) W3 (arXiv 2002.05202). (B, T, D) to itself."""
+    """Position-wise feed-forward (section 3.3), gated: (gelu(x W1) * x W2) W3 (arXiv 2002.05202).
+
+    Maps (B, T, D) to itself.
+    """
 
     def __init__(self, d_model: int, dff: int, rate: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -169,7 +180,10 @@ class TransformerLayer(_Block):
 
 @keras.saving.register_keras_serializable("tidemark")
 class DecoderLayer(_Block):
-    """One decoder layer (section 3.1): causal self-attention, attention to a context, feed-forward. (B, S, D) to itself."""
+    """One decoder layer (section 3.1): causal self-attention, attention to a context, feed-forward.
+
+    Maps (B, S, D) to itself.
+    """
 
     def __init__(
         self, d_model: int = 512, num_heads: int = 8, dff: int = 2048, rate: float = 0.1, **kwargs: Any

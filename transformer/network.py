@@ -1,7 +1,7 @@
 """The network: an encoder over the fields, a decoder over the behaviour history, a head for the bad event.
 
-    fields   -> tokens (pooled + one per field) -> encoder layers ----------------+--> pooled, mean --+
-    history  -> tokens (one per period)         -> decoder layers (see the record) --> last, mean  ---+--> head -> logits
+    fields  -> tokens (pooled + one per field) -> encoder layers -----------------+-> pooled, mean -+
+    history -> tokens (one per period)         -> decoder layers (see the record) --> last, mean  --+-> head -> logits
 
 A period never sees a later one.
 """
@@ -57,11 +57,11 @@ def _declare_inputs(transform: FeatureTransform) -> dict[str, Any]:
     pasts = sum(one.kind == "numeric" for one in histories)
     shapes: dict[str, tuple[tuple[int, ...], str]] = {}
     if numbers:
-        shapes |= {name: ((numbers,), "float32") for name in ("positions", "missing")}
+        shapes |= dict.fromkeys(("positions", "missing"), ((numbers,), "float32"))
     if numbers < len(fields):
         shapes["categories"] = ((len(fields) - numbers,), "int32")
     if pasts:
-        shapes |= {name: ((steps, pasts), "float32") for name in ("history_positions", "history_missing")}
+        shapes |= dict.fromkeys(("history_positions", "history_missing"), ((steps, pasts), "float32"))
     if pasts < len(histories):
         shapes["history_categories"] = ((steps, len(histories) - pasts), "int32")
     return {name: keras.Input(shape, dtype=dtype, name=name) for name, (shape, dtype) in shapes.items()}
@@ -78,16 +78,16 @@ def _encode_record(inputs: dict[str, Any], transform: FeatureTransform, options:
         tokens.append(LearntVectors(name="name_places")(named))
     if not tokens:  # a record that is history alone: the pooled token is all there is to encode
         first = next(iter(inputs.values()))
-        tokens.append(keras.ops.zeros_like(keras.ops.cast(first[:, :1, :1], "float32")) + keras.ops.zeros((1, 1, width)))
+        tokens.append(
+            keras.ops.zeros_like(keras.ops.cast(first[:, :1, :1], "float32")) + keras.ops.zeros((1, 1, width))
+        )
     record = PooledToken(name="pooled")(keras.ops.concatenate(tokens, axis=1))
     for block in range(options.blocks):
         record = TransformerLayer(width, options.num_heads, options.dff, options.rate, name=f"encoder_{block}")(record)
     return record
 
 
-def _decode_history(
-    inputs: dict[str, Any], transform: FeatureTransform, record: Any, options: NetworkOptions
-) -> Any:
+def _decode_history(inputs: dict[str, Any], transform: FeatureTransform, record: Any, options: NetworkOptions) -> Any:
     width = options.d_model
     past = None
     if "history_positions" in inputs:

@@ -21,7 +21,7 @@ class ScoreScale:
     points_to_double: float = 20.0
 
     def points_of(self, probability: NDArray[np.float64]) -> NDArray[np.int32]:
-        """points + points_to_double * log2(((1 - p) / p) / odds), rounded, within 0 and 1000; higher is safer.
+        """Return points + points_to_double * log2(((1 - p) / p) / odds), rounded, within 0 and 1000; higher is safer.
 
         >>> ScoreScale().points_of(np.array([1 / 51, 1 / 26])).tolist()
         [600, 580]

@@ -62,9 +62,7 @@ def read_columns(frame: pd.DataFrame, schema: RecordSchema) -> tuple[RecordArray
     return RecordArrays(numeric, categorical, len(frame)), sorted(problems, key=lambda one: one.row)
 
 
-def _read_numbers(
-    column: pd.Series, name: str, codes: tuple[float | str, ...], problems: list[Problem]
-) -> Floats:
+def _read_numbers(column: pd.Series, name: str, codes: tuple[float | str, ...], problems: list[Problem]) -> Floats:
     if column.dtype.kind in "iufb" and not pd.api.types.is_extension_array_dtype(column.dtype):
         values = column.to_numpy(dtype=np.float64, copy=True)
     else:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 Kind = Literal["numeric", "categorical"]
+Reading = tuple[Kind, tuple[float | str, ...]]
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,12 @@ class RecordSchema:
         return len(self.histories[0].columns) if self.histories else 0
 
     @property
-    def readings(self) -> dict[str, tuple[Kind, tuple[float | str, ...]]]:
+    def readings(self) -> Mapping[str, Reading]:
         """Kind and missing codes of each input column."""
-        found = {one.name: (one.kind, one.missing_codes) for one in self.fields}
-        return found | {name: (one.kind, one.missing_codes) for one in self.histories for name in one.columns}
+        found: dict[str, Reading] = {one.name: (one.kind, one.missing_codes) for one in self.fields}
+        for history in self.histories:
+            found |= dict.fromkeys(history.columns, (history.kind, history.missing_codes))
+        return found
 
     @property
     def fingerprint(self) -> str:

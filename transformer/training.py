@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transformer.errors import TrainingDataError
 from transformer.evaluation import evaluate, fit_line
 from transformer.features import FeatureTransform, Inputs, read_columns
-from transformer.fitting import EpochReport, FittingOptions, fit_network, predict_logits
+from transformer.fitting import EpochReport, Examples, FittingOptions, fit_network, predict_logits
 from transformer.network import NetworkOptions, build_network
 from transformer.probabilities import Calibration
 from transformer.schema import RecordSchema
@@ -23,6 +23,19 @@ MINIMUM_LABELLED = 50
 MINIMUM_PER_CLASS = 10
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Book:
+    """The N records to learn from: one row each in all four.
+
+    `target` is 1.0 for the bad event, 0.0, or NaN where not known; `as_of` is what orders the records in time.
+    """
+
+    frame: pd.DataFrame
+    target: Floats
+    keys: NDArray[np.object_]
+    as_of: NDArray[np.object_] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,17 +71,14 @@ class TrainedModel:
 
 
 def train_model(
-    frame: pd.DataFrame,
-    target: Floats,
-    keys: NDArray[np.object_],
+    book: Book,
     schema: RecordSchema,
     *,
-    as_of: NDArray[np.object_] | None = None,
     options: TrainingOptions | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_batch: Callable[[], None] | None = None,
 ) -> TrainedModel:
-    """Train on N records; `target` (N) is 1.0 for the bad event, 0.0, or NaN where not known.
+    """Train on the labelled records of a book.
 
     Records that cannot be read are left out and counted. The same records, options and machine give the same model.
     `on_batch` is called every few batches. Raises `TrainingDataError` where there is too little to learn from.
@@ -76,7 +86,8 @@ def train_model(
     options = options or TrainingOptions()
     started = perf_counter()
     keras.utils.set_random_seed(options.seed)
-    arrays, problems = read_columns(frame, schema)
+    arrays, problems = read_columns(book.frame, schema)
+    target, keys, as_of = book.target, book.keys, book.as_of
     unreadable = np.unique(np.array([one.row for one in problems], dtype=np.int64))
     rows = _labelled_rows(target, unreadable)
     parts = split_labelled(
@@ -93,10 +104,8 @@ def train_model(
     beat = on_batch or (lambda: None)
     fitted = fit_network(
         network,
-        _take(inputs, parts.train),
-        target[parts.train],
-        _take(inputs, parts.valid),
-        target[parts.valid],
+        Examples(_take(inputs, parts.train), target[parts.train]),
+        Examples(_take(inputs, parts.valid), target[parts.valid]),
         options=FittingOptions.for_rows(len(parts.train), epochs=options.epochs, seed=options.seed),
         on_epoch=on_epoch or (lambda _report: None),
         on_batch=beat,
@@ -109,7 +118,7 @@ def train_model(
         transform=transform,
         calibration=calibration,
         metrics=evaluate(target[parts.holdout], reference),
-        counts=_count(len(frame), rows, parts, unreadable),
+        counts=_count(len(book.frame), rows, parts, unreadable),
         holdout_keys=keys[parts.holdout],
         reference_probabilities=reference,
         epochs_run=fitted.epochs_run,
@@ -118,8 +127,14 @@ def train_model(
 
 
 def calibrate(logits: Floats, target: Floats) -> Calibration:
-    """Fit p = sigmoid(slope * logit + intercept) on validation rows (Platt 1999); the order of scores is kept."""
-    slope, intercept = fit_line(target, logits)
+    """Fit p = sigmoid(slope * logit + intercept) on validation rows; the order of scores is kept.
+
+    Platt (1999), with his targets (n + 1) / (n + 2) and 1 / (n + 2) of each class instead of 1 and 0: on a few rows
+    that the logits part without an error, the slope would otherwise grow without end.
+    """
+    bad, good = float((target == 1).sum()), float((target == 0).sum())
+    softened = np.where(target == 1, (bad + 1) / (bad + 2), 1 / (good + 2))
+    slope, intercept = fit_line(softened, logits)
     return Calibration(slope, intercept) if slope > 0 else Calibration(1.0, 0.0)
 
 

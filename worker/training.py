@@ -1,6 +1,5 @@
 """Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
 
-from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
 
@@ -20,7 +19,7 @@ from transformer.evaluation import evaluate
 from transformer.points import ScoreScale
 from transformer.schema import Field, History, RecordSchema
 from transformer.scoring import Scorer
-from transformer.training import EpochReport, TrainedModel, TrainingOptions, train_model
+from transformer.training import Book, EpochReport, TrainedModel, TrainingOptions, train_model
 from worker.context import WorkerContext, claimed_shard
 from worker.drift import Histogram
 from worker.gate import Judgement, judge_candidate
@@ -28,16 +27,6 @@ from worker.heartbeat import Heartbeat
 from worker.messages import TRAINING_QUEUE
 
 logger = getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Book:
-    """The records to learn from; one row each in all four, `target` NaN where not known."""
-
-    frame: pd.DataFrame
-    keys: NDArray[np.object_]
-    target: NDArray[np.float64]
-    as_of: NDArray[np.object_] | None
 
 
 def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
@@ -53,11 +42,8 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     book = read_book(context, definition, heartbeat)
     heartbeat.renew({"stage": "training", "records": len(book.frame)})
     model = train_model(
-        book.frame,
-        book.target,
-        book.keys,
+        book,
         schema_of(definition),
-        as_of=book.as_of,
         options=options_of(claim.job.options),
         on_epoch=lambda report: heartbeat.renew(_progress_of(report)),
         on_batch=heartbeat,
@@ -89,7 +75,7 @@ def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat
     whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
     as_of = None if definition.as_of is None else whole[definition.as_of].to_numpy()
     keys = whole[RECORD_KEY].to_numpy(dtype=object)
-    return Book(whole[list(definition.input_columns)], keys, read_target(whole[definition.target]), as_of)
+    return Book(whole[list(definition.input_columns)], read_target(whole[definition.target]), keys, as_of)
 
 
 def read_target(column: pd.Series) -> NDArray[np.float64]:

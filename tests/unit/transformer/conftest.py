@@ -4,14 +4,14 @@ import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.scoring import Scorer
-from transformer.training import TrainedModel, TrainingOptions, train_model
+from transformer.training import Book, TrainedModel, TrainingOptions, train_model
 
 
 @pytest.fixture(scope="session")
 def trained() -> TrainedModel:
     """A model of three epochs on 900 records."""
     frame, target, keys = make_book(900)
-    return train_model(frame, target, keys, SCHEMA, options=TrainingOptions(epochs=3))
+    return train_model(Book(frame, target, keys), SCHEMA, options=TrainingOptions(epochs=3))
 
 
 @pytest.fixture(scope="session")
