@@ -13,6 +13,7 @@ from db.errors import DatabaseError, LeaseLostError
 from db.jobs import fail_job
 from db.settings import DatabaseSettings
 from db.shards import Claim, claim_shard, give_back, retry_later
+from db.states import QUEUE_OF_KIND
 from worker.errors import Action, action_for, cause_of
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
@@ -33,7 +34,7 @@ class WorkerContext:
         return Heartbeat(
             self.engine,
             claim,
-            lease_seconds=self.settings.lease_seconds,
+            lease_seconds=self.settings.lease_of(QUEUE_OF_KIND[claim.job.kind]),
             every_seconds=self.settings.heartbeat_seconds,
         )
 
@@ -51,8 +52,8 @@ def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Gener
     Whatever error ends the block, the shard is given back, tried later, failed or left to its lease, as the table in
     `worker.errors` says; the error is logged here, once.
     """
-    settings = context.settings
-    claim = claim_shard(context.engine, queue, worker=context.name, lease_seconds=settings.lease_seconds, hint=hint)
+    lease_seconds = context.settings.lease_of(queue)
+    claim = claim_shard(context.engine, queue, worker=context.name, lease_seconds=lease_seconds, hint=hint)
     try:
         yield claim
     except (SystemExit, KeyboardInterrupt):

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from worker.address import embedded_redis_url
+from worker.messages import TRAINING_QUEUE
 
 
 class WorkerSettings(BaseSettings):
@@ -19,6 +20,9 @@ class WorkerSettings(BaseSettings):
     redis_url: SecretStr | None = Field(default=None, description="Redis URL; default: the embedded server's.")
     models_url: str | None = Field(default=None, description="Where model bundles live; default: home/models.")
     lease_seconds: float = Field(default=60.0, gt=0, description="A worker silent for longer loses its shard.")
+    training_lease_seconds: float = Field(
+        default=120.0, gt=0, description="The same for training, which is silent while a network is made ready."
+    )
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often a working shard renews its lease.")
     max_attempts: int = Field(default=3, ge=1, description="After so many attempts a shard has failed.")
     retry_delay_seconds: float = Field(default=2.0, ge=0, description="Pause after an error, doubled every time.")
@@ -34,11 +38,17 @@ class WorkerSettings(BaseSettings):
         """Where model bundles live."""
         return self.models_url or str(self.home.expanduser().resolve() / "models")
 
+    def lease_of(self, queue: str) -> float:
+        """Seconds of a lease on the shards of a queue."""
+        return self.training_lease_seconds if queue == TRAINING_QUEUE else self.lease_seconds
+
     @model_validator(mode="after")
     def _lease_outlives_two_heartbeats(self) -> Self:
-        if self.lease_seconds <= 2 * self.heartbeat_seconds:
-            raise ValueError(
-                f"TIDEMARK_LEASE_SECONDS ({self.lease_seconds:g}) must be more than twice "
-                f"TIDEMARK_HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
-            )
+        for name in ("lease_seconds", "training_lease_seconds"):
+            seconds = getattr(self, name)
+            if seconds <= 2 * self.heartbeat_seconds:
+                raise ValueError(
+                    f"TIDEMARK_{name.upper()} ({seconds:g}) must be more than twice "
+                    f"TIDEMARK_HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
+                )
         return self
