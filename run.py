@@ -114,8 +114,7 @@ def prepare_environment(lock_name):
     with LOCK.open("ab") as lock_file:
         if not try_lock(lock_file):
             say("another run.py is installing; waiting for it ...")
-            while not try_lock(lock_file):
-                time.sleep(0.2)
+            wait_for_lock(lock_file)
         if not is_ready(lock_name):  # another run.py may have installed it meanwhile
             install(lock_name, lock_file)
 
@@ -168,6 +167,21 @@ def try_lock(file):
     except OSError:
         return False
     return True
+
+
+def wait_for_lock(file):
+    """Take the lock, however long another holds it."""
+    if os.name == "nt":  # there the system's own waiting gives up after ten tries, one a second
+        while not try_lock(file):
+            with contextlib.suppress(OSError):
+                import msvcrt
+
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                return
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def install(lock_name, lock_file):

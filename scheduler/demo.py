@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from db.engine import Engine
 from db.exports import read_scores
 from db.jobs import Job, get_job
 from db.loading import load_records
 from db.portfolios import save_portfolio
 from db.states import JobState
-from scheduler.cli.session import Session
 from scheduler.data_files import open_data_file
 from scheduler.errors import SchedulerError
 from scheduler.portfolio_file import parse_portfolio
+from scheduler.settings import SchedulerSettings
 from scheduler.simulator import (
     TRUE_OUTCOME,
     area_under_curve,
@@ -31,7 +32,7 @@ from scheduler.waiting import running_parts, wait_for_job
 from worker.messages import QUEUES
 
 UNLABELLED_SHARE = 0.2  # customers whose outcome is not known yet: the model is judged on them
-EPOCHS = 7  # enough to come near the best possible, and the whole demo stays within three minutes on two cores
+EPOCHS = 11  # enough to come near the best possible, and the whole demo stays within three minutes on two cores
 KEY = "customer_id"
 SHOWN_CUSTOMERS = 10
 
@@ -53,19 +54,29 @@ class DemoResult:
         return self.scoring.scored / (self.scoring.seconds or float("nan"))
 
 
-def play_demo(session: Session, *, customers: int, seed: int, on_look: Callable[[Job], None]) -> DemoResult:
+@dataclass(frozen=True)
+class Stage:
+    """Where the demo is played, and who listens: `say` gets sentences, `on_look` the running job."""
+
+    engine: Engine
+    settings: SchedulerSettings
+    say: Callable[[str], None]
+    on_look: Callable[[Job], None]
+
+
+def play_demo(stage: Stage, *, customers: int, seed: int) -> DemoResult:
     """Simulate, load, train, score; return what came out. Raises `SchedulerError` if a job does not succeed."""
-    begun, say = perf_counter(), session.output.say
+    begun, say, engine = perf_counter(), stage.say, stage.engine
     say(f"Simulating {customers:,} customers with 12 months of behaviour (seed {seed}) ...")
     truth = simulate_customers(customers, seed, unlabelled_share=UNLABELLED_SHARE)
-    portfolio = _load(session, truth)
-    with running_parts(session.settings, QUEUES, say):
+    portfolio = _load(stage, truth)
+    with running_parts(stage.settings, QUEUES, say):
         say("Training a Transformer on the four fifths whose outcome is known ...")
-        job_id = submit_training(session.engine, portfolio, who="demo", options={"seed": seed, "epochs": EPOCHS})
-        training = _finish(session, job_id, on_look)
+        job_id = submit_training(engine, portfolio, who="demo", options={"seed": seed, "epochs": EPOCHS})
+        training = _finish(stage, job_id)
         say("Scoring the whole book through the queue workers ...")
-        scoring = _finish(session, submit_scoring(session.engine, portfolio, who="demo"), on_look)
-    frame = _join_scores(session, truth, scoring.id)
+        scoring = _finish(stage, submit_scoring(engine, portfolio, who="demo"))
+    frame = _join_scores(engine, truth, scoring.id)
     unseen = frame[frame["default_next_month"].isna()]
     auc = area_under_curve(unseen[TRUE_OUTCOME].to_numpy(np.float64), unseen["probability"].to_numpy(np.float64))
     return DemoResult(training, scoring, frame, auc, best_possible_auc(unseen), perf_counter() - begun)
@@ -101,29 +112,29 @@ def describe(result: DemoResult) -> dict[str, Any]:
     }
 
 
-def _load(session: Session, truth: pd.DataFrame) -> str:
+def _load(stage: Stage, truth: pd.DataFrame) -> str:
     definition = parse_portfolio(simulated_portfolio(), "the demo's portfolio")
-    save_portfolio(session.engine, definition, who="demo")
-    folder: Path = session.settings.state_folder / "demo"
+    save_portfolio(stage.engine, definition, who="demo")
+    folder: Path = stage.settings.state_folder / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "customers.parquet"
     truth.drop(columns=["true_probability", TRUE_OUTCOME]).to_parquet(path, index=False)
     file = open_data_file(path, definition)
     frames = (batch.frame for batch in file.batches())
-    outcome = load_records(session.engine, definition, frames, key_type=file.key_type, replace_all=True, who="demo")
-    session.output.say(f"Loaded {outcome.total:,} records into the table {definition.source}.")
+    outcome = load_records(stage.engine, definition, frames, key_type=file.key_type, replace_all=True, who="demo")
+    stage.say(f"Loaded {outcome.total:,} records into the table {definition.source}.")
     return definition.name
 
 
-def _finish(session: Session, job_id: int, on_look: Callable[[Job], None]) -> Job:
-    wait_for_job(session.engine, session.settings, job_id, on_look=on_look, on_event=session.output.say)
-    job = get_job(session.engine, job_id)
+def _finish(stage: Stage, job_id: int) -> Job:
+    wait_for_job(stage.engine, stage.settings, job_id, on_look=stage.on_look, on_event=stage.say)
+    job = get_job(stage.engine, job_id)
     if job.state is not JobState.DONE:
         raise SchedulerError(f"job {job_id} {job.state}: {job.detail}. See: tidemark job show {job_id}")
     return job
 
 
-def _join_scores(session: Session, truth: pd.DataFrame, job_id: int) -> pd.DataFrame:
-    scores = pd.concat(read_scores(session.engine, job_id), ignore_index=True)
+def _join_scores(engine: Engine, truth: pd.DataFrame, job_id: int) -> pd.DataFrame:
+    scores = pd.concat(read_scores(engine, job_id), ignore_index=True)
     scores[KEY] = scores["record_key"].astype(truth[KEY].dtype)
     return truth.merge(scores, on=KEY, validate="one_to_one")

@@ -52,8 +52,9 @@ def _publish_locally(folder: Path, place: Path) -> None:
         _flush_folder(aside)
         aside.rename(place)
         _flush_folder(place.parent)
-    except FileExistsError:
-        pass  # another process saved the same content in this moment
+    except OSError:
+        if not place.exists():  # else another process saved the same content in this moment
+            raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

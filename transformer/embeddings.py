@@ -179,4 +179,4 @@ class HeadMembers(keras.layers.Layer):
 
 def bin_shares(positions: Any, bins: int) -> Any:
     """Return clip(u - k, 0, 1) for k = 0 .. bins - 1: (..., K)."""
-    return ops.clip(positions[..., None] - ops.arange(bins, dtype="float32"), 0.0, 1.0)
+    return ops.clip(positions[..., None] - ops.arange(bins, dtype=positions.dtype), 0.0, 1.0)

@@ -27,12 +27,13 @@ class MultiHeadAttention(keras.layers.Layer):
         if d_model % num_heads:
             raise ValueError(f"d_model ({d_model}) must be a multiple of num_heads ({num_heads})")
         self.d_model, self.num_heads, self.rate = d_model, num_heads, rate
+        self.supports_masking = True
         self.head_width = d_model // num_heads
-        self.query = keras.layers.Dense(d_model, name="query")
-        self.key = keras.layers.Dense(d_model, name="key")
-        self.value = keras.layers.Dense(d_model, name="value")
-        self.output_projection = keras.layers.Dense(d_model, name="output")
-        self.dropout = keras.layers.Dropout(rate)
+        self.query = keras.layers.Dense(d_model, name="query", dtype=self.dtype_policy)
+        self.key = keras.layers.Dense(d_model, name="key", dtype=self.dtype_policy)
+        self.value = keras.layers.Dense(d_model, name="value", dtype=self.dtype_policy)
+        self.output_projection = keras.layers.Dense(d_model, name="output", dtype=self.dtype_policy)
+        self.dropout = keras.layers.Dropout(rate, dtype=self.dtype_policy)
 
     def build(self, x_shape: Any, context_shape: Any = None) -> None:
         """Make the four projections; queries come from the input, keys and values from the context."""
@@ -77,6 +78,8 @@ def steady_softmax(logits: Any) -> Any:
 
     TensorFlow's own softmax on a CPU does not: where the axis is no multiple of four, equal rows differ in their last
     bit by their place in the batch, and a score would depend on a record's neighbours.
+    (The bits of `exp` are the same only in a batch of a multiple of 16 rows: the last numbers of others are computed
+    one by one.)
     """
     raised = ops.exp(logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True)))
     return raised / ops.sum(raised, axis=-1, keepdims=True)
@@ -107,10 +110,11 @@ class FeedForward(keras.layers.Layer):
     def __init__(self, d_model: int, dff: int, rate: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.d_model, self.dff, self.rate = d_model, dff, rate
-        self.gate = keras.layers.Dense(dff, activation="gelu", name="gate")
-        self.value = keras.layers.Dense(dff, name="value")
-        self.output_projection = keras.layers.Dense(d_model, name="output")
-        self.dropout = keras.layers.Dropout(rate)
+        self.supports_masking = True
+        self.gate = keras.layers.Dense(dff, activation="gelu", name="gate", dtype=self.dtype_policy)
+        self.value = keras.layers.Dense(dff, name="value", dtype=self.dtype_policy)
+        self.output_projection = keras.layers.Dense(d_model, name="output", dtype=self.dtype_policy)
+        self.dropout = keras.layers.Dropout(rate, dtype=self.dtype_policy)
 
     def build(self, input_shape: Any) -> None:
         """Make the three projections."""
@@ -140,11 +144,15 @@ class _Block(keras.layers.Layer):
         super().__init__(**kwargs)
         self.d_model, self.num_heads, self.dff, self.rate = d_model, num_heads, dff, rate
         self.supports_masking = True
-        self.attention = MultiHeadAttention(d_model, num_heads, rate, name="attention")
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="attention_norm")
-        self.feed_forward = FeedForward(d_model, dff, rate, name="feed_forward")
-        self.feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="feed_forward_norm")
-        self.dropout = keras.layers.Dropout(rate)
+        self.attention = MultiHeadAttention(d_model, num_heads, rate, name="attention", dtype=self.dtype_policy)
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=1e-6, name="attention_norm", dtype=self.dtype_policy
+        )
+        self.feed_forward = FeedForward(d_model, dff, rate, name="feed_forward", dtype=self.dtype_policy)
+        self.feed_forward_norm = keras.layers.LayerNormalization(
+            epsilon=1e-6, name="feed_forward_norm", dtype=self.dtype_policy
+        )
+        self.dropout = keras.layers.Dropout(rate, dtype=self.dtype_policy)
 
     def _build_block(self, input_shape: Any) -> None:
         self.attention.build(input_shape)
@@ -189,8 +197,10 @@ class DecoderLayer(_Block):
         self, d_model: int = 512, num_heads: int = 8, dff: int = 2048, rate: float = 0.1, **kwargs: Any
     ) -> None:
         super().__init__(d_model, num_heads, dff, rate, **kwargs)
-        self.cross_attention = MultiHeadAttention(d_model, num_heads, rate, name="cross_attention")
-        self.cross_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="cross_norm")
+        self.cross_attention = MultiHeadAttention(
+            d_model, num_heads, rate, name="cross_attention", dtype=self.dtype_policy
+        )
+        self.cross_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="cross_norm", dtype=self.dtype_policy)
 
     def build(self, x_shape: Any, context_shape: Any) -> None:
         """Make the weights."""

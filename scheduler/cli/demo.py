@@ -17,11 +17,12 @@ def demo(
     """Make a book of simulated customers, train, score it through real queue workers, show what came out."""
     from scheduler.cli.progress import job_progress
     from scheduler.cli.session import open_session
-    from scheduler.demo import describe, play_demo, points_histogram, sample_customers
+    from scheduler.demo import Stage, describe, play_demo, points_histogram, sample_customers
 
     with open_session(wants_json=json) as session:
         with job_progress(session.output.say) as on_look:
-            result = play_demo(session, customers=customers, seed=seed, on_look=on_look)
+            stage = Stage(session.engine, session.settings, session.output.say, on_look)
+            result = play_demo(stage, customers=customers, seed=seed)
         figures, output = describe(result), session.output
         output.emit(figures | {"database": session.database_address})
         output.show_table(("", "value"), figures.items(), title="The demo in figures")

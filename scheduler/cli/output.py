@@ -59,7 +59,13 @@ def as_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return _float_as_text(value) if isinstance(value, float) else str(value)
+
+
+def _float_as_text(value: float) -> str:
+    if value.is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def _as_json(value: Any) -> Any:

@@ -1,0 +1,79 @@
+"""Training: it learns, it is reproducible, it leaves out what it may not see."""
+
+import numpy as np
+import pytest
+
+from tests.unit.transformer.books import SCHEMA, make_book
+from transformer.errors import TrainingDataError
+from transformer.fitting import FittingOptions
+from transformer.training import Book, TrainedModel, TrainingOptions, train_model
+
+QUICK = TrainingOptions(epochs=2)
+
+
+def book(rows: int = 400, seed: int = 1) -> Book:
+    return Book(*make_book(rows, seed))
+
+
+def test_it_learns(trained: TrainedModel) -> None:
+    assert trained.metrics["roc_auc"] > 0.75
+    assert trained.metrics["log_loss"] < 0.6
+    assert set(trained.metrics) >= {"roc_auc", "pr_auc", "ks", "brier", "log_loss", "accuracy"}
+
+
+def test_the_same_records_and_seed_give_the_same_weights() -> None:
+    one, other = (train_model(book(), SCHEMA, options=QUICK) for _ in range(2))
+    for mine, theirs in zip(one.network.get_weights(), other.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert one.calibration == other.calibration
+
+
+def test_another_seed_gives_other_weights() -> None:
+    one = train_model(book(), SCHEMA, options=TrainingOptions(epochs=1, seed=1))
+    other = train_model(book(), SCHEMA, options=TrainingOptions(epochs=1, seed=2))
+    assert (one.network.get_weights()[0] != other.network.get_weights()[0]).any()
+
+
+def test_records_without_outcome_and_unreadable_ones_are_left_out_and_counted() -> None:
+    frame, target, keys = make_book(400)
+    target[:100] = np.nan
+    frame = frame.astype("object")
+    frame.loc[100:109, "amount"] = "?"
+    counts = train_model(Book(frame, target, keys), SCHEMA, options=QUICK).counts
+    assert (counts["rows"], counts["labelled"], counts["left_out_problems"]) == (400, 290, 10)
+    assert counts["train"] + counts["valid"] + counts["holdout"] == 290
+
+
+def test_the_held_out_part_is_not_learnt_from() -> None:
+    frame, target, keys = make_book(400)
+    first = train_model(Book(frame, target, keys), SCHEMA, options=QUICK)
+    is_held_out = np.isin(keys, first.holdout_keys)
+    changed = np.where(is_held_out, 1.0 - target, target)
+    frame.loc[is_held_out, "amount"] = 1e9
+    # Both classes' numbers must stay, or the split by class would choose other records.
+    again = train_model(Book(frame, np.where(is_held_out, target, changed), keys), SCHEMA, options=QUICK)
+    for mine, theirs in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(("rows", "bad"), [(30, 15), (200, 3), (200, 200)])
+def test_too_little_to_learn_from_is_said_with_the_numbers(rows: int, bad: int) -> None:
+    frame, _, keys = make_book(rows)
+    target = np.array([1.0] * bad + [0.0] * (rows - bad))
+    with pytest.raises(TrainingDataError, match=f"got {rows} with {bad} bad and {rows - bad} good"):
+        train_model(Book(frame, target, keys), SCHEMA, options=QUICK)
+
+
+def test_every_epoch_is_told() -> None:
+    told: list[int] = []
+    trained = train_model(book(), SCHEMA, options=QUICK, on_epoch=lambda report: told.append(report.epoch))
+    assert told == [1, 2]
+    assert trained.epochs_run == 2
+
+
+@pytest.mark.parametrize("rows", [10, 50, 1000, 20_000, 1_000_000])
+def test_every_size_of_book_gets_steps_enough(rows: int) -> None:
+    options = FittingOptions.for_rows(rows, epochs=None, seed=1)
+    steps = options.epochs * -(-rows // options.batch_rows)
+    assert steps >= 300
+    assert options.patience < options.epochs
