@@ -1,0 +1,95 @@
+"""Whatever ends the work on a shard, the ledger says what follows: given back, tried later, failed, or left alone."""
+
+import pytest
+from sqlalchemy import Engine
+
+from db.errors import DatabaseUnreachableError, LeaseLostError, SourceError
+from db.jobs import get_job
+from db.shards import Claim, claim_shard, count_shards, list_expired, renew_lease, take_back
+from db.states import FailureCause, JobState
+from tests.building import add_model, load_book, start_scoring
+from transformer.errors import BundleError
+from worker.context import WorkerContext, claimed_shard
+from worker.settings import WorkerSettings
+
+
+@pytest.fixture
+def context(engine: Engine) -> WorkerContext:
+    """A worker's context on a book of 20 records in two shards; a failed shard waits for no time at all."""
+    load_book(engine, range(20))
+    add_model(engine)
+    start_scoring(engine, shard_rows=10)
+    return WorkerContext(engine, WorkerSettings(max_attempts=2, retry_delay_seconds=0), "w1")
+
+
+def work(context: WorkerContext, error: BaseException, *, hint: int = 1) -> Claim:
+    with claimed_shard(context, "scoring", hint) as claim:
+        assert claim is not None
+        assert claim.shard_id == hint
+        kept = claim
+        raise error
+    return kept
+
+
+@pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
+def test_a_clean_stop_gives_the_shard_back_and_charges_no_attempt(
+    context: WorkerContext, stop: type[BaseException]
+) -> None:
+    with pytest.raises(stop):
+        work(context, stop())
+    again = claim_shard(context.engine, "scoring", worker="w2", lease_seconds=60, hint=1)
+    assert again is not None
+    assert (again.shard_id, again.attempt, again.token) == (1, 1, 2)
+
+
+def test_an_error_is_tried_again_and_fails_the_shard_after_the_last_attempt(context: WorkerContext) -> None:
+    work(context, RuntimeError("first"))
+    assert count_shards(context.engine, 1) == {"waiting": 2}
+    work(context, RuntimeError("second"))
+    assert count_shards(context.engine, 1) == {"failed": 1, "waiting": 1}
+    assert get_job(context.engine, 1).state is JobState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (BundleError("m1", "damaged"), FailureCause.MODEL_UNREADABLE),
+        (SourceError("the table book is gone"), FailureCause.SOURCE_UNREADABLE),
+    ],
+)
+def test_what_no_attempt_can_heal_fails_the_job_at_once(
+    context: WorkerContext, error: Exception, cause: FailureCause
+) -> None:
+    work(context, error)
+    job = get_job(context.engine, 1)
+    assert (job.state, job.cause) == (JobState.FAILED, cause)
+    assert str(error) in (job.detail or "")
+
+
+@pytest.mark.parametrize("error", [LeaseLostError(1, 1), DatabaseUnreachableError("somewhere", "it is away")])
+def test_a_shard_that_is_not_ours_or_cannot_be_told_is_left_to_its_lease(
+    context: WorkerContext, error: Exception
+) -> None:
+    work(context, error)
+    assert count_shards(context.engine, 1) == {"running": 1, "waiting": 1}
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing_whatever_error_it_has(context: WorkerContext) -> None:
+    with claimed_shard(context, "scoring", 1) as claim:
+        assert claim is not None
+        _expire(context.engine, claim)
+        other = claim_shard(context.engine, "scoring", worker="w2", lease_seconds=60, hint=1)
+        raise RuntimeError("too late")
+    assert other is not None
+    assert count_shards(context.engine, 1) == {"running": 1, "waiting": 1}
+
+
+def test_nothing_to_do_gives_nothing(context: WorkerContext) -> None:
+    with claimed_shard(context, "training", None) as claim:
+        assert claim is None
+
+
+def _expire(engine: Engine, claim: Claim) -> None:
+    renew_lease(engine, claim, lease_seconds=-1)
+    (expired,) = list_expired(engine)
+    assert take_back(engine, expired)
