@@ -1,8 +1,9 @@
 """Where the database is."""
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,3 +23,17 @@ class DatabaseSettings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.expanduser().resolve() / 'tidemark.db'}"
+
+
+def describe_invalid_settings(error: ValidationError) -> str:
+    """Return one line that names each wrong setting, what was expected, and what came (never of a secret)."""
+    return "; ".join(_describe_one(dict(one)) for one in error.errors(include_url=False))
+
+
+def _describe_one(problem: dict[str, Any]) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:  # about several settings at once; the message names them
+        return message
+    name = f"TIDEMARK_{problem['loc'][0]}".upper()
+    came = "" if name.endswith("_URL") else f", got {problem['input']!r}"
+    return f"{name}: {message[:1].lower()}{message[1:]}{came}"

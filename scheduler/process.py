@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from db.engine import Engine, open_engine
 from db.errors import DatabaseError
 from db.processes import forget, mark_seen
-from db.settings import DatabaseSettings
+from db.settings import DatabaseSettings, describe_invalid_settings
 from scheduler.dispatch import dispatch_waiting, open_producer
 from scheduler.errors import RedisUnreachableError
 from scheduler.planning import plan_queued_jobs
@@ -97,7 +97,7 @@ def main() -> int:
     try:
         settings, database = SchedulerSettings(), DatabaseSettings()
     except ValidationError as error:
-        sys.stderr.write(f"wrong settings: {error}\n")
+        sys.stderr.write(f"wrong settings: {describe_invalid_settings(error)}\n")
         return 64
     engine = open_engine(database.url)
     scheduler = Scheduler(engine, open_producer(settings.broker_url), settings)

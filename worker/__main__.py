@@ -7,7 +7,7 @@ import sys
 
 from pydantic import ValidationError
 
-from db.settings import DatabaseSettings
+from db.settings import DatabaseSettings, describe_invalid_settings
 from worker.messages import QUEUES
 from worker.settings import WorkerSettings
 
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings, database = WorkerSettings(), DatabaseSettings()
     except ValidationError as error:
-        sys.stderr.write(f"wrong settings: {error}\n")
+        sys.stderr.write(f"wrong settings: {describe_invalid_settings(error)}\n")
         return WRONG_USAGE
     return _run(settings, database, queues, options)
 

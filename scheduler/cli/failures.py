@@ -25,6 +25,8 @@ def describe_failure(error: BaseException, usage: str | None = None) -> tuple[in
         return INTERRUPTED, "interrupted"
     if usage is not None:
         return WRONG_USAGE, usage if usage.startswith("Usage:") else f"{usage} (tidemark --help shows every command)"
+    if (wrong := _describe_wrong_settings(error)) is not None:
+        return WRONG_USAGE, wrong
     if _is_wrong_usage(error):
         return WRONG_USAGE, str(error)
     if _is_known(error):
@@ -32,15 +34,20 @@ def describe_failure(error: BaseException, usage: str | None = None) -> tuple[in
     return FAILED, _describe_unexpected(error)
 
 
-def _is_wrong_usage(error: BaseException) -> bool:
+def _describe_wrong_settings(error: BaseException) -> str | None:
     from pydantic import ValidationError
 
+    from db.settings import describe_invalid_settings
+
+    return describe_invalid_settings(error) if isinstance(error, ValidationError) else None
+
+
+def _is_wrong_usage(error: BaseException) -> bool:
     from db import errors as db_errors
     from scheduler.errors import UsageError
 
     asked_wrongly = (
         UsageError,
-        ValidationError,
         db_errors.NotFoundError,
         db_errors.SourceError,
         db_errors.KeyTypeError,

@@ -5,10 +5,17 @@ from typing import Annotated
 
 import typer
 
+
+def _read_job_id(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:  # beyond that no database has a number for it
+        raise typer.BadParameter(f"expected the number of a job, got {text!r}; tidemark job list shows them")
+    return int(text)
+
+
 Json = Annotated[bool, typer.Option("--json", help="One machine-readable object on standard output.")]
 PortfolioName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the portfolio.")]
 DataFile = Annotated[Path, typer.Argument(metavar="DATA", help="CSV or Parquet file.")]
-JobId = Annotated[int, typer.Argument(metavar="JOB", help="Id of the job.")]
+JobId = Annotated[int, typer.Argument(metavar="JOB", help="Id of the job.", parser=_read_job_id)]
 TargetFile = Annotated[Path, typer.Argument(metavar="FILE", help="File to write: .csv or .parquet.")]
 Wait = Annotated[
     bool,

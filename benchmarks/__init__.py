@@ -1,0 +1,1 @@
+"""One scenario per file; results with machine and commit in `benchmarks/results`."""
