@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from db.clock import now_plus
+from db.digest import sum_digests
 from db.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events import record_event
 from db.jobs import Job, find_job, insert_follow_up
-from db.shards import Claim, ExpiredLease
-from db.states import FINAL_JOB_STATES, FailureCause, JobKind, JobState, ShardState
+from db.shards import Claim, ExpiredLease, is_still_expired
+from db.states import ACTIVE_JOB_STATES, ENDED_JOB_STATES, FailureCause, JobKind, JobState, ShardState
 from db.tables import jobs, shards
-
-_DIGEST_BITS = 256
 
 
 def count_shard_done(connection: Connection, job_id: int, *, scored: int, rejected: int, unplanned: int) -> None:
@@ -21,7 +20,7 @@ def count_shard_done(connection: Connection, job_id: int, *, scored: int, reject
 
     `unplanned` is how many more records (or fewer, negative) were read than were there at planning.
     """
-    counted = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
+    counted = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES))
     counted = counted.values(
         shards_open=jobs.c.shards_open - 1,
         scored=jobs.c.scored + scored,
@@ -37,11 +36,11 @@ def close_if_finished(connection: Connection, job_id: int) -> bool:
     The row lock that counting took makes two last shards follow each other, so one of them sees zero.
     """
     job = find_job(connection, job_id)
-    if job.state is not JobState.RUNNING or job.shards_open > 0:
+    if job.state not in ACTIVE_JOB_STATES or job.shards_open > 0:
         return False
     cause, detail = _judge(job)
     state = JobState.DONE if cause is None else JobState.FAILED
-    closed = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING, jobs.c.shards_open == 0)
+    closed = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0)
     closed = closed.values(state=state, cause=cause, detail=detail, finished_at=now_plus(), **_digests(connection, job))
     if connection.execute(closed).rowcount != 1:
         return False
@@ -62,12 +61,7 @@ def fail_expired_shard(engine: Engine, expired: ExpiredLease) -> bool:
     """End a shard whose worker died in its last attempt; False if the worker finished or renewed in the meantime."""
     error = f"the worker {expired.worker} was not heard of within its lease, attempt {expired.attempt}"
     with writing(engine) as connection:
-        ended = update(shards).where(
-            shards.c.id == expired.shard_id,
-            shards.c.token == expired.token,
-            shards.c.state == ShardState.RUNNING,
-            func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus(),
-        )
+        ended = update(shards).where(is_still_expired(expired))
         ended = ended.values(state=ShardState.FAILED, lease_until=None, error=error, finished_at=now_plus())
         if connection.execute(ended).rowcount != 1:
             return False
@@ -86,7 +80,7 @@ def complete_whole_job(
     values: dict[str, Any] = {"result": result, "shards_open": 0, "state": JobState.DONE, "finished_at": now_plus()}
     if model_version is not None:
         values["model_version"] = model_version
-    done = update(jobs).where(jobs.c.id == claim.job.id, jobs.c.state == JobState.RUNNING).values(**values)
+    done = update(jobs).where(jobs.c.id == claim.job.id, jobs.c.state.in_(ACTIVE_JOB_STATES)).values(**values)
     if connection.execute(done).rowcount != 1:
         raise LeaseLostError(claim.shard_id, claim.token)
     record_event(connection, "job.done", who="tidemark", job_id=claim.job.id)
@@ -94,7 +88,7 @@ def complete_whole_job(
 
 def close_finished_jobs(engine: Engine, *, limit: int = 100) -> list[int]:
     """The sweep behind the counter: close running jobs without an open shard; return their ids."""
-    statement = select(jobs.c.id).where(jobs.c.state == JobState.RUNNING, jobs.c.shards_open == 0).limit(limit)
+    statement = select(jobs.c.id).where(jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0).limit(limit)
     with reading(engine) as connection:
         job_ids = list(connection.execute(statement).scalars())
     closed: list[int] = []
@@ -107,14 +101,14 @@ def close_finished_jobs(engine: Engine, *, limit: int = 100) -> list[int]:
 
 def cancel_orphan_shards(engine: Engine) -> int:
     """Cancel waiting shards of jobs that ended while they were being planned; return how many."""
-    ended_jobs = select(jobs.c.id).where(jobs.c.state.in_(FINAL_JOB_STATES))
+    ended_jobs = select(jobs.c.id).where(jobs.c.state.in_(ENDED_JOB_STATES))
     orphans = update(shards).where(shards.c.state == ShardState.WAITING, shards.c.job_id.in_(ended_jobs))
     with writing(engine) as connection:
         return connection.execute(orphans.values(state=ShardState.CANCELLED, finished_at=now_plus())).rowcount
 
 
 def _count_shard_failed(connection: Connection, job_id: int, shard_id: int, error: str, *, who: str) -> None:
-    counted = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
+    counted = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES))
     counted = counted.values(shards_open=jobs.c.shards_open - 1, shards_failed=jobs.c.shards_failed + 1)
     connection.execute(counted)
     record_event(connection, "shard.failed", who=who, job_id=job_id, shard_id=shard_id, why=error)
@@ -141,14 +135,9 @@ def _digests(connection: Connection, job: Job) -> dict[str, str]:
         select(*columns).where(shards.c.job_id == job.id, shards.c.state == ShardState.DONE)
     ).all()
     return {
-        "digest": _sum_digests([row.digest for row in rows]),
-        "data_fingerprint": _sum_digests([row.data_digest for row in rows]),
+        "digest": sum_digests([row.digest for row in rows]),
+        "data_fingerprint": sum_digests([row.data_digest for row in rows]),
     }
-
-
-def _sum_digests(digests: list[str]) -> str:
-    total = sum(int(digest, 16) for digest in digests) % 2**_DIGEST_BITS
-    return f"{total:0{_DIGEST_BITS // 4}x}"
 
 
 def _end_shard(connection: Connection, claim: Claim, state: ShardState, *, error: str | None = None) -> None:

@@ -49,6 +49,7 @@ class ExpiredLease:
     token: int
     attempt: int
     worker: str
+    queue: str
 
 
 def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], *, inputs: int) -> bool:
@@ -58,7 +59,7 @@ def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], 
     started = started.values(state=JobState.RUNNING, inputs=inputs, shards_total=count, shards_open=count)
     if connection.execute(started).rowcount != 1:
         return False
-    rows = [_row_of(job, ordinal, key_range) for ordinal, key_range in enumerate(ranges)]
+    rows = [row_of_shard(job, ordinal, key_range) for ordinal, key_range in enumerate(ranges)]
     if rows:
         connection.execute(insert(shards), rows)
     record_event(connection, "job.planned", who="scheduler", job_id=job.id, why=f"{inputs} records, {count} shards")
@@ -128,7 +129,7 @@ def list_expired(engine: Engine, *, limit: int = 500) -> list[ExpiredLease]:
     """Return running shards whose lease is over, or was never written, oldest first."""
     # NULL is never smaller than now: a lease that was never written must count as over.
     is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
-    columns = (shards.c.id, shards.c.job_id, shards.c.token, shards.c.attempt, shards.c.worker)
+    columns = (shards.c.id, shards.c.job_id, shards.c.token, shards.c.attempt, shards.c.worker, shards.c.queue)
     statement = select(*columns).where(shards.c.state == ShardState.RUNNING, is_over)
     with reading(engine) as connection:
         rows = connection.execute(statement.order_by(shards.c.lease_until, shards.c.id).limit(limit))
@@ -138,12 +139,7 @@ def list_expired(engine: Engine, *, limit: int = 500) -> list[ExpiredLease]:
 def take_back(engine: Engine, expired: ExpiredLease) -> bool:
     """Let a shard with an expired lease wait again; False if its worker finished or renewed in the meantime."""
     with writing(engine) as connection:
-        freed = update(shards).where(
-            shards.c.id == expired.shard_id,
-            shards.c.token == expired.token,
-            shards.c.state == ShardState.RUNNING,
-            func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus(),
-        )
+        freed = update(shards).where(is_still_expired(expired))
         error = f"the worker {expired.worker} was not heard of within its lease"
         freed = freed.values(state=ShardState.WAITING, lease_until=None, worker=None, error=error, hinted_at=None)
         has_freed = connection.execute(freed).rowcount == 1
@@ -151,6 +147,13 @@ def take_back(engine: Engine, expired: ExpiredLease) -> bool:
             who, shard_id = "scheduler", expired.shard_id
             record_event(connection, "shard.taken_back", who=who, job_id=expired.job_id, shard_id=shard_id, why=error)
     return has_freed
+
+
+def is_still_expired(expired: ExpiredLease) -> ColumnElement[bool]:
+    """The guard of everything that is done to a shard because its lease is over."""
+    is_same = (shards.c.id == expired.shard_id) & (shards.c.token == expired.token)
+    is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
+    return is_same & (shards.c.state == ShardState.RUNNING) & is_over
 
 
 def list_unhinted(engine: Engine, *, repeat_seconds: float, limit: int) -> list[Hint]:
@@ -180,7 +183,8 @@ def count_shards(engine: Engine, job_id: int) -> dict[str, int]:
         return {row[0]: row[1] for row in connection.execute(counted.order_by(shards.c.state))}
 
 
-def _row_of(job: Job, ordinal: int, key_range: KeyRange) -> dict[str, Any]:
+def row_of_shard(job: Job, ordinal: int, key_range: KeyRange) -> dict[str, Any]:
+    """Return the values of a new shard that waits to be claimed."""
     return {
         "job_id": job.id,
         "ordinal": ordinal,

@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -113,6 +113,35 @@ def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows
     if missing:
         ranges.append(KeyRange(None, None, missing, holds_missing_keys=True))
     return ranges
+
+
+def cut_in_two(connection: Connection, source: str, key: str, key_range: KeyRange) -> list[KeyRange]:
+    """Cut a range into two of about equal size; [] where all its records share one key, or have none.
+
+    The counts are those of this moment, not of the planning.
+    """
+    if key_range.holds_missing_keys:
+        return []
+    table = reflect_source(connection, source)
+    column = table.c[key]
+    within = _in_range(connection, column, key_range)
+    total = connection.execute(select(func.count()).select_from(table).where(within)).scalar_one()
+    # Not max(): PostgreSQL before 18 has none for UUIDs.
+    last = select(column).where(within).order_by(column.desc()).limit(1).scalar_subquery()
+    # The last record of the first half, but never the last key of all: equal keys stay together.
+    below = select(column).where(within, column < last).order_by(column)
+    middle = below.limit(1).offset(max(0, total // 2 - 1)).scalar_subquery()
+    highest = select(column).where(within, column < last).order_by(column.desc()).limit(1).scalar_subquery()
+    boundary = func.coalesce(middle, highest)
+    as_value = cast(boundary, Text) if connection.dialect.name == "postgresql" else boundary
+    value = connection.execute(select(as_value)).scalar()
+    if value is None:
+        return []
+    upto = json.dumps(value)
+    first = KeyRange(key_range.after, upto, 0)
+    within_first = _in_range(connection, column, first)
+    count = connection.execute(select(func.count()).select_from(table).where(within_first)).scalar_one()
+    return [replace(first, expected=count), KeyRange(upto, key_range.upto, total - count)]
 
 
 def read_range(engine: Engine, source: str, key: str, columns: tuple[str, ...], key_range: KeyRange) -> pd.DataFrame:

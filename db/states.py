@@ -13,23 +13,25 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job stands. `done`, `failed` and `cancelled` are final."""
+    """Where a job stands. `done` and `cancelled` are final; a failed job may be tried again."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
 class ShardState(StrEnum):
-    """Where a shard stands. `done`, `failed` and `cancelled` are final."""
+    """Where a shard stands. `done` and `split` are final; the others end when their job does."""
 
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SPLIT = "split"  # two smaller shards took its place
 
 
 class ModelState(StrEnum):
@@ -63,23 +65,32 @@ class FailureCause(StrEnum):
 
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.FAILED, JobState.CANCELLED}),
-    JobState.RUNNING: frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset({JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
+    # Shards that were running at the pause go on, so a paused job may end.
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
     JobState.DONE: frozenset(),
-    JobState.FAILED: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED, JobState.RUNNING}),  # `retry`
     JobState.CANCELLED: frozenset(),
 }
 
 SHARD_MOVES: dict[ShardState, frozenset[ShardState]] = {
     ShardState.WAITING: frozenset({ShardState.RUNNING, ShardState.CANCELLED}),
-    ShardState.RUNNING: frozenset({ShardState.WAITING, ShardState.DONE, ShardState.FAILED, ShardState.CANCELLED}),
+    ShardState.RUNNING: frozenset(
+        {ShardState.WAITING, ShardState.DONE, ShardState.FAILED, ShardState.CANCELLED, ShardState.SPLIT}
+    ),
     ShardState.DONE: frozenset(),
-    ShardState.FAILED: frozenset(),
-    ShardState.CANCELLED: frozenset(),
+    ShardState.FAILED: frozenset({ShardState.WAITING}),  # `retry` of the job
+    ShardState.CANCELLED: frozenset({ShardState.WAITING}),  # the same, where a failing job took it along
+    ShardState.SPLIT: frozenset(),
 }
 
-FINAL_JOB_STATES = frozenset(state for state, moves in JOB_MOVES.items() if not moves)
-OPEN_JOB_STATES = frozenset(JobState) - FINAL_JOB_STATES
+ENDED_JOB_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
+OPEN_JOB_STATES = frozenset(JobState) - ENDED_JOB_STATES
+ACTIVE_JOB_STATES = frozenset({JobState.RUNNING, JobState.PAUSED})  # shards may be running
+
+# Smaller goes first.
+PRIORITIES: dict[str, int] = {"interactive": 10, "normal": 100, "nightly": 200}
 
 QUEUE_OF_KIND: dict[JobKind, str] = {
     JobKind.SCORING: "scoring",

@@ -27,7 +27,7 @@ from scheduler.simulator import (
     simulate_customers,
     simulated_portfolio,
 )
-from scheduler.submission import submit_scoring, submit_training
+from scheduler.submission import Request, submit_scoring, submit_training
 from scheduler.waiting import running_parts, wait_for_job
 from worker.messages import QUEUES
 
@@ -72,10 +72,10 @@ def play_demo(stage: Stage, *, customers: int, seed: int) -> DemoResult:
     portfolio = _load(stage, truth)
     with running_parts(stage.settings, QUEUES, say):
         say("Training a Transformer on the four fifths whose outcome is known ...")
-        job_id = submit_training(engine, portfolio, who="demo", options={"seed": seed, "epochs": EPOCHS})
+        job_id = submit_training(engine, portfolio, Request("demo"), options={"seed": seed, "epochs": EPOCHS})
         training = _finish(stage, job_id)
         say("Scoring the whole book through the queue workers ...")
-        scoring = _finish(stage, submit_scoring(engine, portfolio, who="demo"))
+        scoring = _finish(stage, submit_scoring(engine, portfolio, Request("demo")))
     frame = _join_scores(engine, truth, scoring.id)
     unseen = frame[frame["default_next_month"].isna()]
     auc = area_under_curve(unseen[TRUE_OUTCOME].to_numpy(np.float64), unseen["probability"].to_numpy(np.float64))

@@ -4,7 +4,9 @@ from logging import getLogger
 
 from db.closing import cancel_orphan_shards, close_finished_jobs, fail_expired_shard
 from db.engine import Engine
-from db.shards import list_expired, take_back
+from db.poison import isolate_poison
+from db.shards import ExpiredLease, list_expired, take_back
+from worker.messages import SCORING_QUEUE
 
 logger = getLogger(__name__)
 
@@ -16,11 +18,7 @@ def sweep(engine: Engine, *, max_attempts: int) -> int:
     """
     freed = 0
     for expired in list_expired(engine):
-        if expired.attempt >= max_attempts:
-            has_freed = fail_expired_shard(engine, expired)
-        else:
-            has_freed = take_back(engine, expired)
-        if has_freed:
+        if _free(engine, expired, max_attempts):
             freed += 1
             told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
             logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
@@ -28,3 +26,11 @@ def sweep(engine: Engine, *, max_attempts: int) -> int:
     for job_id in close_finished_jobs(engine):
         logger.info("Job closed by the sweep: job %d.", job_id)
     return freed
+
+
+def _free(engine: Engine, expired: ExpiredLease, max_attempts: int) -> bool:
+    if expired.attempt < max_attempts:
+        return take_back(engine, expired)
+    if expired.queue == SCORING_QUEUE:  # perhaps one record of it kills whoever scores it
+        return isolate_poison(engine, expired, max_attempts=max_attempts)
+    return fail_expired_shard(engine, expired)

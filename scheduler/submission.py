@@ -1,6 +1,7 @@
 """Takes requests: checks that they can be carried out, and stores the job in one transaction."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from db.engine import Engine
@@ -8,20 +9,35 @@ from db.jobs import JobRequest, submit_job
 from db.portfolios import get_portfolio
 from db.registry import get_champion, get_model
 from db.sources import check_source, count_records
-from db.states import JobKind
+from db.states import PRIORITIES, JobKind
 from scheduler.errors import UsageError
 
 
-def submit_scoring(
-    engine: Engine, portfolio: str, *, who: str, model: str | None = None, idempotency_key: str | None = None
-) -> int:
+@dataclass(frozen=True)
+class Request:
+    """Who asks, and how: the same idempotency key gives the same job; `priority` is one of `db.states.PRIORITIES`."""
+
+    who: str
+    idempotency_key: str | None = None
+    priority: str = "normal"
+
+    @property
+    def rank(self) -> int:
+        """The priority as a number, smaller goes first. Raises `UsageError`."""
+        if self.priority not in PRIORITIES:
+            raise UsageError(f"--priority expects one of {', '.join(PRIORITIES)}; got {self.priority!r}")
+        return PRIORITIES[self.priority]
+
+
+def submit_scoring(engine: Engine, portfolio: str, request: Request, *, model: str | None = None) -> int:
     """Ask for the whole book to be scored with a model version (default: the champion); return the job's id.
 
     The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
     `db` raises for an unknown portfolio or a source that lacks a column.
     """
     version = _checked_version(engine, portfolio, model)
-    return submit_job(engine, JobRequest(JobKind.SCORING, portfolio, who, {}, version, idempotency_key))
+    key, rank = request.idempotency_key, request.rank
+    return submit_job(engine, JobRequest(JobKind.SCORING, portfolio, request.who, {}, version, key, rank))
 
 
 def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_rows: int) -> dict[str, Any]:
@@ -34,12 +50,7 @@ def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_ro
 
 
 def submit_training(
-    engine: Engine,
-    portfolio: str,
-    *,
-    who: str,
-    options: Mapping[str, Any] | None = None,
-    idempotency_key: str | None = None,
+    engine: Engine, portfolio: str, request: Request, *, options: Mapping[str, Any] | None = None
 ) -> int:
     """Ask for a model to be trained from scratch; return the job's id.
 
@@ -50,8 +61,10 @@ def submit_training(
         raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")
     own = [name for name in (definition.target, definition.as_of) if name is not None]
     check_source(engine, definition.source, (definition.key, *own, *definition.input_columns))
-    request = JobRequest(JobKind.TRAINING, portfolio, who, dict(options or {}), None, idempotency_key)
-    return submit_job(engine, request)
+    key, rank = request.idempotency_key, request.rank
+    return submit_job(
+        engine, JobRequest(JobKind.TRAINING, portfolio, request.who, dict(options or {}), None, key, rank)
+    )
 
 
 def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:

@@ -13,6 +13,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
+from db.digest import data_digest, score_digest
 from db.scores import Reject, ShardResult, complete_scored_shard
 from db.shards import Claim
 from db.sources import RECORD_KEY, ROW, UNREADABLE, read_range
@@ -20,7 +21,6 @@ from transformer.features import Problem
 from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords, Scorer
 from worker.context import WorkerContext, claimed_shard
-from worker.digest import data_digest, score_digest
 from worker.messages import SCORING_QUEUE
 from worker.model_slot import ModelSlot
 

@@ -1,4 +1,4 @@
-"""`tidemark job`: list, show and cancel; and what every command says of a job."""
+"""`tidemark job`: list, show, cancel, pause, resume, retry, verify; and what every command says of a job."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from db.jobs import Job
     from scheduler.cli.session import Session
 
+Why = Annotated[str, typer.Option("--why", help="Reason, kept in the event log.")]
+
 app = typer.Typer(help="Jobs: what was asked for and how it goes.", no_args_is_help=True)
 
 
@@ -18,7 +20,9 @@ app = typer.Typer(help="Jobs: what was asked for and how it goes.", no_args_is_h
 def list_(
     portfolio: Annotated[str | None, typer.Option("--portfolio", help="Only this portfolio's.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="scoring, training, fine_tuning or monitoring.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="queued, running, done, failed or cancelled.")] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help="queued, running, paused, done, failed or cancelled.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
     json: Json = False,
 ) -> None:
@@ -60,7 +64,7 @@ def show(job_id: JobId, json: Json = False) -> None:
 @app.command("cancel")
 def cancel(
     job_id: JobId,
-    why: Annotated[str, typer.Option("--why", help="Reason, kept in the event log.")] = "",
+    why: Why = "",
     json: Json = False,
 ) -> None:
     """Cancel a job; workers stop at their next batch and write nothing more."""
@@ -71,6 +75,70 @@ def cancel(
         job = cancel_job(session.engine, job_id, who=session.who, why=why)
         session.output.emit(job_document(job))
         session.output.show(f"Job {job_id} is cancelled.")
+
+
+@app.command("pause")
+def pause(job_id: JobId, why: Why = "", json: Json = False) -> None:
+    """Let no further shard begin; what is running goes on to its end."""
+    from db.job_control import pause_job
+    from scheduler.cli.session import open_session
+
+    with open_session(wants_json=json) as session:
+        _tell_moved(session, pause_job(session.engine, job_id, who=session.who, why=why))
+
+
+@app.command("resume")
+def resume(job_id: JobId, why: Why = "", json: Json = False) -> None:
+    """Let a paused job go on where it stood."""
+    from db.job_control import resume_job
+    from scheduler.cli.session import open_session
+
+    with open_session(wants_json=json) as session:
+        _tell_moved(session, resume_job(session.engine, job_id, who=session.who, why=why))
+
+
+@app.command("retry")
+def retry(job_id: JobId, why: Why = "", json: Json = False) -> None:
+    """Let a failed job try its failed shards again; what is done stays done."""
+    from db.job_control import retry_job
+    from scheduler.cli.session import open_session
+
+    with open_session(wants_json=json) as session:
+        _tell_moved(session, retry_job(session.engine, job_id, who=session.who, why=why))
+
+
+@app.command("verify")
+def verify(job_id: JobId, json: Json = False) -> int:
+    """Count and digest a finished job's stored scores again, and compare with what the job says."""
+    from db.verification import verify_job
+    from scheduler.cli.session import open_session
+
+    with open_session(wants_json=json) as session:
+        found = verify_job(session.engine, job_id)
+        document = {
+            "job": job_id,
+            "ok": not found.problems,
+            "inputs": found.job.inputs,
+            "scored": found.scored,
+            "rejected": found.rejected,
+            "stale_rows": found.stale_rows,
+            "digest": found.digest,
+            "problems": list(found.problems),
+        }
+        session.output.emit(document)
+        if found.problems:
+            session.output.say("\n".join(f"Job {job_id}: {problem}." for problem in found.problems))
+            return FAILED
+        session.output.show(
+            f"Job {job_id} is as it says: {found.job.inputs:,} records = {found.scored:,} scores + "
+            f"{found.rejected:,} rejects, digest {found.digest}."
+        )
+        return DONE
+
+
+def _tell_moved(session: "Session", job: "Job") -> None:
+    session.output.emit(job_document(job))
+    session.output.show(f"Job {job.id} is {job.state}.")
 
 
 def job_document(job: "Job") -> dict[str, Any]:

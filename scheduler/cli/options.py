@@ -24,6 +24,9 @@ Wait = Annotated[
 Timeout = Annotated[
     float | None, typer.Option("--timeout", min=0, help="Seconds to wait at most; the job goes on without us.")
 ]
+Priority = Annotated[
+    str, typer.Option("--priority", help="interactive, normal or nightly: which shards are worked on first.")
+]
 IdempotencyKey = Annotated[
     str | None, typer.Option("--idempotency-key", help="Sent twice, the same key gives the same job.")
 ]

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scheduler.cli.options import IdempotencyKey, Json, PortfolioName, Timeout, Wait
+from scheduler.cli.options import IdempotencyKey, Json, PortfolioName, Priority, Timeout, Wait
 
 if TYPE_CHECKING:
     from db.jobs import Job
@@ -20,17 +20,19 @@ def train(
     hold: Annotated[bool, typer.Option("--hold", help="Do not promote the result.")] = False,
     wait: Wait = True,
     timeout: Timeout = None,
+    priority: Priority = "normal",
     idempotency_key: IdempotencyKey = None,
     json: Json = False,
 ) -> int:
     """Train a model on the labelled records; the gate decides whether it becomes the champion."""
     from scheduler.cli.session import open_session
-    from scheduler.submission import submit_training
+    from scheduler.submission import Request, submit_training
 
     options = {"seed": seed, "epochs": epochs, "hold": hold or None}
     given = {option: value for option, value in options.items() if value is not None}
     with open_session(wants_json=json) as session:
-        job_id = submit_training(session.engine, name, who=session.who, options=given, idempotency_key=idempotency_key)
+        asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)
+        job_id = submit_training(session.engine, name, asked, options=given)
         if not wait:
             return _tell_detached(session, job_id)
         job = _wait_for(session, job_id, timeout)
@@ -42,13 +44,14 @@ def score(
     model: Annotated[str | None, typer.Option("--model", help="Model version; default: the champion.")] = None,
     wait: Wait = True,
     timeout: Timeout = None,
+    priority: Priority = "normal",
     idempotency_key: IdempotencyKey = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count only; score nothing.")] = False,
     json: Json = False,
 ) -> int:
     """Score every record of the book."""
     from scheduler.cli.session import open_session
-    from scheduler.submission import check_scoring, submit_scoring
+    from scheduler.submission import Request, check_scoring, submit_scoring
 
     with open_session(wants_json=json) as session:
         if dry_run:
@@ -56,7 +59,8 @@ def score(
             session.output.emit({"dry_run": True} | check)
             session.output.show_table(("", "value"), check.items(), title="Dry run: nothing was submitted")
             return 0
-        job_id = submit_scoring(session.engine, name, who=session.who, model=model, idempotency_key=idempotency_key)
+        asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)
+        job_id = submit_scoring(session.engine, name, asked, model=model)
         if not wait:
             return _tell_detached(session, job_id)
         job = _wait_for(session, job_id, timeout)

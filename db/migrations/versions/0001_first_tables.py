@@ -132,7 +132,8 @@ def _create_jobs() -> None:
             "kind IN ('scoring', 'training', 'fine_tuning', 'monitoring')", name=op.f("ck_tidemark_jobs_kind_known")
         ),
         sa.CheckConstraint(
-            "state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name=op.f("ck_tidemark_jobs_state_known")
+            "state IN ('queued', 'running', 'paused', 'done', 'failed', 'cancelled')",
+            name=op.f("ck_tidemark_jobs_state_known"),
         ),
         sa.CheckConstraint(
             "shards_open >= 0 AND shards_open <= shards_total", name=op.f("ck_tidemark_jobs_open_shards_counted")
@@ -260,7 +261,7 @@ def _create_shards() -> None:
             "state <> 'running' OR worker IS NOT NULL", name=op.f("ck_tidemark_shards_running_has_a_worker")
         ),
         sa.CheckConstraint(
-            "state IN ('waiting', 'running', 'done', 'failed', 'cancelled')",
+            "state IN ('waiting', 'running', 'done', 'failed', 'cancelled', 'split')",
             name=op.f("ck_tidemark_shards_state_known"),
         ),
         sa.ForeignKeyConstraint(["job_id"], ["tidemark_jobs.id"], name=op.f("fk_tidemark_shards_job_id")),

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from db.digest import STORED_DECIMALS, data_digest, score_digest
 from db.errors import DatabaseUnreachableError, LeaseLostError, SourceError
 from db.states import FailureCause
 from transformer.errors import BundleError, SchemaError, TrainingDataError
-from worker.digest import data_digest, score_digest
+from transformer.probabilities import PROBABILITY_DECIMALS
 from worker.errors import Action, action_for, cause_of
 from worker.gate import judge_candidate
 from worker.heartbeat import Heartbeat
@@ -91,3 +92,7 @@ def test_what_follows_an_error_stands_in_one_table(error: Exception, action: Act
 )
 def test_a_job_fails_under_a_code_that_says_why(error: Exception, cause: FailureCause) -> None:
     assert cause_of(error) is cause
+
+
+def test_digests_and_scores_have_the_same_precision() -> None:
+    assert STORED_DECIMALS == PROBABILITY_DECIMALS

@@ -1,14 +1,14 @@
-"""Digests of a shard's scores and records that add up to the same job digest however the job was cut."""
+"""Digests of scores and records that add up to the same job digest however the job was cut."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 import numpy as np
 import pandas as pd
 
-from transformer.scoring import PROBABILITY_DECIMALS
-
-_MODULUS = 2**256
+STORED_DECIMALS = 6  # of a probability
+_BITS = 256
+_MODULUS = 2**_BITS
 
 
 def score_digest(record_keys: Sequence[str], probabilities: Sequence[float], model_version: str) -> str:
@@ -21,14 +21,23 @@ def score_digest(record_keys: Sequence[str], probabilities: Sequence[float], mod
     """
     total = 0
     for key, probability in zip(record_keys, probabilities, strict=True):
-        record = f"{probability:.{PROBABILITY_DECIMALS}f}\x1f{model_version}\x1f{key}"
+        record = f"{probability:.{STORED_DECIMALS}f}\x1f{model_version}\x1f{key}"
         total += int.from_bytes(sha256(record.encode()).digest(), "big")
-    return f"{total % _MODULUS:064x}"
+    return _as_text(total)
 
 
 def data_digest(frame: pd.DataFrame) -> str:
     """Sum of a 64-bit hash of every row, as 64 hexadecimal digits: tells whether the same records were read."""
     if frame.empty:
-        return "0" * 64
+        return _as_text(0)
     hashes = pd.util.hash_pandas_object(frame.astype("str"), index=False).to_numpy(dtype=np.uint64)
-    return f"{sum(hashes.tolist()) % _MODULUS:064x}"
+    return _as_text(sum(hashes.tolist()))
+
+
+def sum_digests(digests: Iterable[str]) -> str:
+    """Return the digest of all records together from the digests of disjoint parts."""
+    return _as_text(sum(int(digest, 16) for digest in digests))
+
+
+def _as_text(total: int) -> str:
+    return f"{total % _MODULUS:0{_BITS // 4}x}"

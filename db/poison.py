@@ -1,0 +1,119 @@
+"""Finds the record that kills its worker: halves a shard until that record stands alone, and rejects it.
+
+shard of n records, killed its worker `max_attempts` times -> two shards of n / 2, one attempt each
+shard of one key, the same                                 -> its records are rejected as `poison`
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+
+from db.clock import now_plus
+from db.closing import close_if_finished, count_shard_done, fail_expired_shard
+from db.copying import copy_rows
+from db.digest import data_digest, sum_digests
+from db.engine import reading, writing
+from db.errors import SourceError
+from db.events import record_event
+from db.jobs import Job, get_job
+from db.registry import get_model
+from db.shards import ExpiredLease, is_still_expired, row_of_shard
+from db.sources import RECORD_KEY, ROW, KeyRange, cut_in_two, read_range
+from db.states import ACTIVE_JOB_STATES, ShardState
+from db.tables import jobs, rejects, shard_histograms, shards
+
+POISON = "poison"
+_WHO = "scheduler"
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    job: Job
+    key_range: KeyRange
+
+
+def isolate_poison(engine: Engine, expired: ExpiredLease, *, max_attempts: int) -> bool:
+    """Split a shard whose workers died, or reject its only key; False if its worker finished in the meantime."""
+    suspect = _read_suspect(engine, expired)
+    definition = suspect.job.definition
+    try:
+        with reading(engine) as connection:
+            halves = cut_in_two(connection, definition.source, definition.key, suspect.key_range)
+    except SourceError:
+        return fail_expired_shard(engine, expired)
+    if halves:
+        return _split(engine, expired, suspect, halves, max_attempts=max_attempts)
+    if suspect.key_range.holds_missing_keys:  # no network sees these records, so none of them is the cause
+        return fail_expired_shard(engine, expired)
+    return _reject(engine, expired, suspect)
+
+
+def _read_suspect(engine: Engine, expired: ExpiredLease) -> _Suspect:
+    columns = (shards.c.key_after, shards.c.key_upto, shards.c.expected, shards.c.holds_missing_keys)
+    with reading(engine) as connection:
+        row = connection.execute(select(*columns).where(shards.c.id == expired.shard_id)).one()
+    return _Suspect(get_job(engine, expired.job_id), KeyRange(*row))
+
+
+def _split(
+    engine: Engine, expired: ExpiredLease, suspect: _Suspect, halves: list[KeyRange], *, max_attempts: int
+) -> bool:
+    job = suspect.job
+    unplanned = sum(half.expected for half in halves) - suspect.key_range.expected
+    with writing(engine) as connection:
+        ended = update(shards).where(is_still_expired(expired))
+        ended = ended.values(state=ShardState.SPLIT, lease_until=None, finished_at=now_plus())
+        if connection.execute(ended).rowcount != 1:
+            return False
+        last = connection.execute(select(func.max(shards.c.ordinal)).where(shards.c.job_id == job.id)).scalar_one()
+        for step, half in enumerate(halves, start=1):
+            # Halves are suspects with one attempt; a single record is only condemned after all of them.
+            attempt = max_attempts - 1 if half.expected > 1 else 0
+            connection.execute(insert(shards).values(row_of_shard(job, last + step, half) | {"attempt": attempt}))
+        grown = update(jobs).where(jobs.c.id == job.id, jobs.c.state.in_(ACTIVE_JOB_STATES))
+        grown = grown.values(
+            shards_total=jobs.c.shards_total + 1,
+            shards_open=jobs.c.shards_open + 1,
+            inputs=jobs.c.inputs + unplanned,
+        )
+        connection.execute(grown)
+        why = f"its workers died; {halves[0].expected} and {halves[1].expected} records go on apart"
+        record_event(connection, "shard.split", who=_WHO, job_id=job.id, shard_id=expired.shard_id, why=why)
+    return True
+
+
+def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect) -> bool:
+    job, key = suspect.job, suspect.job.definition.key
+    columns = get_model(engine, str(job.model_version)).definition.input_columns
+    frame = read_range(engine, job.definition.source, key, columns, suspect.key_range)
+    detail = f"scoring it killed the worker in {expired.attempt} attempts, the last time {expired.worker}"
+    with writing(engine) as connection:
+        done = update(shards).where(is_still_expired(expired))
+        done = done.values(
+            state=ShardState.DONE,
+            lease_until=None,
+            read_rows=len(frame),
+            rejected=len(frame),
+            digest=sum_digests([]),
+            data_digest=data_digest(frame.drop(columns=[ROW])),
+            finished_at=now_plus(),
+        )
+        if connection.execute(done).rowcount != 1:
+            return False
+        _insert_rejects(connection, expired, frame[RECORD_KEY].tolist(), key, detail)
+        values = {"shard_id": expired.shard_id, "job_id": job.id, "points": {}, "unscorable": len(frame)}
+        connection.execute(insert(shard_histograms).values(**values))
+        record_event(connection, "shard.poison", who=_WHO, job_id=job.id, shard_id=expired.shard_id, why=detail)
+        unplanned = len(frame) - suspect.key_range.expected
+        count_shard_done(connection, job.id, scored=0, rejected=len(frame), unplanned=unplanned)
+        close_if_finished(connection, job.id)
+    return True
+
+
+def _insert_rejects(
+    connection: Connection, expired: ExpiredLease, record_keys: list[str], key: str, detail: str
+) -> None:
+    columns = ("job_id", "shard_id", "token", "ordinal", "record_key", "field", "reason", "detail")
+    own = (expired.job_id, expired.shard_id, expired.token)
+    rows = ((*own, ordinal, record_key, key, POISON, detail) for ordinal, record_key in enumerate(record_keys))
+    copy_rows(connection, rejects, columns, rows)
