@@ -41,10 +41,12 @@ RUN, TEST = "requirements.lock", "requirements-test.lock"
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 RUFF = (("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."))
 CHECKS = (*RUFF, ("-m", "basedpyright"), ("-c", IMPORT_LINTER))
+FAULTS = ("-m", "pytest", "tests/faults", "tests/properties", "-m", "faults", "--durations=0")
 COMMANDS = {
     "demo": Command("show the whole story on a small book", RUN, (("-m", "scheduler.cli.main", "demo"),)),
     "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),
     "test": Command("run the tests; arguments go to pytest", TEST, (("-m", "pytest"),), runs_here=True),
+    "faults": Command("run the whole fault matrix, with its slow parts", TEST, (FAULTS,), runs_here=True),
     "check": Command("run ruff, basedpyright and import-linter", TEST, CHECKS, runs_here=True),
 }
 

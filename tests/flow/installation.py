@@ -77,6 +77,11 @@ class Installation:
         look = ("job", "show", str(job_id))
         wait_for(lambda: self.json(*look)["shards"].get("done", 0) >= done, seconds, f"{done} shards to be done")
 
+    @property
+    def running(self) -> list[subprocess.Popen[str]]:
+        """The commands that were started and not stopped."""
+        return list(self._running)
+
     def kill_everything(self, process: subprocess.Popen[str]) -> None:
         """Kill a running `up` with everything that it started: SIGKILL, no goodbye."""
         family = psutil.Process(process.pid).children(recursive=True)

@@ -1,0 +1,101 @@
+"""Python runs this at its start where a test put this folder on PYTHONPATH: it harms the process at a chosen moment.
+
+TIDEMARK_TEST_FAULTS is a JSON list of {"point", "signal", "times", "key"}; TIDEMARK_TEST_FAULTS_FOLDER counts how often
+each has struck, over all processes. Points: after_claim, in_prediction, before_write, before_commit, after_commit.
+"""
+
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import sys
+from pathlib import Path
+
+FAULTS = json.loads(os.environ.get("TIDEMARK_TEST_FAULTS", "[]"))
+FOLDER = Path(os.environ.get("TIDEMARK_TEST_FAULTS_FOLDER", "."))
+
+
+def strike(point, keys=()):
+    """Send this process the signal of each fault of this point that has not struck often enough."""
+    for number, fault in enumerate(FAULTS):
+        if fault["point"] != point or ("key" in fault and fault["key"] not in set(keys)):
+            continue
+        if take_turn(number, fault["times"]):
+            os.kill(os.getpid(), fault["signal"])
+
+
+def take_turn(number, times):
+    """Whether one of the turns of a fault is left; only one process gets each."""
+    for turn in range(times):
+        try:
+            path = FOLDER / f"fault-{number}-{turn}"
+            os.write(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), str(os.getpid()).encode())
+        except FileExistsError:
+            continue
+        return True
+    return False
+
+
+def harm_shards(module):
+    claim_shard = module.claim_shard
+
+    def claim_and_strike(*arguments, **options):
+        claim = claim_shard(*arguments, **options)
+        if claim is not None and arguments[1] == "scoring":
+            strike("after_claim")
+        return claim
+
+    module.claim_shard = claim_and_strike
+
+
+def harm_scoring(module):
+    score = module.Scorer.score
+
+    def score_and_strike(self, frame, on_batch=None):
+        if "tidemark_record_key" in frame.columns:  # the warm-up has none
+            strike("in_prediction", frame["tidemark_record_key"].tolist())
+        return score(self, frame, on_batch)
+
+    module.Scorer.score = score_and_strike
+
+
+def harm_scores(module):
+    complete, close = module.complete_scored_shard, module.close_if_finished
+
+    def complete_and_strike(*arguments, **options):
+        strike("before_write")
+        outcome = complete(*arguments, **options)
+        strike("after_commit")
+        return outcome
+
+    def close_and_strike(*arguments, **options):
+        outcome = close(*arguments, **options)
+        strike("before_commit")
+        return outcome
+
+    module.complete_scored_shard, module.close_if_finished = complete_and_strike, close_and_strike
+
+
+HARM = {"db.shards": harm_shards, "transformer.scoring": harm_scoring, "db.scores": harm_scores}
+
+
+class Harming(importlib.abc.MetaPathFinder):
+    """Changes the modules of `HARM` right after they were executed, before anyone imports a name from them."""
+
+    def find_spec(self, name, path=None, target=None):  # noqa: ARG002 - Python's signature
+        if name not in HARM:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_harm(module):
+                run(module)
+                HARM[name](module)
+
+            spec.loader.exec_module = run_and_harm
+        return spec
+
+
+if FAULTS:
+    sys.meta_path.insert(0, Harming())
