@@ -193,8 +193,9 @@ def _distinct(details: Iterable[str]) -> list[str]:
 
 
 def _as_run(row: Any) -> ScheduleRun:
-    cause = None if row.cause is None else RunCause(row.cause)
-    return ScheduleRun(**(dict(row._mapping) | {"state": RunState(row.state), "cause": cause}))
+    values = dict(row._mapping)
+    values |= {"state": RunState(row.state), "cause": None if row.cause is None else RunCause(row.cause)}
+    return ScheduleRun(**values)
 
 
 def _as_history(rows: dict[RunState, Any]) -> ScheduleHistory:
