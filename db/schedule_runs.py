@@ -16,6 +16,8 @@ from db.schedules import Schedule
 from db.states import OPEN_JOB_STATES, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
 from db.tables import jobs, schedule_runs
 
+WHO = "scheduler"
+
 
 @dataclass(frozen=True)
 class DueTime:
@@ -70,17 +72,23 @@ def store_due_times(connection: Connection, schedule: Schedule, due_times: Seque
     obstacle = _find_obstacle(connection, schedule)
     known = _known_due_times(connection, schedule.id, due_times)
     runs = [_run_of(connection, schedule, one, obstacle) for one in due_times if one.due_at not in known]
-    _insert_runs(connection, schedule, runs)
+    _insert_runs(connection, schedule, runs, who=WHO)
     return runs
 
 
 def store_missed(
-    connection: Connection, schedule: Schedule, due_times: Sequence[datetime], cause: RunCause, detail: str
+    connection: Connection,
+    schedule: Schedule,
+    due_times: Sequence[datetime],
+    cause: RunCause,
+    detail: str,
+    *,
+    who: str,
 ) -> None:
     """Store due times that nobody will run any more, in the caller's transaction. The schedule must be locked."""
     known = _known_due_times(connection, schedule.id, [DueTime(due_at, is_wanted=False) for due_at in due_times])
     missed = [ScheduleRun(one, RunState.MISSED, None, cause, detail) for one in due_times if one not in known]
-    _insert_runs(connection, schedule, missed)
+    _insert_runs(connection, schedule, missed, who=who)
 
 
 def submit_by_hand(connection: Connection, schedule: Schedule, now: datetime, *, who: str) -> int:
@@ -94,7 +102,7 @@ def submit_by_hand(connection: Connection, schedule: Schedule, now: datetime, *,
     if obstacle is not None:
         raise StateConflictError(f"schedule {schedule.id} cannot run now: {obstacle.detail}")
     job_id = _submit(connection, schedule, who)
-    _insert_runs(connection, schedule, [ScheduleRun(now, RunState.SUBMITTED, job_id, is_by_hand=True)])
+    _insert_runs(connection, schedule, [ScheduleRun(now, RunState.SUBMITTED, job_id, is_by_hand=True)], who=who)
     return job_id
 
 
@@ -166,26 +174,24 @@ def _submit(connection: Connection, schedule: Schedule, who: str) -> int:
     return insert_job(connection, JobRequest(JobKind.SCORING, schedule.portfolio, who, {}, champion))
 
 
-def _insert_runs(connection: Connection, schedule: Schedule, runs: Sequence[ScheduleRun]) -> None:
+def _insert_runs(connection: Connection, schedule: Schedule, runs: Sequence[ScheduleRun], *, who: str) -> None:
     if not runs:
         return
     names = [field.name for field in fields(ScheduleRun)]
     rows = [{"schedule_id": schedule.id} | {name: getattr(run, name) for name in names} for run in runs]
     connection.execute(insert(schedule_runs), rows)
     for state in (RunState.MISSED, RunState.SKIPPED):
-        _record_without_job(connection, schedule, state, [run for run in runs if run.state is state])
+        _record_without_job(connection, schedule, [run for run in runs if run.state is state], who=who)
 
 
-def _record_without_job(
-    connection: Connection, schedule: Schedule, state: RunState, runs: Sequence[ScheduleRun]
-) -> None:
+def _record_without_job(connection: Connection, schedule: Schedule, runs: Sequence[ScheduleRun], *, who: str) -> None:
     """One event for all: a downtime of months is one thing that happened."""
     if not runs:
         return
     first, last = runs[0].due_at.isoformat(), runs[-1].due_at.isoformat()
     when = first if len(runs) == 1 else f"{len(runs)} due times, {first} to {last}"
     why = f"schedule {schedule.id}: {when}: {'; '.join(_distinct(run.detail or '' for run in runs))}"
-    record_event(connection, f"schedule.{state}", who="scheduler", why=why, portfolio=schedule.portfolio)
+    record_event(connection, f"schedule.{runs[0].state}", who=who, why=why, portfolio=schedule.portfolio)
 
 
 def _distinct(details: Iterable[str]) -> list[str]:

@@ -69,7 +69,8 @@ def _stop(engine: Engine, name: str, state: ScheduleState, *, who: str, why: str
         schedule, now = lock_schedule(connection, find_schedule_named(connection, name).id)
         if schedule.state is state:
             return schedule
-        store_missed(connection, schedule, _overdue(schedule, now), RunCause(state), f"{state} before it was run")
+        overdue = _overdue(schedule, now)
+        store_missed(connection, schedule, overdue, RunCause(state), f"{state} before it was run", who=who)
         move_schedule(connection, schedule, state, next_due_at=None, who=who, why=why)
         return find_schedule(connection, schedule.id)
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from logging import getLogger
 
 from db.engine import Engine, writing
-from db.schedule_runs import DueTime, ScheduleRun, store_due_times, store_missed
+from db.schedule_runs import WHO, DueTime, ScheduleRun, store_due_times, store_missed
 from db.schedules import Schedule, advance_schedule, list_due_schedule_ids, lock_schedule, move_schedule
 from db.states import CatchUp, RunCause, ScheduleState
 from scheduler.due_times import Timetable, read_timetable
@@ -14,7 +14,6 @@ from scheduler.errors import UsageError
 
 logger = getLogger(__name__)
 
-WHO = "scheduler"
 # A look is one transaction, and on SQLite everybody waits for it: a thousand due times (three years of nights, a day of
 # minutes) take a second. More than that is stored look by look.
 LOOK_DUE_TIMES = 1000
@@ -71,7 +70,7 @@ def _fire_schedule(engine: Engine, schedule_id: int, grace: timedelta) -> list[S
             timetable = read_timetable(schedule.cron, schedule.time_zone)
             came, following = split_due_times(timetable, schedule.next_due_at, now, limit=LOOK_DUE_TIMES)
         except UsageError as error:
-            store_missed(connection, schedule, [schedule.next_due_at], RunCause.UNREADABLE, str(error))
+            store_missed(connection, schedule, [schedule.next_due_at], RunCause.UNREADABLE, str(error), who=WHO)
             move_schedule(connection, schedule, ScheduleState.PAUSED, next_due_at=None, who=WHO, why=str(error))
             logger.error("Schedule paused, it cannot be read: schedule %d: %s", schedule_id, error)  # noqa: TRY400 - the cause is the message
             return []

@@ -155,19 +155,31 @@ def _warn_without_champion(session: "Session", name: str) -> None:
 
 
 def _told(schedule: "Schedule") -> str:
-    from scheduler.due_times import read_timetable
-
-    when = f'{schedule.portfolio}, "{schedule.cron}" in {schedule.time_zone}'
-    words = read_timetable(schedule.cron, schedule.time_zone).in_words()
     due = _local(schedule, schedule.next_due_at)
-    return f"{when} ({words}){f', next due {due}' if due else ''}"
+    named = f'{schedule.portfolio}, "{schedule.cron}" in {schedule.time_zone}'
+    return f"{named} ({_in_words(schedule)}){f', next due {due}' if due else ''}"
+
+
+def _in_words(schedule: "Schedule") -> str:
+    from scheduler.due_times import read_timetable
+    from scheduler.errors import UsageError
+
+    try:
+        return read_timetable(schedule.cron, schedule.time_zone).in_words()
+    except UsageError:  # one that the scheduler paused for it; it must still be listed and removed
+        return "cannot be read"
 
 
 def _local(schedule: "Schedule", moment: "datetime | None") -> str | None:
-    """A moment as the clocks of the schedule's time zone show it, or showed."""
+    """A moment as the clocks of the schedule's time zone show it, or in UTC where there is no such zone."""
+    from datetime import UTC
     from zoneinfo import ZoneInfo
 
-    return None if moment is None else moment.astimezone(ZoneInfo(schedule.time_zone)).strftime("%Y-%m-%d %H:%M %Z")
+    try:
+        zone = ZoneInfo(schedule.time_zone)
+    except (KeyError, ValueError, OSError):
+        zone = UTC
+    return None if moment is None else moment.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
 
 
 def _document(schedule: "Schedule") -> dict[str, Any]:

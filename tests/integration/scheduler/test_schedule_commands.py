@@ -121,3 +121,11 @@ def test_a_portfolio_without_a_champion_may_be_scheduled_and_says_so(terminal: T
     _, said = terminal.run("add", "new_book", *NIGHTLY)
     assert "no champion yet" in said
     assert terminal.run("run-now", "new_book", expect=64)[1].endswith("train one with: tidemark train new_book\n")
+
+
+def test_a_schedule_that_cannot_be_read_is_still_listed_and_removed(terminal: Terminal, engine: Engine) -> None:
+    terminal.run("add", BOOK, *NIGHTLY)
+    with writing(engine) as connection:
+        connection.execute(update(schedules).values(time_zone="Mars/Olympus"))
+    assert "UTC" in terminal.run("list")[0]
+    assert terminal.run("remove", "1")[0].startswith('Schedule 1 is removed: book, "0 2 * * *" in Mars/Olympus (cannot')

@@ -64,6 +64,10 @@ def test_a_time_that_the_clocks_jump_over_is_due_once_at_the_end_of_the_jump(
     assert _on_the_wall("30 2 * * *", zone, night, 3) == expected
 
 
+def test_several_times_within_the_jump_are_one_due_time() -> None:
+    assert _on_the_wall("0,30 2 * * *", BERLIN, "2026-03-29", 2) == ["2026-03-29T03:00+02:00", "2026-03-30T02:00+02:00"]
+
+
 @pytest.mark.parametrize(
     ("cron", "zone", "night", "expected"),
     [
