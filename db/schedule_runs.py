@@ -13,7 +13,7 @@ from db.events import record_event
 from db.jobs import JobRequest, insert_job
 from db.portfolios import find_portfolio
 from db.schedules import Schedule
-from db.states import OPEN_JOB_STATES, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
+from db.states import OPEN_JOB_STATES, PRIORITIES, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
 from db.tables import jobs, schedule_runs
 
 WHO = "scheduler"
@@ -63,13 +63,15 @@ class _Obstacle:
 _COLUMNS = tuple(schedule_runs.c[field.name] for field in fields(ScheduleRun))
 
 
-def store_due_times(connection: Connection, schedule: Schedule, due_times: Sequence[DueTime]) -> list[ScheduleRun]:
+def store_due_times(
+    connection: Connection, schedule: Schedule, due_times: Sequence[DueTime], *, may_overlap: bool
+) -> list[ScheduleRun]:
     """Submit a job for each wanted due time and store what became of every one, in the caller's transaction.
 
     The schedule must be locked. A due time that is stored already is left out. Whether a job of this schedule is not
-    finished is asked once, before the first: due times that are caught up together do not stand in each other's way.
+    finished is asked once, before the first; with `may_overlap` it is not asked at all.
     """
-    obstacle = _find_obstacle(connection, schedule)
+    obstacle = _find_obstacle(connection, schedule, may_overlap=may_overlap)
     known = _known_due_times(connection, schedule.id, due_times)
     runs = [_run_of(connection, schedule, one, obstacle) for one in due_times if one.due_at not in known]
     _insert_runs(connection, schedule, runs, who=WHO)
@@ -98,7 +100,7 @@ def submit_by_hand(connection: Connection, schedule: Schedule, now: datetime, *,
     """
     if schedule.state is ScheduleState.REMOVED:
         raise StateConflictError(f"schedule {schedule.id} is removed")
-    obstacle = _find_obstacle(connection, schedule)
+    obstacle = _find_obstacle(connection, schedule, may_overlap=schedule.overlap is Overlap.QUEUE)
     if obstacle is not None:
         raise StateConflictError(f"schedule {schedule.id} cannot run now: {obstacle.detail}")
     job_id = _submit(connection, schedule, who)
@@ -132,8 +134,8 @@ def read_histories(engine: Engine) -> dict[int, ScheduleHistory]:
     return {schedule_id: _as_history(rows) for schedule_id, rows in by_schedule.items()}
 
 
-def _find_obstacle(connection: Connection, schedule: Schedule) -> _Obstacle | None:
-    unfinished = _find_unfinished(connection, schedule.id) if schedule.overlap is Overlap.SKIP else None
+def _find_obstacle(connection: Connection, schedule: Schedule, *, may_overlap: bool) -> _Obstacle | None:
+    unfinished = None if may_overlap else _find_unfinished(connection, schedule.id)
     if unfinished is not None:
         detail = f"job {unfinished} of this schedule is not finished"
         return _Obstacle(RunState.SKIPPED, RunCause.PREVIOUS_UNFINISHED, detail)
@@ -171,7 +173,8 @@ def _run_of(connection: Connection, schedule: Schedule, due: DueTime, obstacle: 
 def _submit(connection: Connection, schedule: Schedule, who: str) -> int:
     champion = find_portfolio(connection, schedule.portfolio).champion
     assert champion is not None, "a schedule without a champion has an obstacle"
-    return insert_job(connection, JobRequest(JobKind.SCORING, schedule.portfolio, who, {}, champion))
+    rank = PRIORITIES["nightly"]
+    return insert_job(connection, JobRequest(JobKind.SCORING, schedule.portfolio, who, {}, champion, priority=rank))
 
 
 def _insert_runs(connection: Connection, schedule: Schedule, runs: Sequence[ScheduleRun], *, who: str) -> None:

@@ -8,14 +8,14 @@ from logging import getLogger
 from db.engine import Engine, writing
 from db.schedule_runs import WHO, DueTime, ScheduleRun, store_due_times, store_missed
 from db.schedules import Schedule, advance_schedule, list_due_schedule_ids, lock_schedule, move_schedule
-from db.states import CatchUp, RunCause, ScheduleState
+from db.states import CatchUp, Overlap, RunCause, ScheduleState
 from scheduler.due_times import Timetable, read_timetable
 from scheduler.errors import UsageError
 
 logger = getLogger(__name__)
 
-# A look is one transaction, and on SQLite everybody waits for it: a thousand due times (three years of nights, a day of
-# minutes) take a second. More than that is stored look by look.
+# A look is one transaction, and on SQLite everybody waits for it: a thousand due times, near three years of nights, take
+# about a second. More than that is stored look by look.
 LOOK_DUE_TIMES = 1000
 
 
@@ -61,6 +61,15 @@ def choose_due_times(
     return [DueTime(due, is_wanted=due == newest) for due in came]
 
 
+def may_overlap(schedule: Schedule, came: Sequence[datetime], now: datetime, *, grace: timedelta) -> bool:
+    """Say whether jobs are submitted while one of this schedule is not finished.
+
+    They are if the overlap policy says `queue`; and when `all` catches up, for then each due time has to run.
+    """
+    is_late = bool(came) and now - came[0] > grace
+    return schedule.overlap is Overlap.QUEUE or (schedule.catch_up is CatchUp.ALL and is_late)
+
+
 def _fire_schedule(engine: Engine, schedule_id: int, grace: timedelta) -> list[ScheduleRun]:
     with writing(engine) as connection:
         schedule, now = lock_schedule(connection, schedule_id)
@@ -75,7 +84,8 @@ def _fire_schedule(engine: Engine, schedule_id: int, grace: timedelta) -> list[S
             logger.error("Schedule paused, it cannot be read: schedule %d: %s", schedule_id, error)  # noqa: TRY400 - the cause is the message
             return []
         due_times = choose_due_times(came, following, now, catch_up=schedule.catch_up, grace=grace)
-        runs = store_due_times(connection, schedule, due_times)
+        is_queueing = may_overlap(schedule, came, now, grace=grace)
+        runs = store_due_times(connection, schedule, due_times, may_overlap=is_queueing)
         advance_schedule(connection, schedule, following)
     _log(schedule, runs, following)
     return runs

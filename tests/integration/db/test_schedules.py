@@ -17,7 +17,7 @@ from db.errors import NotFoundError, StateConflictError
 from db.jobs import cancel_job, get_job, list_jobs
 from db.schedule_runs import ScheduleRun, list_runs, read_histories
 from db.schedules import Schedule, ScheduleRequest, find_schedule_named, list_schedules
-from db.states import CatchUp, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
+from db.states import PRIORITIES, CatchUp, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
 from db.tables import schedule_runs, schedules
 from scheduler.schedule_changes import (
     add_schedule,
@@ -81,7 +81,8 @@ def test_a_due_time_becomes_a_scoring_job_with_the_champion(book: Engine) -> Non
     [due] = _let_pass(book, schedule, days=1)
     [job_id] = _fire(book)
     job = get_job(book, job_id)
-    assert (job.kind, job.model_version, job.requested_by) == (JobKind.SCORING, MODEL, f"schedule {schedule.id}")
+    asked = (job.kind, job.model_version, job.priority, job.requested_by)
+    assert asked == (JobKind.SCORING, MODEL, PRIORITIES["nightly"], f"schedule {schedule.id}")
     assert _runs(book, schedule) == [ScheduleRun(due, SUBMITTED, job_id)]
     assert _find(book, schedule).next_due_at == schedule.next_due_at
 
@@ -171,6 +172,27 @@ def test_a_night_is_skipped_while_the_job_before_is_not_finished(book: Engine) -
     skipped = _runs(book, schedule)[-1]
     assert (skipped.state, skipped.cause) == (SKIPPED, RunCause.PREVIOUS_UNFINISHED)
     assert f"job {first}" in (skipped.detail or "")
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "expected"),
+    [(CatchUp.LATEST, [MISSED, MISSED, SKIPPED]), (CatchUp.ALL, [SUBMITTED, SUBMITTED, SUBMITTED])],
+)
+def test_a_job_that_the_downtime_cut_off_holds_up_the_latest_night_but_not_all(
+    book: Engine, catch_up: CatchUp, expected: list[RunState]
+) -> None:
+    schedule = _nightly(book, catch_up=catch_up)
+    run_schedule_now(book, BOOK, who="test")
+    _let_pass(book, schedule, days=3)
+    _fire(book)
+    assert [run.state for run in _runs(book, schedule) if not run.is_by_hand] == expected
+
+
+def test_a_night_that_comes_in_time_is_skipped_even_where_all_are_caught_up(book: Engine) -> None:
+    schedule = _nightly(book, catch_up=CatchUp.ALL)
+    run_schedule_now(book, BOOK, who="test")
+    _let_pass(book, schedule, days=1)
+    assert _fire(book, grace_seconds=A_DAY) == []
 
 
 def test_a_night_runs_again_once_the_job_before_is_finished(book: Engine) -> None:
@@ -357,6 +379,14 @@ def test_a_downtime_longer_than_one_look_is_stored_in_parts(book: Engine) -> Non
     runs = _runs(book, schedule)
     assert all(later.due_at - run.due_at == timedelta(minutes=1) for run, later in pairwise(runs))
     assert [run.state for run in runs if run.state is not MISSED] == [SUBMITTED]
+
+
+def test_all_due_times_of_a_downtime_longer_than_one_look_are_run(book: Engine) -> None:
+    request = ScheduleRequest(BOOK, "* * * * *", "UTC", CatchUp.ALL)
+    schedule, _ = add_schedule(book, request, who="test")
+    _let_pass(book, schedule, minutes=LOOK_DUE_TIMES + 100)
+    assert [len(_fire(book)), len(_fire(book))] in ([LOOK_DUE_TIMES, 100], [LOOK_DUE_TIMES, 101])
+    assert {run.state for run in _runs(book, schedule)} == {SUBMITTED}
 
 
 def test_the_history_counts_what_became_of_due_times(book: Engine) -> None:
