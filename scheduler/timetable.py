@@ -14,8 +14,8 @@ from scheduler.errors import UsageError
 
 logger = getLogger(__name__)
 
-# A look is one transaction, and on SQLite everybody waits for it: a thousand due times, near three years of nights, take
-# about a second. More than that is stored look by look.
+# A look is one transaction, and on SQLite everybody waits for it: a thousand due times, near three years of nights,
+# take about a second. More than that is stored look by look.
 LOOK_DUE_TIMES = 1000
 
 
