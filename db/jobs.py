@@ -90,13 +90,18 @@ def submit_job(engine: Engine, request: JobRequest) -> int:
     Raises `NotFoundError` for an unknown portfolio and `IdempotencyConflictError` for a key used for another request.
     """
     with writing(engine) as connection:
-        definition = find_portfolio(connection, request.portfolio).definition
-        values = _values_of(request) | {"definition": definition.to_json()}
-        job_id = _insert_unless_repeated(connection, request, values)
-        if job_id is not None:
-            record_event(connection, "job.submitted", who=request.requested_by, job_id=job_id, why=str(request.kind))
-            return job_id
+        return insert_job(connection, request)
+
+
+def insert_job(connection: Connection, request: JobRequest) -> int:
+    """Insert the job in the caller's transaction and return its id, as `submit_job` does in one of its own."""
+    definition = find_portfolio(connection, request.portfolio).definition
+    values = _values_of(request) | {"definition": definition.to_json()}
+    job_id = _insert_unless_repeated(connection, request, values)
+    if job_id is None:
         return _find_repeated(connection, request)
+    record_event(connection, "job.submitted", who=request.requested_by, job_id=job_id, why=str(request.kind))
+    return job_id
 
 
 def insert_follow_up(connection: Connection, kind: JobKind, subject: Job) -> int | None:

@@ -1,4 +1,4 @@
-"""The states of jobs, shards and model versions, and the legal moves between them."""
+"""The states of jobs, shards, model versions and schedules, and the legal moves between them."""
 
 from enum import StrEnum
 
@@ -64,6 +64,48 @@ class FailureCause(StrEnum):
     TRAINING_DATA = "training_data"
 
 
+class ScheduleState(StrEnum):
+    """Where a schedule stands. `removed` is final; its history is kept."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    REMOVED = "removed"
+
+
+class CatchUp(StrEnum):
+    """What happens to due times that came while no scheduler looked."""
+
+    LATEST = "latest"
+    ALL = "all"
+    NONE = "none"
+
+
+class Overlap(StrEnum):
+    """What happens to a due time that comes while a job of the same schedule is not finished."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+
+
+class RunState(StrEnum):
+    """What became of a due time."""
+
+    SUBMITTED = "submitted"
+    MISSED = "missed"
+    SKIPPED = "skipped"
+
+
+class RunCause(StrEnum):
+    """Why a due time has no job, as a code that programs may rely on."""
+
+    DOWNTIME = "downtime"
+    NO_CHAMPION = "no_champion"
+    PREVIOUS_UNFINISHED = "previous_unfinished"
+    PAUSED = "paused"
+    REMOVED = "removed"
+    UNREADABLE = "unreadable"
+
+
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset({JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
@@ -83,6 +125,12 @@ SHARD_MOVES: dict[ShardState, frozenset[ShardState]] = {
     ShardState.FAILED: frozenset({ShardState.WAITING}),  # `retry` of the job
     ShardState.CANCELLED: frozenset({ShardState.WAITING}),  # the same, where a failing job took it along
     ShardState.SPLIT: frozenset(),
+}
+
+SCHEDULE_MOVES: dict[ScheduleState, frozenset[ScheduleState]] = {
+    ScheduleState.ACTIVE: frozenset({ScheduleState.PAUSED, ScheduleState.REMOVED}),
+    ScheduleState.PAUSED: frozenset({ScheduleState.ACTIVE, ScheduleState.REMOVED}),
+    ScheduleState.REMOVED: frozenset(),
 }
 
 ENDED_JOB_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})

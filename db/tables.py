@@ -1,5 +1,7 @@
 """Every table of Tidemark. The migrations build the same; a test compares the two."""
 
+from enum import StrEnum
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -20,7 +22,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db.clock import UtcDateTime, now_plus
-from db.states import FailureCause, JobKind, JobState, ModelState, ShardState, Verdict
+from db.states import (
+    CatchUp,
+    FailureCause,
+    JobKind,
+    JobState,
+    ModelState,
+    Overlap,
+    RunCause,
+    RunState,
+    ScheduleState,
+    ShardState,
+    Verdict,
+)
 
 PREFIX = "tidemark_"
 
@@ -38,7 +52,7 @@ _identity = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows 
 _document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
-def _one_of(column: str, values: type[JobKind | JobState | ShardState | ModelState | Verdict]) -> CheckConstraint:
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
 
@@ -243,6 +257,52 @@ drift_reports = Table(
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     _one_of("verdict", Verdict),
     UniqueConstraint("portfolio", "job_id"),
+)
+
+schedules = Table(
+    f"{PREFIX}schedules",
+    metadata,
+    Column("id", _identity, primary_key=True),
+    Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
+    Column("cron", Text, nullable=False, comment="five fields"),
+    Column("time_zone", Text, nullable=False, comment="IANA name"),
+    Column("catch_up", Text, nullable=False),
+    Column("overlap", Text, nullable=False),
+    Column("state", Text, nullable=False, default=ScheduleState.ACTIVE),
+    Column("next_due_at", UtcDateTime, comment="the first due time that nobody has looked at; only while active"),
+    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
+    _one_of("catch_up", CatchUp),
+    _one_of("overlap", Overlap),
+    _one_of("state", ScheduleState),
+    CheckConstraint(f"(state = '{ScheduleState.ACTIVE}') = (next_due_at IS NOT NULL)", name="active_has_a_due_time"),
+)
+Index(
+    "uq_tidemark_schedules_kept",
+    schedules.c.portfolio,
+    schedules.c.cron,
+    schedules.c.time_zone,
+    unique=True,
+    postgresql_where=text("state <> 'removed'"),
+    sqlite_where=text("state <> 'removed'"),
+)
+
+schedule_runs = Table(
+    f"{PREFIX}schedule_runs",
+    metadata,
+    Column("id", _identity, primary_key=True),
+    Column("schedule_id", _identity, ForeignKey(schedules.c.id), nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("job_id", _identity, ForeignKey(jobs.c.id), unique=True),
+    Column("cause", Text, comment="why there is no job, as a code"),
+    Column("detail", Text, comment="why there is no job, as a sentence"),
+    Column("is_by_hand", Boolean, nullable=False, default=False, comment="asked for by a person, at no due time"),
+    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
+    _one_of("state", RunState),
+    _one_of("cause", RunCause),
+    CheckConstraint(f"(state = '{RunState.SUBMITTED}') = (job_id IS NOT NULL)", name="submitted_has_a_job"),
+    CheckConstraint(f"(state = '{RunState.SUBMITTED}') = (cause IS NULL)", name="without_a_job_has_a_cause"),
+    UniqueConstraint("schedule_id", "due_at"),
 )
 
 events = Table(

@@ -22,15 +22,17 @@ from scheduler.errors import RedisUnreachableError
 from scheduler.planning import plan_queued_jobs
 from scheduler.recovery import sweep
 from scheduler.settings import SchedulerSettings
+from scheduler.timetable import fire_due_schedules
 
 logger = getLogger(__name__)
 
 PRESENCE_SECONDS = 20.0
+TIMETABLE_SECONDS = 1.0  # cron knows whole minutes
 PAUSE_AFTER_TROUBLE_SECONDS = 2.0
 
 
 class Scheduler:
-    """Plans, dispatches and recovers until it is told to stop."""
+    """Fires schedules, plans, dispatches and recovers until it is told to stop."""
 
     def __init__(self, engine: Engine, producer: Celery, settings: SchedulerSettings) -> None:
         self._engine = engine
@@ -40,6 +42,7 @@ class Scheduler:
         self._supervisor = os.getppid()
         self._next_sweep = 0.0
         self._next_presence = 0.0
+        self._next_timetable = 0.0
         self.name = f"scheduler@{socket.gethostname()}:{os.getpid()}"
 
     def stop(self) -> None:
@@ -66,6 +69,7 @@ class Scheduler:
         """One look for work. What is due less often than every tick looks at the clock itself."""
         self._next_presence = self._every(PRESENCE_SECONDS, self._next_presence, self._say_present)
         self._next_sweep = self._every(self._settings.sweep_seconds, self._next_sweep, self._sweep)
+        self._next_timetable = self._every(TIMETABLE_SECONDS, self._next_timetable, self._fire_schedules)
         plan_queued_jobs(self._engine, shard_rows=self._settings.shard_rows)
         dispatch_waiting(self._engine, self._producer)
 
@@ -79,6 +83,9 @@ class Scheduler:
 
     def _sweep(self) -> None:
         sweep(self._engine, max_attempts=self._settings.max_attempts)
+
+    def _fire_schedules(self) -> None:
+        fire_due_schedules(self._engine, grace_seconds=self._settings.schedule_grace_seconds)
 
     def _say_present(self) -> None:
         mark_seen(self._engine, self.name, "scheduler")

@@ -20,6 +20,12 @@ class SchedulerSettings(BaseSettings):
     tick_seconds: float = Field(default=0.2, gt=0, description="Pause between two looks for work.")
     sweep_seconds: float = Field(default=5.0, gt=0, description="Pause between two sweeps for expired leases.")
     max_attempts: int = Field(default=3, ge=1, description="After so many attempts a shard has failed.")
+    schedule_grace_seconds: float = Field(
+        # A restart, an update or a failover of the database takes minutes; two nights lie much further apart.
+        default=300.0,
+        ge=0,
+        description="How late a due time may be run by a schedule whose catch-up policy is `none`.",
+    )
     scoring_workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Scoring processes that `up` starts."
     )
