@@ -12,9 +12,10 @@ from db.errors import StateConflictError
 from db.events import record_event
 from db.jobs import JobRequest, insert_job
 from db.portfolios import find_portfolio
+from db.schedule_tables import schedule_runs
 from db.schedules import Schedule
 from db.states import OPEN_JOB_STATES, PRIORITIES, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
-from db.tables import jobs, schedule_runs
+from db.tables import jobs
 
 WHO = "scheduler"
 

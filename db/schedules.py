@@ -12,8 +12,8 @@ from db.engine import reading
 from db.errors import NotFoundError, StateConflictError
 from db.events import record_event
 from db.portfolios import find_portfolio
+from db.schedule_tables import schedules
 from db.states import SCHEDULE_MOVES, CatchUp, Overlap, ScheduleState
-from db.tables import schedules
 
 _ADVICE = "List them with: tidemark schedule list"
 

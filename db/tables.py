@@ -1,4 +1,4 @@
-"""Every table of Tidemark. The migrations build the same; a test compares the two."""
+"""Every table of Tidemark but those of `db.schedule_tables`. The migrations build the same; a test compares the two."""
 
 from enum import StrEnum
 
@@ -23,15 +23,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from db.clock import UtcDateTime, now_plus
 from db.states import (
-    CatchUp,
     FailureCause,
     JobKind,
     JobState,
     ModelState,
-    Overlap,
-    RunCause,
-    RunState,
-    ScheduleState,
     ShardState,
     Verdict,
 )
@@ -48,11 +43,12 @@ metadata = MetaData(
     }
 )
 
-_identity = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+identity = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
 _document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
-def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    """Return the constraint that a column holds one of the values."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
 
@@ -71,7 +67,7 @@ portfolios = Table(
 jobs = Table(
     f"{PREFIX}jobs",
     metadata,
-    Column("id", _identity, primary_key=True),
+    Column("id", identity, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
     Column("state", Text, nullable=False, default=JobState.QUEUED),
@@ -81,7 +77,7 @@ jobs = Table(
     Column("requested_by", Text, nullable=False),
     Column("definition", Text, nullable=False, comment="the portfolio as it was when the job was submitted"),
     Column("options", _document, nullable=False),
-    Column("subject_job_id", _identity, ForeignKey(f"{PREFIX}jobs.id"), comment="the scoring job that is monitored"),
+    Column("subject_job_id", identity, ForeignKey(f"{PREFIX}jobs.id"), comment="the scoring job that is monitored"),
     Column("model_version", Text, comment="pinned at submission for scoring, the result of training"),
     Column("inputs", BigInteger, nullable=False, default=0),
     Column("scored", BigInteger, nullable=False, default=0),
@@ -98,8 +94,8 @@ jobs = Table(
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("started_at", UtcDateTime, comment="first claim of a shard"),
     Column("finished_at", UtcDateTime),
-    _one_of("kind", JobKind),
-    _one_of("state", JobState),
+    one_of("kind", JobKind),
+    one_of("state", JobState),
     CheckConstraint(
         f"kind <> '{JobKind.SCORING}' OR state <> '{JobState.DONE}' OR inputs = scored + rejected",
         name="every_record_accounted_for",
@@ -126,8 +122,8 @@ Index(
 shards = Table(
     f"{PREFIX}shards",
     metadata,
-    Column("id", _identity, primary_key=True),
-    Column("job_id", _identity, ForeignKey(jobs.c.id), nullable=False),
+    Column("id", identity, primary_key=True),
+    Column("job_id", identity, ForeignKey(jobs.c.id), nullable=False),
     Column("ordinal", Integer, nullable=False),
     Column("queue", Text, nullable=False),
     Column("priority", SmallInteger, nullable=False),
@@ -150,7 +146,7 @@ shards = Table(
     Column("data_digest", Text),
     Column("error", Text, comment="of the last attempt that failed"),
     Column("finished_at", UtcDateTime),
-    _one_of("state", ShardState),
+    one_of("state", ShardState),
     CheckConstraint(f"state <> '{ShardState.RUNNING}' OR worker IS NOT NULL", name="running_has_a_worker"),
     CheckConstraint(
         f"state <> '{ShardState.DONE}' OR read_rows = scored + rejected", name="every_record_accounted_for"
@@ -172,9 +168,9 @@ scores = Table(
     f"{PREFIX}scores",
     metadata,
     # No foreign key: it would cost a look-up per score, and scores are only written with their shard's completion.
-    Column("job_id", _identity, primary_key=True, autoincrement=False),
+    Column("job_id", identity, primary_key=True, autoincrement=False),
     Column("record_key", Text, primary_key=True),
-    Column("shard_id", _identity, nullable=False),
+    Column("shard_id", identity, nullable=False),
     Column("token", Integer, nullable=False),
     Column("probability", Double, nullable=False),
     Column("points", Integer, nullable=False),
@@ -184,8 +180,8 @@ scores = Table(
 rejects = Table(
     f"{PREFIX}rejects",
     metadata,
-    Column("job_id", _identity, ForeignKey(jobs.c.id), primary_key=True, autoincrement=False),
-    Column("shard_id", _identity, primary_key=True, autoincrement=False),
+    Column("job_id", identity, ForeignKey(jobs.c.id), primary_key=True, autoincrement=False),
+    Column("shard_id", identity, primary_key=True, autoincrement=False),
     Column("ordinal", Integer, primary_key=True, autoincrement=False, comment="position in the shard"),
     Column("token", Integer, nullable=False),
     Column("record_key", Text, comment="NULL where the record has none"),
@@ -198,8 +194,8 @@ Index(None, rejects.c.job_id, rejects.c.record_key)
 shard_histograms = Table(
     f"{PREFIX}shard_histograms",
     metadata,
-    Column("shard_id", _identity, ForeignKey(shards.c.id), primary_key=True, autoincrement=False),
-    Column("job_id", _identity, ForeignKey(jobs.c.id), nullable=False),
+    Column("shard_id", identity, ForeignKey(shards.c.id), primary_key=True, autoincrement=False),
+    Column("job_id", identity, ForeignKey(jobs.c.id), nullable=False),
     Column("points", _document, nullable=False, comment="points -> records"),
     Column("unscorable", BigInteger, nullable=False),
 )
@@ -211,13 +207,13 @@ model_versions = Table(
     Column("version", Text, primary_key=True, comment="address of the bundle's content"),
     Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
     Column("state", Text, nullable=False),
-    Column("job_id", _identity, ForeignKey(jobs.c.id)),
+    Column("job_id", identity, ForeignKey(jobs.c.id)),
     Column("parent_version", Text),
     Column("definition", Text, nullable=False, comment="the portfolio it was trained for, canonical JSON"),
     Column("metrics", _document, nullable=False),
     Column("reference", _document, nullable=False, comment="score histogram of the held-out part"),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
-    _one_of("state", ModelState),
+    one_of("state", ModelState),
 )
 Index(None, model_versions.c.portfolio, model_versions.c.created_at)
 
@@ -233,7 +229,7 @@ champions = Table(
 decisions = Table(
     f"{PREFIX}decisions",
     metadata,
-    Column("id", _identity, primary_key=True),
+    Column("id", identity, primary_key=True),
     Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
     Column("version", Text, ForeignKey(model_versions.c.version), nullable=False),
     Column("against_version", Text, ForeignKey(model_versions.c.version)),
@@ -241,77 +237,31 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("figures", _document, nullable=False),
     Column("decided_by", Text, nullable=False),
-    Column("job_id", _identity, ForeignKey(jobs.c.id), unique=True),
+    Column("job_id", identity, ForeignKey(jobs.c.id), unique=True),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
 )
 
 drift_reports = Table(
     f"{PREFIX}drift_reports",
     metadata,
-    Column("id", _identity, primary_key=True),
+    Column("id", identity, primary_key=True),
     Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
-    Column("job_id", _identity, ForeignKey(jobs.c.id), nullable=False),
+    Column("job_id", identity, ForeignKey(jobs.c.id), nullable=False),
     Column("model_version", Text, ForeignKey(model_versions.c.version), nullable=False),
     Column("verdict", Text, nullable=False),
     Column("figures", _document, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
-    _one_of("verdict", Verdict),
+    one_of("verdict", Verdict),
     UniqueConstraint("portfolio", "job_id"),
-)
-
-schedules = Table(
-    f"{PREFIX}schedules",
-    metadata,
-    Column("id", _identity, primary_key=True),
-    Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
-    Column("cron", Text, nullable=False, comment="five fields"),
-    Column("time_zone", Text, nullable=False, comment="IANA name"),
-    Column("catch_up", Text, nullable=False),
-    Column("overlap", Text, nullable=False),
-    Column("state", Text, nullable=False, default=ScheduleState.ACTIVE),
-    Column("next_due_at", UtcDateTime, comment="the first due time that nobody has looked at; only while active"),
-    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
-    _one_of("catch_up", CatchUp),
-    _one_of("overlap", Overlap),
-    _one_of("state", ScheduleState),
-    CheckConstraint(f"(state = '{ScheduleState.ACTIVE}') = (next_due_at IS NOT NULL)", name="active_has_a_due_time"),
-)
-Index(
-    "uq_tidemark_schedules_kept",
-    schedules.c.portfolio,
-    schedules.c.cron,
-    schedules.c.time_zone,
-    unique=True,
-    postgresql_where=text("state <> 'removed'"),
-    sqlite_where=text("state <> 'removed'"),
-)
-
-schedule_runs = Table(
-    f"{PREFIX}schedule_runs",
-    metadata,
-    Column("id", _identity, primary_key=True),
-    Column("schedule_id", _identity, ForeignKey(schedules.c.id), nullable=False),
-    Column("due_at", UtcDateTime, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("job_id", _identity, ForeignKey(jobs.c.id), unique=True),
-    Column("cause", Text, comment="why there is no job, as a code"),
-    Column("detail", Text, comment="why there is no job, as a sentence"),
-    Column("is_by_hand", Boolean, nullable=False, default=False, comment="asked for by a person, at no due time"),
-    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
-    _one_of("state", RunState),
-    _one_of("cause", RunCause),
-    CheckConstraint(f"(state = '{RunState.SUBMITTED}') = (job_id IS NOT NULL)", name="submitted_has_a_job"),
-    CheckConstraint(f"(state = '{RunState.SUBMITTED}') = (cause IS NULL)", name="without_a_job_has_a_cause"),
-    UniqueConstraint("schedule_id", "due_at"),
 )
 
 events = Table(
     f"{PREFIX}events",
     metadata,
-    Column("id", _identity, primary_key=True),
+    Column("id", identity, primary_key=True),
     Column("at", UtcDateTime, nullable=False, default=now_plus()),
-    Column("job_id", _identity, ForeignKey(jobs.c.id)),
-    Column("shard_id", _identity),
+    Column("job_id", identity, ForeignKey(jobs.c.id)),
+    Column("shard_id", identity),
     Column("portfolio", Text),
     Column("event", Text, nullable=False, comment="what happened, such as job.submitted"),
     Column("who", Text, nullable=False),

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from db.tables import metadata
+from db.schedule_tables import metadata
 from db.upgrade import VERSION_TABLE
 
 context.configure(

@@ -16,9 +16,9 @@ from db.engine import open_engine, reading, writing
 from db.errors import NotFoundError, StateConflictError
 from db.jobs import cancel_job, get_job, list_jobs
 from db.schedule_runs import ScheduleRun, list_runs, read_histories
+from db.schedule_tables import schedule_runs, schedules
 from db.schedules import Schedule, ScheduleRequest, find_schedule_named, list_schedules
 from db.states import PRIORITIES, CatchUp, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
-from db.tables import schedule_runs, schedules
 from scheduler.schedule_changes import (
     add_schedule,
     pause_schedule,

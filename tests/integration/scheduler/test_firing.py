@@ -12,9 +12,9 @@ from db.engine import Engine, open_engine, writing
 from db.jobs import list_jobs
 from db.processes import list_processes
 from db.schedule_runs import list_runs
+from db.schedule_tables import schedules
 from db.schedules import Schedule, ScheduleRequest
 from db.states import CatchUp, RunState
-from db.tables import schedules
 from db.upgrade import prepare_database
 from scheduler.schedule_changes import add_schedule
 from tests.building import BOOK, add_model, load_book

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from db.engine import writing
-from db.tables import schedules
+from db.schedule_tables import schedules
 from scheduler.cli.main import main
 from scheduler.timetable import fire_due_schedules
 from tests.building import BOOK, add_model, load_book
