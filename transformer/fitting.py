@@ -17,7 +17,7 @@ from transformer.features import Inputs
 
 PREDICTION_ROWS = 2048
 USUAL_EPOCHS = 14
-LEAST_STEPS = 600  # a small book goes through its rows more often
+LEAST_STEPS = 1000  # a small book goes through its rows more often
 
 Floats = NDArray[np.float64]
 

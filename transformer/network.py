@@ -30,8 +30,8 @@ class NetworkOptions:
     d_model: int = 32
     num_heads: int = 4
     dff: int = 64
-    blocks: int = 2
-    rate: float = 0.1
+    blocks: int = 1
+    rate: float = 0.2
     members: int = 8
     member_hidden: int = 16
 
