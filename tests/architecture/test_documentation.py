@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import pkgutil
 import re
 from pathlib import Path
 from typing import Any
@@ -80,12 +79,12 @@ def test_every_example_portfolio_is_valid(path: Path) -> None:
 
 def test_every_example_in_a_docstring_is_true() -> None:
     tried = 0
-    for package in PACKAGES:
-        for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
-            if ">>>" in Path(str(module.module_finder.path), f"{module.name.rpartition('.')[2]}.py").read_text():  # type: ignore[union-attr]
-                found = doctest.testmod(importlib.import_module(module.name), extraglobs={"np": np})
-                assert found.failed == 0, module.name
-                tried += found.attempted
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        if ">>>" in path.read_text(encoding="utf-8"):
+            module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            found = doctest.testmod(module, extraglobs={"np": np})
+            assert found.failed == 0, path
+            tried += found.attempted
     assert tried > 3
 
 
