@@ -98,15 +98,26 @@ def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress:
             connection.execute(update(jobs).where(jobs.c.id == claim.job.id).values(progress=progress))
 
 
-def give_back(engine: Engine, claim: Claim, *, worker: str) -> bool:
-    """Return the shard unharmed at a clean stop: it waits again and no attempt is charged."""
+def give_back(
+    engine: Engine, claim: Claim, *, worker: str, error: str | None = None, delay_seconds: float = 0.0
+) -> bool:
+    """Return the shard unharmed, at a clean stop or because of `error`: it waits again and no attempt is charged."""
     with writing(engine) as connection:
         freed = _held(claim).values(
-            state=ShardState.WAITING, lease_until=None, worker=None, attempt=claim.attempt - 1, hinted_at=None
+            state=ShardState.WAITING,
+            lease_until=None,
+            worker=None,
+            attempt=claim.attempt - 1,
+            hinted_at=None,
+            error=error,
+            available_at=now_plus(delay_seconds),
         )
         has_freed = connection.execute(freed).rowcount == 1
         if has_freed:
-            record_event(connection, "shard.given_back", who=worker, job_id=claim.job.id, shard_id=claim.shard_id)
+            who, job_id = worker, claim.job.id
+            record_event(
+                connection, "shard.given_back", who=who, job_id=job_id, shard_id=claim.shard_id, why=error or ""
+            )
     return has_freed
 
 
@@ -174,6 +185,15 @@ def mark_hinted(engine: Engine, shard_ids: Sequence[int]) -> None:
     if shard_ids:
         with writing(engine) as connection:
             connection.execute(update(shards).where(shards.c.id.in_(shard_ids)).values(hinted_at=now_plus()))
+
+
+def find_waiting_error(engine: Engine, job_id: int) -> str | None:
+    """Return why a shard of the job that waits had to be given up last, None where nothing went wrong."""
+    statement = select(shards.c.error).where(
+        shards.c.job_id == job_id, shards.c.state == ShardState.WAITING, shards.c.error.is_not(None)
+    )
+    with reading(engine) as connection:
+        return connection.execute(statement.order_by(shards.c.ordinal).limit(1)).scalar()
 
 
 def count_shards(engine: Engine, job_id: int) -> dict[str, int]:

@@ -48,7 +48,7 @@ def create_app(
         lambda **_signal: _prepare_child(context, threads if needs_tensorflow else 0), weak=False
     )
     assert app.steps is not None, "Celery makes the registry of steps with the application"
-    app.steps["worker"].add(_presence_of(database, queues, ends_with_parent=ends_with_parent))
+    app.steps["worker"].add(_presence_of(settings, database, queues, ends_with_parent=ends_with_parent))
     return app
 
 
@@ -62,7 +62,9 @@ def _prepare_child(context: Any, tensorflow_threads: int) -> None:
     logger.info("Worker process ready: %s.", child.name)
 
 
-def _presence_of(database: DatabaseSettings, queues: tuple[str, ...], *, ends_with_parent: bool) -> type[PresenceStep]:
+def _presence_of(
+    settings: WorkerSettings, database: DatabaseSettings, queues: tuple[str, ...], *, ends_with_parent: bool
+) -> type[PresenceStep]:
     stops_with_parent = ends_with_parent
 
     class Presence(PresenceStep):
@@ -71,5 +73,6 @@ def _presence_of(database: DatabaseSettings, queues: tuple[str, ...], *, ends_wi
         url = database.url
         kind = "worker:" + ",".join(queues)
         ends_with_parent = stops_with_parent
+        lost_after_seconds = settings.lost_after_seconds
 
     return Presence

@@ -20,6 +20,8 @@ from worker.settings import WorkerSettings
 
 logger = getLogger(__name__)
 
+WAIT_SECONDS = 15.0  # until it is tried whether a full disk has room again
+
 
 @dataclass(frozen=True)
 class WorkerContext:
@@ -81,7 +83,9 @@ def _answer(context: WorkerContext, claim: Claim, error: Exception) -> None:
 
 def _carry_out(context: WorkerContext, claim: Claim, action: Action, error: Exception) -> None:
     said = f"{type(error).__name__}: {error}"[:2000]
-    if action is Action.FAIL_JOB:
+    if action is Action.WAIT:
+        give_back(context.engine, claim, worker=context.name, error=said, delay_seconds=WAIT_SECONDS)
+    elif action is Action.FAIL_JOB:
         fail_job(context.engine, claim.job.id, cause_of(error), str(error)[:2000], who=context.name)
     elif action is Action.RETRY and claim.attempt >= context.settings.max_attempts:
         fail_shard(context.engine, claim, said, worker=context.name)

@@ -1,8 +1,9 @@
 """What goes wrong in a worker, and what is done about each kind of error: one table."""
 
+import errno
 from enum import StrEnum
 
-from db.errors import DatabaseUnreachableError, LeaseLostError, SourceError
+from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, LeaseLostError, SourceError
 from db.states import FailureCause
 from transformer.errors import BundleError, SchemaError, TrainingDataError
 
@@ -16,12 +17,16 @@ class Action(StrEnum):
 
     RETRY = "retry"  # the shard waits again, or fails when it was tried too often
     FAIL_JOB = "fail_job"  # trying again cannot help
+    WAIT = "wait"  # nothing is wrong with the shard: it waits again, and no attempt is charged
     DROP = "drop"  # the shard is not ours any more, or the database cannot be told: the lease will end
 
 
+# Disk full, over quota, read-only file system: it heals when someone makes room.
+_FULL_OR_READ_ONLY = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _ACTIONS: tuple[tuple[type[BaseException], Action], ...] = (
     (LeaseLostError, Action.DROP),
     (DatabaseUnreachableError, Action.DROP),
+    (DatabaseWriteRefusedError, Action.DROP),
     (SourceError, Action.FAIL_JOB),
     (BundleError, Action.FAIL_JOB),
     (SchemaError, Action.FAIL_JOB),
@@ -37,6 +42,8 @@ _CAUSES: tuple[tuple[type[BaseException], FailureCause], ...] = (
 
 def action_for(error: BaseException) -> Action:
     """Return what to do about an error; what is not in the table is tried again."""
+    if isinstance(error, OSError) and error.errno in _FULL_OR_READ_ONLY:
+        return Action.WAIT
     return next((action for kind, action in _ACTIONS if isinstance(error, kind)), Action.RETRY)
 
 

@@ -1,12 +1,19 @@
-"""Lets a worker's parent process say now and then that it lives, for people and for `doctor`."""
+"""A worker's parent process: says now and then that it lives, and ends where it can be of no use any more.
+
+A worker that lost Redis or the database for long exits, so that its supervisor starts a fresh one: what holds it up may
+be its own (a stale address, exhausted sockets). The watch runs on an alarm of the system, because Celery's own timers
+stand still while it looks for Redis, and a thread would not survive the forks.
+"""
 
 import os
 import signal
 import socket
+import time
 from logging import getLogger
 from typing import Any
 
 from celery import bootsteps
+from celery.exceptions import WorkerShutdown
 
 from db.engine import open_engine
 from db.errors import DatabaseError
@@ -15,7 +22,8 @@ from db.processes import forget, mark_seen
 logger = getLogger(__name__)
 
 EVERY_SECONDS = 20.0
-LOOK_FOR_PARENT_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+EXIT_CODE = 1
 
 
 class PresenceStep(bootsteps.StartStopStep):
@@ -25,38 +33,56 @@ class PresenceStep(bootsteps.StartStopStep):
     url = ""
     kind = "worker"
     ends_with_parent = False
+    lost_after_seconds = 60.0
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
         self._name = f"{self.kind}@{socket.gethostname()}:{os.getpid()}"
-        self._started_by = 0
+        self._started_by = os.getppid()
+        self._redis_seen_at = self._database_seen_at = time.monotonic()
 
     def start(self, parent: Any) -> None:
         """Say it now, and every so often from now on."""
         self._say()
-        parent.timer.call_repeatedly(EVERY_SECONDS, self._say)
-        if self.ends_with_parent:
-            self._started_by = os.getppid()
-            parent.timer.call_repeatedly(LOOK_FOR_PARENT_SECONDS, self._look_for_parent)
+        parent.timer.call_repeatedly(min(EVERY_SECONDS, self.lost_after_seconds / 3), self._say)
+        # Celery's timer only turns while the worker is connected to Redis.
+        parent.timer.call_repeatedly(LOOK_SECONDS, self._note_redis)
+        signal.signal(signal.SIGALRM, lambda *_signal: self._look())
+        signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
         """Take the name off the list at a clean stop."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
         self._with_engine(lambda engine: forget(engine, self._name))
 
-    def _look_for_parent(self) -> None:
-        if os.getppid() != self._started_by:
+    def _look(self) -> None:
+        if self.ends_with_parent and os.getppid() != self._started_by:
             logger.info("The process that started this worker is gone; it stops.")
+            signal.setitimer(signal.ITIMER_REAL, 0)
             os.kill(os.getpid(), signal.SIGTERM)
+            return
+        now = time.monotonic()
+        for server, seen_at in (("Redis", self._redis_seen_at), ("the database", self._database_seen_at)):
+            if now - seen_at > self.lost_after_seconds:
+                logger.critical("This worker lost %s %.0f s ago; it exits to be started anew.", server, now - seen_at)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                raise WorkerShutdown(EXIT_CODE)
+
+    def _note_redis(self) -> None:
+        self._redis_seen_at = time.monotonic()
 
     def _say(self) -> None:
-        self._with_engine(lambda engine: mark_seen(engine, self._name, self.kind))
+        if self._with_engine(lambda engine: mark_seen(engine, self._name, self.kind)):
+            self._database_seen_at = time.monotonic()
 
-    def _with_engine(self, act: Any) -> None:
+    def _with_engine(self, act: Any) -> bool:
         # Opened and closed each time: no connection of the parent may be open when a child is forked.
         engine = open_engine(self.url)
         try:
             act(engine)
         except DatabaseError as error:
             logger.warning("Presence could not be written: %s", error)
+            return False
         finally:
             engine.dispose()
+        return True

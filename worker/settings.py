@@ -25,6 +25,9 @@ class WorkerSettings(BaseSettings):
     )
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often a working shard renews its lease.")
     max_attempts: int = Field(default=3, ge=1, description="After so many attempts a shard has failed.")
+    lost_after_seconds: float = Field(
+        default=60.0, gt=5, description="A worker that cannot reach Redis or the database for longer exits."
+    )
     retry_delay_seconds: float = Field(default=2.0, ge=0, description="Pause after an error, doubled every time.")
     cores: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Cores shared by the children.")
 

@@ -45,14 +45,14 @@ def show(job_id: JobId, json: Json = False) -> None:
     """Show one job: counts, digest, cause, shards and events."""
     from db.events import list_events
     from db.jobs import get_job
-    from db.shards import count_shards
+    from db.shards import count_shards, find_waiting_error
     from scheduler.cli.session import open_session
 
     with open_session(wants_json=json) as session:
         job = get_job(session.engine, job_id)
         shards = count_shards(session.engine, job_id)
         events = list_events(session.engine, job_id)
-        document = job_document(job) | {"shards": shards}
+        document = job_document(job) | {"waits_because": find_waiting_error(session.engine, job_id), "shards": shards}
         log = [{"at": one.at, "event": one.event, "who": one.who, "why": one.why} for one in events]
         session.output.emit(document | {"options": job.options, "result": job.result, "events": log})
         facts = [(name, value) for name, value in document.items() if name != "shards"]

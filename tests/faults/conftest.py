@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 from scheduler.simulator import simulate_customers, simulated_portfolio
-from tests.faults.site import CUSTOMERS, Site, Template, make_template
+from tests.faults.site import CUSTOMERS, REPORT, Site, Template, make_template
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table of the matrix."""
+    if not REPORT:
+        return
+    terminalreporter.section("fault matrix")
+    terminalreporter.write_line(f"{'injected':>8} {'lost':>5} {'doubled':>8} {'recovery s':>11}  test")
+    for one in REPORT:
+        counts = f"{one.injected:>8} {one.lost:>5} {one.doubled:>8} {one.recovery_seconds:>11.1f}"
+        terminalreporter.write_line(f"{counts}  {one.test}")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import Engine, text
 
 from db.engine import open_engine, reading, writing
 from db.job_control import resume_job
-from db.jobs import get_job
+from db.jobs import Job, get_job
 from db.loading import load_records
 from db.portfolios import save_portfolio
 from db.registry import Decision, ModelVersion, decide, get_model, register_model
@@ -53,6 +54,20 @@ def make_template(folder: Path, files: tuple[Path, Path]) -> Template:
     return Template(files, folder / "home" / "models", model, digest)
 
 
+@dataclass(frozen=True)
+class FaultReport:
+    """A line of the table that a run ends with; `recovery_seconds` are from the last fault to the end of the job."""
+
+    test: str
+    injected: int
+    lost: int
+    doubled: int
+    recovery_seconds: float
+
+
+REPORT: list[FaultReport] = []
+
+
 class Site:
     """An installation whose database holds the book and the template's model."""
 
@@ -60,6 +75,7 @@ class Site:
         self.template = template
         self.faults = folder / "faults"
         self.faults.mkdir()
+        self._noted: list[float] = []
         own = {
             "TIDEMARK_DATABASE_URL": database_url,
             "TIDEMARK_REDIS_URL": redis_url,
@@ -83,6 +99,10 @@ class Site:
     def struck(self, number: int = 0) -> list[int]:
         """Process ids that a fault has struck."""
         return [int(path.read_text() or 0) for path in sorted(self.faults.glob(f"fault-{number}-*"))]
+
+    def note_fault(self) -> None:
+        """Count a fault that the test itself injects, now."""
+        self._noted.append(time.time())
 
     def submit(self) -> int:
         """Ask for the book to be scored."""
@@ -115,15 +135,24 @@ class Site:
             rejected,
         )
         assert verify_job(self.engine, job_id).problems == ()
-        assert self._count(_LOST, job_id) == 0
-        assert self._count(_TWICE, job_id) == 0
-        assert self._count(_UNEVEN_SHARDS, job_id) == 0
+        lost, doubled = self.count(_LOST, job_id), self.count(_TWICE, job_id)
+        REPORT.append(self._report(job, lost, doubled))
+        assert (lost, doubled) == (0, 0)
+        assert self.count(_UNEVEN_SHARDS, job_id) == 0
         if rejected == 0:
             assert job.digest == self.template.digest
 
+    def _report(self, job: Job, lost: int, doubled: int) -> FaultReport:
+        struck = [path.stat().st_mtime for path in self.faults.glob("fault-*")]
+        times = sorted([*struck, *self._noted])
+        assert job.finished_at is not None
+        recovery = max(0.0, job.finished_at.timestamp() - times[-1]) if times else 0.0
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("::")[2].removesuffix(" (call)")
+        return FaultReport(test, len(times), lost, doubled, recovery)
+
     def attempts(self, job_id: int) -> int:
         """How often a shard of the job was claimed."""
-        return self._count("SELECT coalesce(sum(token), 0) FROM tidemark_shards WHERE job_id = :job", job_id)
+        return self.count("SELECT coalesce(sum(token), 0) FROM tidemark_shards WHERE job_id = :job", job_id)
 
     def resume(self, job_id: int) -> None:
         """Let a paused job go on."""
@@ -137,7 +166,8 @@ class Site:
         self.installation.close()
         self.engine.dispose()
 
-    def _count(self, statement: str, job_id: int) -> int:
+    def count(self, statement: str, job_id: int) -> int:
+        """The number that a statement about a job gives."""
         with reading(self.engine) as connection:
             return int(connection.execute(text(statement), {"job": job_id}).scalar_one())
 

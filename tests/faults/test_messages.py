@@ -34,6 +34,7 @@ def test_redis_emptied_and_killed_at_half_loses_nothing(laptop_site: Site, redis
     site.installation.start("up")
     job_id = site.submit()
     site.wait_for_scores(job_id, 1)
+    site.note_fault()
     with redis_server.client() as client:
         client.flushall()
     redis_server.kill()

@@ -1,12 +1,17 @@
 """Whatever ends the work on a shard, the ledger says what follows: given back, tried later, failed, or left alone."""
 
-import pytest
-from sqlalchemy import Engine
+import errno
 
+import pytest
+from sqlalchemy import Engine, update
+
+from db.clock import now_plus
+from db.engine import writing
 from db.errors import DatabaseUnreachableError, LeaseLostError, SourceError
 from db.jobs import get_job
-from db.shards import Claim, claim_shard, count_shards, list_expired, renew_lease, take_back
+from db.shards import Claim, claim_shard, count_shards, find_waiting_error, list_expired, renew_lease, take_back
 from db.states import FailureCause, JobState
+from db.tables import shards
 from tests.building import add_model, load_book, start_scoring
 from transformer.errors import BundleError
 from worker.context import WorkerContext, claimed_shard
@@ -64,6 +69,18 @@ def test_what_no_attempt_can_heal_fails_the_job_at_once(
     job = get_job(context.engine, 1)
     assert (job.state, job.cause) == (JobState.FAILED, cause)
     assert str(error) in (job.detail or "")
+
+
+def test_a_full_disk_charges_no_attempt_and_is_shown(context: WorkerContext) -> None:
+    for _ in range(3):
+        work(context, OSError(errno.ENOSPC, "No space left on device"))
+        with writing(context.engine) as connection:  # it waits some seconds for room
+            connection.execute(update(shards).values(available_at=now_plus()))
+    assert count_shards(context.engine, 1) == {"waiting": 2}
+    assert "No space left on device" in (find_waiting_error(context.engine, 1) or "")
+    again = claim_shard(context.engine, "scoring", worker="w", lease_seconds=60, hint=1)
+    assert again is not None
+    assert again.attempt == 1
 
 
 @pytest.mark.parametrize("error", [LeaseLostError(1, 1), DatabaseUnreachableError("somewhere", "it is away")])

@@ -1,0 +1,114 @@
+"""What the ledger costs: planning, hinting, claiming, renewing, completing and closing a job of 2,000 shards.
+
+    python -m benchmarks.ledger_cost FINISHED_DATABASE_URL [EMPTY_DATABASE_URL]
+
+The first database holds a finished scoring job of shards of the default size (the demo's will do): it says how long a
+worker works on a shard. The ledger is then driven in the second (default: a new SQLite file) with shards of one record.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from benchmarks.report import write_report
+from db.clock import UtcDateTime
+from db.engine import open_engine, reading, writing
+from db.jobs import JobRequest, get_job, submit_job
+from db.scores import complete_scored_shard
+from db.shards import claim_shard, insert_shards, list_unhinted, mark_hinted, renew_lease
+from db.sources import plan_key_ranges
+from db.states import JobKind
+from db.upgrade import prepare_database
+from tests.building import BOOK, MODEL, add_model, load_book, result_for
+
+SHARDS = 2000
+_SHARD_SECONDS = """
+    SELECT j.shards_total, j.scored FROM tidemark_jobs j
+    WHERE j.kind = 'scoring' AND j.state = 'done' ORDER BY j.scored DESC, j.id DESC LIMIT 1
+"""
+
+
+def main() -> None:
+    finished = open_engine(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        url = sys.argv[2] if len(sys.argv) > 2 else f"sqlite:///{Path(folder) / 'ledger.db'}"
+        engine = open_engine(url)
+        prepare_database(engine)
+        seconds = drive(engine)
+        shard_seconds, rows = seconds_per_shard(finished)
+        ledger = sum(seconds.values())
+        results: dict[str, Any] = {
+            "database": engine.dialect.name,
+            "shards": SHARDS,
+            "ledger_seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "ledger_milliseconds_per_shard": round(1000 * ledger / SHARDS, 2),
+            "records_per_shard": rows,
+            "worker_seconds_per_shard": round(shard_seconds, 3),
+            "ledger_share": round(ledger / SHARDS / shard_seconds, 4),
+        }
+        engine.dispose()
+    print(results)
+    print(write_report(f"ledger_cost_{results['database']}", results))
+
+
+def drive(engine: Engine) -> dict[str, float]:
+    """Take a job through all its states, one record a shard, and return the seconds of each duty."""
+    load_book(engine, range(SHARDS))
+    add_model(engine)
+    seconds = dict.fromkeys(("plan", "hint", "claim", "renew", "complete"), 0.0)
+
+    def timed(duty: str, act: Callable[[], Any]) -> Any:
+        begun = perf_counter()
+        value = act()
+        seconds[duty] += perf_counter() - begun
+        return value
+
+    job = get_job(engine, submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "benchmark", {}, MODEL)))
+    timed("plan", lambda: plan(engine, job))
+    while hints := timed("hint", lambda: list_unhinted(engine, repeat_seconds=60, limit=200)):
+        ids = [one.shard_id for one in hints]
+        timed("hint", lambda ids=ids: mark_hinted(engine, ids))
+    while (claim := timed("claim", lambda: claim_shard(engine, "scoring", worker="w", lease_seconds=60))) is not None:
+        result = result_for(engine, claim)
+        timed("renew", lambda claim=claim: renew_lease(engine, claim, lease_seconds=60))
+        timed("complete", lambda claim=claim, result=result: complete_scored_shard(engine, claim, result, worker="w"))
+    assert get_job(engine, job.id).scored == SHARDS
+    return seconds
+
+
+def plan(engine: Engine, job: Any) -> None:
+    """Cut the book and store the shards."""
+    with reading(engine) as connection:
+        ranges = plan_key_ranges(connection, job.definition.source, job.definition.key, shard_rows=1)
+    with writing(engine) as connection:
+        insert_shards(connection, job, ranges, inputs=SHARDS)
+
+
+def seconds_per_shard(finished: Engine) -> tuple[float, int]:
+    """Return the seconds from a shard's claim to its completion, by the event log, and its records."""
+    with reading(finished) as connection:
+        shards, scored = connection.execute(text(_SHARD_SECONDS)).one()
+        rows = connection.execute(
+            text(
+                "SELECT e.shard_id, e.event, e.at FROM tidemark_events e JOIN tidemark_jobs j ON j.id = e.job_id "
+                "WHERE j.scored = :scored AND e.event IN ('shard.claimed', 'shard.done') ORDER BY e.id"
+            ).columns(at=UtcDateTime()),
+            {"scored": scored},
+        ).all()
+    claimed: dict[int, Any] = {}
+    spans: list[float] = []
+    for row in rows:
+        if row.event == "shard.claimed":
+            claimed[row.shard_id] = row.at
+        elif row.shard_id in claimed:
+            spans.append((row.at - claimed.pop(row.shard_id)).total_seconds())
+    return sum(spans) / len(spans), scored // shards
+
+
+if __name__ == "__main__":
+    main()
