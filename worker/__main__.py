@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(
     settings: WorkerSettings, database: DatabaseSettings, queues: tuple[str, ...], options: argparse.Namespace
 ) -> int:
-    from worker.app import create_app  # noqa: PLC0415 - REMAP_SIGTERM must be set before Celery is imported
+    # REMAP_SIGTERM must be set before Celery is imported.
+    from worker.app import create_app, has_lost_server  # noqa: PLC0415
+    from worker.presence import LOST_SERVER  # noqa: PLC0415
 
     concurrency = options.concurrency or settings.cores
     app = create_app(
@@ -49,7 +51,7 @@ def _run(
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     command = ["--quiet", "worker", "--pool", "prefork", "--concurrency", str(concurrency)]
     app.worker_main([*command, "--queues", ",".join(queues), "--hostname", name, *quiet])
-    return 0
+    return LOST_SERVER if has_lost_server(app) else 0  # Celery keeps its exit code for itself
 
 
 def _parser() -> argparse.ArgumentParser:

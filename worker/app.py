@@ -52,6 +52,12 @@ def create_app(
     return app
 
 
+def has_lost_server(app: Celery) -> bool:
+    """Whether the worker of this application ended because it lost Redis or the database."""
+    assert app.steps is not None, "Celery makes the registry of steps with the application"
+    return any(getattr(step, "lost_server", None) for step in app.steps["worker"])
+
+
 def _prepare_child(context: Any, tensorflow_threads: int) -> None:
     """Open the child's own context and load TensorFlow before the first shard asks for it."""
     child: WorkerContext = context()

@@ -23,7 +23,7 @@ logger = getLogger(__name__)
 
 EVERY_SECONDS = 20.0
 LOOK_SECONDS = 1.0
-EXIT_CODE = 1
+LOST_SERVER = 1  # the exit code of a worker that lost a server
 
 
 class PresenceStep(bootsteps.StartStopStep):
@@ -34,6 +34,7 @@ class PresenceStep(bootsteps.StartStopStep):
     kind = "worker"
     ends_with_parent = False
     lost_after_seconds = 60.0
+    lost_server: str | None = None
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
@@ -66,7 +67,8 @@ class PresenceStep(bootsteps.StartStopStep):
             if now - seen_at > self.lost_after_seconds:
                 logger.critical("This worker lost %s %.0f s ago; it exits to be started anew.", server, now - seen_at)
                 signal.setitimer(signal.ITIMER_REAL, 0)
-                raise WorkerShutdown(EXIT_CODE)
+                type(self).lost_server = server  # Celery knows the class, and makes its own object of it
+                raise WorkerShutdown(LOST_SERVER)
 
     def _note_redis(self) -> None:
         self._redis_seen_at = time.monotonic()

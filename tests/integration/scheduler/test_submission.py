@@ -8,11 +8,12 @@ from sqlalchemy import Engine
 from db.engine import open_engine, writing
 from db.errors import IdempotencyConflictError, NotFoundError
 from db.jobs import get_job, list_jobs
+from db.portfolios import save_portfolio
 from db.registry import Decision, decide, get_champion
 from db.states import PRIORITIES
 from scheduler.errors import UsageError
 from scheduler.submission import Request, check_scoring, submit_scoring, submit_training
-from tests.building import BOOK, MODEL, add_model, load_book
+from tests.building import BOOK, MODEL, add_model, book_definition, load_book
 
 
 @pytest.fixture
@@ -68,7 +69,8 @@ def test_a_dry_run_stores_nothing(book: Engine) -> None:
 
 
 def test_what_cannot_be_carried_out_is_not_stored(engine: Engine) -> None:
-    load_book(engine, range(5), target=None)
+    load_book(engine, range(5))
+    save_portfolio(engine, book_definition(target=None), who="me")
     for ask in (submit_scoring, submit_training):
         with pytest.raises(UsageError):
             ask(engine, BOOK, Request("me"))
