@@ -30,7 +30,7 @@ def job_progress(say: Callable[[str], None]) -> Generator[Callable[[Job], None]]
 class _Bar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("waiting", total=None)
+        self._task = progress.add_task("starting", total=None)
         self._has_started = False
 
     def __call__(self, job: Job) -> None:

@@ -31,6 +31,10 @@ def test_a_newcomer_gets_from_a_csv_to_scores_on_the_embedded_defaults(
 
     again = laptop.json("score", "simulated_book", "--model", trained["model_version"])
     assert again["digest"] == scored["digest"]
+    assert laptop.json("job", "verify", str(again["job"]))["ok"]
+
+    (jobs,) = [one for one in laptop.json("doctor")["checks"] if one["check"] == "jobs"]
+    assert jobs["found"] == "0 open; running: no scheduler, no worker", "what a command brought up it took down"
 
 
 def test_bad_records_are_told_apart_and_every_one_is_accounted_for(
