@@ -2,9 +2,9 @@
 
     python -m benchmarks.credit_cards_quality PATH_TO/credit_cards/data.parquet [SPLITS]
 
-LightGBM, CatBoost and XGBoost take part where they are installed (`pip install lightgbm catboost xgboost`; Tidemark does
-not need them). The set's own split comes first, then SPLITS (default 3) drawn at random, 20 % for the test, stratified. Every model
-learns from the same labelled rows; none sees the test rows' outcomes.
+LightGBM, CatBoost and XGBoost take part where they are installed (`pip install lightgbm catboost xgboost`;
+Tidemark does not need them). The set's own split comes first, then SPLITS (default 3) drawn at random, 20 % for the
+test, stratified. Every model learns from the same labelled rows; none sees the test rows' outcomes.
 """
 
 import sys

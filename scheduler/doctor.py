@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from db.diagnosis import count_expired_leases, database_version, read_database_time
 from db.engine import Engine, open_engine, safe_address
@@ -109,7 +111,9 @@ def _examine_redis(settings: SchedulerSettings) -> list[Finding]:
     if settings.is_redis_embedded:
         return [Finding("redis", "ok", "embedded, started when needed")]
     try:
-        with redis.Redis.from_url(settings.broker_url, socket_timeout=5, socket_connect_timeout=5) as client:
+        once = Retry(NoBackoff(), retries=0)
+        limits = {"socket_timeout": 5, "socket_connect_timeout": 5, "retry": once}
+        with redis.Redis.from_url(settings.broker_url, **limits) as client:
             server = client.info("server")
             policy = client.config_get("maxmemory-policy").get("maxmemory-policy", "unknown")
     except (redis.RedisError, OSError, ValueError) as error:

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from scheduler.errors import SchedulerError
 from worker.address import embedded_socket_path
@@ -84,7 +86,11 @@ class EmbeddedRedis:
         self._process = None
 
     def _client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket_path), socket_timeout=2, socket_connect_timeout=2)
+        # By default every call is tried four times, with seconds between: here an answer is wanted at once.
+        once = Retry(NoBackoff(), retries=0)
+        return redis.Redis(
+            unix_socket_path=str(self.socket_path), socket_timeout=2, socket_connect_timeout=2, retry=once
+        )
 
     def _command(self) -> list[str]:
         options = {

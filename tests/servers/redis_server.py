@@ -42,7 +42,8 @@ class RedisServer:
 
     def client(self, **options: Any) -> redis.Redis:
         """A client of redis-py; close it."""
-        settings: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5} | options
+        once = Retry(NoBackoff(), retries=0)  # by default every call is tried four times, with seconds between
+        settings: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 5, "retry": once} | options
         if self._socket is None:
             return redis.Redis(host="127.0.0.1", port=self._port, **settings)
         return redis.Redis(unix_socket_path=str(self._socket), **settings)
