@@ -41,7 +41,8 @@ def close_if_finished(connection: Connection, job_id: int) -> bool:
     cause, detail = _judge(job)
     state = JobState.DONE if cause is None else JobState.FAILED
     closed = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0)
-    closed = closed.values(state=state, cause=cause, detail=detail, finished_at=now_plus(), **_digests(connection, job))
+    told = {"cause": cause, "detail": detail, "resume_at": None}
+    closed = closed.values(state=state, finished_at=now_plus(), **told, **_digests(connection, job))
     if connection.execute(closed).rowcount != 1:
         return False
     record_event(connection, f"job.{state}", who="tidemark", job_id=job_id, why=detail or "")
@@ -78,6 +79,7 @@ def complete_whole_job(
     """
     _end_shard(connection, claim, ShardState.DONE)
     values: dict[str, Any] = {"result": result, "shards_open": 0, "state": JobState.DONE, "finished_at": now_plus()}
+    values |= {"cause": None, "detail": None, "resume_at": None}
     if model_version is not None:
         values["model_version"] = model_version
     done = update(jobs).where(jobs.c.id == claim.job.id, jobs.c.state.in_(ACTIVE_JOB_STATES)).values(**values)

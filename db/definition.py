@@ -54,6 +54,7 @@ class PortfolioDefinition:
     as_of: str | None = None
     score: ScoreScale = field(default_factory=ScoreScale)
     reject_budget: float = 0.01
+    running_shards: int | None = None  # of scoring jobs, at once; None: as many as there are workers
     fields: tuple[FieldDefinition, ...] = ()
     histories: tuple[HistoryDefinition, ...] = ()
 

@@ -15,7 +15,7 @@ from db.engine import reading, writing
 from db.errors import IdempotencyConflictError, NotFoundError, StateConflictError
 from db.events import record_event
 from db.portfolios import find_portfolio
-from db.states import OPEN_JOB_STATES, FailureCause, JobKind, JobState, ShardState
+from db.states import OPEN_JOB_STATES, FailureCause, JobKind, JobState, PauseCause, ShardState
 from db.tables import jobs, shards
 
 
@@ -60,8 +60,9 @@ class Job:
     shards_failed: int
     digest: str | None
     data_fingerprint: str | None
-    cause: FailureCause | None
+    cause: FailureCause | PauseCause | None
     detail: str | None
+    resume_at: datetime | None
     progress: dict[str, Any] | None
     result: dict[str, Any] | None
     created_at: datetime
@@ -199,7 +200,8 @@ def _end_open_job(connection: Connection, job_id: int, state: JobState, **values
     ended_shards = update(shards).where(shards.c.job_id == job_id, open_shards)
     connection.execute(ended_shards.values(state=ShardState.CANCELLED, lease_until=None, finished_at=now_plus()))
     ended = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB_STATES))
-    ended = ended.values(state=state, finished_at=now_plus(), shards_open=0, **values)
+    told = {"cause": None, "detail": None, "resume_at": None} | values
+    ended = ended.values(state=state, finished_at=now_plus(), shards_open=0, **told)
     return connection.execute(ended).rowcount == 1
 
 
@@ -244,5 +246,11 @@ def _as_job(row: Any) -> Job:
     values = dict(row._mapping)
     values |= {"kind": JobKind(row.kind), "state": JobState(row.state)}
     values["definition"] = PortfolioDefinition.from_json(row.definition)
-    values["cause"] = None if row.cause is None else FailureCause(row.cause)
+    values["cause"] = _cause_of(row.cause)
     return Job(**values)
+
+
+def _cause_of(code: str | None) -> FailureCause | PauseCause | None:
+    if code is None:
+        return None
+    return FailureCause(code) if code in set(FailureCause) else PauseCause(code)

@@ -32,7 +32,12 @@ class Portfolio:
 def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str) -> str:
     """Store a portfolio; return "added", "changed" or "unchanged". Its models and scores stay as they are."""
     name, fingerprint = definition.name, definition.fingerprint
-    values = {"title": definition.title, "definition": definition.to_json(), "fingerprint": fingerprint}
+    values = {
+        "title": definition.title,
+        "definition": definition.to_json(),
+        "fingerprint": fingerprint,
+        "running_shards": definition.running_shards,
+    }
     with writing(engine) as connection:
         known = select(portfolios.c.fingerprint).where(portfolios.c.name == name).with_for_update()
         stored = connection.execute(known).scalar()

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
 
 from db.clock import now_plus
 from db.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events import record_event
 from db.jobs import Job, find_job
+from db.limits import lock_limits, may_run
 from db.sources import KeyRange
 from db.states import QUEUE_OF_KIND, JobState, ShardState
 from db.tables import jobs, shards
@@ -29,15 +30,6 @@ class Claim:
     ordinal: int
     key_range: KeyRange
     job: Job
-
-
-@dataclass(frozen=True)
-class Hint:
-    """A shard that waits, to be named in a message."""
-
-    shard_id: int
-    queue: str
-    was_sent: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +66,7 @@ def claim_shard(
     Committed at once: running, token and attempt one higher, lease set. None when nothing waits.
     """
     with writing(engine) as connection:
+        lock_limits(connection, queue)
         claimed = None
         if hint is not None:
             claimed = _claim_where(connection, shards.c.id == hint, queue, worker, lease_seconds)
@@ -98,27 +91,26 @@ def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress:
             connection.execute(update(jobs).where(jobs.c.id == claim.job.id).values(progress=progress))
 
 
-def give_back(
-    engine: Engine, claim: Claim, *, worker: str, error: str | None = None, delay_seconds: float = 0.0
-) -> bool:
-    """Return the shard unharmed, at a clean stop or because of `error`: it waits again and no attempt is charged."""
+def give_back(engine: Engine, claim: Claim, *, worker: str) -> bool:
+    """Return the shard unharmed, at a clean stop: it waits again and no attempt is charged."""
     with writing(engine) as connection:
-        freed = _held(claim).values(
-            state=ShardState.WAITING,
-            lease_until=None,
-            worker=None,
-            attempt=claim.attempt - 1,
-            hinted_at=None,
-            error=error,
-            available_at=now_plus(delay_seconds),
-        )
-        has_freed = connection.execute(freed).rowcount == 1
-        if has_freed:
-            who, job_id = worker, claim.job.id
-            record_event(
-                connection, "shard.given_back", who=who, job_id=job_id, shard_id=claim.shard_id, why=error or ""
-            )
-    return has_freed
+        return free_shard(connection, claim, worker=worker)
+
+
+def free_shard(connection: Connection, claim: Claim, *, worker: str, why: str = "") -> bool:
+    """Return the shard unharmed in the caller's transaction; False if it is no longer this worker's."""
+    freed = _held(claim).values(
+        state=ShardState.WAITING,
+        lease_until=None,
+        worker=None,
+        attempt=claim.attempt - 1,
+        hinted_at=None,
+        available_at=now_plus(),
+    )
+    if connection.execute(freed).rowcount != 1:
+        return False
+    record_event(connection, "shard.given_back", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=why)
+    return True
 
 
 def retry_later(engine: Engine, claim: Claim, error: str, *, delay_seconds: float, worker: str) -> None:
@@ -167,26 +159,6 @@ def is_still_expired(expired: ExpiredLease) -> ColumnElement[bool]:
     return is_same & (shards.c.state == ShardState.RUNNING) & is_over
 
 
-def list_unhinted(engine: Engine, *, repeat_seconds: float, limit: int) -> list[Hint]:
-    """Return waiting shards that no message names, or whose last message is older than `repeat_seconds`."""
-    is_due = shards.c.hinted_at.is_(None) | (shards.c.hinted_at < now_plus(-repeat_seconds))
-    statement = (
-        select(shards.c.id, shards.c.queue, shards.c.hinted_at.is_not(None))
-        .where(shards.c.state == ShardState.WAITING, shards.c.available_at <= now_plus(), is_due, _job_is_running())
-        .order_by(shards.c.priority, shards.c.job_id, shards.c.ordinal)
-        .limit(limit)
-    )
-    with reading(engine) as connection:
-        return [Hint(*row) for row in connection.execute(statement)]
-
-
-def mark_hinted(engine: Engine, shard_ids: Sequence[int]) -> None:
-    """Note that messages for these shards were put on the queue."""
-    if shard_ids:
-        with writing(engine) as connection:
-            connection.execute(update(shards).where(shards.c.id.in_(shard_ids)).values(hinted_at=now_plus()))
-
-
 def find_waiting_error(engine: Engine, job_id: int) -> str | None:
     """Return why a shard of the job that waits had to be given up last, None where nothing went wrong."""
     statement = select(shards.c.error).where(
@@ -217,16 +189,11 @@ def row_of_shard(job: Job, ordinal: int, key_range: KeyRange) -> dict[str, Any]:
     }
 
 
-def _job_is_running() -> ColumnElement[bool]:
-    """A shard is only worked on while its job runs, also where the job ended between two statements."""
-    return exists().where(jobs.c.id == shards.c.job_id, jobs.c.state == JobState.RUNNING)
-
-
 def _best_waiting(queue: str) -> ColumnElement[bool]:
     best = (
         select(shards.c.id)
         .where(shards.c.queue == queue, shards.c.state == ShardState.WAITING, shards.c.available_at <= now_plus())
-        .where(_job_is_running())
+        .where(may_run(queue))
         .order_by(shards.c.priority, shards.c.job_id, shards.c.ordinal)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -238,7 +205,7 @@ def _claim_where(
     connection: Connection, condition: ColumnElement[bool], queue: str, worker: str, lease_seconds: float
 ) -> Any:
     is_free = (shards.c.state == ShardState.WAITING) & (shards.c.queue == queue)
-    claimed = update(shards).where(condition, is_free, shards.c.available_at <= now_plus(), _job_is_running())
+    claimed = update(shards).where(condition, is_free, shards.c.available_at <= now_plus(), may_run(queue))
     claimed = claimed.values(
         state=ShardState.RUNNING,
         token=shards.c.token + 1,

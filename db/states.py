@@ -64,6 +64,15 @@ class FailureCause(StrEnum):
     TRAINING_DATA = "training_data"
 
 
+class PauseCause(StrEnum):
+    """Why a job paused by itself, as a code that programs may rely on. It goes on by itself when that is healed."""
+
+    DISK_FULL = "disk_full"
+    DISK_READ_ONLY = "disk_read_only"
+    DATABASE_REFUSES_WRITES = "database_refuses_writes"
+    REDIS_REFUSES_WRITES = "redis_refuses_writes"
+
+
 class ScheduleState(StrEnum):
     """Where a schedule stands. `removed` is final; its history is kept."""
 

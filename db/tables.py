@@ -27,6 +27,7 @@ from db.states import (
     JobKind,
     JobState,
     ModelState,
+    PauseCause,
     ShardState,
     Verdict,
 )
@@ -60,8 +61,10 @@ portfolios = Table(
     Column("title", Text, nullable=False),
     Column("definition", Text, nullable=False, comment="canonical JSON of the portfolio file"),
     Column("fingerprint", Text, nullable=False, comment="SHA-256 of the definition"),
+    Column("running_shards", Integer, comment="scoring shards that may run at once; NULL = as many as there are workers"),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("updated_at", UtcDateTime, nullable=False, default=now_plus()),
+    CheckConstraint("running_shards IS NULL OR running_shards > 0", name="running_shards_positive"),
 )
 
 jobs = Table(
@@ -87,8 +90,9 @@ jobs = Table(
     Column("shards_failed", Integer, nullable=False, default=0),
     Column("digest", Text, comment="over (key, probability, model version); independent of sharding and order"),
     Column("data_fingerprint", Text, comment="over the records as they were read"),
-    Column("cause", Text, comment="why it failed, as a code"),
-    Column("detail", Text, comment="why it failed, as a sentence"),
+    Column("cause", Text, comment="why it failed, or paused by itself, as a code"),
+    Column("detail", Text, comment="the same as a sentence"),
+    Column("resume_at", UtcDateTime, comment="when a job that paused by itself tries again"),
     Column("progress", _document),
     Column("result", _document),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
@@ -106,7 +110,8 @@ jobs = Table(
         name="finished_has_a_time",
     ),
     CheckConstraint(
-        "cause IS NULL OR cause IN ({})".format(", ".join(f"'{cause}'" for cause in FailureCause)), name="cause_known"
+        "cause IS NULL OR cause IN ({})".format(", ".join(f"'{cause}'" for cause in (*FailureCause, *PauseCause))),
+        name="cause_known",
     ),
     UniqueConstraint("kind", "subject_job_id"),
 )

@@ -28,7 +28,7 @@ from scheduler.portfolio_values import (
     shown,
 )
 
-_TOP_KEYS = ("name", "title", "source", "key", "target", "as_of", "score", "rejects", "fields", "history")
+_TOP_KEYS = ("name", "title", "source", "key", "target", "as_of", "score", "rejects", "limits", "fields", "history")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _SYNTAX_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -98,6 +98,7 @@ def _read_definition(document: Table, problems: Problems) -> PortfolioDefinition
         as_of=read_column_name(document, ("as_of",), problems),
         score=_read_score(document, problems),
         reject_budget=_read_budget(document, problems),
+        running_shards=_read_limit(document, problems),
         fields=_read_fields(document, problems),
         histories=_read_histories(document, problems),
     )
@@ -150,6 +151,16 @@ def _read_budget(document: Table, problems: Problems) -> float:
     if not 0 <= budget <= 1:
         problems.note(("rejects", "budget"), f"expected a share from 0 to 1 (0.01 is 1 %), got {budget:g}")
     return budget
+
+
+def _read_limit(document: Table, problems: Problems) -> int | None:
+    table = read_section(document, ("limits",), problems)
+    require_known_keys(table, ("limits",), ("running_shards",), problems)
+    limit = table.get("running_shards")
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit > 0):
+        return limit
+    problems.note(("limits", "running_shards"), f"expected a whole number above 0, got {shown(limit)}")
+    return None
 
 
 def _read_fields(document: Table, problems: Problems) -> tuple[FieldDefinition, ...]:

@@ -37,8 +37,18 @@ def _create_portfolios() -> None:
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("definition", sa.Text(), nullable=False, comment="canonical JSON of the portfolio file"),
         sa.Column("fingerprint", sa.Text(), nullable=False, comment="SHA-256 of the definition"),
+        sa.Column(
+            "running_shards",
+            sa.Integer(),
+            nullable=True,
+            comment="scoring shards that may run at once; NULL = as many as there are workers",
+        ),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("updated_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint(
+            "running_shards IS NULL OR running_shards > 0",
+            name=op.f("ck_tidemark_portfolios_running_shards_positive"),
+        ),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_tidemark_portfolios")),
     )
 
@@ -108,8 +118,9 @@ def _create_jobs() -> None:
             comment="over (key, probability, model version); independent of sharding and order",
         ),
         sa.Column("data_fingerprint", sa.Text(), nullable=True, comment="over the records as they were read"),
-        sa.Column("cause", sa.Text(), nullable=True, comment="why it failed, as a code"),
-        sa.Column("detail", sa.Text(), nullable=True, comment="why it failed, as a sentence"),
+        sa.Column("cause", sa.Text(), nullable=True, comment="why it failed, or paused by itself, as a code"),
+        sa.Column("detail", sa.Text(), nullable=True, comment="the same as a sentence"),
+        sa.Column("resume_at", UtcDateTime(), nullable=True, comment="when a job that paused by itself tries again"),
         sa.Column("progress", _document, nullable=True),
         sa.Column("result", _document, nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
@@ -121,7 +132,8 @@ def _create_jobs() -> None:
         ),
         sa.CheckConstraint(
             "cause IS NULL OR cause IN ("
-            "'reject_budget', 'shard_failed', 'model_unreadable', 'source_unreadable', 'training_data')",
+            "'reject_budget', 'shard_failed', 'model_unreadable', 'source_unreadable', 'training_data', "
+            "'disk_full', 'disk_read_only', 'database_refuses_writes', 'redis_refuses_writes')",
             name=op.f("ck_tidemark_jobs_cause_known"),
         ),
         sa.CheckConstraint(

@@ -1,0 +1,63 @@
+"""The limit of running shards per portfolio: a book that is not urgent leaves workers for the others.
+
+A shard keeps its place while its lease lasts, so a worker that died frees its place even before a sweep takes the
+shard back.
+"""
+
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, exists, func, or_, select
+
+from db.clock import now_plus
+from db.states import QUEUE_OF_KIND, JobKind, JobState, ShardState
+from db.tables import jobs, portfolios, shards
+
+LIMITED_QUEUE = QUEUE_OF_KIND[JobKind.SCORING]
+
+
+def lock_limits(connection: Connection, queue: str) -> None:
+    """Let claims follow each other while a limit is in force: two that count at once would both find room.
+
+    SQLite needs no lock, its writers follow each other anyway.
+    """
+    if queue != LIMITED_QUEUE:
+        return
+    limited = select(portfolios.c.name).where(portfolios.c.running_shards.is_not(None)).order_by(portfolios.c.name)
+    # Not as strong as FOR UPDATE: new jobs refer to the row meanwhile.
+    connection.execute(limited.with_for_update(key_share=True)).all()
+
+
+def may_run(queue: str) -> ColumnElement[bool]:
+    """A shard is only worked on while its job runs, and while its portfolio's limit has room."""
+    job_runs = (jobs.c.id == shards.c.job_id) & (jobs.c.state == JobState.RUNNING)
+    if queue != LIMITED_QUEUE:
+        return exists().where(job_runs)
+    full = _places().with_only_columns(portfolios.c.name).where(_room() <= 0)
+    return exists().where(job_runs, jobs.c.portfolio.not_in(full))
+
+
+def read_rooms(connection: Connection) -> dict[str, int]:
+    """Return how many more shards each portfolio with a limit may run now."""
+    return {row.name: max(0, row.room) for row in connection.execute(_places())}
+
+
+def of_portfolios(names: list[str], *, inside: bool) -> ColumnElement[bool]:
+    """A shard whose job runs, with its portfolio among the names (or not); limits only count on the scoring queue."""
+    job_runs = (jobs.c.id == shards.c.job_id) & (jobs.c.state == JobState.RUNNING)
+    if inside:
+        return (shards.c.queue == LIMITED_QUEUE) & exists().where(job_runs, jobs.c.portfolio.in_(names))
+    return exists().where(job_runs, or_(shards.c.queue != LIMITED_QUEUE, jobs.c.portfolio.not_in(names)))
+
+
+def _places() -> Select[tuple[str, int]]:
+    return select(portfolios.c.name, _room().label("room")).where(portfolios.c.running_shards.is_not(None))
+
+
+def _room() -> ColumnElement[int]:
+    return portfolios.c.running_shards - _running()
+
+
+def _running() -> ScalarSelect[int]:
+    holder, job = shards.alias("holder"), jobs.alias("holding_job")
+    lives = holder.c.lease_until >= now_plus()
+    counted = select(func.count()).select_from(holder.join(job, job.c.id == holder.c.job_id))
+    counted = counted.where(holder.c.queue == LIMITED_QUEUE, holder.c.state == ShardState.RUNNING, lives)
+    return counted.where(job.c.portfolio == portfolios.c.name).correlate(portfolios).scalar_subquery()
