@@ -18,9 +18,10 @@ from sqlalchemy import Engine, text
 from benchmarks.report import write_report
 from db.clock import UtcDateTime
 from db.engine import open_engine, reading, writing
+from db.hints import list_unhinted, mark_hinted
 from db.jobs import JobRequest, get_job, submit_job
 from db.scores import complete_scored_shard
-from db.shards import claim_shard, insert_shards, list_unhinted, mark_hinted, renew_lease
+from db.shards import claim_shard, insert_shards, renew_lease
 from db.sources import plan_key_ranges
 from db.states import JobKind
 from db.upgrade import prepare_database

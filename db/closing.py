@@ -77,7 +77,8 @@ def complete_whole_job(
 
     Raises `LeaseLostError`, so that the caller's transaction writes nothing, if the token is no longer the shard's.
     """
-    _end_shard(connection, claim, ShardState.DONE)
+    worker = _end_shard(connection, claim, ShardState.DONE)
+    record_event(connection, "shard.done", who=worker, job_id=claim.job.id, shard_id=claim.shard_id)
     values: dict[str, Any] = {"result": result, "shards_open": 0, "state": JobState.DONE, "finished_at": now_plus()}
     values |= {"cause": None, "detail": None, "resume_at": None}
     if model_version is not None:
@@ -105,8 +106,13 @@ def cancel_orphan_shards(engine: Engine) -> int:
     """Cancel waiting shards of jobs that ended while they were being planned; return how many."""
     ended_jobs = select(jobs.c.id).where(jobs.c.state.in_(ENDED_JOB_STATES))
     orphans = update(shards).where(shards.c.state == ShardState.WAITING, shards.c.job_id.in_(ended_jobs))
+    orphans = orphans.values(state=ShardState.CANCELLED, finished_at=now_plus())
     with writing(engine) as connection:
-        return connection.execute(orphans.values(state=ShardState.CANCELLED, finished_at=now_plus())).rowcount
+        cancelled = connection.execute(orphans.returning(shards.c.id, shards.c.job_id)).all()
+        for shard_id, job_id in cancelled:
+            why = "its job had ended while it was planned"
+            record_event(connection, "shard.cancelled", who="scheduler", job_id=job_id, shard_id=shard_id, why=why)
+        return len(cancelled)
 
 
 def _count_shard_failed(connection: Connection, job_id: int, shard_id: int, error: str, *, who: str) -> None:
@@ -142,10 +148,13 @@ def _digests(connection: Connection, job: Job) -> dict[str, str]:
     }
 
 
-def _end_shard(connection: Connection, claim: Claim, state: ShardState, *, error: str | None = None) -> None:
+def _end_shard(connection: Connection, claim: Claim, state: ShardState, *, error: str | None = None) -> str:
+    """End a shard that is still the claim's; return its worker."""
     ended = update(shards).where(
         shards.c.id == claim.shard_id, shards.c.token == claim.token, shards.c.state == ShardState.RUNNING
     )
     ended = ended.values(state=state, lease_until=None, error=error, finished_at=now_plus())
-    if connection.execute(ended).rowcount != 1:
+    worker = connection.execute(ended.returning(shards.c.worker)).scalars().all()
+    if len(worker) != 1:
         raise LeaseLostError(claim.shard_id, claim.token)
+    return str(worker[0])

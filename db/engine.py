@@ -6,7 +6,6 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
@@ -18,21 +17,22 @@ __all__ = ["Engine", "open_engine", "reading", "safe_address", "translated_error
 BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
 CONNECT_TIMEOUT_SECONDS = 10
 _WRITING = "tidemark_writing"
-# PostgreSQL: disk full, insufficient privilege, read-only transaction.
-_WRITE_REFUSED_CODES = frozenset({"53100", "42501", "25006"})
+_DISK_FULL_CODE = "53100"  # of PostgreSQL
+# The same, insufficient privilege, read-only transaction.
+_WRITE_REFUSED_CODES = frozenset({_DISK_FULL_CODE, "42501", "25006"})
 # PostgreSQL: connection lost, server shutting down or out of resources, login refused, no such database.
 _CONNECTION_CODES = ("08", "57", "53", "28", "3D")
 _WRITE_REFUSED_SQLITE = ("disk is full", "readonly database", "read-only", "disk I/O error")
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engine:
     """Open an engine for a SQLite or PostgreSQL URL. Nothing is connected yet.
 
-    Raises `DatabaseError` for a URL that is not understood.
+    A SQLite writer waits for `busy_seconds` for another one. Raises `DatabaseError` for a URL that is not understood.
     """
     address = _read_url(url)
     if address.get_backend_name() == "sqlite":
-        return _open_sqlite(address)
+        return _open_sqlite(address, busy_seconds)
     return create_engine(
         address,
         pool_pre_ping=True,
@@ -99,21 +99,21 @@ def _read_url(url: str) -> URL:
     )
 
 
-def _open_sqlite(address: URL) -> Engine:
+def _open_sqlite(address: URL, busy_seconds: float) -> Engine:
     folder = Path(str(address.database)).expanduser().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseUnreachableError(safe_address(address), f"cannot make its folder: {error.strerror}") from error
-    engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-    event.listen(engine, "connect", _prepare_sqlite)
+    engine = create_engine(address, connect_args={"timeout": busy_seconds})
+    event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, busy_seconds))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, busy_seconds: float) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT_SECONDS}000", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={round(busy_seconds * 1000)}", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _switch_to_wal(connection)
 
@@ -142,7 +142,8 @@ def _translate(error: Exception, address: str) -> DatabaseError | None:
     if getattr(cause, "sqlstate", None) in _WRITE_REFUSED_CODES or any(
         text in reason for text in _WRITE_REFUSED_SQLITE
     ):
-        return DatabaseWriteRefusedError(address, reason)
+        is_disk_full = getattr(cause, "sqlstate", None) == _DISK_FULL_CODE or "disk is full" in reason
+        return DatabaseWriteRefusedError(address, reason, is_disk_full=is_disk_full)
     if getattr(error, "connection_invalidated", False) or _is_about_connection(cause):
         return DatabaseUnreachableError(address, reason)
     return None

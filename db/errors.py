@@ -19,9 +19,10 @@ class DatabaseUnreachableError(DatabaseError):
 class DatabaseWriteRefusedError(DatabaseError):
     """The database answers but refuses to write: disk full, read-only, or no right to."""
 
-    def __init__(self, address: str, reason: str) -> None:
+    def __init__(self, address: str, reason: str, *, is_disk_full: bool = False) -> None:
         self.address = address
         self.reason = reason
+        self.is_disk_full = is_disk_full
         super().__init__(f"the database {address} refuses to write: {reason}")
 
 

@@ -1,5 +1,6 @@
 """The append-only log of what happened: who, when, why. Written in the transaction of what it tells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +35,15 @@ def record_event(  # noqa: PLR0913 - the columns of an event
     """Append one event in the caller's transaction."""
     values = {"event": event, "who": who, "why": why, "job_id": job_id, "shard_id": shard_id, "portfolio": portfolio}
     connection.execute(insert(events).values(values))
+
+
+def record_shard_events(
+    connection: Connection, event: str, shard_ids: Sequence[int], *, who: str, why: str = "", job_id: int
+) -> None:
+    """Append one event for each of these shards of a job in the caller's transaction."""
+    same = {"event": event, "who": who, "why": why, "job_id": job_id}
+    if shard_ids:
+        connection.execute(insert(events), [same | {"shard_id": shard_id} for shard_id in shard_ids])
 
 
 def list_events(engine: Engine, job_id: int, *, limit: int = 200) -> list[Event]:

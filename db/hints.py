@@ -28,7 +28,7 @@ def list_unhinted(engine: Engine, *, repeat_seconds: float, limit: int) -> list[
     """
     is_due = shards.c.hinted_at.is_(None) | (shards.c.hinted_at < now_plus(-repeat_seconds))
     with reading(engine) as connection:
-        rooms = read_rooms(connection)
+        rooms = read_rooms(connection, hinted_within_seconds=repeat_seconds)
         found = _find(connection, is_due & of_portfolios(list(rooms), inside=False), limit)
         for name, room in rooms.items():
             if room > 0:

@@ -7,22 +7,23 @@ from sqlalchemy import Connection, Engine, update
 from db.clock import now_plus
 from db.engine import writing
 from db.errors import StateConflictError
-from db.events import record_event
+from db.events import record_event, record_shard_events
 from db.jobs import Job, find_job
 from db.states import JobState, ShardState
 from db.tables import jobs, shards
 
-_NOT_ENDED: dict[str, Any] = {"finished_at": None, "cause": None, "detail": None, "shards_failed": 0}
+_NO_CAUSE: dict[str, Any] = {"cause": None, "detail": None, "resume_at": None}
+_NOT_ENDED: dict[str, Any] = {"finished_at": None, "shards_failed": 0} | _NO_CAUSE
 
 
 def pause_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
     """Let no further shard of the job begin; those that are running go on to their end. Pausing twice is harmless.
 
-    Raises `StateConflictError` for a job that has ended.
+    A job that had paused by itself no longer goes on by itself. Raises `StateConflictError` for a job that has ended.
     """
     with writing(engine) as connection:
-        can_pause = jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING))
-        paused = update(jobs).where(jobs.c.id == job_id, can_pause).values(state=JobState.PAUSED)
+        can_pause = jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING)) | jobs.c.resume_at.is_not(None)
+        paused = update(jobs).where(jobs.c.id == job_id, can_pause).values(state=JobState.PAUSED, **_NO_CAUSE)
         has_paused = connection.execute(paused).rowcount == 1
         job = find_job(connection, job_id)
         if has_paused:
@@ -40,8 +41,8 @@ def resume_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
     with writing(engine) as connection:
         is_paused = (jobs.c.id == job_id) & (jobs.c.state == JobState.PAUSED)
         # A job that was paused before it was cut into shards is still to be planned.
-        planned = update(jobs).where(is_paused, jobs.c.shards_total > 0).values(state=JobState.RUNNING)
-        unplanned = update(jobs).where(is_paused, jobs.c.shards_total == 0).values(state=JobState.QUEUED)
+        planned = update(jobs).where(is_paused, jobs.c.shards_total > 0).values(state=JobState.RUNNING, **_NO_CAUSE)
+        unplanned = update(jobs).where(is_paused, jobs.c.shards_total == 0).values(state=JobState.QUEUED, **_NO_CAUSE)
         has_resumed = any(connection.execute(one).rowcount == 1 for one in (planned, unplanned))
         job = find_job(connection, job_id)
         if has_resumed:
@@ -58,7 +59,8 @@ def retry_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
     """
     with writing(engine) as connection:
         # Shards before the job, as everywhere: two transactions that lock in one order cannot deadlock.
-        revived = _revive_shards(connection, job_id)
+        shard_ids = _revive_shards(connection, job_id)
+        revived = len(shard_ids)
         job = find_job(connection, job_id)
         if job.state is not JobState.FAILED:
             raise StateConflictError(f"job {job_id} is {job.state}; only a failed job can be retried")
@@ -69,12 +71,13 @@ def retry_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
         state = JobState.RUNNING if revived else JobState.QUEUED
         again = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.FAILED)
         connection.execute(again.values(state=state, shards_open=revived, **_NOT_ENDED))
+        record_shard_events(connection, "shard.retried", shard_ids, who=who, why=why, job_id=job_id)
         told = f"{revived} shards" if revived else "from the start"
         record_event(connection, "job.retried", who=who, job_id=job_id, why=f"{told}{': ' + why if why else ''}")
         return find_job(connection, job_id)
 
 
-def _revive_shards(connection: Connection, job_id: int) -> int:
+def _revive_shards(connection: Connection, job_id: int) -> list[int]:
     """Failed shards, and those that were cancelled because their job failed, wait again with all their attempts."""
     has_failed = jobs.select().with_only_columns(jobs.c.id).where(jobs.c.state == JobState.FAILED)
     ended = shards.c.state.in_((ShardState.FAILED, ShardState.CANCELLED))
@@ -87,4 +90,4 @@ def _revive_shards(connection: Connection, job_id: int) -> int:
         hinted_at=None,
         available_at=now_plus(),
     )
-    return connection.execute(revived).rowcount
+    return list(connection.execute(revived.returning(shards.c.id)).scalars())

@@ -13,7 +13,7 @@ from db.clock import now_plus
 from db.definition import PortfolioDefinition
 from db.engine import reading, writing
 from db.errors import IdempotencyConflictError, NotFoundError, StateConflictError
-from db.events import record_event
+from db.events import record_event, record_shard_events
 from db.portfolios import find_portfolio
 from db.states import OPEN_JOB_STATES, FailureCause, JobKind, JobState, PauseCause, ShardState
 from db.tables import jobs, shards
@@ -170,7 +170,7 @@ def cancel_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
     Cancelling twice is harmless. Raises `StateConflictError` for a job that is done or failed.
     """
     with writing(engine) as connection:
-        has_ended = _end_open_job(connection, job_id, JobState.CANCELLED)
+        has_ended = _end_open_job(connection, job_id, JobState.CANCELLED, who=who)
         job = find_job(connection, job_id)
         if has_ended:
             record_event(connection, "job.cancelled", who=who, job_id=job_id, why=why)
@@ -182,7 +182,7 @@ def cancel_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
 def fail_job(engine: Engine, job_id: int, cause: FailureCause, detail: str, *, who: str) -> bool:
     """End an open job as failed at once, with its open shards; return whether this call did it."""
     with writing(engine) as connection:
-        has_ended = _end_open_job(connection, job_id, JobState.FAILED, cause=cause, detail=detail)
+        has_ended = _end_open_job(connection, job_id, JobState.FAILED, who=who, cause=cause, detail=detail)
         if has_ended:
             record_event(connection, "job.failed", who=who, job_id=job_id, why=f"{cause}: {detail}")
     return has_ended
@@ -194,11 +194,13 @@ def count_open_jobs(engine: Engine) -> int:
         return len(connection.execute(select(jobs.c.id).where(jobs.c.state.in_(OPEN_JOB_STATES))).all())
 
 
-def _end_open_job(connection: Connection, job_id: int, state: JobState, **values: Any) -> bool:
+def _end_open_job(connection: Connection, job_id: int, state: JobState, *, who: str, **values: Any) -> bool:
     # Shards before the job, as everywhere: two transactions that lock in one order cannot deadlock.
     open_shards = shards.c.state.in_((ShardState.WAITING, ShardState.RUNNING))
     ended_shards = update(shards).where(shards.c.job_id == job_id, open_shards)
-    connection.execute(ended_shards.values(state=ShardState.CANCELLED, lease_until=None, finished_at=now_plus()))
+    ended_shards = ended_shards.values(state=ShardState.CANCELLED, lease_until=None, finished_at=now_plus())
+    shard_ids = list(connection.execute(ended_shards.returning(shards.c.id)).scalars())
+    record_shard_events(connection, "shard.cancelled", shard_ids, who=who, why=f"its job is {state}", job_id=job_id)
     ended = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB_STATES))
     told = {"cause": None, "detail": None, "resume_at": None} | values
     ended = ended.values(state=state, finished_at=now_plus(), shards_open=0, **told)

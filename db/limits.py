@@ -4,13 +4,14 @@ A shard keeps its place while its lease lasts, so a worker that died frees its p
 shard back.
 """
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, exists, func, or_, select
 
 from db.clock import now_plus
 from db.states import QUEUE_OF_KIND, JobKind, JobState, ShardState
 from db.tables import jobs, portfolios, shards
 
 LIMITED_QUEUE = QUEUE_OF_KIND[JobKind.SCORING]
+_other = shards.alias("other_shard")
 
 
 def lock_limits(connection: Connection, queue: str) -> None:
@@ -30,13 +31,19 @@ def may_run(queue: str) -> ColumnElement[bool]:
     job_runs = (jobs.c.id == shards.c.job_id) & (jobs.c.state == JobState.RUNNING)
     if queue != LIMITED_QUEUE:
         return exists().where(job_runs)
-    full = _places().with_only_columns(portfolios.c.name).where(_room() <= 0)
+    full = select(portfolios.c.name).where(portfolios.c.running_shards.is_not(None), _room() <= 0)
     return exists().where(job_runs, jobs.c.portfolio.not_in(full))
 
 
-def read_rooms(connection: Connection) -> dict[str, int]:
-    """Return how many more shards each portfolio with a limit may run now."""
-    return {row.name: max(0, row.room) for row in connection.execute(_places())}
+def read_rooms(connection: Connection, *, hinted_within_seconds: float) -> dict[str, int]:
+    """Return how many more shards of each portfolio with a limit are worth naming in a message now.
+
+    A shard that waits and was named lately has a worker on its way, and takes a place too.
+    """
+    named = _count_shards(ShardState.WAITING, _other.c.hinted_at >= now_plus(-hinted_within_seconds))
+    rooms = select(portfolios.c.name, (_room() - named).label("room"))
+    rows = connection.execute(rooms.where(portfolios.c.running_shards.is_not(None)))
+    return {row.name: max(0, row.room) for row in rows}
 
 
 def of_portfolios(names: list[str], *, inside: bool) -> ColumnElement[bool]:
@@ -47,17 +54,12 @@ def of_portfolios(names: list[str], *, inside: bool) -> ColumnElement[bool]:
     return exists().where(job_runs, or_(shards.c.queue != LIMITED_QUEUE, jobs.c.portfolio.not_in(names)))
 
 
-def _places() -> Select[tuple[str, int]]:
-    return select(portfolios.c.name, _room().label("room")).where(portfolios.c.running_shards.is_not(None))
-
-
 def _room() -> ColumnElement[int]:
-    return portfolios.c.running_shards - _running()
+    return portfolios.c.running_shards - _count_shards(ShardState.RUNNING, _other.c.lease_until >= now_plus())
 
 
-def _running() -> ScalarSelect[int]:
-    holder, job = shards.alias("holder"), jobs.alias("holding_job")
-    lives = holder.c.lease_until >= now_plus()
-    counted = select(func.count()).select_from(holder.join(job, job.c.id == holder.c.job_id))
-    counted = counted.where(holder.c.queue == LIMITED_QUEUE, holder.c.state == ShardState.RUNNING, lives)
+def _count_shards(state: ShardState, condition: ColumnElement[bool]) -> ScalarSelect[int]:
+    job = jobs.alias("other_job")
+    counted = select(func.count()).select_from(_other.join(job, job.c.id == _other.c.job_id))
+    counted = counted.where(_other.c.queue == LIMITED_QUEUE, _other.c.state == state, condition)
     return counted.where(job.c.portfolio == portfolios.c.name).correlate(portfolios).scalar_subquery()

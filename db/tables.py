@@ -61,7 +61,9 @@ portfolios = Table(
     Column("title", Text, nullable=False),
     Column("definition", Text, nullable=False, comment="canonical JSON of the portfolio file"),
     Column("fingerprint", Text, nullable=False, comment="SHA-256 of the definition"),
-    Column("running_shards", Integer, comment="scoring shards that may run at once; NULL = as many as there are workers"),
+    Column(
+        "running_shards", Integer, comment="scoring shards that may run at once; NULL = as many as there are workers"
+    ),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("updated_at", UtcDateTime, nullable=False, default=now_plus()),
     CheckConstraint("running_shards IS NULL OR running_shards > 0", name="running_shards_positive"),

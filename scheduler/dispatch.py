@@ -5,17 +5,18 @@ from logging import getLogger
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from db.engine import Engine
-from db.shards import Hint, list_unhinted, mark_hinted
-from scheduler.errors import RedisUnreachableError
+from db.hints import Hint, list_unhinted, mark_hinted
+from scheduler.errors import RedisRefusesWritesError, RedisUnreachableError
 from worker.messages import QUEUES, REDIS_TIMEOUT_SECONDS, TASK_OF_QUEUE, celery_settings, shard_hint
 
 logger = getLogger(__name__)
 
 WINDOW = 200  # messages on one queue at most: enough for any number of idle workers, little to sift after a cancel
 REPEAT_SECONDS = 10.0  # a shard that still waits after so long on an empty queue is named again
+_PROBE_KEY = "tidemark:probe"
 
 
 def open_producer(broker_url: str) -> Celery:
@@ -29,7 +30,8 @@ def open_producer(broker_url: str) -> Celery:
 def dispatch_waiting(engine: Engine, producer: Celery, *, repeat_seconds: float = REPEAT_SECONDS) -> int:
     """Send a hint for each waiting shard that needs one, most urgent first; return how many were sent.
 
-    Raises `RedisUnreachableError`; shards whose hint was not sent are named again by a later call.
+    Raises `RedisUnreachableError`, `RedisRefusesWritesError` where it answers but takes no message; shards whose hint
+    was not sent are named again by a later call.
     """
     waiting = list_unhinted(engine, repeat_seconds=repeat_seconds, limit=WINDOW)
     if not waiting:
@@ -48,7 +50,7 @@ def dispatch_waiting(engine: Engine, producer: Celery, *, repeat_seconds: float 
                 )
                 sent.append(hint.shard_id)
     except (OperationalError, RedisError, OSError) as error:
-        raise RedisUnreachableError(str(error)) from error
+        raise _translate(error) from error
     finally:
         mark_hinted(engine, sent)
     return len(sent)
@@ -73,4 +75,21 @@ def queue_depths(producer: Celery) -> dict[str, int]:
             channel = connection.default_channel
             return {queue: channel.queue_declare(queue=queue).message_count for queue in QUEUES}
     except (OperationalError, RedisError, OSError) as error:
-        raise RedisUnreachableError(str(error)) from error
+        raise _translate(error) from error
+
+
+def require_writable_redis(producer: Celery) -> None:
+    """Write to Redis, a key that expires. Raises `RedisUnreachableError` or `RedisRefusesWritesError`."""
+    try:
+        with producer.connection_for_write() as connection:
+            connection.default_channel.client.set(_PROBE_KEY, "1", ex=60)
+    except (OperationalError, RedisError, OSError) as error:
+        raise _translate(error) from error
+
+
+def _translate(error: Exception) -> RedisUnreachableError:
+    """Kombu wraps what redis-py says; an answer that is an error is a refusal, no answer is a lost server."""
+    said: BaseException | None = error
+    while said is not None and not isinstance(said, ResponseError):
+        said = said.__cause__
+    return RedisUnreachableError(str(error)) if said is None else RedisRefusesWritesError(str(said))

@@ -17,6 +17,14 @@ class RedisUnreachableError(SchedulerError):
         super().__init__(f"cannot use Redis: {reason}. Check TIDEMARK_REDIS_URL and that the server runs.")
 
 
+class RedisRefusesWritesError(RedisUnreachableError):
+    """Redis answers but takes no message: out of memory, a read-only replica, its disk full, no right to."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.args = (f"Redis refuses to write: {reason}. Jobs go on by themselves when it takes messages again.",)
+
+
 class WaitingTimeoutError(SchedulerError):
     """A command stopped waiting. The job goes on."""
 

@@ -18,7 +18,8 @@ from db.errors import DatabaseError
 from db.processes import forget, mark_seen
 from db.settings import DatabaseSettings, describe_invalid_settings
 from scheduler.dispatch import dispatch_waiting, open_producer
-from scheduler.errors import RedisUnreachableError
+from scheduler.errors import RedisRefusesWritesError, RedisUnreachableError
+from scheduler.healing import pause_for_redis, resume_healed_jobs
 from scheduler.planning import plan_queued_jobs
 from scheduler.recovery import sweep
 from scheduler.settings import SchedulerSettings
@@ -28,6 +29,7 @@ logger = getLogger(__name__)
 
 PRESENCE_SECONDS = 20.0
 TIMETABLE_SECONDS = 1.0  # cron knows whole minutes
+HEALING_SECONDS = 1.0
 PAUSE_AFTER_TROUBLE_SECONDS = 2.0
 
 
@@ -43,6 +45,7 @@ class Scheduler:
         self._next_sweep = 0.0
         self._next_presence = 0.0
         self._next_timetable = 0.0
+        self._next_healing = 0.0
         self.name = f"scheduler@{socket.gethostname()}:{os.getpid()}"
 
     def stop(self) -> None:
@@ -71,7 +74,8 @@ class Scheduler:
         self._next_sweep = self._every(self._settings.sweep_seconds, self._next_sweep, self._sweep)
         self._next_timetable = self._every(TIMETABLE_SECONDS, self._next_timetable, self._fire_schedules)
         plan_queued_jobs(self._engine, shard_rows=self._settings.shard_rows)
-        dispatch_waiting(self._engine, self._producer)
+        self._next_healing = self._every(HEALING_SECONDS, self._next_healing, self._heal)
+        self._dispatch()
 
     def _every(self, seconds: float, due: float, act: Callable[[], None]) -> float:
         # This clock only paces the loop; whether a lease is over is the database's to say.
@@ -83,6 +87,16 @@ class Scheduler:
 
     def _sweep(self) -> None:
         sweep(self._engine, max_attempts=self._settings.max_attempts)
+
+    def _heal(self) -> None:
+        resume_healed_jobs(self._engine, self._producer, seconds=self._settings.pause_seconds)
+
+    def _dispatch(self) -> None:
+        try:
+            dispatch_waiting(self._engine, self._producer)
+        except RedisRefusesWritesError as error:
+            pause_for_redis(self._engine, error, seconds=self._settings.pause_seconds)
+            raise
 
     def _fire_schedules(self) -> None:
         fire_due_schedules(self._engine, grace_seconds=self._settings.schedule_grace_seconds)

@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from worker.address import embedded_redis_url
@@ -19,6 +20,12 @@ class SchedulerSettings(BaseSettings):
     shard_rows: int = Field(default=10_000, ge=1, description="Records per shard of a scoring job.")
     tick_seconds: float = Field(default=0.2, gt=0, description="Pause between two looks for work.")
     sweep_seconds: float = Field(default=5.0, gt=0, description="Pause between two sweeps for expired leases.")
+    lease_seconds: float = Field(
+        default=60.0, gt=0, description="The workers' lease; read here to hold the sweep against it."
+    )
+    pause_seconds: float = Field(
+        default=15.0, gt=0, description="A job that paused by itself is tried again after so long."
+    )
     max_attempts: int = Field(default=3, ge=1, description="After so many attempts a shard has failed.")
     schedule_grace_seconds: float = Field(
         # A restart, an update or a failover of the database takes minutes; two nights lie much further apart.
@@ -44,3 +51,12 @@ class SchedulerSettings(BaseSettings):
     def state_folder(self) -> Path:
         """The state folder as an absolute path."""
         return self.home.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _sweep_is_shorter_than_a_lease(self) -> Self:
+        if self.sweep_seconds > self.lease_seconds:
+            raise ValueError(
+                f"TIDEMARK_SWEEP_SECONDS ({self.sweep_seconds:g}) must not be longer than "
+                f"TIDEMARK_LEASE_SECONDS ({self.lease_seconds:g}): a lost lease is noticed by a sweep"
+            )
+        return self

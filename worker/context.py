@@ -11,16 +11,15 @@ from db.closing import fail_shard
 from db.engine import Engine, open_engine
 from db.errors import DatabaseError, LeaseLostError
 from db.jobs import fail_job
+from db.self_pause import Trouble, pause_claimed
 from db.settings import DatabaseSettings
 from db.shards import Claim, claim_shard, give_back, retry_later
 from db.states import QUEUE_OF_KIND
-from worker.errors import Action, action_for, cause_of
+from worker.errors import Action, action_for, cause_of, pause_cause_of
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
 logger = getLogger(__name__)
-
-WAIT_SECONDS = 15.0  # until it is tried whether a full disk has room again
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ def open_context(settings: WorkerSettings, database: DatabaseSettings) -> Worker
 def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Generator[Claim | None]:
     """Give a claimed shard of the queue (None when nothing waits), and answer for what happens to it.
 
-    Whatever error ends the block, the shard is given back, tried later, failed or left to its lease, as the table in
-    `worker.errors` says; the error is logged here, once.
+    Whatever error ends the block, the shard is given back, tried later, failed or left to its lease, or its job pauses,
+    as the table in `worker.errors` says; the error is logged here, once.
     """
     lease_seconds = context.settings.lease_of(queue)
     claim = claim_shard(context.engine, queue, worker=context.name, lease_seconds=lease_seconds, hint=hint)
@@ -83,8 +82,9 @@ def _answer(context: WorkerContext, claim: Claim, error: Exception) -> None:
 
 def _carry_out(context: WorkerContext, claim: Claim, action: Action, error: Exception) -> None:
     said = f"{type(error).__name__}: {error}"[:2000]
-    if action is Action.WAIT:
-        give_back(context.engine, claim, worker=context.name, error=said, delay_seconds=WAIT_SECONDS)
+    if action is Action.PAUSE:
+        trouble = Trouble(pause_cause_of(error), str(error), context.settings.pause_seconds)
+        pause_claimed(context.engine, claim, trouble, worker=context.name)
     elif action is Action.FAIL_JOB:
         fail_job(context.engine, claim.job.id, cause_of(error), str(error)[:2000], who=context.name)
     elif action is Action.RETRY and claim.attempt >= context.settings.max_attempts:

@@ -4,7 +4,7 @@ import errno
 from enum import StrEnum
 
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, LeaseLostError, SourceError
-from db.states import FailureCause
+from db.states import FailureCause, PauseCause
 from transformer.errors import BundleError, SchemaError, TrainingDataError
 
 
@@ -17,7 +17,7 @@ class Action(StrEnum):
 
     RETRY = "retry"  # the shard waits again, or fails when it was tried too often
     FAIL_JOB = "fail_job"  # trying again cannot help
-    WAIT = "wait"  # nothing is wrong with the shard: it waits again, and no attempt is charged
+    PAUSE = "pause"  # nothing is wrong with the shard: it waits again, no attempt is charged, its job pauses
     DROP = "drop"  # the shard is not ours any more, or the database cannot be told: the lease will end
 
 
@@ -26,7 +26,7 @@ _FULL_OR_READ_ONLY = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _ACTIONS: tuple[tuple[type[BaseException], Action], ...] = (
     (LeaseLostError, Action.DROP),
     (DatabaseUnreachableError, Action.DROP),
-    (DatabaseWriteRefusedError, Action.DROP),
+    (DatabaseWriteRefusedError, Action.PAUSE),
     (SourceError, Action.FAIL_JOB),
     (BundleError, Action.FAIL_JOB),
     (SchemaError, Action.FAIL_JOB),
@@ -43,10 +43,18 @@ _CAUSES: tuple[tuple[type[BaseException], FailureCause], ...] = (
 def action_for(error: BaseException) -> Action:
     """Return what to do about an error; what is not in the table is tried again."""
     if isinstance(error, OSError) and error.errno in _FULL_OR_READ_ONLY:
-        return Action.WAIT
+        return Action.PAUSE
     return next((action for kind, action in _ACTIONS if isinstance(error, kind)), Action.RETRY)
 
 
 def cause_of(error: BaseException) -> FailureCause:
     """Return the code under which the job fails."""
     return next((cause for kind, cause in _CAUSES if isinstance(error, kind)), FailureCause.SHARD_FAILED)
+
+
+def pause_cause_of(error: BaseException) -> PauseCause:
+    """Return the code under which the job pauses."""
+    if isinstance(error, DatabaseWriteRefusedError):
+        return PauseCause.DISK_FULL if error.is_disk_full else PauseCause.DATABASE_REFUSES_WRITES
+    is_read_only = isinstance(error, OSError) and error.errno == errno.EROFS
+    return PauseCause.DISK_READ_ONLY if is_read_only else PauseCause.DISK_FULL

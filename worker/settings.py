@@ -29,6 +29,9 @@ class WorkerSettings(BaseSettings):
         default=60.0, gt=5, description="A worker that cannot reach Redis or the database for longer exits."
     )
     retry_delay_seconds: float = Field(default=2.0, ge=0, description="Pause after an error, doubled every time.")
+    pause_seconds: float = Field(
+        default=15.0, gt=0, description="A job that paused by itself is tried again after so long."
+    )
     cores: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Cores shared by the children.")
 
     @property

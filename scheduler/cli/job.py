@@ -44,12 +44,12 @@ def list_(
 def show(job_id: JobId, json: Json = False) -> None:
     """Show one job: counts, digest, cause, shards and events."""
     from db.events import list_events
-    from db.jobs import get_job
+    from db.health import get_job_as_it_stands
     from db.shards import count_shards, find_waiting_error
     from scheduler.cli.session import open_session
 
     with open_session(wants_json=json) as session:
-        job = get_job(session.engine, job_id)
+        job = get_job_as_it_stands(session.engine, job_id)
         shards = count_shards(session.engine, job_id)
         events = list_events(session.engine, job_id)
         document = job_document(job) | {"waits_because": find_waiting_error(session.engine, job_id), "shards": shards}
@@ -157,6 +157,7 @@ def job_document(job: "Job") -> dict[str, Any]:
         "data_fingerprint": job.data_fingerprint,
         "cause": job.cause,
         "detail": job.detail,
+        "resume_at": job.resume_at,
         "progress": job.progress,
         "requested_by": job.requested_by,
         "created_at": job.created_at,

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings
 
 from db.schedule_tables import metadata
 from db.settings import DatabaseSettings
-from db.states import FailureCause, JobState, ShardState
+from db.states import FailureCause, JobState, PauseCause, ShardState
 from scheduler.cli.main import app
 from scheduler.portfolio_file import read_portfolio_file
 from scheduler.settings import SchedulerSettings
@@ -55,8 +55,8 @@ def test_every_command_is_documented() -> None:
         assert name in page, command
 
 
-@pytest.mark.parametrize("kind", [JobState, ShardState, FailureCause])
-def test_every_state_is_documented(kind: type[JobState | ShardState | FailureCause]) -> None:
+@pytest.mark.parametrize("kind", [JobState, ShardState, FailureCause, PauseCause])
+def test_every_state_is_documented(kind: type[JobState | ShardState | FailureCause | PauseCause]) -> None:
     page = read("docs/database.md")
     assert [state for state in kind if f"`{state}`" not in page] == []
 

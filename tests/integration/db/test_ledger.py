@@ -10,6 +10,7 @@ from db.closing import close_finished_jobs, fail_expired_shard, fail_shard
 from db.engine import reading, writing
 from db.errors import IdempotencyConflictError, LeaseLostError, NotFoundError, StateConflictError
 from db.events import list_events
+from db.hints import list_unhinted, mark_hinted
 from db.jobs import JobRequest, cancel_job, fail_job, find_follow_up, get_job, list_jobs, submit_job
 from db.scores import complete_scored_shard
 from db.shards import (
@@ -17,8 +18,6 @@ from db.shards import (
     count_shards,
     give_back,
     list_expired,
-    list_unhinted,
-    mark_hinted,
     renew_lease,
     retry_later,
     take_back,

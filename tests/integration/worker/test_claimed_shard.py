@@ -7,11 +7,12 @@ from sqlalchemy import Engine, update
 
 from db.clock import now_plus
 from db.engine import writing
-from db.errors import DatabaseUnreachableError, LeaseLostError, SourceError
+from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, LeaseLostError, SourceError
 from db.jobs import get_job
-from db.shards import Claim, claim_shard, count_shards, find_waiting_error, list_expired, renew_lease, take_back
-from db.states import FailureCause, JobState
-from db.tables import shards
+from db.self_pause import list_due, resume_due
+from db.shards import Claim, claim_shard, count_shards, list_expired, renew_lease, take_back
+from db.states import FailureCause, JobState, PauseCause
+from db.tables import jobs
 from tests.building import add_model, load_book, start_scoring
 from transformer.errors import BundleError
 from worker.context import WorkerContext, claimed_shard
@@ -71,13 +72,31 @@ def test_what_no_attempt_can_heal_fails_the_job_at_once(
     assert str(error) in (job.detail or "")
 
 
-def test_a_full_disk_charges_no_attempt_and_is_shown(context: WorkerContext) -> None:
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), PauseCause.DISK_FULL),
+        (OSError(errno.EROFS, "Read-only file system"), PauseCause.DISK_READ_ONLY),
+        (DatabaseWriteRefusedError("db", "disk is full", is_disk_full=True), PauseCause.DISK_FULL),
+        (DatabaseWriteRefusedError("db", "read-only transaction"), PauseCause.DATABASE_REFUSES_WRITES),
+    ],
+)
+def test_a_place_that_takes_no_writes_charges_no_attempt_and_pauses_the_job_until_it_does(
+    context: WorkerContext, error: Exception, cause: PauseCause
+) -> None:
     for _ in range(3):
-        work(context, OSError(errno.ENOSPC, "No space left on device"))
-        with writing(context.engine) as connection:  # it waits some seconds for room
-            connection.execute(update(shards).values(available_at=now_plus()))
+        work(context, error)
+        job = get_job(context.engine, 1)
+        assert (job.state, job.cause) == (JobState.PAUSED, cause)
+        assert str(error) in (job.detail or "")
+        assert claim_shard(context.engine, "scoring", worker="w", lease_seconds=60) is None
+        assert list_due(context.engine) == []
+        with writing(context.engine) as connection:  # it pauses for some seconds
+            connection.execute(update(jobs).values(resume_at=now_plus()))
+        assert [one.cause for one in list_due(context.engine)] == [cause]
+        assert resume_due(context.engine, 1, who="scheduler")
     assert count_shards(context.engine, 1) == {"waiting": 2}
-    assert "No space left on device" in (find_waiting_error(context.engine, 1) or "")
+    assert get_job(context.engine, 1).cause is None
     again = claim_shard(context.engine, "scoring", worker="w", lease_seconds=60, hint=1)
     assert again is not None
     assert again.attempt == 1

@@ -1,6 +1,6 @@
 """Which hints are sent: as many as a queue has room for, old ones only when it is empty."""
 
-from db.shards import Hint
+from db.hints import Hint
 from scheduler.dispatch import choose_hints
 
 
