@@ -58,7 +58,10 @@ class CsvSource:
             block_size=_BLOCK_BYTES,
             use_threads=False,
         )
-        parse = arrow_csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
+        # In a file of one column an empty line is a record whose value is missing.
+        parse = arrow_csv.ParseOptions(
+            delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=len(self.names) > 1
+        )
         convert = arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(columns, pa.string()),
             include_columns=list(columns),

@@ -5,7 +5,7 @@ import sys
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scheduler.cli import demo, job, model, portfolio, records, results, running, schedule, work
+from scheduler.cli import demo, drift, job, model, portfolio, records, results, running, schedule, work
 
 app = typer.Typer(
     name="tidemark",
@@ -23,6 +23,7 @@ app.add_typer(job.app, name="job")
 app.add_typer(results.scores_app, name="scores")
 app.add_typer(results.rejects_app, name="rejects")
 app.add_typer(model.app, name="model")
+app.add_typer(drift.app, name="drift")
 app.add_typer(schedule.app, name="schedule")
 app.command("up")(running.up)
 app.command("scheduler")(running.scheduler)

@@ -5,12 +5,16 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import roc_auc_score
 
 from db.states import Verdict
 from worker.drift import (
+    Distribution,
     Histogram,
     binned_counts,
     compare,
+    expected_auc,
+    expected_bad_rate,
     judge,
     merge,
     population_stability_index,
@@ -49,20 +53,56 @@ def test_psi_equals_the_formula_by_hand() -> None:
 
 
 def test_bins_are_right_closed_at_the_references_quantiles() -> None:
-    reference = _histogram(np.arange(1, 101))
+    values = np.arange(1, 98)
+    reference = _histogram(values).distribution()
     edges = reference_edges(reference)
-    assert edges.tolist() == [10, 20, 30, 40, 50, 60, 70, 80, 90]
-    assert binned_counts(reference, edges).tolist() == [10] * 10 + [0]
+    assert edges.tolist() == np.quantile(values, np.linspace(0, 1, 11)[1:-1], method="inverted_cdf").tolist()
+    assert edges.tolist() == [10, 20, 30, 39, 49, 59, 68, 78, 88]
+    assert binned_counts(reference, edges).tolist() == [10, 10, 10, 9, 10, 10, 9, 10, 10, 9]
 
 
 def test_scores_outside_the_reference_fall_into_the_outer_bins() -> None:
-    edges = reference_edges(_histogram(np.arange(1, 101)))
-    assert binned_counts(_histogram(np.array([-5, 500])), edges).tolist() == [1, *[0] * 8, 1, 0]
+    edges = reference_edges(_histogram(np.arange(1, 101)).distribution())
+    assert binned_counts(_histogram(np.array([-5, 500])).distribution(), edges).tolist() == [1, *[0] * 8, 1]
 
 
-def test_ties_merge_the_bins_and_a_constant_reference_has_one() -> None:
-    assert reference_edges(_histogram(np.array([5] * 95 + [6, 7, 8, 9, 10]))).tolist() == [5]
-    assert reference_edges(_histogram(np.array([5] * 100))).tolist() == []
+def test_ties_merge_the_bins_and_a_constant_reference_has_two() -> None:
+    assert reference_edges(_histogram(np.array([5] * 95 + [6, 7, 8, 9, 10])).distribution()).tolist() == [5]
+    assert reference_edges(_histogram(np.array([5] * 100)).distribution()).tolist() == [5]
+
+
+def test_two_different_constants_are_as_far_apart_as_can_be() -> None:
+    figures = compare(_histogram(np.full(500, 600)), _histogram(np.full(500, 610)))
+    assert figures.psi > 10
+    assert (figures.ks, figures.wasserstein, figures.jensen_shannon, figures.shift) == (1.0, 10.0, 1.0, None)
+
+
+def test_the_interval_of_the_psi_holds_the_truth_about_19_times_in_20() -> None:
+    random = np.random.default_rng(11)
+    reference = _histogram(random.normal(600, 40, 200_000).round())
+    truth = compare(reference, _histogram(random.normal(588, 40, 2_000_000).round())).psi_corrected
+    nights = [compare(reference, _histogram(random.normal(588, 40, 800).round())).psi_interval for _ in range(200)]
+    assert 0.9 <= np.mean([low <= truth <= high for low, high in nights]) <= 0.99
+
+
+def test_the_interval_of_a_quiet_night_reaches_down_to_zero() -> None:
+    random = np.random.default_rng(12)
+    reference = _histogram(random.normal(600, 40, 20_000).round())
+    quiet = [compare(reference, _histogram(random.normal(600, 40, 800).round())).psi_interval for _ in range(200)]
+    assert np.mean([low == 0 for low, _ in quiet]) >= 0.93
+
+
+def test_the_expected_auc_is_that_of_outcomes_drawn_from_the_probabilities() -> None:
+    random = np.random.default_rng(13)
+    probabilities = random.beta(2, 8, 300_000).round(3)
+    outcomes = random.random(len(probabilities)) < probabilities
+    night = Distribution.of_values(probabilities)
+    assert expected_auc(night.values, night.counts) == pytest.approx(roc_auc_score(outcomes, probabilities), abs=0.005)
+    assert expected_bad_rate(night.values, night.counts) == pytest.approx(probabilities.mean(), abs=1e-12)
+
+
+def test_without_a_bad_event_that_is_possible_there_is_no_expected_auc() -> None:
+    assert expected_auc(np.array([0.0]), np.array([10.0])) is None
 
 
 def test_a_rise_of_unscorable_records_is_seen() -> None:

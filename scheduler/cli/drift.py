@@ -1,0 +1,68 @@
+"""`tidemark drift`: compare two files of scores, and look at a portfolio's nights."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scheduler.cli.options import Json
+
+if TYPE_CHECKING:
+    from worker.drift import Distribution
+
+app = typer.Typer(help="How far scores have moved.", no_args_is_help=True)
+
+
+@app.callback()
+def _drift() -> None:
+    """How far scores have moved."""
+
+
+@app.command("compare")
+def compare_files(
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="CSV or Parquet file of scores.")],
+    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="CSV or Parquet file of scores.")],
+    column: Annotated[str, typer.Option("--column", help="Name of the column that holds the scores.")] = "score",
+    json: Json = False,
+) -> None:
+    """Compare the scores of two files: PSI with its interval, KS, Wasserstein, Jensen-Shannon, and a verdict."""
+    from scheduler.cli.output import Output
+    from scheduler.score_files import read_score_file
+
+    document = comparison_document(read_score_file(reference, column), read_score_file(current, column))
+    output = Output(wants_json=json)
+    output.emit(document)
+    shown = [(name, as_range(value) if isinstance(value, list) else value) for name, value in document.items()]
+    output.show_table(("", "value"), shown, title=f"{current.name} against {reference.name}")
+
+
+def comparison_document(reference: "Distribution", current: "Distribution") -> dict[str, Any]:
+    """Return every figure of a comparison by name; without scores on a side there is nothing but the counts."""
+    from db.states import Verdict
+    from worker.drift import DriftFigures, compare, judge
+
+    if reference.count and current.count:
+        figures = compare(reference, current)
+        document = figures.to_document() | {"verdict": judge(figures)}
+    else:
+        document: dict[str, Any] = dict.fromkeys(DriftFigures.__dataclass_fields__)
+        document |= {"n_reference": reference.count, "n_current": current.count}
+        document |= {"unscorable_reference": reference.unscorable, "unscorable_current": current.unscorable}
+        document["verdict"] = Verdict.INSUFFICIENT
+    return document | _promised("reference", reference) | _promised("current", current)
+
+
+def as_range(interval: list[float]) -> str:
+    """Return an interval as people read it."""
+    return " to ".join(f"{value:.4f}" for value in interval)
+
+
+def _promised(side: str, distribution: "Distribution") -> dict[str, float | None]:
+    """Return the AUC and the bad rate that scores promise if they are calibrated probabilities of the bad event."""
+    from worker.drift import are_probabilities, expected_auc, expected_bad_rate
+
+    names = (f"expected_auc_{side}", f"expected_bad_rate_{side}")
+    if not are_probabilities(distribution):
+        return dict.fromkeys(names)
+    scores = (distribution.values, distribution.counts)
+    return dict(zip(names, (expected_auc(*scores), expected_bad_rate(*scores)), strict=True))

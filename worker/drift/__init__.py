@@ -1,0 +1,28 @@
+"""Drift statistics: pure functions of counts, which the monitor and the command line share.
+
+distribution   values with their counts, and the records that have none
+stability      PSI on the reference's quantile bins, its correction and its interval
+comparison     all figures of one night against another, and the verdict on files
+expected       AUC and bad rate that calibrated scores promise, without outcomes
+"""
+
+from worker.drift.comparison import DriftFigures, compare, judge
+from worker.drift.distribution import Distribution, Floats, Histogram, merge
+from worker.drift.expected import are_probabilities, expected_auc, expected_bad_rate
+from worker.drift.stability import binned_counts, population_stability_index, reference_edges
+
+__all__ = [
+    "Distribution",
+    "DriftFigures",
+    "Floats",
+    "Histogram",
+    "are_probabilities",
+    "binned_counts",
+    "compare",
+    "expected_auc",
+    "expected_bad_rate",
+    "judge",
+    "merge",
+    "population_stability_index",
+    "reference_edges",
+]

@@ -1,0 +1,102 @@
+"""All figures of one distribution of scores against another, and the verdict where nothing but the two is known."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import jensenshannon
+
+from db.states import Verdict
+from worker.drift.distribution import Distribution, Histogram
+from worker.drift.stability import (
+    Floats,
+    mean_without_change,
+    paired_counts,
+    population_stability_index,
+    reference_edges,
+    stability_interval,
+)
+
+MINIMUM_RECORDS = 200  # below this the corrected PSI swings by more than the thresholds
+WATCH_PSI = 0.1
+DRIFTED_PSI = 0.25
+
+
+@dataclass(frozen=True)
+class DriftFigures:
+    """How far a night's scores are from the reference.
+
+    `wasserstein` is in the scores' own unit; `jensen_shannon` is the distance to base 2, 0 to 1, on the PSI's bins;
+    `shift` is the difference of the means in standard deviations of the reference, None where that has none.
+    """
+
+    psi: float
+    psi_corrected: float
+    psi_interval: tuple[float, float]
+    ks: float
+    wasserstein: float
+    jensen_shannon: float
+    shift: float | None
+    n_reference: int
+    n_current: int
+    unscorable_reference: int
+    unscorable_current: int
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the figures as a JSON document."""
+        return asdict(self) | {"psi_interval": list(self.psi_interval)}
+
+
+def compare(
+    reference: Distribution | Histogram, current: Distribution | Histogram, *, edges: Floats | None = None
+) -> DriftFigures:
+    """Compare two distributions, on the reference's quantile bins unless `edges` gives others.
+
+    Raises `ValueError` if one holds no score.
+    """
+    one, other = _as_distribution(reference), _as_distribution(current)
+    if one.count == 0 or other.count == 0:
+        raise ValueError("both sides must hold at least one score")
+    expected, actual = paired_counts(one, other, reference_edges(one) if edges is None else edges)
+    psi = population_stability_index(expected, actual)
+    ks, wasserstein = _distances(one, other)
+    return DriftFigures(
+        psi=psi,
+        psi_corrected=psi - mean_without_change(expected, actual),
+        psi_interval=stability_interval(expected, actual),
+        ks=ks,
+        wasserstein=wasserstein,
+        jensen_shannon=float(jensenshannon(expected, actual, base=2)),
+        shift=_shift(one, other),
+        n_reference=one.count,
+        n_current=other.count,
+        unscorable_reference=one.unscorable,
+        unscorable_current=other.unscorable,
+    )
+
+
+def judge(figures: DriftFigures) -> Verdict:
+    """Return the verdict on two distributions alone: by effect size, never by a p-value."""
+    if min(figures.n_reference, figures.n_current) < MINIMUM_RECORDS:
+        return Verdict.INSUFFICIENT
+    if figures.psi_corrected >= DRIFTED_PSI:
+        return Verdict.DRIFTED
+    return Verdict.WATCH if figures.psi_corrected >= WATCH_PSI else Verdict.STABLE
+
+
+def _as_distribution(either: Distribution | Histogram) -> Distribution:
+    return either.distribution() if isinstance(either, Histogram) else either
+
+
+def _distances(reference: Distribution, current: Distribution) -> tuple[float, float]:
+    """KS statistic and Wasserstein-1 distance, exact from the counts."""
+    values = np.union1d(reference.values, current.values)
+    difference = np.abs(reference.cumulative(values) - current.cumulative(values))
+    return float(difference.max()), float(np.sum(difference[:-1] * np.diff(values)))
+
+
+def _shift(reference: Distribution, current: Distribution) -> float | None:
+    moved, deviation = current.mean - reference.mean, reference.deviation
+    if deviation > 0:
+        return moved / deviation
+    return 0.0 if moved == 0 else None
