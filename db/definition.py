@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from db.retraining_policy import RetrainingPolicy
+
 
 class FieldKind(StrEnum):
     """How a value is read: a number, or one of a set of names."""
@@ -57,12 +59,18 @@ class PortfolioDefinition:
     running_shards: int | None = None  # of scoring jobs, at once; None: as many as there are workers
     fields: tuple[FieldDefinition, ...] = ()
     histories: tuple[HistoryDefinition, ...] = ()
+    retraining: RetrainingPolicy = field(default_factory=RetrainingPolicy)
 
     @property
     def input_columns(self) -> tuple[str, ...]:
         """Columns the network reads: fields first, then every history's columns, in file order."""
         history_columns = tuple(column for history in self.histories for column in history.columns)
         return tuple(one.name for one in self.fields) + history_columns
+
+    @property
+    def learning_source(self) -> str:
+        """The table or view that holds the records to learn from, as they were when they were scored."""
+        return self.retraining.records or self.source
 
     @property
     def column_kinds(self) -> dict[str, FieldKind]:
@@ -86,6 +94,8 @@ class PortfolioDefinition:
         score = ScoreScale(**document.pop("score"))
         fields = tuple(_read_field(one) for one in document.pop("fields"))
         histories = tuple(_read_history(one) for one in document.pop("histories"))
+        if "retraining" in document:  # a definition that was stored before there was such a section has none
+            document["retraining"] = RetrainingPolicy.from_document(document["retraining"])
         return cls(**document, score=score, fields=fields, histories=histories)
 
 

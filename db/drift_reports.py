@@ -40,8 +40,8 @@ def read_histograms(engine: Engine, job_id: int) -> list[ShardHistogram]:
         return [ShardHistogram(row.points, row.unscorable) for row in rows]
 
 
-def insert_report(connection: Connection, report: DriftReport) -> None:
-    """Store a report in the caller's transaction; one that is there already stays as it is."""
+def insert_report(connection: Connection, report: DriftReport) -> bool:
+    """Store a report in the caller's transaction; one that is there already stays as it is, and False is returned."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values: dict[str, Any] = {
         "portfolio": report.portfolio,
@@ -50,7 +50,8 @@ def insert_report(connection: Connection, report: DriftReport) -> None:
         "verdict": report.verdict,
         "figures": report.figures,
     }
-    connection.execute(dialect.insert(drift_reports).values(**values).on_conflict_do_nothing())
+    statement = dialect.insert(drift_reports).values(**values).on_conflict_do_nothing()
+    return connection.execute(statement.returning(drift_reports.c.id)).scalar() is not None
 
 
 def find_report(engine: Engine, job_id: int) -> DriftReport | None:

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError
 
-__all__ = ["Engine", "open_engine", "reading", "safe_address", "translated_errors", "writing"]
+__all__ = ["Connection", "Engine", "open_engine", "reading", "safe_address", "translated_errors", "writing"]
 
 BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
 CONNECT_TIMEOUT_SECONDS = 10

@@ -105,9 +105,11 @@ def insert_job(connection: Connection, request: JobRequest) -> int:
     return job_id
 
 
-def insert_follow_up(connection: Connection, kind: JobKind, subject: Job) -> int | None:
+def insert_follow_up(
+    connection: Connection, kind: JobKind, subject: Job, options: Mapping[str, Any] | None = None
+) -> int | None:
     """Insert a job about another job in the caller's transaction; None if there is one already."""
-    request = JobRequest(kind, subject.portfolio, "tidemark", {}, subject.model_version)
+    request = JobRequest(kind, subject.portfolio, "tidemark", options or {}, subject.model_version)
     values = _values_of(request) | {"definition": subject.definition.to_json(), "subject_job_id": subject.id}
     statement = _insert_ignoring_conflicts(connection).values(**values).returning(jobs.c.id)
     job_id = connection.execute(statement).scalar()

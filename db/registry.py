@@ -1,6 +1,6 @@
 """The registry of model versions: what each is, which one is the champion, and every decision about it."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,11 +29,15 @@ class ModelVersion:
     metrics: dict[str, Any]
     reference: dict[str, Any]
     created_at: datetime
+    learned_until: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate said of a candidate, with all numbers it looked at."""
+    """What was decided about a version, by the gate or a person, with all numbers that were looked at.
+
+    `action` is one of gate, undecided, promote, rollback, hold, release.
+    """
 
     portfolio: str
     version: str
@@ -43,7 +47,9 @@ class Decision:
     figures: dict[str, Any]
     decided_by: str
     job_id: int | None
+    action: str | None = "gate"
     created_at: datetime | None = None
+    id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,13 @@ _DECISION_COLUMNS = tuple(decisions.c[field.name] for field in fields(Decision))
 
 def get_model(engine: Engine, version: str) -> ModelVersion:
     """Return one model version. Raises `NotFoundError`."""
-    statement = select(*_MODEL_COLUMNS).where(model_versions.c.version == version)
     with reading(engine) as connection:
-        row = connection.execute(statement).one_or_none()
+        return find_model(connection, version)
+
+
+def find_model(connection: Connection, version: str) -> ModelVersion:
+    """Return one model version within the caller's transaction. Raises `NotFoundError`."""
+    row = connection.execute(select(*_MODEL_COLUMNS).where(model_versions.c.version == version)).one_or_none()
     if row is None:
         raise NotFoundError("model version", version, advice="List them with: tidemark model list PORTFOLIO")
     return _as_model(row)
@@ -78,9 +88,14 @@ def list_models(engine: Engine, portfolio: str) -> list[ModelVersion]:
 
 def get_champion(engine: Engine, portfolio: str) -> Champion | None:
     """Return the present champion of a portfolio, None before the first promotion."""
-    statement = select(champions.c.version, champions.c.revision).where(champions.c.portfolio == portfolio)
     with reading(engine) as connection:
-        row = connection.execute(statement).one_or_none()
+        return find_champion(connection, portfolio)
+
+
+def find_champion(connection: Connection, portfolio: str) -> Champion | None:
+    """Return the present champion within the caller's transaction."""
+    statement = select(champions.c.version, champions.c.revision).where(champions.c.portfolio == portfolio)
+    row = connection.execute(statement).one_or_none()
     return None if row is None else Champion(*row)
 
 
@@ -100,6 +115,7 @@ def register_model(  # noqa: PLR0913 - the columns of a model version
     metrics: dict[str, Any],
     reference: dict[str, Any],
     parent_version: str | None = None,
+    learned_until: dict[str, Any] | None = None,
 ) -> None:
     """Add a candidate in the caller's transaction; a version that is there already stays as it is."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -112,6 +128,7 @@ def register_model(  # noqa: PLR0913 - the columns of a model version
         "definition": definition.to_json(),
         "metrics": metrics,
         "reference": reference,
+        "learned_until": learned_until,
     }
     connection.execute(dialect.insert(model_versions).values(**values).on_conflict_do_nothing())
 
@@ -125,20 +142,30 @@ def decide(connection: Connection, decision: Decision, *, seen: Champion | None)
     is_same = seen is not None and seen.version == decision.version
     is_promoted = decision.promoted and (is_same or _move_champion(connection, decision, seen))
     conflict = " (not promoted: another champion came first)" if decision.promoted and not is_promoted else ""
-    values = {field.name: getattr(decision, field.name) for field in fields(Decision) if field.name != "created_at"}
-    values |= {"promoted": is_promoted, "reason": decision.reason + conflict}
-    connection.execute(insert(decisions).values(**values))
+    write_decision(connection, replace(decision, promoted=is_promoted, reason=decision.reason + conflict))
+    told, state = ("refused", ModelState.REFUSED)
+    if is_promoted:
+        told, state = ("promoted", ModelState.CHAMPION)
+    elif decision.action == "undecided":
+        told, state = ("undecided", ModelState.CHALLENGER)
     if not is_same:
-        _set_model_state(connection, decision.version, ModelState.CHAMPION if is_promoted else ModelState.REFUSED)
+        set_model_state(connection, decision.version, state)
     record_event(
         connection,
-        "model.promoted" if is_promoted else "model.refused",
+        f"model.{told}",
         who=decision.decided_by,
         why=decision.reason + conflict,
         job_id=decision.job_id,
         portfolio=decision.portfolio,
     )
     return is_promoted
+
+
+def write_decision(connection: Connection, decision: Decision) -> int:
+    """Write a decision as it stands, in the caller's transaction; return its id."""
+    written = (field.name for field in fields(Decision) if field.name not in ("created_at", "id"))
+    values = {name: getattr(decision, name) for name in written}
+    return connection.execute(insert(decisions).values(**values).returning(decisions.c.id)).scalar_one()
 
 
 def _move_champion(connection: Connection, decision: Decision, seen: Champion | None) -> bool:
@@ -152,11 +179,12 @@ def _move_champion(connection: Connection, decision: Decision, seen: Champion | 
     moved = moved.values(version=decision.version, revision=seen.revision + 1, since=now_plus())
     if connection.execute(moved).rowcount != 1:
         return False
-    _set_model_state(connection, seen.version, ModelState.RETIRED)
+    set_model_state(connection, seen.version, ModelState.RETIRED)
     return True
 
 
-def _set_model_state(connection: Connection, version: str, state: ModelState) -> None:
+def set_model_state(connection: Connection, version: str, state: ModelState) -> None:
+    """Set where a version stands in its life, in the caller's transaction."""
     connection.execute(update(model_versions).where(model_versions.c.version == version).values(state=state))
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Double,
     Engine,
     MetaData,
     Select,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     select,
 )
 
+from db.definition import PortfolioDefinition
 from db.engine import reading
 from db.errors import SourceError
 from db.tables import PREFIX
@@ -169,6 +171,17 @@ def read_all(
     for key_range in ranges:
         if not key_range.holds_missing_keys:
             yield read_range(engine, source, key, columns, key_range)
+
+
+def count_newer_bad(connection: Connection, definition: PortfolioDefinition, as_of: str) -> int:
+    """Return how many records with a bad outcome are later than `as_of`; 0 where the portfolio has no such columns."""
+    if definition.target is None or definition.as_of is None:
+        return 0
+    table = reflect_source(connection, definition.learning_source)
+    require_columns(table, (definition.target, definition.as_of))
+    is_bad = cast(table.c[definition.target], Double) == 1
+    later = cast(table.c[definition.as_of], Text) > as_of
+    return connection.execute(select(func.count()).select_from(table).where(is_bad, later)).scalar_one()
 
 
 def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Any:

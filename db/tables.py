@@ -125,6 +125,14 @@ Index(
     postgresql_where=text("state IN ('queued', 'running')"),
     sqlite_where=text("state IN ('queued', 'running')"),
 )
+# Two monitors at once cannot both ask for a fine-tuning.
+Index(
+    "uq_tidemark_jobs_fine_tuning_in_flight",
+    jobs.c.portfolio,
+    unique=True,
+    postgresql_where=text("kind = 'fine_tuning' AND state IN ('queued', 'running', 'paused')"),
+    sqlite_where=text("kind = 'fine_tuning' AND state IN ('queued', 'running', 'paused')"),
+)
 
 shards = Table(
     f"{PREFIX}shards",
@@ -219,6 +227,7 @@ model_versions = Table(
     Column("definition", Text, nullable=False, comment="the portfolio it was trained for, canonical JSON"),
     Column("metrics", _document, nullable=False),
     Column("reference", _document, nullable=False, comment="score histogram of the held-out part"),
+    Column("learned_until", _document, comment="the newest it was trained on: outcome_id, outcome_date, as_of"),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     one_of("state", ModelState),
 )
@@ -244,6 +253,7 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("figures", _document, nullable=False),
     Column("decided_by", Text, nullable=False),
+    Column("action", Text, comment="gate, undecided, promote, rollback, hold, release"),
     Column("job_id", identity, ForeignKey(jobs.c.id), unique=True),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
 )

@@ -12,6 +12,7 @@ from db.definition import (
     ScoreScale,
 )
 from scheduler.portfolio_problems import PortfolioFileError, Problem, find_key_lines, find_line
+from scheduler.portfolio_retraining import read_retraining
 from scheduler.portfolio_rules import require_equal_lengths, require_inputs, require_single_use
 from scheduler.portfolio_values import (
     Problems,
@@ -28,7 +29,10 @@ from scheduler.portfolio_values import (
     shown,
 )
 
-_TOP_KEYS = ("name", "title", "source", "key", "target", "as_of", "score", "rejects", "limits", "fields", "history")
+_TOP_KEYS = (
+    *("name", "title", "source", "key", "target", "as_of", "score"),
+    *("rejects", "limits", "retraining", "fields", "history"),
+)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _SYNTAX_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -101,6 +105,7 @@ def _read_definition(document: Table, problems: Problems) -> PortfolioDefinition
         running_shards=_read_limit(document, problems),
         fields=_read_fields(document, problems),
         histories=_read_histories(document, problems),
+        retraining=read_retraining(document, problems),
     )
     require_inputs(document, problems)
     require_equal_lengths(definition, problems)

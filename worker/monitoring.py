@@ -12,6 +12,7 @@ from db.states import Verdict
 from worker.context import WorkerContext, claimed_shard
 from worker.drift import Histogram, compare, judge, merge
 from worker.messages import MONITORING_QUEUE
+from worker.trigger import follow_up
 
 logger = getLogger(__name__)
 
@@ -36,7 +37,8 @@ def _monitor_claimed(context: WorkerContext, claim: Claim) -> None:
     verdict, figures = examine(model, current, same_scale=job.definition.score == model.definition.score)
     report = DriftReport(job.portfolio, job.subject_job_id, model.version, verdict, figures)
     with writing(context.engine) as connection:
-        insert_report(connection, report)
+        if insert_report(connection, report):
+            follow_up(connection, job, report)
         complete_whole_job(connection, claim, result={"verdict": verdict, "subject_job": job.subject_job_id})
     logger.info("Job monitored: job %d, model %s, verdict %s.", job.subject_job_id, model.version, verdict)
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from db.schedule_tables import metadata
+from db.every_table import metadata
 from db.upgrade import VERSION_TABLE
 
 context.configure(

@@ -11,7 +11,7 @@ import pytest
 import typer
 from pydantic_settings import BaseSettings
 
-from db.schedule_tables import metadata
+from db.every_table import metadata
 from db.settings import DatabaseSettings
 from db.states import FailureCause, JobState, PauseCause, ShardState
 from scheduler.cli.main import app

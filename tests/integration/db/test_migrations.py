@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from db.engine import open_engine, reading, writing
 from db.errors import DatabaseError, SchemaOutdatedError
+from db.every_table import metadata
 from db.jobs import JobRequest, submit_job
-from db.schedule_tables import metadata
 from db.states import JobKind
 from db.upgrade import VERSION_TABLE, prepare_database, schema_versions
 from tests.building import BOOK, load_book

@@ -1,0 +1,66 @@
+"""What a portfolio says about learning again: when, from what, how the gate judges, when a champion is taken back."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+
+class WhenDrifted(StrEnum):
+    """What follows a drifted night."""
+
+    FINE_TUNE = "fine_tune"
+    ALERT = "alert"
+
+
+class WithoutOutcomes(StrEnum):
+    """What follows when there are too few new outcomes to learn from."""
+
+    ALERT = "alert"
+    PRETRAIN = "pretrain"
+
+
+class AffectedNights(StrEnum):
+    """What becomes of the nights that a champion scored before it was taken back."""
+
+    MARK = "mark"
+    RESCORE = "rescore"
+
+
+@dataclass(frozen=True)
+class GatePolicy:
+    """Bounds of the gate, decided before a challenger is seen."""
+
+    least_bad: int = 100  # bad outcomes later than anything trained on; with fewer there is no decision
+    largest_auc_loss: float = 0.005
+    confidence: float = 0.95
+    least_calibration_slope: float = 0.9
+    largest_calibration_slope: float = 1.1
+    largest_points_psi: float = 0.1
+    least_speed: float = 0.5  # records per second, as a share of the champion's
+
+
+@dataclass(frozen=True)
+class RetrainingPolicy:
+    """The section [retraining]. Nights are scoring jobs that were monitored."""
+
+    when_drifted: WhenDrifted = WhenDrifted.FINE_TUNE
+    without_outcomes: WithoutOutcomes = WithoutOutcomes.ALERT
+    records: str | None = None  # where records are kept as they were when scored; None = the source
+    least_bad_outcomes: int = 300
+    cool_down_nights: int = 7
+    monthly_cap: int = 4
+    shadow_nights: int = 0
+    probation_nights: int = 5
+    affected_nights: AffectedNights = AffectedNights.MARK
+    cut_off: float | None = None  # points; None = where the champion turns a tenth away
+    gate: GatePolicy = field(default_factory=GatePolicy)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Read back what `dataclasses.asdict` made."""
+        values = dict(document)
+        values["when_drifted"] = WhenDrifted(values["when_drifted"])
+        values["without_outcomes"] = WithoutOutcomes(values["without_outcomes"])
+        values["affected_nights"] = AffectedNights(values["affected_nights"])
+        values["gate"] = GatePolicy(**values["gate"])
+        return cls(**values)

@@ -1,0 +1,55 @@
+"""Outcomes are stored once, judge the score that they belong to, and a correction counts as new."""
+
+import pytest
+from sqlalchemy import Engine
+
+from db.engine import reading
+from db.jobs import list_jobs
+from db.outcomes import count_new_bad, load_outcomes, read_outcomes
+from db.scores import complete_scored_shard
+from db.states import JobKind
+from db.vintages import list_grown_vintages, read_judged_scores
+from tests.building import BOOK, add_model, claim, load_book, result_for, start_scoring
+
+ROWS = [("1", 1, "2999-01-01"), ("2", 0, "2999-01-01"), ("3", 1, "2999-01-02")]
+
+
+@pytest.fixture
+def scored(engine: Engine) -> Engine:
+    """A book of which one scoring job is done."""
+    load_book(engine, [1, 2, 3])
+    add_model(engine)
+    start_scoring(engine)
+    claimed = claim(engine)
+    complete_scored_shard(engine, claimed, result_for(engine, claimed), worker="w1")
+    return engine
+
+
+def test_a_file_loaded_twice_changes_nothing(scored: Engine) -> None:
+    first = load_outcomes(scored, BOOK, ROWS, who="test")
+    before = read_outcomes(scored, BOOK)
+    second = load_outcomes(scored, BOOK, ROWS, who="test")
+    assert (first.loaded, second.loaded, second.unchanged, second.job_id) == (3, 0, 3, None)
+    assert read_outcomes(scored, BOOK).equals(before)
+    assert len(list_jobs(scored, kind=JobKind.MONITORING)) == 2  # of the night, and of the first load
+
+
+def test_an_outcome_judges_the_newest_score_before_it(scored: Engine) -> None:
+    load_outcomes(scored, BOOK, [*ROWS, ("1", 0, "1999-01-01")], who="test")
+    ((job_id, _),) = list_grown_vintages(scored, BOOK)
+    probability, outcome = read_judged_scores(scored, job_id)
+    assert sorted(outcome.tolist()) == [0, 1, 1]
+    assert set(probability.tolist()) == {0.25}
+
+
+def test_a_correction_replaces_the_outcome_and_counts_as_new(scored: Engine) -> None:
+    load_outcomes(scored, BOOK, ROWS, who="test")
+    newest = int(read_outcomes(scored, BOOK)["outcome_id"].max())
+    corrected = load_outcomes(scored, BOOK, [("2", 1, "2999-01-01")], who="test")
+    assert (corrected.loaded, corrected.changed) == (0, 1)
+    with reading(scored) as connection:
+        assert count_new_bad(connection, BOOK, after_id=newest) == 1
+
+
+def test_an_outcome_of_an_unknown_record_is_counted_as_such(scored: Engine) -> None:
+    assert load_outcomes(scored, BOOK, [("99", 1, "2999-01-01")], who="test").without_score == 1
