@@ -35,6 +35,7 @@ def open_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engi
         return _open_sqlite(address, busy_seconds)
     return create_engine(
         address,
+        hide_parameters=True,  # an error's text must not hold a person's data
         pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "tidemark"},
     )
@@ -105,7 +106,7 @@ def _open_sqlite(address: URL, busy_seconds: float) -> Engine:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseUnreachableError(safe_address(address), f"cannot make its folder: {error.strerror}") from error
-    engine = create_engine(address, connect_args={"timeout": busy_seconds})
+    engine = create_engine(address, hide_parameters=True, connect_args={"timeout": busy_seconds})
     event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, busy_seconds))
     event.listen(engine, "begin", _begin_sqlite)
     return engine

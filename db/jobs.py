@@ -30,11 +30,13 @@ class JobRequest:
     model_version: str | None = None
     idempotency_key: str | None = None
     priority: int = 100
+    asks_for_champion: bool = False  # then the version is the champion of the moment, and no part of what was asked
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what was asked for, whoever asked."""
-        asked = [self.kind, self.portfolio, self.model_version, dict(self.options), self.priority]
+        version = "champion" if self.asks_for_champion else self.model_version
+        asked = [self.kind, self.portfolio, version, dict(self.options), self.priority]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -82,7 +84,7 @@ class Job:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-_JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job))
+JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job))
 
 
 def submit_job(engine: Engine, request: JobRequest) -> int:
@@ -126,18 +128,18 @@ def get_job(engine: Engine, job_id: int) -> Job:
 
 def find_job(connection: Connection, job_id: int) -> Job:
     """Return one job within the caller's transaction. Raises `NotFoundError`."""
-    row = connection.execute(select(*_JOB_COLUMNS).where(jobs.c.id == job_id)).one_or_none()
+    row = connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == job_id)).one_or_none()
     if row is None:
         raise NotFoundError("job", job_id, advice="List them with: tidemark job list")
-    return _as_job(row)
+    return as_job(row)
 
 
 def find_follow_up(engine: Engine, subject_job_id: int) -> Job | None:
     """Return the newest job about another job, None if there is none."""
-    statement = select(*_JOB_COLUMNS).where(jobs.c.subject_job_id == subject_job_id).order_by(jobs.c.id.desc()).limit(1)
+    statement = select(*JOB_COLUMNS).where(jobs.c.subject_job_id == subject_job_id).order_by(jobs.c.id.desc()).limit(1)
     with reading(engine) as connection:
         row = connection.execute(statement).one_or_none()
-    return None if row is None else _as_job(row)
+    return None if row is None else as_job(row)
 
 
 def list_jobs(
@@ -150,12 +152,12 @@ def list_jobs(
 ) -> list[Job]:
     """Return the newest jobs, newest first."""
     wanted = {jobs.c.portfolio: portfolio, jobs.c.kind: kind, jobs.c.state: state}
-    statement = select(*_JOB_COLUMNS).order_by(jobs.c.id.desc()).limit(limit)
+    statement = select(*JOB_COLUMNS).order_by(jobs.c.id.desc()).limit(limit)
     for column, value in wanted.items():
         if value is not None:
             statement = statement.where(column == value)
     with reading(engine) as connection:
-        return [_as_job(row) for row in connection.execute(statement)]
+        return [as_job(row) for row in connection.execute(statement)]
 
 
 def list_queued_job_ids(engine: Engine, *, limit: int = 100) -> list[int]:
@@ -246,7 +248,8 @@ def _insert_ignoring_conflicts(connection: Connection) -> Any:
     return dialect.insert(jobs).on_conflict_do_nothing()
 
 
-def _as_job(row: Any) -> Job:
+def as_job(row: Any) -> Job:
+    """Return a row with `JOB_COLUMNS` as a job."""
     values = dict(row._mapping)
     values |= {"kind": JobKind(row.kind), "state": JobState(row.state)}
     values["definition"] = PortfolioDefinition.from_json(row.definition)

@@ -115,6 +115,29 @@ class RunCause(StrEnum):
     UNREADABLE = "unreadable"
 
 
+class KeyRole(StrEnum):
+    """What the holder of an API key may do; each role may do what those before it may."""
+
+    READ = "read"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+
+class DeliveryState(StrEnum):
+    """Where the delivery of an event to a webhook stands."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class RemovalCause(StrEnum):
+    """Why results were removed."""
+
+    ERASURE = "erasure"
+    RETENTION = "retention"
+
+
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset({JobState.PAUSED, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),

@@ -285,6 +285,12 @@ events = Table(
     Column("why", Text, nullable=False, default=""),
 )
 Index(None, events.c.job_id, events.c.id)
+Index(
+    "ix_tidemark_events_lost_leases",
+    events.c.id,
+    postgresql_where=text("event = 'shard.taken_back'"),
+    sqlite_where=text("event = 'shard.taken_back'"),
+)
 
 processes = Table(
     f"{PREFIX}processes",

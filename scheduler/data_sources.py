@@ -4,12 +4,14 @@ from pathlib import Path
 
 from scheduler.data_csv import CsvSource
 from scheduler.data_errors import DataFileError
+from scheduler.data_jsonl import JsonLinesSource
 from scheduler.data_parquet import ParquetSource
 
-Source = CsvSource | ParquetSource
+Source = CsvSource | JsonLinesSource | ParquetSource
 
 _CSV_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _PARQUET_ENDINGS = (".parquet", ".pq")
+_JSON_ENDINGS = (".jsonl", ".ndjson")
 
 
 def open_source(path: Path, wanted: tuple[str, ...]) -> Source:
@@ -21,10 +23,12 @@ def open_source(path: Path, wanted: tuple[str, ...]) -> Source:
     lowered = path.name.lower()
     if lowered.endswith(_PARQUET_ENDINGS):
         source: Source = ParquetSource(path)
+    elif lowered.endswith(_JSON_ENDINGS):
+        source = JsonLinesSource(path)
     elif lowered.endswith(_CSV_ENDINGS):
         source = CsvSource(path, wanted)
     else:
-        endings = ", ".join((*_CSV_ENDINGS, *_PARQUET_ENDINGS))
+        endings = ", ".join((*_CSV_ENDINGS, *_PARQUET_ENDINGS, *_JSON_ENDINGS))
         raise DataFileError(str(path), f"expected a file that ends with one of {endings}")
     twice = sorted({name for name in source.names if source.names.count(name) > 1})
     if twice:

@@ -58,14 +58,23 @@ def read_portfolio_file(path: Path | str) -> PortfolioDefinition:
 
 def parse_portfolio(text: str, where: str) -> PortfolioDefinition:
     """Read and check a portfolio's text; `where` names it in messages. Raises `PortfolioFileError`."""
-    document = _load_toml(text, where)
+    try:
+        return read_portfolio_document(_load_toml(text, where), where)
+    except PortfolioFileError as error:
+        if not any(problem.path for problem in error.problems):
+            raise
+        lines = find_key_lines(text)
+        placed = [replace(problem, line=find_line(lines, problem.path)) for problem in error.problems]
+        raise PortfolioFileError(where, sorted(placed, key=lambda problem: problem.line or 0)) from None
+
+
+def read_portfolio_document(document: Table, where: str) -> PortfolioDefinition:
+    """Read and check a portfolio written as TOML, or with the same names as JSON. Raises `PortfolioFileError`."""
     problems = Problems()
     definition = _read_definition(document, problems)
-    if not problems:
-        return definition
-    lines = find_key_lines(text)
-    placed = [replace(problem, line=find_line(lines, problem.path)) for problem in problems]
-    raise PortfolioFileError(where, sorted(placed, key=lambda problem: problem.line or 0))
+    if problems:
+        raise PortfolioFileError(where, problems)
+    return definition
 
 
 def _whole_file_error(path: Path, message: str) -> PortfolioFileError:

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from scheduler.column_profiles import ColumnProfile, Floats, Guess, profile_column
 from scheduler.data_columns import flatten, read_truths
-from scheduler.data_csv import CsvSource
 from scheduler.data_errors import DataFileError, MissingColumnError
+from scheduler.data_parquet import ParquetSource
 from scheduler.data_sources import Source, open_source
 from scheduler.history_guessing import guess_histories
 from scheduler.portfolio_file import parse_portfolio
@@ -56,10 +56,10 @@ def infer_portfolio(
 
 
 def _read_sample(data: Source) -> pa.Table:
-    if isinstance(data, CsvSource):
-        batches = list(_take(data.batches(data.names), _SAMPLE_ROWS))
-    else:
+    if isinstance(data, ParquetSource):
         batches = list(data.sample(data.names, _SAMPLE_ROWS))
+    else:
+        batches = list(_take(data.batches(data.names), _SAMPLE_ROWS))
     if not sum(batch.num_rows for batch in batches):
         raise DataFileError(data.where, "the file holds no record to guess from")
     return pa.Table.from_batches(batches)

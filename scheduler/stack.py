@@ -10,7 +10,7 @@ from scheduler.supervision import ChildProcess, Part
 from worker.messages import MONITORING_QUEUE, QUEUES, SCORING_QUEUE
 
 
-def build_parts(settings: SchedulerSettings, queues: tuple[str, ...] = QUEUES) -> list[Part]:
+def build_parts(settings: SchedulerSettings, queues: tuple[str, ...] = QUEUES, *, with_api: bool = False) -> list[Part]:
     """Return the parts that serve these queues, in the order of their start."""
     parts: list[Part] = []
     if settings.is_redis_embedded:
@@ -20,6 +20,8 @@ def build_parts(settings: SchedulerSettings, queues: tuple[str, ...] = QUEUES) -
         concurrency = settings.scoring_workers if queue == SCORING_QUEUE else 1
         command = ("worker", "--ends-with-parent", "--queues", queue, "--concurrency", str(concurrency))
         parts.append(_process(settings, f"{queue}-worker", command))
+    if with_api:
+        parts.append(_process(settings, "api", ("scheduler.api.process", "--ends-with-parent")))
     return parts
 
 

@@ -37,7 +37,8 @@ def submit_scoring(engine: Engine, portfolio: str, request: Request, *, model: s
     """
     version = _checked_version(engine, portfolio, model)
     key, rank = request.idempotency_key, request.rank
-    return submit_job(engine, JobRequest(JobKind.SCORING, portfolio, request.who, {}, version, key, rank))
+    asked = JobRequest(JobKind.SCORING, portfolio, request.who, {}, version, key, rank, asks_for_champion=model is None)
+    return submit_job(engine, asked)
 
 
 def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_rows: int) -> dict[str, Any]:

@@ -13,13 +13,17 @@ from worker.messages import QUEUES
 
 
 def run_until_stopped(
-    settings: SchedulerSettings, *, on_event: Callable[[str], None], on_ready: Callable[[list[dict[str, Any]]], None]
+    settings: SchedulerSettings,
+    *,
+    with_api: bool,
+    on_event: Callable[[str], None],
+    on_ready: Callable[[list[dict[str, Any]]], None],
 ) -> None:
     """Keep the parts running until SIGINT or SIGTERM, then stop them in order."""
     stopping = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with running_parts(settings, QUEUES, on_event) as supervisor:
+        with running_parts(settings, QUEUES, on_event, with_api=with_api) as supervisor:
             owned = supervisor.owned()
             for part in owned:
                 pid = f", process {part.pid}" if isinstance(part, ChildProcess) else ""

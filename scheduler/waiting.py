@@ -22,10 +22,15 @@ MONITOR_SECONDS = 30.0  # the scores are there; the report about them is worth a
 
 @contextmanager
 def running_parts(
-    settings: SchedulerSettings, queues: tuple[str, ...], on_event: Callable[[str], None]
+    settings: SchedulerSettings,
+    queues: tuple[str, ...],
+    on_event: Callable[[str], None],
+    *,
+    with_api: bool = False,
 ) -> Generator[Supervisor]:
     """Run the parts that serve these queues until the block ends, sharing what other commands run already."""
-    supervisor = Supervisor(build_parts(settings, queues), settings.state_folder / "run", on_event=on_event)
+    parts = build_parts(settings, queues, with_api=with_api)
+    supervisor = Supervisor(parts, settings.state_folder / "run", on_event=on_event)
     try:
         supervisor.tend()
         yield supervisor

@@ -1,4 +1,4 @@
-"""`tidemark up`, `scheduler`, `worker`, `doctor` and `database upgrade`: run the system and look after it."""
+"""`tidemark up`, `scheduler`, `worker`, `api`, `doctor` and `database upgrade`: run the system and look after it."""
 
 import os
 import sys
@@ -16,9 +16,10 @@ def up(
     scoring_workers: Annotated[
         int | None, typer.Option("--scoring-workers", min=1, help="Scoring processes; default: one per core.")
     ] = None,
+    with_api: Annotated[bool, typer.Option("--api/--no-api", help="With the HTTP API, or without.")] = True,
     json: Json = False,
 ) -> int:
-    """Run everything on this machine in the foreground: Redis unless a URL is set, scheduler, workers."""
+    """Run everything on this machine in the foreground: Redis unless a URL is set, scheduler, workers, API."""
     from scheduler.cli.session import open_session
     from scheduler.up import run_until_stopped
 
@@ -30,7 +31,10 @@ def up(
         output.say(f"Tidemark runs in {addresses['home']}, database {addresses['database']}. Ctrl-C stops it.")
         session.engine.dispose()
         run_until_stopped(
-            settings, on_event=output.say, on_ready=lambda parts: output.emit(addresses | {"parts": parts})
+            settings,
+            with_api=with_api,
+            on_event=output.say,
+            on_ready=lambda parts: output.emit(addresses | {"parts": parts}),
         )
     output.say("Stopped. Jobs that were not finished go on at the next start.")
     return DONE
@@ -51,6 +55,11 @@ def worker(
     """Run one Celery worker in the foreground."""
     more = [] if concurrency is None else ["--concurrency", str(concurrency)]
     _become(["worker", "--queues", queues, *more], wants_json=json)
+
+
+def api(json: Json = False) -> None:
+    """Run the HTTP API in the foreground; any number may run in parallel."""
+    _become(["scheduler.api.process"], wants_json=json)
 
 
 def doctor(json: Json = False) -> int:

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings
 from db.every_table import metadata
 from db.settings import DatabaseSettings
 from db.states import FailureCause, JobState, PauseCause, ShardState
+from scheduler.api.settings import ApiSettings
 from scheduler.cli.main import app
 from scheduler.portfolio_file import read_portfolio_file
 from scheduler.settings import SchedulerSettings
@@ -28,7 +29,7 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("settings", [DatabaseSettings, SchedulerSettings, WorkerSettings])
+@pytest.mark.parametrize("settings", [ApiSettings, DatabaseSettings, SchedulerSettings, WorkerSettings])
 def test_every_setting_is_documented_with_its_default(settings: type[BaseSettings]) -> None:
     page = read("docs/settings.md")
     for name, field in settings.model_fields.items():
@@ -41,7 +42,7 @@ def test_every_setting_is_documented_with_its_default(settings: type[BaseSetting
 def test_every_documented_setting_exists() -> None:
     known = {
         f"TIDEMARK_{name.upper()}"
-        for one in (DatabaseSettings, SchedulerSettings, WorkerSettings)
+        for one in (ApiSettings, DatabaseSettings, SchedulerSettings, WorkerSettings)
         for name in one.model_fields
     }
     told = {name for page in PAGES for name in re.findall(r"TIDEMARK_[A-Z_]+[A-Z]", page.read_text(encoding="utf-8"))}

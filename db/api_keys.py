@@ -1,0 +1,136 @@
+"""API keys: shown once at creation, kept as a hash, checked at every request, revoked for good."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, or_, select, update
+
+from db.api_tables import api_keys
+from db.clock import now_plus
+from db.engine import reading, writing
+from db.errors import NotFoundError
+from db.events import record_event
+from db.portfolios import find_portfolio
+from db.states import KeyRole
+
+KEY_PREFIX = "tdm"
+_PUBLIC_BYTES, _SECRET_BYTES = 6, 32
+_USE_NOTED_EVERY_SECONDS = 60.0
+_SECONDS_OF_A_DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key without its secret. `portfolios` None means every portfolio."""
+
+    public_id: str
+    name: str
+    role: KeyRole
+    portfolios: tuple[str, ...] | None
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class KeyRequest:
+    """What a new key shall be. `expires_in_days` None means never."""
+
+    name: str
+    role: KeyRole
+    portfolios: Sequence[str] | None = None
+    expires_in_days: float | None = None
+
+
+_COLUMNS = tuple(api_keys.c[field.name] for field in fields(ApiKey))
+
+
+def create_key(engine: Engine, request: KeyRequest, *, who: str) -> tuple[str, ApiKey]:
+    """Store a new key and return its whole text, which nobody can read again, with what is known of it.
+
+    Raises `NotFoundError` for a portfolio that does not exist.
+    """
+    public_id, secret = secrets.token_hex(_PUBLIC_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
+    names = None if request.portfolios is None else sorted(set(request.portfolios))
+    ends = None if request.expires_in_days is None else now_plus(request.expires_in_days * _SECONDS_OF_A_DAY)
+    with writing(engine) as connection:
+        for name in names or ():
+            find_portfolio(connection, name)
+        values = {"public_id": public_id, "name": request.name, "secret_hash": _hash(secret), "role": request.role}
+        values |= {"portfolios": names, "created_by": who, "expires_at": ends}
+        connection.execute(insert(api_keys).values(**values))
+        _record(connection, "created", public_id, request.name, who)
+        key = _find(connection, public_id)
+    return f"{KEY_PREFIX}_{public_id}_{secret}", key
+
+
+def check_key(engine: Engine, text: str) -> ApiKey | None:
+    """Return the key that this text is, None where it is none, or one that has ended."""
+    prefix, _, rest = text.partition("_")
+    public_id, _, secret = rest.partition("_")
+    if prefix != KEY_PREFIX or not (public_id.isascii() and public_id.isalnum()):
+        return None
+    is_over = or_(api_keys.c.revoked_at.is_not(None), api_keys.c.expires_at <= now_plus())
+    is_stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now_plus(-_USE_NOTED_EVERY_SECONDS))
+    extra = (api_keys.c.secret_hash, is_over.label("is_over"), is_stale.label("is_stale"))
+    with reading(engine) as connection:
+        row = connection.execute(select(*_COLUMNS, *extra).where(api_keys.c.public_id == public_id)).one_or_none()
+    # Compared even where there is no such key, so that the time tells nothing.
+    is_right = hmac.compare_digest(_hash(secret), "" if row is None else row.secret_hash)
+    if row is None or not is_right or row.is_over:
+        return None
+    if row.is_stale:
+        _note_use(engine, public_id)
+    return _as_key(row)
+
+
+def list_keys(engine: Engine) -> list[ApiKey]:
+    """Return every key, revoked ones too, oldest first."""
+    with reading(engine) as connection:
+        return [_as_key(row) for row in connection.execute(select(*_COLUMNS).order_by(api_keys.c.id))]
+
+
+def revoke_key(engine: Engine, public_id: str, *, who: str) -> ApiKey:
+    """End a key at once and for good; revoking twice is harmless. Raises `NotFoundError`."""
+    is_kept = (api_keys.c.public_id == public_id, api_keys.c.revoked_at.is_(None))
+    with writing(engine) as connection:
+        has_ended = connection.execute(update(api_keys).where(*is_kept).values(revoked_at=now_plus())).rowcount == 1
+        key = _find(connection, public_id)
+        if has_ended:
+            _record(connection, "revoked", public_id, key.name, who)
+    return key
+
+
+def _find(connection: Connection, public_id: str) -> ApiKey:
+    row = connection.execute(select(*_COLUMNS).where(api_keys.c.public_id == public_id)).one_or_none()
+    if row is None:
+        raise NotFoundError("API key", public_id, advice="List them with: tidemark key list")
+    return _as_key(row)
+
+
+def _note_use(engine: Engine, public_id: str) -> None:
+    with writing(engine) as connection:
+        used = update(api_keys).where(api_keys.c.public_id == public_id)
+        connection.execute(used.values(last_used_at=now_plus()))
+
+
+def _record(connection: Connection, event: str, public_id: str, name: str, who: str) -> None:
+    record_event(connection, f"key.{event}", who=who, why=f"key {public_id} ({name})")
+
+
+def _hash(secret: str) -> str:
+    # The secret is 256 random bits: there is nothing to guess, so no slow hash is needed.
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
+
+
+def _as_key(row: Any) -> ApiKey:
+    values: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(ApiKey)}
+    values |= {"role": KeyRole(row.role), "portfolios": None if row.portfolios is None else tuple(row.portfolios)}
+    return ApiKey(**values)

@@ -1,0 +1,94 @@
+"""Builds the application: routers, refusals, limits, and the description that OpenAPI clients read."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+
+from db.engine import Engine
+from scheduler.api import health, job_events, jobs, keys, metrics, models, portfolios, records, results, schedules
+from scheduler.api.context import ApiContext, Reader
+from scheduler.api.problems import (
+    TITLES,
+    FaultMiddleware,
+    InvalidPart,
+    ProblemDocument,
+    add_problem_handlers,
+    not_found,
+)
+from scheduler.api.rates import RateLimiter
+from scheduler.api.settings import ApiSettings
+from scheduler.settings import SchedulerSettings
+
+# As many as the pool of connections serves; more threads would only wait for one.
+THREADS = 12
+_DESCRIPTION = """
+Everything but `/healthz` and `/readyz` needs an API key: `Authorization: Bearer tdm_...`. Roles: `read`, `operate`
+(submit, upload, score), `admin` (portfolios, keys, webhooks, models, erasure).
+
+Refusals are problem details (RFC 9457) with a stable `type`; mistakes in a body are named by JSON pointers. Lists
+come in pages: send `next_cursor` of one page as `cursor` of the next.
+"""
+_ROUTERS = (
+    portfolios.router, records.router, jobs.router, job_events.router, results.router, schedules.router, models.router,
+    keys.router, health.router, metrics.router,
+)  # fmt: skip
+
+
+def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: SchedulerSettings) -> FastAPI:
+    """Return the application on a database whose tables are there."""
+    app = FastAPI(
+        title="Tidemark",
+        version=version("tidemark"),
+        description=_DESCRIPTION,
+        lifespan=_lifespan,
+        max_body_size=settings.api_body_bytes,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.context = ApiContext(engine, settings, scheduler_settings, RateLimiter(settings.api_requests_per_minute))
+    add_problem_handlers(app)
+    app.add_middleware(FaultMiddleware)
+    for router in _ROUTERS:
+        app.include_router(router)
+    _add_description(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+def _add_description(app: FastAPI) -> None:
+    """Serve the OpenAPI description and the pages of the problem types, to holders of a key."""
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi(_caller: Reader, _request: Request) -> JSONResponse:
+        return JSONResponse(describe_api(app))
+
+    @app.get("/problems/{name}", include_in_schema=False)
+    def problem(_caller: Reader, name: str) -> dict[str, str]:
+        if name not in TITLES:
+            raise not_found("problem type", name)
+        return {"type": f"/problems/{name}", "title": TITLES[name]}
+
+
+def describe_api(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description, with the refusals' own schema in it."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = found.setdefault("components", {}).setdefault("schemas", {})
+        reference = "#/components/schemas/{model}"
+        schemas["ProblemDocument"] = ProblemDocument.model_json_schema(ref_template=reference)
+        schemas["ProblemDocument"].pop("$defs", None)
+        schemas["InvalidPart"] = InvalidPart.model_json_schema(ref_template=reference)
+        app.openapi_schema = found
+    return app.openapi_schema

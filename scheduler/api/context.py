@@ -1,0 +1,104 @@
+"""What every request works with: engine, settings, limits; and the caller that its key makes it."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from db.api_keys import ApiKey, check_key
+from db.engine import Engine
+from db.jobs import Job, get_job
+from db.portfolios import Portfolio, get_portfolio
+from db.registry import ModelVersion, get_model
+from db.states import KeyRole
+from scheduler.api.problems import Problem, not_found
+from scheduler.api.rates import RateLimiter
+from scheduler.api.settings import ApiSettings
+from scheduler.settings import SchedulerSettings
+
+_RANKS = {role: rank for rank, role in enumerate(KeyRole)}
+
+
+@dataclass(frozen=True)
+class ApiContext:
+    """What the application is built with."""
+
+    engine: Engine
+    settings: ApiSettings
+    scheduler_settings: SchedulerSettings
+    rates: RateLimiter
+    in_flight: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and what the key allows."""
+
+    context: ApiContext
+    key: ApiKey
+
+    @property
+    def engine(self) -> Engine:
+        """The database."""
+        return self.context.engine
+
+    @property
+    def who(self) -> str:
+        """The name that the event log keeps."""
+        return f"key {self.key.public_id} ({self.key.name})"
+
+    def may_see(self, portfolio: str) -> bool:
+        """Whether the key reaches this portfolio."""
+        return self.key.portfolios is None or portfolio in self.key.portfolios
+
+    def portfolio(self, name: str) -> Portfolio:
+        """Return a portfolio that the key reaches; any other one does not exist for it."""
+        if not self.may_see(name):
+            raise not_found("portfolio", name)
+        return get_portfolio(self.engine, name)
+
+    def job(self, job_id: int) -> Job:
+        """Return a job of a portfolio that the key reaches."""
+        job = get_job(self.engine, job_id)
+        if not self.may_see(job.portfolio):
+            raise not_found("job", job_id)
+        return job
+
+    def model(self, version: str) -> ModelVersion:
+        """Return a model version of a portfolio that the key reaches."""
+        model = get_model(self.engine, version)
+        if not self.may_see(model.portfolio):
+            raise not_found("model version", version)
+        return model
+
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="ApiKey", description="`Authorization: Bearer tdm_...`")
+
+
+def context_of(request: Request) -> ApiContext:
+    """Return the context of the application that serves a request."""
+    return cast("ApiContext", request.app.state.context)
+
+
+def _caller_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alone
+    def find_caller(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> Caller:
+        context = context_of(request)
+        key = None if credentials is None else check_key(context.engine, credentials.credentials)
+        if key is None:
+            advice = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
+            raise Problem(401, "key-required", advice, headers={"WWW-Authenticate": "Bearer"})
+        context.rates.take(key.public_id)
+        if _RANKS[key.role] < _RANKS[role]:
+            raise Problem(403, "not-allowed", f"this needs a key with the role {role}, this one has {key.role}")
+        return Caller(context, key)
+
+    return find_caller
+
+
+# What a handler asks for: `caller: Reader`.
+Reader = Annotated[Caller, Depends(_caller_with(KeyRole.READ))]
+Operator = Annotated[Caller, Depends(_caller_with(KeyRole.OPERATE))]
+Admin = Annotated[Caller, Depends(_caller_with(KeyRole.ADMIN))]

@@ -1,0 +1,142 @@
+"""Jobs as JSON: what is sent and what comes back."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from db.jobs import Job
+from db.states import FailureCause, JobKind, JobState
+from scheduler.api.parameters import LARGEST_ID, NAME_PATTERN, VERSION_PATTERN, Document, Page, Why
+
+Priority = Literal["interactive", "normal", "nightly"]
+_Portfolio = Annotated[str, Field(pattern=NAME_PATTERN, description="Name of the portfolio.", examples=["customers"])]
+
+
+class _Submission(Document):
+    portfolio: _Portfolio
+    priority: Priority = Field(default="normal", description="Which shards go first.", examples=["normal"])
+
+
+class ScoringSubmission(_Submission):
+    """Score every record of a book."""
+
+    kind: Literal["scoring"] = Field(examples=["scoring"])
+    model_version: str | None = Field(
+        default=None, pattern=VERSION_PATTERN, description="Default: the champion.", examples=[None]
+    )
+    dry_run: bool = Field(default=False, description="Check, count and estimate only.", examples=[False])
+
+
+class TrainingSubmission(_Submission):
+    """Train a model from scratch; the gate decides on promotion."""
+
+    kind: Literal["training"] = Field(examples=["training"])
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1, description="Seed of everything random.", examples=[1])
+    epochs: int | None = Field(default=None, ge=1, le=1000, description="Epochs at most.", examples=[12])
+    hold: bool = Field(default=False, description="Do not promote the result.", examples=[False])
+
+
+Submission = Annotated[ScoringSubmission | TrainingSubmission, Field(discriminator="kind")]
+
+
+class JobDocument(Document):
+    """One job."""
+
+    job: int = Field(examples=[2])
+    kind: JobKind = Field(examples=["scoring"])
+    portfolio: str = Field(examples=["customers"])
+    state: JobState = Field(examples=["done"])
+    priority: int = Field(description="smaller goes first", examples=[100])
+    inputs: int = Field(examples=[50000])
+    scored: int = Field(examples=[49990])
+    rejected: int = Field(examples=[10])
+    shards_total: int = Field(examples=[5])
+    shards_open: int = Field(examples=[0])
+    seconds: float | None = Field(description="from the first claim to the end", examples=[2.1])
+    records_per_second: float | None = Field(examples=[23809.5])
+    model_version: str | None = Field(examples=["m-3f9c2a"])
+    digest: str | None = Field(examples=["3b1f"])
+    data_fingerprint: str | None = Field(examples=["77ad"])
+    cause: FailureCause | None = Field(description="why it failed, as a code", examples=[None])
+    detail: str | None = Field(description="why it failed, as a sentence", examples=[None])
+    progress: dict[str, Any] | None = Field(examples=[None])
+    result: dict[str, Any] | None = Field(examples=[None])
+    requested_by: str = Field(examples=["key 3f9c2a10be77 (nightly)"])
+    created_at: datetime = Field(examples=["2026-11-24T21:59:03Z"])
+    started_at: datetime | None = Field(examples=["2026-11-24T21:59:04Z"])
+    finished_at: datetime | None = Field(examples=["2026-11-24T21:59:06Z"])
+
+
+class ShownJobDocument(JobDocument):
+    """One job with its shards and its rejects."""
+
+    shards: dict[str, int] = Field(description="how many shards are in each state", examples=[{"done": 5}])
+    rejects: dict[str, int] = Field(
+        description="how many records were rejected, by reason", examples=[{"infinite": 10}]
+    )
+    waits_because: str | None = Field(examples=[None])
+
+
+class JobPage(Page):
+    """Jobs, newest first."""
+
+    jobs: list[JobDocument]
+
+
+class DryRunDocument(Document):
+    """What a scoring job would be. Nothing was stored."""
+
+    dry_run: Literal[True] = Field(examples=[True])
+    portfolio: str = Field(examples=["customers"])
+    source: str = Field(examples=["customers"])
+    model_version: str = Field(examples=["m-3f9c2a"])
+    inputs: int = Field(examples=[50000])
+    shards: int = Field(examples=[5])
+    seconds_estimate: float | None = Field(
+        description="at the rate of the newest finished job of this book; null before the first", examples=[2.1]
+    )
+
+
+class Reason(Document):
+    """Why something is done."""
+
+    why: Why = ""
+
+
+class JobsAction(Document):
+    """What to do to every job that fits."""
+
+    action: Literal["cancel", "pause", "resume", "retry"] = Field(examples=["cancel"])
+    portfolio: str | None = Field(default=None, pattern=NAME_PATTERN, examples=["customers"])
+    kind: JobKind | None = Field(default=None, examples=["scoring"])
+    state: JobState | None = Field(default=None, examples=["queued"])
+    jobs: list[Annotated[int, Field(ge=1, le=LARGEST_ID)]] | None = Field(
+        default=None, max_length=1000, description="Only these ids.", examples=[[1, 2]]
+    )
+    why: Why = ""
+
+
+class JobsActionOutcome(Document):
+    """What became of each job that was touched; of those whose state did not allow it, why."""
+
+    changed: list[int] = Field(examples=[[1, 2]])
+    unchanged: dict[str, str] = Field(examples=[{"3": "job 3 is done; only a failed job can be retried"}])
+
+
+def describe_job(job: Job) -> JobDocument:
+    """Return a job as JSON."""
+    return JobDocument(**_values_of(job))
+
+
+def show_job(job: Job, shards: dict[str, int], rejects: dict[str, int], waits_because: str | None) -> ShownJobDocument:
+    """Return a job with all that is told of one alone."""
+    return ShownJobDocument(**_values_of(job), shards=shards, rejects=rejects, waits_because=waits_because)
+
+
+def _values_of(job: Job) -> dict[str, Any]:
+    names = [name for name in JobDocument.model_fields if hasattr(job, name)]
+    values = {name: getattr(job, name) for name in names} | {"job": job.id}
+    finished = job.scored + job.rejected
+    values["records_per_second"] = round(finished / job.seconds, 1) if job.seconds and finished else None
+    return values

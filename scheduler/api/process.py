@@ -1,0 +1,132 @@
+"""Runs the API in the foreground: `python -m scheduler.api.process`."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from logging import getLogger
+
+import uvicorn
+from pydantic import ValidationError
+
+from db.engine import Engine, open_engine
+from db.errors import DatabaseError
+from db.settings import DatabaseSettings, describe_invalid_settings
+from db.upgrade import prepare_database
+from scheduler.api.app import create_app
+from scheduler.api.local_key import ensure_local_key, forget_address, write_address
+from scheduler.api.settings import ApiSettings
+from scheduler.settings import SchedulerSettings
+
+logger = getLogger(__name__)
+
+BIND_AGAIN_SECONDS = 5.0
+LOOK_SECONDS = 1.0
+WRONG_USAGE, FAILED = 64, 3
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings, database, scheduler_settings = ApiSettings(), DatabaseSettings(), SchedulerSettings()
+    except ValidationError as error:
+        sys.stderr.write(f"wrong settings: {describe_invalid_settings(error)}\n")
+        return WRONG_USAGE
+    engine = open_engine(database.url)
+    try:
+        prepare_database(engine)
+        if database.database_url is None:
+            ensure_local_key(engine, settings.state_folder)
+    except DatabaseError as error:
+        logger.critical("The API cannot start: %s", error)
+        return FAILED
+    asyncio.run(_serve(engine, settings, scheduler_settings, ends_with_parent="--ends-with-parent" in sys.argv[1:]))
+    engine.dispose()
+    return 0
+
+
+async def _serve(
+    engine: Engine, settings: ApiSettings, scheduler_settings: SchedulerSettings, *, ends_with_parent: bool
+) -> None:
+    """Bind, note the address, serve; a port that is taken is tried again, so that `tidemark up` runs all the same."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    watch = asyncio.create_task(_watch_parent(stopping)) if ends_with_parent else None
+    listener = await _bind(settings, stopping)
+    if listener is not None:
+        app = create_app(engine, settings, scheduler_settings)
+        # No access log: paths may hold the key of a record. No server header: nobody needs our version.
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
+        )
+        url = _url_of(listener)
+        write_address(settings.state_folder, url)
+        logger.info("The API answers at %s", url)
+        await _run(_Server(config), listener, stopping)
+        forget_address(settings.state_folder)
+    if watch is not None:
+        watch.cancel()
+    logger.info("The API stopped.")
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to this process: it also has to end while it waits for its port."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Capture none."""
+        yield
+
+
+async def _run(server: uvicorn.Server, listener: socket.socket, stopping: asyncio.Event) -> None:
+    serving = asyncio.create_task(server._serve([listener]))
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    waiting.cancel()
+    await serving
+
+
+async def _bind(settings: ApiSettings, stopping: asyncio.Event) -> socket.socket | None:
+    address = (settings.api_host, settings.api_port)
+    has_told = False
+    while not stopping.is_set():
+        try:
+            family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+            return socket.create_server(address, family=family, backlog=512)
+        except OSError as error:
+            if not has_told:
+                told = (*address, error.strerror, BIND_AGAIN_SECONDS)
+                logger.warning("Cannot listen on %s:%d (%s); set TIDEMARK_API_PORT. Tried again every %g s.", *told)
+            has_told = True
+        try:
+            await asyncio.wait_for(stopping.wait(), BIND_AGAIN_SECONDS)
+        except TimeoutError:
+            continue
+    return None
+
+
+async def _watch_parent(stopping: asyncio.Event) -> None:
+    started_by = os.getppid()
+    while os.getppid() == started_by:
+        await asyncio.sleep(LOOK_SECONDS)
+    logger.info("The process that started this API is gone; it stops.")
+    stopping.set()
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

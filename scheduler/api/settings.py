@@ -1,0 +1,27 @@
+"""Settings of the HTTP API."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ApiSettings(BaseSettings):
+    """Read from the environment once, when the API starts."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEMARK_", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(default=Path(".tidemark"), description="State folder.")
+    api_host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
+    api_port: int = Field(default=8400, ge=0, le=65535, description="Its port; 0 = any free one.")
+    api_body_bytes: int = Field(default=8 << 20, ge=1024, description="Largest body of a request but for uploads.")
+    api_upload_bytes: int = Field(default=2 << 30, ge=1024, description="Largest upload of records, unpacked.")
+    api_upload_rows: int = Field(default=5_000_000, ge=1, description="Most records of one upload.")
+    api_requests_per_minute: int = Field(default=1200, ge=1, description="Requests of one key in a minute.")
+    api_stream_seconds: float = Field(default=600.0, gt=0, description="Longest stream of events; clients reconnect.")
+    api_online_seconds: float = Field(default=10.0, gt=0, description="How long `POST /v1/score` waits for a worker.")
+
+    @property
+    def state_folder(self) -> Path:
+        """The state folder as an absolute path."""
+        return self.home.expanduser().resolve()
