@@ -32,6 +32,7 @@ from scheduler.data_columns import (
 )
 from scheduler.data_csv import CsvSource
 from scheduler.data_errors import DataFileError, MissingColumnError
+from scheduler.data_jsonl import JsonLinesSource
 from scheduler.data_parquet import ParquetSource
 from scheduler.data_sources import Source, open_source
 
@@ -170,7 +171,7 @@ def _check_types(source: ParquetSource, definition: PortfolioDefinition) -> KeyT
     raise DataFileError(source.where, f"the key column {definition.key} holds {key}; expected integers, texts or UUIDs")
 
 
-def _scan_keys(source: CsvSource, key: str) -> tuple[KeyType, int]:
+def _scan_keys(source: CsvSource | JsonLinesSource, key: str) -> tuple[KeyType, int]:
     rows, all_integers = 0, True
     for batch in source.batches([key]):
         rows += batch.num_rows

@@ -21,8 +21,10 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
 
 def make_safe(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with an apostrophe before each text that a spreadsheet would run as a formula."""
-    texts = [name for name in frame.columns if name not in ARROW_TYPES]
-    return frame.assign(**{name: [safe_cell(value) for value in frame[name]] for name in texts})
+    safe = frame.copy()
+    for name in (one for one in frame.columns if one not in ARROW_TYPES):
+        safe[name] = frame[name].map(safe_cell)
+    return safe
 
 
 def safe_cell(value: object) -> object:

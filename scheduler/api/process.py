@@ -87,7 +87,7 @@ class _Server(uvicorn.Server):
 
 
 async def _run(server: uvicorn.Server, listener: socket.socket, stopping: asyncio.Event) -> None:
-    serving = asyncio.create_task(server._serve([listener]))
+    serving = asyncio.create_task(server.serve([listener]))
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True

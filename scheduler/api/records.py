@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import anyio.to_thread
@@ -53,7 +53,7 @@ class _Upload:
 
     path: Path
     limit: int
-    unpack: "zlib._Decompress | None"
+    unpack: Any  # a decompressor of zlib, whose type has no public name; or None
     written: int = 0
 
     async def take(self, pieces: AsyncIterator[bytes]) -> None:
@@ -109,7 +109,7 @@ async def upload(
         return await anyio.to_thread.run_sync(load)
 
 
-def _read_headers(request: Request) -> "tuple[str, zlib._Decompress | None]":
+def _read_headers(request: Request) -> tuple[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _ENDINGS:
         raise Problem(415, "unsupported-media-type", f"expected one of {', '.join(_ENDINGS)}")
@@ -126,8 +126,9 @@ def _load(
         file = open_data_file(path, definition)
         _require_size(file.rows_estimate or 0, settings)
         frames = _frames(file, settings)
-        options = {"key_type": file.key_type, "replace_all": replace_all, "who": caller.who}
-        outcome = load_records(caller.engine, definition, frames, **options)
+        outcome = load_records(
+            caller.engine, definition, frames, key_type=file.key_type, replace_all=replace_all, who=caller.who
+        )
     except DataFileError as error:
         # The message begins with the place of a file that the sender does not know.
         told = str(error).replace(str(path), _UPLOAD_NAME)
