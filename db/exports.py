@@ -1,5 +1,6 @@
 """Reads a job's scores and rejects back, in key order, a page at a time."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,16 +12,26 @@ from db.jobs import get_job
 from db.tables import rejects, scores
 
 PAGE_ROWS = 50_000
-SCORE_COLUMNS = ("record_key", "probability", "points", "band", "model_version")
+REASON_COLUMNS = ("reason_1", "reason_2", "reason_3", "reason_4")
+SCORE_COLUMNS = ("record_key", "probability", "points", "band", "model_version", *REASON_COLUMNS)
 REJECT_COLUMNS = ("record_key", "field", "reason", "detail")
 
 
 def read_scores(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> Iterator[pd.DataFrame]:
     """Yield the scores of a job with `SCORE_COLUMNS`, ordered by key, a page at a time."""
     job = get_job(engine, job_id)
-    named = [scores.c[name] for name in SCORE_COLUMNS[:-1]]
+    named = [scores.c[name] for name in ("record_key", "probability", "points", "band", "reasons")]
     statement = select(*named, literal(job.model_version).label("model_version")).where(scores.c.job_id == job_id)
-    yield from _read_pages(engine, statement, (scores.c.record_key,), page_rows)
+    for page in _read_pages(engine, statement, (scores.c.record_key,), page_rows):
+        yield page.drop(columns="reasons").join(split_reasons(page["reasons"]))
+
+
+def split_reasons(texts: "pd.Series[str]") -> pd.DataFrame:
+    """Return the columns `REASON_COLUMNS` of JSON arrays of codes; None where a record has fewer, or no array."""
+    lists = {text: json.loads(text) if text else [] for text in texts.unique()}
+    padded = {text: [*codes, *[None] * len(REASON_COLUMNS)][: len(REASON_COLUMNS)] for text, codes in lists.items()}
+    rows = [padded[text] for text in texts]
+    return pd.DataFrame(rows, columns=list(REASON_COLUMNS), index=texts.index, dtype="object")
 
 
 def read_rejects(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> Iterator[pd.DataFrame]:

@@ -29,7 +29,10 @@ class Reject:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Everything a scored shard leaves behind; the four score sequences have equal length."""
+    """Everything a scored shard leaves behind; the score sequences have equal length.
+
+    `reasons` are JSON arrays of reason codes, strongest first; None where none were asked for.
+    """
 
     record_keys: Sequence[str]
     probabilities: Sequence[float]
@@ -39,6 +42,7 @@ class ShardResult:
     histogram: dict[str, int]
     digest: str
     data_digest: str
+    reasons: Sequence[str] | None = None
 
     @property
     def read_rows(self) -> int:
@@ -89,8 +93,9 @@ def _mark_done(connection: Connection, claim: Claim, result: ShardResult) -> Non
 def _insert_scores(connection: Connection, claim: Claim, result: ShardResult) -> None:
     count = len(result.record_keys)
     same = ([claim.job.id] * count, [claim.shard_id] * count, [claim.token] * count)
-    columns = ("job_id", "shard_id", "token", "record_key", "probability", "points", "band")
-    rows = zip(*same, result.record_keys, result.probabilities, result.points, result.bands, strict=True)
+    columns = ("job_id", "shard_id", "token", "record_key", "probability", "points", "band", "reasons")
+    reasons = [None] * count if result.reasons is None else result.reasons
+    rows = zip(*same, result.record_keys, result.probabilities, result.points, result.bands, reasons, strict=True)
     copy_rows(connection, scores, columns, rows)
 
 

@@ -190,6 +190,7 @@ scores = Table(
     Column("probability", Double, nullable=False),
     Column("points", Integer, nullable=False),
     Column("band", Text, nullable=False),
+    Column("reasons", Text, comment="JSON array of reason codes, strongest first; NULL where none were asked for"),
 )
 
 rejects = Table(

@@ -29,15 +29,20 @@ class Request:
         return PRIORITIES[self.priority]
 
 
-def submit_scoring(engine: Engine, portfolio: str, request: Request, *, model: str | None = None) -> int:
+def submit_scoring(
+    engine: Engine, portfolio: str, request: Request, *, model: str | None = None, reasons: bool = True
+) -> int:
     """Ask for the whole book to be scored with a model version (default: the champion); return the job's id.
 
-    The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
+    Without `reasons` no reason codes are stored; the scores are the same. The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
     `db` raises for an unknown portfolio or a source that lacks a column.
     """
     version = _checked_version(engine, portfolio, model)
     key, rank = request.idempotency_key, request.rank
-    asked = JobRequest(JobKind.SCORING, portfolio, request.who, {}, version, key, rank, asks_for_champion=model is None)
+    options = {} if reasons else {"reasons": False}
+    asked = JobRequest(
+        JobKind.SCORING, portfolio, request.who, options, version, key, rank, asks_for_champion=model is None
+    )
     return submit_job(engine, asked)
 
 

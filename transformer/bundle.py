@@ -1,15 +1,18 @@
 """Model bundles: everything a model is, in a folder whose name is the hash of its content. Safe formats only.
 
 m0123456789abcdef/
-    weights.safetensors   the network's weights, in the order of the network
-    model.json            schema, transform, network sizes, calibration, metrics, notes
-    manifest.json         SHA-256 and size of the two; written last
+    weights.safetensors    the network's weights, in the order of the network
+    reasons.safetensors    the head that finds reason codes; absent where none was fitted
+    model.json             schema, transform, network sizes, calibration, metrics, reasons, notes
+    card.md card.json *.png    the model card; absent where none was written
+    manifest.json          SHA-256 of the others; written last
 """
 
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +24,16 @@ from safetensors.numpy import load, save
 
 from transformer.bundle_store import fetch_bundle, publish_bundle
 from transformer.errors import BundleError
+from transformer.explanation import Explainer
 from transformer.features import FeatureTransform
 from transformer.network import NetworkOptions, build_network
 from transformer.probabilities import Calibration
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel
 
-WEIGHTS, MODEL, MANIFEST = "weights.safetensors", "model.json", "manifest.json"
-FORMAT = 1
+WEIGHTS, REASONS, MODEL, MANIFEST = "weights.safetensors", "reasons.safetensors", "model.json", "manifest.json"
+FORMAT = 2
+READABLE_FORMATS = (1, 2)  # the first one knew neither reasons nor a card
 _VERSION_DIGITS = 16
 
 
@@ -41,6 +46,7 @@ class LoadedModel:
     calibration: Calibration
     metrics: dict[str, float]
     notes: dict[str, Any]
+    explainer: Explainer | None = None
 
     @property
     def schema(self) -> RecordSchema:
@@ -48,14 +54,24 @@ class LoadedModel:
         return self.transform.schema
 
 
-def save_bundle(model: TrainedModel, models_url: str, *, notes: dict[str, Any] | None = None) -> str:
+def save_bundle(
+    model: TrainedModel,
+    models_url: str,
+    *,
+    notes: dict[str, Any] | None = None,
+    explainer: Explainer | None = None,
+    card: Mapping[str, bytes] | None = None,
+) -> str:
     """Write the bundle and return its version, an address of its content; saving the same model twice is harmless.
 
-    No partial bundle is ever visible: it is written aside, flushed to disk, and renamed.
+    `card` holds the files of the model card by name. No partial bundle is ever visible: it is written aside, flushed to
+    disk, and renamed.
     """
-    contents = {WEIGHTS: _weights_bytes(model.network), MODEL: _model_bytes(model, notes or {})}
+    contents = {WEIGHTS: _weights_bytes(model.network), MODEL: _model_bytes(model, explainer, notes or {})}
+    contents |= {} if explainer is None else {REASONS: save(explainer.to_arrays())}
+    contents |= card or {}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    version = "m" + hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:_VERSION_DIGITS]
+    version = _address_of(checksums)
     manifest = {"version": version, "format": FORMAT, "keras": keras.__version__, "files": checksums}
     contents[MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode()
     with tempfile.TemporaryDirectory(prefix="tidemark-bundle-") as folder:
@@ -67,32 +83,70 @@ def save_bundle(model: TrainedModel, models_url: str, *, notes: dict[str, Any] |
 
 def load_bundle(models_url: str, version: str) -> LoadedModel:
     """Read a bundle. Every checksum is compared before anything is used. Raises `BundleError`."""
-    contents = fetch_bundle(models_url, version, (MANIFEST, MODEL, WEIGHTS))
-    _check_contents(version, contents)
+    names = read_manifest(models_url, version)
+    contents = _fetch_checked(models_url, version, {name: names.get(name) for name in (MODEL, WEIGHTS)})
     document = json.loads(contents[MODEL])
     transform = FeatureTransform.from_document(document["transform"])
     network = build_network(transform, NetworkOptions(**document["network"]))
     _set_weights(network, contents[WEIGHTS], version)
-    calibration = Calibration(**document["calibration"])
-    return LoadedModel(network, transform, calibration, document["metrics"], document["notes"])
+    return LoadedModel(
+        network=network,
+        transform=transform,
+        calibration=Calibration(**document["calibration"]),
+        metrics=document["metrics"],
+        notes=document["notes"],
+        explainer=_load_explainer(models_url, version, document, names.get(REASONS)),
+    )
 
 
-def _check_contents(version: str, contents: dict[str, bytes]) -> None:
+def load_card(models_url: str, version: str) -> dict[str, bytes]:
+    """Return the files of the model card by name; none where the bundle holds none. Raises `BundleError`."""
+    files = {name: checksum for name, checksum in read_manifest(models_url, version).items() if is_card_file(name)}
+    return _fetch_checked(models_url, version, files)
+
+
+def is_card_file(name: str) -> bool:
+    """Whether a file of a bundle belongs to the model card."""
+    return name in {"card.md", "card.json"} or name.endswith(".png")
+
+
+def read_manifest(models_url: str, version: str) -> dict[str, str]:
+    """Return the SHA-256 of each of a bundle's files, checked against its version. Raises `BundleError`."""
+    content = fetch_bundle(models_url, version, (MANIFEST,))[MANIFEST]
     try:
-        manifest = json.loads(contents[MANIFEST])
-        expected: dict[str, str] = manifest["files"]
+        manifest = json.loads(content)
+        files: dict[str, str] = manifest["files"]
         named, layout = manifest["version"], manifest["format"]
+        names = [str(name) for name in files]
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(version, f"{MANIFEST} cannot be read") from error
-    if named != version or layout != FORMAT:
-        raise BundleError(version, f"{MANIFEST} is of version {named}, format {layout}; expected format {FORMAT}")
-    for name in (MODEL, WEIGHTS):
-        found = hashlib.sha256(contents[name]).hexdigest()
-        if found != expected.get(name):
-            raise BundleError(version, f"{name} is damaged: SHA-256 {found[:12]}..., expected {expected.get(name)}")
-    address = hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()
-    if version != "m" + address[:_VERSION_DIGITS]:
-        raise BundleError(version, "its content is not what its version says")
+    if named != version or layout not in READABLE_FORMATS:
+        raise BundleError(version, f"{MANIFEST} is of version {named}, format {layout}; expected format 1 or {FORMAT}")
+    if version != _address_of(files) or not all(name.replace(".", "").replace("_", "").isalnum() for name in names):
+        raise BundleError(version, f"{MANIFEST} does not list the content that its version says")
+    return files
+
+
+def _address_of(checksums: dict[str, str]) -> str:
+    return "m" + hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:_VERSION_DIGITS]
+
+
+def _fetch_checked(models_url: str, version: str, expected: Mapping[str, str | None]) -> dict[str, bytes]:
+    contents = fetch_bundle(models_url, version, tuple(expected))
+    for name, content in contents.items():
+        found = hashlib.sha256(content).hexdigest()
+        if found != expected[name]:
+            raise BundleError(version, f"{name} is damaged: SHA-256 {found[:12]}..., expected {expected[name]}")
+    return contents
+
+
+def _load_explainer(
+    models_url: str, version: str, document: dict[str, Any], checksum: str | None
+) -> Explainer | None:
+    if checksum is None:
+        return None
+    content = _fetch_checked(models_url, version, {REASONS: checksum})[REASONS]
+    return Explainer.from_parts(document["reasons"], load(content))
 
 
 def _weights_bytes(network: keras.Model) -> bytes:
@@ -108,13 +162,14 @@ def _set_weights(network: keras.Model, content: bytes, version: str) -> None:
         raise BundleError(version, f"{WEIGHTS} does not fit the network: {error}") from error
 
 
-def _model_bytes(model: TrainedModel, notes: dict[str, Any]) -> bytes:
-    document = {
+def _model_bytes(model: TrainedModel, explainer: Explainer | None, notes: dict[str, Any]) -> bytes:
+    document: dict[str, Any] = {
         "transform": model.transform.to_document(),
         "network": asdict(model.network_options),
         "calibration": asdict(model.calibration),
         "metrics": model.metrics,
         "notes": notes,
+        "reasons": None if explainer is None else explainer.to_document(),
     }
     return json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
 

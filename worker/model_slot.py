@@ -23,4 +23,5 @@ class ModelSlot:
 
 
 def _load_scorer(models_url: str, version: str) -> Scorer:
-    return Scorer(load_bundle(models_url, version), version)
+    model = load_bundle(models_url, version)
+    return Scorer(model, version, explainer=model.explainer)

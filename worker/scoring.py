@@ -2,7 +2,7 @@
 
 claim        db.shards        the right to work on a range of keys, until the lease ends
 read         db.sources       the range's records as a frame
-score        transformer      probabilities, or why a record cannot be scored
+score        transformer      probabilities and reasons, or why a record cannot be scored
 write        db.scores        scores, rejects, histogram, counters and completion: one transaction
 """
 
@@ -17,6 +17,7 @@ from db.digest import data_digest, score_digest
 from db.scores import Reject, ShardResult, complete_scored_shard
 from db.shards import Claim
 from db.sources import RECORD_KEY, ROW, UNREADABLE, read_range
+from transformer.explanation import as_json_texts
 from transformer.features import Problem
 from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords, Scorer
@@ -53,7 +54,7 @@ def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> Non
     unusable = find_unusable_rows(frame, key)
     usable = frame.drop(index=list(unusable))
     heartbeat()
-    scored = scorer.score(usable, on_batch=heartbeat)
+    scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
     complete_scored_shard(context.engine, claim, result, worker=context.name)
     logger.info(
@@ -100,6 +101,7 @@ def build_result(
         histogram={str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)},
         digest=score_digest(record_keys, probabilities, scorer.version),
         data_digest=data_digest(frame.drop(columns=[ROW])),
+        reasons=None if scored.reasons is None else as_json_texts(scored.reasons, scorer.reason_codes).tolist(),
     )
 
 

@@ -1,5 +1,6 @@
 """Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
 
+from collections.abc import Callable
 from logging import getLogger
 from typing import Any
 
@@ -16,6 +17,10 @@ from db.sources import RECORD_KEY, UNREADABLE, read_all
 from transformer.bundle import load_bundle, save_bundle
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
+from transformer.explanation import Explainer
+from transformer.explanation_fitting import ExplanationOptions, fit_explainer
+from transformer.features import read_columns
+from transformer.masking import ReferenceKind
 from transformer.points import ScoreScale
 from transformer.schema import Field, History, RecordSchema
 from transformer.scoring import Scorer
@@ -48,8 +53,10 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
         on_epoch=lambda report: heartbeat.renew(_progress_of(report)),
         on_batch=heartbeat,
     )
+    heartbeat.renew({"stage": "reasons"})
+    explainer = explain(model, book, kind="population", on_batch=heartbeat)
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
-    version = save_bundle(model, context.settings.bundles_url, notes=notes)
+    version = save_bundle(model, context.settings.bundles_url, notes=notes, explainer=explainer)
     heartbeat.renew({"stage": "gate"})
     seen = get_champion(context.engine, definition.name)
     held = bool(claim.job.options.get("hold"))
@@ -57,6 +64,23 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     is_promoted = _register(context, claim, model, version, judgement, seen)
     told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
+
+
+def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: Callable[[], None]) -> Explainer:
+    """Fit the model's reasons on records that it may learn from: known outcome, readable, not held out."""
+    is_usable = np.isin(book.target, (0.0, 1.0)) & ~np.isin(book.keys, model.holdout_keys)
+    frame = book.frame[is_usable].reset_index(drop=True)
+    _, problems = read_columns(frame, model.schema)
+    readable = np.setdiff1d(np.arange(len(frame)), [one.row for one in problems])
+    return fit_explainer(
+        model.network,
+        model.transform,
+        model.calibration,
+        frame.iloc[readable].reset_index(drop=True),
+        book.target[is_usable][readable],
+        options=ExplanationOptions(kind=kind),
+        on_batch=on_batch,
+    )
 
 
 def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat) -> Book:

@@ -31,7 +31,7 @@ def export_scores(
     incomplete: Annotated[bool, typer.Option("--incomplete", help="Also from a job that is not done.")] = False,
     json: Json = False,
 ) -> None:
-    """Write the scores as record_key, probability, points, band, model_version, in key order."""
+    """Write record_key, probability, points, band, model_version, reason_1 to reason_4 of each score, in key order."""
     from db.exports import SCORE_COLUMNS, read_scores
     from db.states import JobState
     from scheduler.cli.session import open_session

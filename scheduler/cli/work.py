@@ -42,6 +42,9 @@ def train(
 def score(
     name: PortfolioName,
     model: Annotated[str | None, typer.Option("--model", help="Model version; default: the champion.")] = None,
+    reasons: Annotated[
+        bool, typer.Option("--reasons/--no-reasons", help="Store the reason codes of each score.")
+    ] = True,
     wait: Wait = True,
     timeout: Timeout = None,
     priority: Priority = "normal",
@@ -60,7 +63,7 @@ def score(
             session.output.show_table(("", "value"), check.items(), title="Dry run: nothing was submitted")
             return 0
         asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)
-        job_id = submit_scoring(session.engine, name, asked, model=model)
+        job_id = submit_scoring(session.engine, name, asked, model=model, reasons=reasons)
         if not wait:
             return _tell_detached(session, job_id)
         job = _wait_for(session, job_id, timeout)

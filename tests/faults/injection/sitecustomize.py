@@ -51,10 +51,10 @@ def harm_shards(module):
 def harm_scoring(module):
     score = module.Scorer.score
 
-    def score_and_strike(self, frame, on_batch=None):
+    def score_and_strike(self, frame, on_batch=None, **options):
         if "tidemark_record_key" in frame.columns:  # the warm-up has none
             strike("in_prediction", frame["tidemark_record_key"].tolist())
-        return score(self, frame, on_batch)
+        return score(self, frame, on_batch, **options)
 
     module.Scorer.score = score_and_strike
 
