@@ -1,11 +1,11 @@
 """Reason codes: which values of a record pushed its score towards the bad event most.
 
-The effect of a column is a mean of differences f(with its value) - f(with the reference's value), in calibrated
-log-odds, over sets of other columns that are masked as well (a semivalue; Dubey, Neyman & Weber 1981): one half of the
-weight on no other masked, so that masking a reason alone does change the score, one half spread as Shapley's.
-Computing it takes hundreds of predictions a record, so a small head learns it once, after the network, on records to
-learn from (amortised, as in FastSHAP; Jethani et al. 2022, arXiv 2107.07436) and reads what the network already knows
-of the record: reasons cost a few small matrix products on top of the score.
+The effect of a column is the smaller of two, both in calibrated log-odds and against the reference (see `masking`):
+what masking the column alone changes, f(x) - f(x without c), and the column's Shapley value. So a reason is large only
+where both are: what a record's other values would make up for is none, and masking a reason does change the score.
+Computing them takes hundreds of predictions a record, so a small head learns both once, after the network, on records
+to learn from (amortised, as in FastSHAP; Jethani et al. 2022, arXiv 2107.07436), and reads what the network already
+knows of the record: reasons cost a few small matrix products on top of the score.
 
 The head is bilinear: effect[c] = sum_r u[c, r] * v[c, r], where u is linear in how far the column's inputs are from
 the reference's (so a column at its reference has no effect), and v, its sensitivity, is read off the whole record.
@@ -30,6 +30,7 @@ from transformer.schema import RecordSchema
 REASONS = 4
 NO_REASON = -1
 LEAST_EFFECT = 0.05  # log-odds: what moves the odds by less than a twentieth is no reason to tell
+KINDS_OF_EFFECT = 2  # of masking alone, Shapley value
 REPRESENTATION = "head_norm"  # the layer whose output the network's head reads
 
 Floats32 = NDArray[np.float32]
@@ -74,7 +75,7 @@ class HeadSizes:
 
 
 class ReasonHead(keras.layers.Layer):
-    """Maps flat inputs (B, F) and the network's representation (B, W) to the effects (B, C), in calibrated log-odds."""
+    """Maps flat inputs (B, F) and the network's representation (B, W) to both effects (B, C, 2), in log-odds."""
 
     def __init__(self, ladder: Ladder, sizes: HeadSizes, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -87,11 +88,12 @@ class ReasonHead(keras.layers.Layer):
         self.distances = self._make("distances", (columns, steps, sizes.rank), 0.3)
         self.reading = self._make("reading", (width, sizes.hidden), width**-0.5)
         self.reading_bias = self._make("reading_bias", (sizes.hidden,), 0.0)
-        self.sensitivities = self._make("sensitivities", (sizes.hidden, columns * sizes.rank), 0.05)
-        self.sensitivity_bias = self._make("sensitivity_bias", (columns * sizes.rank,), 0.3)
+        many = KINDS_OF_EFFECT * columns * sizes.rank
+        self.sensitivities = self._make("sensitivities", (sizes.hidden, many), 0.05)
+        self.sensitivity_bias = self._make("sensitivity_bias", (many,), 0.3)
 
     def call(self, flat: Any, representation: Any) -> Any:
-        """Return the effect of each column of each record."""
+        """Return the effect of masking each column of each record alone, and its Shapley value."""
         (columns, steps), rank = self.ladder.reference.shape, self.sizes.rank
         values = ops.reshape(ops.take(flat, self.ladder.places.ravel(), axis=1), (-1, *self.ladder.places.shape, 1))
         shares = ops.clip((values - self.ladder.lower) / self.ladder.width, 0.0, 1.0)
@@ -100,7 +102,8 @@ class ReasonHead(keras.layers.Layer):
         hidden = ops.gelu(ops.matmul(record, self.reading) + self.reading_bias)
         sensitivity = ops.matmul(hidden, self.sensitivities) + self.sensitivity_bias
         moved = ops.einsum("bck,ckr->bcr", climbed, self.distances)
-        return ops.sum(moved * ops.reshape(sensitivity, (-1, columns, rank)), axis=-1)
+        by_kind = ops.reshape(sensitivity, (-1, columns, KINDS_OF_EFFECT, rank))
+        return ops.sum(moved[:, :, None] * by_kind, axis=-1)
 
     def _make(self, name: str, shape: tuple[int, ...], deviation: float) -> Any:
         return self.add_weight(name=name, shape=shape, initializer=keras.initializers.RandomNormal(stddev=deviation))
@@ -110,8 +113,8 @@ class ReasonHead(keras.layers.Layer):
 class Explainer:
     """Everything that reasons need: codes, the reference, the head's weights, how well it agrees with exact effects.
 
-    `importance` is the mean absolute effect of each code over records to learn from, in log-odds; `agreement` the share
-    of the exact effects' variance that the head explains on records that it did not learn from.
+    `importance` is the mean absolute Shapley value of each code over records to learn from, in log-odds; `agreement` the
+    share of the exact effects' variance that the head explains on records that it did not learn from.
     """
 
     codes: tuple[str, ...]
@@ -176,9 +179,12 @@ def open_network(network: keras.Model) -> keras.Model:
 
 
 def choose_reasons(effects: Any) -> Any:
-    """Return the positions (B, 4) of the largest effects, strongest first, -1 where an effect is too small to tell."""
-    many = min(REASONS, effects.shape[-1])
-    values, places = ops.top_k(effects, many)
+    """Return the positions (B, 4) of the columns with the largest effects, given both kinds (B, C, 2).
+
+    Strongest first, -1 where an effect is too small to tell.
+    """
+    many = min(REASONS, effects.shape[1])
+    values, places = ops.top_k(ops.min(effects, axis=-1), many)
     told = ops.where(values > LEAST_EFFECT, ops.cast(places, "int32"), NO_REASON)
     return ops.pad(told, [[0, 0], [0, REASONS - many]], constant_values=NO_REASON)
 

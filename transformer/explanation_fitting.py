@@ -79,7 +79,7 @@ def fit_explainer(
         ladder=ladder,
         sizes=head.sizes,
         weights=tuple(np.asarray(value, dtype=np.float32) for value in head.get_weights()),
-        importance=tuple(np.abs(effects).mean(axis=0).tolist()),
+        importance=tuple(np.abs(effects[..., 1]).mean(axis=0).tolist()),
         agreement=agreement,
     )
 
@@ -87,9 +87,10 @@ def fit_explainer(
 def exact_effects(
     masking: Masking, flat: Flat, predict: Predict, *, permutations: int, random: np.random.Generator
 ) -> Floats:
-    """Return what a reason is ranked by (N, C): half of it the effect of masking it alone, half its Shapley value."""
+    """Return both effects (N, C, 2): of masking a column alone, and its Shapley value."""
     alone = masking_effects(masking, flat, predict)
-    return 0.5 * alone + 0.5 * shapley_values(masking, flat, predict, permutations=permutations, random=random)
+    fair = shapley_values(masking, flat, predict, permutations=permutations, random=random)
+    return np.stack([alone, fair], axis=-1)
 
 
 def make_predict(network: keras.Model, on_batch: Callable[[], None] | None = None) -> Predict:
