@@ -34,7 +34,8 @@ def submit_scoring(
 ) -> int:
     """Ask for the whole book to be scored with a model version (default: the champion); return the job's id.
 
-    Without `reasons` no reason codes are stored; the scores are the same. The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
+    Without `reasons` no reason codes are stored; the scores are the same. The version is pinned now: a promotion in
+    mid-job changes nothing. Raises `UsageError` without a model, and what
     `db` raises for an unknown portfolio or a source that lacks a column.
     """
     version = _checked_version(engine, portfolio, model)

@@ -140,9 +140,7 @@ def _fetch_checked(models_url: str, version: str, expected: Mapping[str, str | N
     return contents
 
 
-def _load_explainer(
-    models_url: str, version: str, document: dict[str, Any], checksum: str | None
-) -> Explainer | None:
+def _load_explainer(models_url: str, version: str, document: dict[str, Any], checksum: str | None) -> Explainer | None:
     if checksum is None:
         return None
     content = _fetch_checked(models_url, version, {REASONS: checksum})[REASONS]

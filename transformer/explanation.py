@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ from transformer.schema import RecordSchema
 REASONS = 4
 NO_REASON = -1
 LEAST_EFFECT = 0.05  # log-odds: what moves the odds by less than a twentieth is no reason to tell
+LEAST_SHARE = 0.25  # of a record's largest effect, in either direction, that its first reason must have
 KINDS_OF_EFFECT = 2  # of masking alone, Shapley value
 REPRESENTATION = "head_norm"  # the layer whose output the network's head reads
 
@@ -81,7 +83,7 @@ class ReasonHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.ladder, self.sizes = ladder, sizes
 
-    def build(self, flat_shape: Any, representation_shape: Any) -> None:
+    def build(self, _flat_shape: Any, representation_shape: Any) -> None:
         """Make the weights: distances to u, record to hidden, hidden to v."""
         (columns, steps), sizes = self.ladder.reference.shape, self.sizes
         width = representation_shape[-1] + columns * steps
@@ -113,8 +115,8 @@ class ReasonHead(keras.layers.Layer):
 class Explainer:
     """Everything that reasons need: codes, the reference, the head's weights, how well it agrees with exact effects.
 
-    `importance` is the mean absolute Shapley value of each code over records to learn from, in log-odds; `agreement` the
-    share of the exact effects' variance that the head explains on records that it did not learn from.
+    `importance` is the mean absolute Shapley value of each code over records to learn from, in log-odds; `agreement`
+    the share of the exact effects' variance that the head explains on records that it did not learn from.
     """
 
     codes: tuple[str, ...]
@@ -168,7 +170,10 @@ class Explainer:
 
 def flatten_batch(batch: dict[str, Any]) -> Any:
     """Return a batch of the network's inputs side by side (B, F), in the order of their names."""
-    parts = [ops.cast(ops.reshape(batch[name], (-1, int(np.prod(batch[name].shape[1:])))), "float32") for name in sorted(batch)]
+    parts = [
+        ops.cast(ops.reshape(batch[name], (-1, int(np.prod(batch[name].shape[1:])))), "float32")
+        for name in sorted(batch)
+    ]
     return ops.concatenate(parts, axis=1)
 
 
@@ -181,11 +186,14 @@ def open_network(network: keras.Model) -> keras.Model:
 def choose_reasons(effects: Any) -> Any:
     """Return the positions (B, 4) of the columns with the largest effects, given both kinds (B, C, 2).
 
-    Strongest first, -1 where an effect is too small to tell.
+    Strongest first, -1 where an effect is too small to tell. A record whose score is made by what speaks for it, the
+    strongest push against it being small beside that, has no reasons.
     """
     many = min(REASONS, effects.shape[1])
-    values, places = ops.top_k(ops.min(effects, axis=-1), many)
-    told = ops.where(values > LEAST_EFFECT, ops.cast(places, "int32"), NO_REASON)
+    largest = tf.reduce_max(tf.abs(effects[:, :, 0]), axis=1, keepdims=True)
+    values, places = tf.math.top_k(tf.reduce_min(effects, axis=-1), many)
+    is_told = ops.logical_and(values > LEAST_EFFECT, values[:, :1] > LEAST_SHARE * largest)
+    told = ops.where(is_told, ops.cast(places, "int32"), NO_REASON)
     return ops.pad(told, [[0, 0], [0, REASONS - many]], constant_values=NO_REASON)
 
 
@@ -201,4 +209,4 @@ def as_json_texts(reasons: NDArray[np.int16], codes: tuple[str, ...]) -> NDArray
     texts = first[reasons[:, 0]]
     for place in range(1, reasons.shape[1]):
         texts = texts + later[reasons[:, place]]
-    return texts + "]"
+    return np.asarray(texts + "]", dtype=object)

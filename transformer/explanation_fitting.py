@@ -11,8 +11,9 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from transformer.bundle import LoadedModel
 from transformer.explanation import Explainer, HeadSizes, Ladder, ReasonHead, codes_of, open_network
-from transformer.features import FeatureTransform, Inputs, read_columns
+from transformer.features import Inputs, read_columns
 from transformer.fitting import PREDICTION_ROWS, pad_rows
 from transformer.masking import (
     Flat,
@@ -24,7 +25,7 @@ from transformer.masking import (
     masking_effects,
     shapley_values,
 )
-from transformer.probabilities import Calibration
+from transformer.training import TrainedModel
 
 STEPS_A_COLUMN = 12  # on the ladder, per input of a column
 MOST_PERMUTATIONS = 4
@@ -48,9 +49,7 @@ class ExplanationOptions:
 
 
 def fit_explainer(
-    network: keras.Model,
-    transform: FeatureTransform,
-    calibration: Calibration,
+    model: LoadedModel | TrainedModel,
     frame: pd.DataFrame,
     target: Floats,
     *,
@@ -62,6 +61,7 @@ def fit_explainer(
     `target` (N) is 1.0, 0.0 or NaN. The same records, network and seed give the same explainer.
     """
     options = options or ExplanationOptions()
+    network, transform = model.network, model.transform
     random = np.random.default_rng(options.seed)
     chosen = frame.iloc[random.permutation(len(frame))[: options.most_rows]].reset_index(drop=True)
     reference = choose_reference(frame, target, transform.schema, options.kind)
@@ -69,7 +69,7 @@ def fit_explainer(
     arrays, _ = read_columns(chosen, transform.schema)
     flat = flatten(transform.transform(arrays))
     flat, effects = _find_effects(masking, flat, make_predict(network, on_batch), options, random)
-    effects = calibration.slope * effects
+    effects = model.calibration.slope * effects
     ladder = _build_ladder(masking, flat)
     head, agreement = _fit_head(ladder, flat, represent(network, masking.unflatten(flat)), effects, options)
     return Explainer(
@@ -128,7 +128,7 @@ def _find_effects(
 
 
 def _build_ladder(masking: Masking, flat: Flat) -> Ladder:
-    """Place the steps of each input between values seen: half at quantiles of rows, half at those of distinct values."""
+    """Place the steps of each input between values seen: half at quantiles of rows, half of distinct values."""
     owned = [np.flatnonzero(masking.owner == number) for number in range(len(masking.columns))]
     most = max(1, *(len(places) for places in owned))
     places = np.zeros((len(owned), most), dtype=np.int32)
@@ -183,6 +183,6 @@ def _fit_head(
 
 
 def _explained(told: NDArray[Any], effects: Floats) -> float:
-    """Return 1 - squared errors / squared deviations from each column's mean; NaN-free: 1 where there is nothing to tell."""
+    """Return 1 - squared errors / squared deviations from each column's mean; 1 where there is nothing to tell."""
     spread = float(np.square(effects - effects.mean(axis=0)).sum()) if len(effects) else 0.0
     return 1.0 - float(np.square(told - effects).sum()) / spread if spread else 1.0

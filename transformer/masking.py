@@ -91,7 +91,7 @@ class Masking:
         return cls(columns, shapes, {one: str(inputs[one].dtype) for one in sorted(inputs)}, owner, flat[0])
 
     def mask(self, flat: Flat, keep: Flags) -> Flat:
-        """Return the flat inputs (N, F) with the reference's numbers in every column that `keep` (N, C) does not keep."""
+        """Return flat inputs (N, F) with the reference's numbers in the columns that `keep` (N, C) does not keep."""
         always = np.ones((len(keep), 1), dtype=bool)
         return np.where(np.concatenate([keep, always], axis=1)[:, self.owner], flat, self.reference)
 
@@ -113,7 +113,7 @@ def flatten(inputs: Inputs) -> Flat:
 
 
 def masking_effects(masking: Masking, flat: Flat, predict: Predict) -> NDArray[np.float64]:
-    """Return f(x) - f(x with column c masked) for each of N records and C columns: exact, C + 1 predictions a record."""
+    """Return f(x) - f(x with column c masked) for N records and C columns (N, C): exact, C + 1 predictions a record."""
     columns = len(masking.columns)
     whole = predict(masking.unflatten(flat))
     effects = np.empty((len(flat), columns))

@@ -73,9 +73,7 @@ def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: C
     _, problems = read_columns(frame, model.schema)
     readable = np.setdiff1d(np.arange(len(frame)), [one.row for one in problems])
     return fit_explainer(
-        model.network,
-        model.transform,
-        model.calibration,
+        model,
         frame.iloc[readable].reset_index(drop=True),
         book.target[is_usable][readable],
         options=ExplanationOptions(kind=kind),

@@ -1,5 +1,7 @@
 """Results as people read them: pages of scores and rejects, and the view for analysts."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Engine, text
 
@@ -49,6 +51,29 @@ def test_latest_scores_are_those_of_the_newest_finished_job(book: Engine) -> Non
         rows = connection.execute(text("SELECT job_id, count(*) FROM latest_scores GROUP BY job_id")).all()
     assert [tuple(row) for row in rows] == [(second.id, 22)]
     assert first.state is JobState.DONE
+
+
+def test_reasons_are_read_back_one_a_column(book: Engine) -> None:
+    job = start_scoring(book, shard_rows=25)
+    claimed = claim_shard(book, "scoring", worker="w", lease_seconds=60)
+    assert claimed is not None
+    texts = ['["PAY[PAY_0]","a \\"quoted\\" name, so"]', "[]", *['["amount"]'] * 23]
+    complete_scored_shard(book, claimed, replace(result_for(book, claimed), reasons=texts), worker="w")
+    page = next(read_scores(book, job.id)).sort_values("record_key", key=lambda keys: keys.astype(int))
+    told = page[["reason_1", "reason_2", "reason_4"]].astype("object").where(page.notna(), None).to_numpy().tolist()
+    assert told[:3] == [["PAY[PAY_0]", 'a "quoted" name, so', None], [None, None, None], ["amount", None, None]]
+    with reading(book) as connection:
+        query = text(
+            "SELECT reason_1, reason_2, reason_3 FROM latest_scores WHERE record_key IN ('0', '1') ORDER BY record_key"
+        )
+        assert [tuple(row) for row in connection.execute(query)] == [(*told[0][:2], None), (None, None, None)]
+
+
+def test_scores_without_reasons_have_none(book: Engine) -> None:
+    job = _score_book(book)
+    assert next(read_scores(book, job.id))["reason_1"].isna().all()
+    with reading(book) as connection:
+        assert set(connection.execute(text("SELECT reasons, reason_1 FROM latest_scores"))) == {(None, None)}
 
 
 def test_scores_of_a_failed_job_are_not_the_latest(book: Engine) -> None:

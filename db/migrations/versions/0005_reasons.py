@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 
 REASONS = 4
 
@@ -13,14 +13,18 @@ def upgrade() -> None:
     """Add the column, and show it to analysts."""
     comment = "JSON array of reason codes, strongest first; NULL where none were asked for"
     op.add_column("tidemark_scores", sa.Column("reasons", sa.Text(), nullable=True, comment=comment))
-    op.execute("DROP VIEW latest_scores")
-    op.execute(_view_of(op.get_bind().dialect.name))
+    dialect = op.get_bind().dialect.name
+    if dialect != "postgresql":
+        op.execute("DROP VIEW latest_scores")
+    op.execute(_view_of(dialect))
 
 
 def _view_of(dialect: str) -> str:
     single = ", ".join(f"{_read_reason(dialect, place)} AS reason_{place + 1}" for place in range(REASONS))
+    # Dropping it would take the rights that analysts were granted along; PostgreSQL lets columns be added behind.
+    create = "CREATE OR REPLACE" if dialect == "postgresql" else "CREATE"
     return f"""
-CREATE VIEW latest_scores AS
+{create} VIEW latest_scores AS
 SELECT newest.portfolio, score.record_key, score.probability, score.points, score.band,
        newest.model_version, newest.id AS job_id, newest.finished_at AS scored_at,
        score.reasons, {single}
