@@ -145,7 +145,8 @@ def decide(connection: Connection, decision: Decision, *, seen: Champion | None)
     write_decision(connection, replace(decision, promoted=is_promoted, reason=decision.reason + conflict))
     told, state = ("refused", ModelState.REFUSED)
     if is_promoted:
-        told, state = ("promoted", ModelState.CHAMPION)
+        told = "rolled_back" if decision.action == "rollback" else "promoted"
+        state = ModelState.CHAMPION
     elif decision.action == "undecided":
         told, state = ("undecided", ModelState.CHALLENGER)
     if not is_same:
@@ -180,6 +181,8 @@ def _move_champion(connection: Connection, decision: Decision, seen: Champion | 
     if connection.execute(moved).rowcount != 1:
         return False
     set_model_state(connection, seen.version, ModelState.RETIRED)
+    why = f"{seen.version} gave its place to {decision.version}"
+    record_event(connection, "model.retired", who=decision.decided_by, why=why, portfolio=decision.portfolio)
     return True
 
 

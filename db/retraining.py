@@ -36,6 +36,17 @@ class RetrainingState:
         """The newest outcome on which the champion was compared with the one before it."""
         return int((self.tried_until or {}).get("watched_id") or 0)
 
+    def was_gated(self, version: str, *, shadow_nights: int, wanted: int) -> bool:
+        """Whether the gate looked at this challenger already with as much of its nights in shadow as it may ask for."""
+        gated = (self.tried_until or {}).get("gated") or {}
+        nights = int(gated.get("shadow_nights") or 0)
+        return gated.get("version") == version and min(nights, wanted) >= min(shadow_nights, wanted)
+
+    def gated_outcome_id(self, version: str) -> int:
+        """The newest outcome by which this challenger was judged."""
+        gated = (self.tried_until or {}).get("gated") or {}
+        return int(gated.get("outcome_id") or 0) if gated.get("version") == version else 0
+
 
 def lock_retraining(connection: Connection, portfolio: str) -> RetrainingState:
     """Return the state of a portfolio, locked until the caller's transaction ends: one trigger at a time."""

@@ -42,6 +42,7 @@ class LoadedModel:
     """A model that was read from its bundle and found whole."""
 
     network: keras.Model
+    network_options: NetworkOptions
     transform: FeatureTransform
     calibration: Calibration
     metrics: dict[str, float]
@@ -87,10 +88,12 @@ def load_bundle(models_url: str, version: str) -> LoadedModel:
     contents = _fetch_checked(models_url, version, {name: names.get(name) for name in (MODEL, WEIGHTS)})
     document = json.loads(contents[MODEL])
     transform = FeatureTransform.from_document(document["transform"])
-    network = build_network(transform, NetworkOptions(**document["network"]))
+    options = NetworkOptions(**document["network"])
+    network = build_network(transform, options)
     _set_weights(network, contents[WEIGHTS], version)
     return LoadedModel(
         network=network,
+        network_options=options,
         transform=transform,
         calibration=Calibration(**document["calibration"]),
         metrics=document["metrics"],

@@ -36,7 +36,11 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class FittingOptions:
-    """How to fit. `patience` is in epochs without a better validation figure."""
+    """How to fit. `patience` is in epochs without a better validation figure.
+
+    `pull` draws every weight towards its value at the start, in place of weight decay's draw towards zero: L2-SP of
+    Li, Grandvalet and Davoine 2018, arXiv 1802.01483, decoupled from the gradient as in AdamW.
+    """
 
     batch_rows: int
     epochs: int
@@ -47,6 +51,7 @@ class FittingOptions:
     averaging: float = 0.99
     warm_up_share: float = 0.05
     patience: int = 4
+    pull: float = 0.0
 
     @classmethod
     def for_rows(cls, rows: int, *, epochs: int | None, seed: int) -> Self:
@@ -151,6 +156,7 @@ class _Trainer:
         self._optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "token", "vectors", "absent"])
         self._optimizer.build(network.trainable_variables)
         self._averages = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
+        self._anchors = [tf.constant(variable.numpy()) for variable in network.trainable_variables]
         self._step_count = 0
         self._step = tf.function(self._take_step)
         self.predict = make_predictor(network)
@@ -193,6 +199,9 @@ class _Trainer:
         )
         cast("Any", self._optimizer.learning_rate).assign(rate)
         self._optimizer.apply(gradients, variables)
+        if self._options.pull:
+            for variable, anchor in zip(variables, self._anchors, strict=True):
+                variable.assign_sub(rate * self._options.pull * (variable.value - anchor))
         for average, variable in zip(self._averages, variables, strict=True):
             average.assign(averaging * average + (1.0 - averaging) * variable.value)
         return loss

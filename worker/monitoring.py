@@ -6,6 +6,7 @@ from typing import Any
 from db.closing import complete_whole_job
 from db.drift_reports import DriftReport, insert_report, read_histograms
 from db.engine import writing
+from db.outcomes import VINTAGES_TASK
 from db.registry import ModelVersion, get_model
 from db.shards import Claim
 from db.states import Verdict
@@ -20,7 +21,11 @@ logger = getLogger(__name__)
 def monitor_next_job(context: WorkerContext, hint: int | None = None) -> bool:
     """Monitor the hinted job, or the oldest that waits; return whether there was one."""
     with claimed_shard(context, MONITORING_QUEUE, hint) as claim:
-        if claim is not None:
+        if claim is not None and claim.job.options.get("task") == VINTAGES_TASK:
+            from worker.vintages import measure_vintages_claimed  # noqa: PLC0415 - a night needs no scikit-learn
+
+            measure_vintages_claimed(context, claim)
+        elif claim is not None:
             _monitor_claimed(context, claim)
     return claim is not None
 

@@ -1,6 +1,7 @@
 """Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
 
@@ -14,6 +15,7 @@ from db.engine import writing
 from db.registry import Champion, Decision, decide, get_champion, register_model
 from db.shards import Claim
 from db.sources import RECORD_KEY, UNREADABLE, read_all
+from db.states import JobKind
 from transformer.bundle import load_bundle, save_bundle
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
@@ -27,24 +29,38 @@ from transformer.scoring import Scorer
 from transformer.training import Book, EpochReport, TrainedModel, TrainingOptions, train_model
 from worker.context import WorkerContext, claimed_shard
 from worker.drift import Histogram
+from worker.fine_tuning import work_on_fine_tuning
 from worker.gate import Judgement, judge_candidate
 from worker.heartbeat import Heartbeat
 from worker.messages import TRAINING_QUEUE
+from worker.outcome_labels import Labels, join_outcomes
 
 logger = getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A saved model with what the gate says of it, and the newest that it was trained on."""
+
+    model: TrainedModel
+    version: str
+    judgement: Judgement
+    learned_until: dict[str, Any]
+
+
 def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
-    """Train for the hinted job, or the best waiting one; return whether there was one."""
+    """Train or fine-tune for the hinted job, or the best waiting one; return whether there was one."""
     with claimed_shard(context, TRAINING_QUEUE, hint) as claim:
-        if claim is not None:
+        if claim is not None and claim.job.kind is JobKind.FINE_TUNING:
+            work_on_fine_tuning(context, claim)
+        elif claim is not None:
             _train_claimed(context, claim)
     return claim is not None
 
 
 def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
-    book = read_book(context, definition, heartbeat)
+    book, labels = read_book(context, definition, heartbeat)
     heartbeat.renew({"stage": "training", "records": len(book.frame)})
     model = train_model(
         book,
@@ -61,7 +77,8 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     seen = get_champion(context.engine, definition.name)
     held = bool(claim.job.options.get("hold"))
     judgement = judge_candidate(model.metrics, _champion_metrics(context, seen, model, book, heartbeat), held=held)
-    is_promoted = _register(context, claim, model, version, judgement, seen)
+    learned = labels.newest(np.flatnonzero(~np.isnan(labels.target)))
+    is_promoted = _register(context, claim, Trained(model, version, judgement, learned), seen)
     told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
 
@@ -81,23 +98,26 @@ def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: C
     )
 
 
-def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat) -> Book:
+def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat) -> tuple[Book, Labels]:
     """Read every record that has a key; of those with the same key the first. Raises `TrainingDataError`."""
     if definition.target is None:
         raise TrainingDataError(f"the portfolio {definition.name} names no target to learn", "add: target = COLUMN")
     own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
     frames: list[pd.DataFrame] = []
-    for frame in read_all(context.engine, definition.source, definition.key, (*definition.input_columns, *own)):
+    for frame in read_all(
+        context.engine, definition.learning_source, definition.key, (*definition.input_columns, *own)
+    ):
         frames.append(frame)
         heartbeat()
     if not frames:
-        raise TrainingDataError(f"the source {definition.source} holds no records", "load some: tidemark load")
+        raise TrainingDataError(f"the source {definition.learning_source} holds no records", "load some: tidemark load")
     whole = pd.concat(frames, ignore_index=True)
     # Records with text in place of a number are left out: they could not be scored either.
     whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
     as_of = None if definition.as_of is None else whole[definition.as_of].to_numpy()
     keys = whole[RECORD_KEY].to_numpy(dtype=object)
-    return Book(whole[list(definition.input_columns)], read_target(whole[definition.target]), keys, as_of)
+    labels = join_outcomes(context.engine, definition, whole, read_target(whole[definition.target]))
+    return Book(whole[list(definition.input_columns)], labels.target, keys, as_of), labels
 
 
 def read_target(column: pd.Series) -> NDArray[np.float64]:
@@ -157,13 +177,12 @@ def _champion_metrics(
 def _register(
     context: WorkerContext,
     claim: Claim,
-    model: TrainedModel,
-    version: str,
-    judgement: Judgement,
+    trained: Trained,
     seen: Champion | None,
 ) -> bool:
     """Registry row, decision, promotion and the job's end: one transaction."""
     definition = claim.job.definition
+    model, version, judgement = trained.model, trained.version, trained.judgement
     scale = ScoreScale(definition.score.points, definition.score.odds, definition.score.points_to_double)
     decision = Decision(
         portfolio=definition.name,
@@ -184,6 +203,7 @@ def _register(
             metrics=model.metrics,
             reference=reference_of(model, scale).to_document(),
             parent_version=None,
+            learned_until=trained.learned_until,
         )
         is_promoted = decide(connection, decision, seen=seen)
         result = {"metrics": model.metrics, "counts": model.counts, "promoted": is_promoted, "reason": judgement.reason}

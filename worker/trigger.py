@@ -4,17 +4,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 from logging import getLogger
 
+from db.definition import PortfolioDefinition
 from db.drift_reports import DriftReport
 from db.engine import Connection
 from db.events import record_event
-from db.jobs import Job, find_job, insert_follow_up
+from db.jobs import Job, JobRequest, find_job, insert_follow_up, insert_job
 from db.outcomes import count_new_bad
+from db.promotion import find_previous_champion, roll_back_within
 from db.registry import find_champion, find_model
 from db.retraining import (
     RetrainingState,
     change_retraining,
+    count_champion_nights,
     count_fine_tunings,
     count_nights_after,
+    count_shadow_nights,
+    find_challengers,
     has_open_fine_tuning,
     lock_retraining,
 )
@@ -28,11 +33,13 @@ WHO = "monitor"
 
 
 class Answer(StrEnum):
-    """What the trigger says of a drifted night."""
+    """What the trigger asks for."""
 
     FINE_TUNE = "fine_tune"
     PRETRAIN = "pretrain"
     ALERT = "alert"
+    GATE = "gate"  # judge a challenger that waited
+    WATCH = "watch"  # compare the champion with the one before, on outcomes that came since
 
 
 @dataclass(frozen=True)
@@ -49,23 +56,55 @@ class Situation:
 
 
 def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | None:
-    """Act on a report in the transaction that stores it; return the id of the fine-tuning job that it asked for.
+    """Act on a report in the transaction that stores it; return the id of the job that it asked for.
 
     `job` is the monitoring job. Call it only for a report that was stored just now. A night that was not scored by the
-    champion, or whose pipeline was broken, is followed by nothing.
+    champion, or whose pipeline was broken, is followed by nothing. A champion on probation is taken back by a night
+    that has drifted; otherwise a waiting challenger is judged when its nights in shadow are complete, and a drifted
+    night may ask for a fine-tuning.
     """
     champion = find_champion(connection, report.portfolio)
     if champion is None or champion.version != report.model_version or report.verdict is Verdict.BROKEN_PIPELINE:
         return None
     state = lock_retraining(connection, report.portfolio)
     policy = job.definition.retraining
+    if report.verdict is Verdict.DRIFTED and _is_on_probation(connection, report, policy):
+        return _take_back(connection, report, state)
     if report.verdict is Verdict.STABLE:
         _calm_down(connection, report, state, policy)
-    if report.verdict is not Verdict.DRIFTED:
-        return None
+    asked = judge_waiting(connection, job.definition, state)
+    if asked is not None or report.verdict is not Verdict.DRIFTED:
+        return asked
     night = find_job(connection, report.job_id)
     answer, why = answer_drift(_situation(connection, night, state), policy)
     return _act(connection, night, state, answer, why)
+
+
+def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> int | None:
+    """Act on outcomes that came: judge a challenger that waited for them, or compare the champion with the one before.
+
+    Returns the id of the job that it asked for, in the caller's transaction.
+    """
+    state = lock_retraining(connection, definition.name)
+    asked = judge_waiting(connection, definition, state)
+    return asked if asked is not None else _watch_champion(connection, definition, state)
+
+
+def judge_waiting(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
+    """Ask for the gate where a challenger waits and there is evidence that it has not been judged by."""
+    name, policy = definition.name, definition.retraining
+    waiting = find_challengers(connection, name)
+    if not waiting or state.is_held or has_open_fine_tuning(connection, name):
+        return None
+    version, wanted = waiting[0].version, policy.shadow_nights
+    nights = count_shadow_nights(connection, version)
+    if nights < wanted:
+        return None
+    new_bad = count_new_bad(connection, name, after_id=state.gated_outcome_id(version))
+    if state.was_gated(version, shadow_nights=nights, wanted=wanted) and new_bad < policy.gate.least_bad:
+        return None
+    request = JobRequest(JobKind.FINE_TUNING, name, WHO, {"task": Answer.GATE, "version": version})
+    return insert_job(connection, request)
 
 
 def answer_drift(seen: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
@@ -75,7 +114,7 @@ def answer_drift(seen: Situation, policy: RetrainingPolicy) -> tuple[Answer, str
         (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert alone"),
         (seen.is_held, "the portfolio is held"),
         (seen.is_in_flight, "a fine-tuning is in flight"),
-        (seen.has_challenger, "a challenger waits for evidence"),
+        (seen.has_challenger, "a challenger has not had all its nights in shadow"),
         (
             seen.nights_since_last is not None and seen.nights_since_last < cool_down,
             f"{seen.nights_since_last} of {cool_down} nights of cool-down have passed",
@@ -107,12 +146,46 @@ def _situation(connection: Connection, night: Job, state: RetrainingState) -> Si
     return Situation(
         is_held=state.is_held,
         is_in_flight=has_open_fine_tuning(connection, name),
-        has_challenger=False,
+        has_challenger=_is_in_shadow(connection, night.definition),
         nights_since_last=since,
         failures=state.failures,
         fine_tunings_this_month=count_fine_tunings(connection, name),
         new_bad_outcomes=_count_learnable(connection, night, state),
     )
+
+
+def _is_in_shadow(connection: Connection, definition: PortfolioDefinition) -> bool:
+    waiting = find_challengers(connection, definition.name)
+    nights = definition.retraining.shadow_nights
+    return bool(waiting) and nights > 0 and count_shadow_nights(connection, waiting[0].version) < nights
+
+
+def _is_on_probation(connection: Connection, report: DriftReport, policy: RetrainingPolicy) -> bool:
+    """Whether the champion is new and there is one to go back to; this night's report is counted already."""
+    if find_previous_champion(connection, report.portfolio, report.model_version) is None:
+        return False
+    return count_champion_nights(connection, report.portfolio) <= policy.probation_nights
+
+
+def _take_back(connection: Connection, report: DriftReport, state: RetrainingState) -> None:
+    why = f"job {report.job_id} has drifted in the first nights of {report.model_version}"
+    figures = {"verdict": report.verdict, "job": report.job_id, "report": report.figures}
+    roll_back_within(connection, report.portfolio, who=WHO, why=why, figures=figures)
+    change_retraining(connection, report.portfolio, failures=state.failures + 1, last_night_id=report.job_id)
+
+
+def _watch_champion(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
+    name = definition.name
+    champion = find_champion(connection, name)
+    if champion is None or has_open_fine_tuning(connection, name):
+        return None
+    before = find_previous_champion(connection, name, champion.version)
+    learned = find_model(connection, champion.version).learned_until or {}
+    known = max(int(learned.get("outcome_id") or 0), state.tried_outcome_id, state.watched_outcome_id)
+    if before is None or count_new_bad(connection, name, after_id=known) < definition.retraining.gate.least_bad:
+        return None
+    options = {"task": Answer.WATCH, "version": champion.version, "before": before, "after_outcome": known}
+    return insert_job(connection, JobRequest(JobKind.FINE_TUNING, name, WHO, options))
 
 
 def _count_learnable(connection: Connection, night: Job, state: RetrainingState) -> int:

@@ -1,0 +1,99 @@
+"""Puts together what the gate looks at: both models' scores on the same records, the saved bundle, the speed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from transformer.bundle import LoadedModel, load_bundle
+from transformer.evaluation import calibration_line
+from transformer.fine_tuning import inputs_of
+from transformer.fitting import make_predictor, predict_logits
+from transformer.points import ScoreScale
+from transformer.training import TrainedModel
+from worker.gate import Evidence, Scored
+
+CANARY_RECORDS = 500
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The records that a challenger is judged by: exam and old ones in one frame, each row in one of them."""
+
+    frame: pd.DataFrame
+    target: Floats
+    exam: NDArray[np.int64]
+    old: NDArray[np.int64]
+    learned_date: str
+    exam_date: str
+    segments: Mapping[str, NDArray[np.bool_]]
+
+
+class Measured:
+    """Runs networks over the parts once each; a recalibrated model shares its champion's run."""
+
+    def __init__(self, parts: Parts, on_batch: Callable[[], None]) -> None:
+        self._parts = parts
+        self._on_batch = on_batch
+        self._known: dict[int, tuple[Floats, float]] = {}
+
+    def probabilities(self, model: LoadedModel | TrainedModel) -> Floats:
+        """Return the model's probabilities for every row of the parts."""
+        return model.calibration.probabilities(self._run(model)[0])
+
+    def seconds(self, model: LoadedModel | TrainedModel) -> float:
+        """Return how long the network needed for all rows."""
+        return self._run(model)[1]
+
+    def _run(self, model: LoadedModel | TrainedModel) -> tuple[Floats, float]:
+        found = self._known.get(id(model.network))
+        if found is None:
+            inputs, predict = inputs_of(model, self._parts.frame), make_predictor(model.network)
+            if len(self._parts.frame):  # so that tracing is not taken for slowness
+                predict_logits(model.network, {name: one[:1] for name, one in inputs.items()}, predict=predict)
+            started = perf_counter()
+            logits = predict_logits(model.network, inputs, on_batch=self._on_batch, predict=predict)
+            found = self._known[id(model.network)] = logits, perf_counter() - started
+        return found
+
+
+def gather_evidence(
+    parts: Parts,
+    measured: Measured,
+    champion: LoadedModel,
+    challenger: LoadedModel | TrainedModel,
+    scale: ScoreScale,
+    **more: Any,
+) -> Evidence:
+    """Return the evidence about one challenger; `more` are further fields of `Evidence`."""
+    before, after = measured.probabilities(champion), measured.probabilities(challenger)
+    scored = Scored(parts.target, before, after, scale.points_of(before), scale.points_of(after))
+    exam = scored.part(parts.exam)
+    has_both = 0 < exam.bad < len(exam.target)
+    slope = calibration_line(exam.target, exam.challenger)[0] if has_both else None
+    return Evidence(
+        exam=exam,
+        old=scored.part(parts.old),
+        learned_date=parts.learned_date,
+        exam_date=parts.exam_date,
+        calibration_slope=slope,
+        relative_speed=measured.seconds(champion) / max(measured.seconds(challenger), 1e-9),
+        segments=parts.segments,
+        **more,
+    )
+
+
+def count_canary_mismatches(models_url: str, version: str, parts: Parts, expected: Floats) -> int:
+    """Load a saved bundle again and count the records whose score is not exactly that of the model in memory."""
+    sample = np.arange(min(CANARY_RECORDS, len(parts.frame)))
+    if not len(sample):
+        return 0
+    loaded = load_bundle(models_url, version)
+    logits = predict_logits(loaded.network, inputs_of(loaded, parts.frame.iloc[sample]))
+    return int((loaded.calibration.probabilities(logits) != expected[sample]).sum())

@@ -1,0 +1,299 @@
+"""Fine-tunes the champion on new outcomes and lets the gate judge two challengers: the tuned one and a recalibration.
+
+read         worker.outcome_labels    the labelled records, which of them are new, which came last
+make         transformer.fine_tuning  two challengers, each saved as a bundle before anything names it
+judge        worker.gate              one judgement each, by outcomes later than all that was learned from
+register     db.registry              versions, decisions, promotion and the job's end: one transaction
+"""
+
+from dataclasses import dataclass, replace
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.closing import complete_whole_job
+from db.definition import PortfolioDefinition
+from db.engine import writing
+from db.registry import Champion, Decision, ModelVersion, decide, get_champion, get_model, register_model
+from db.retraining import change_retraining, lock_retraining
+from db.shards import Claim
+from db.sources import RECORD_KEY, UNREADABLE, read_all
+from transformer.bundle import LoadedModel, load_bundle, save_bundle
+from transformer.errors import TrainingDataError
+from transformer.fine_tuning import FineTuningOptions, Lesson, Material, fine_tune, recalibrate, unreadable_rows
+from transformer.fitting import EpochReport
+from transformer.points import ScoreScale
+from transformer.splitting import hash_order
+from transformer.training import TrainedModel
+from worker.context import WorkerContext
+from worker.drift import Histogram
+from worker.examination import Measured, Parts, count_canary_mismatches, gather_evidence
+from worker.gate import Judgement, Outcome, histogram_of, judge_challenger
+from worker.heartbeat import Heartbeat
+from worker.lessons import LessonPlan, plan_lesson
+from worker.outcome_labels import Labels, join_outcomes
+from worker.paired import compare_brier
+from worker.trigger import Answer
+
+logger = getLogger(__name__)
+
+GATE = "gate"
+LEAST_LEARNED = 50
+
+
+@dataclass(frozen=True)
+class Records:
+    """Every labelled record that can be read, one row each; `is_new` where the champion was not trained on it."""
+
+    frame: pd.DataFrame
+    keys: NDArray[np.object_]
+    labels: Labels
+    is_new: NDArray[np.bool_]
+
+    def material(self, rows: NDArray[np.int64]) -> Material:
+        """Return some of them as material for a lesson."""
+        return Material(self.frame.iloc[rows].reset_index(drop=True), self.labels.target[rows], self.keys[rows])
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A challenger that was saved, and what the gate says of it."""
+
+    name: str
+    version: str
+    model: TrainedModel
+    judgement: Judgement
+
+
+def work_on_fine_tuning(context: WorkerContext, claim: Claim) -> None:
+    """Carry out a job of this kind, by its task: learn, judge a challenger again, or watch the champion."""
+    from worker.second_look import judge_again_claimed, watch_champion_claimed  # noqa: PLC0415 - they import this
+
+    tasks = {Answer.GATE: judge_again_claimed, Answer.WATCH: watch_champion_claimed}
+    tasks.get(claim.job.options.get("task", ""), fine_tune_claimed)(context, claim)
+
+
+def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
+    """Carry out one fine-tuning job. Without a champion, or with too little to learn from, the job fails."""
+    definition, heartbeat = claim.job.definition, context.heartbeat(claim)
+    seen = get_champion(context.engine, definition.name)
+    if seen is None:
+        raise TrainingDataError(f"the portfolio {definition.name} has no champion to start from", "train one first")
+    parent = get_model(context.engine, seen.version)
+    champion = load_bundle(context.settings.bundles_url, seen.version)
+    records = read_records(context, definition, champion, parent, heartbeat)
+    plan = plan_lesson(records.labels.dates, records.is_new, ~records.is_new, hash_order(records.keys))
+    _require_material(records, plan)
+    lesson = Lesson(*(records.material(rows) for rows in (plan.learn, plan.stop, plan.replay, plan.exam)))
+    heartbeat.renew({"stage": "fine-tuning", "records": len(lesson.learn)})
+    models = {
+        "fine_tuned": fine_tune(
+            champion,
+            lesson,
+            options=options_of(claim.job.options),
+            on_epoch=lambda report: heartbeat.renew(_progress_of(report)),
+            on_batch=heartbeat,
+        ),
+        "recalibrated": recalibrate(champion, lesson),
+    }
+    heartbeat.renew({"stage": "gate"})
+    challengers = _examine(context, claim, champion, models, parts_of(records, plan), heartbeat)
+    _register(context, claim, seen, challengers, records, plan)
+
+
+def read_records(
+    context: WorkerContext,
+    definition: PortfolioDefinition,
+    champion: LoadedModel,
+    parent: ModelVersion,
+    heartbeat: Heartbeat,
+) -> Records:
+    """Read the labelled records that the champion can read; of those with the same key the first."""
+    from worker.training import read_target  # noqa: PLC0415 - training imports this module
+
+    own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
+    columns = tuple(dict.fromkeys((*champion.schema.columns, *own)))
+    frames: list[pd.DataFrame] = []
+    for frame in read_all(context.engine, definition.learning_source, definition.key, columns):
+        frames.append(frame)
+        heartbeat()
+    if not frames:
+        raise TrainingDataError(f"{definition.learning_source} holds no records", "load some: tidemark load")
+    whole = pd.concat(frames, ignore_index=True)
+    whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
+    target = np.full(len(whole), np.nan) if definition.target is None else read_target(whole[definition.target])
+    labels = join_outcomes(context.engine, definition, whole, target)
+    is_usable = ~np.isnan(labels.target)
+    is_usable[unreadable_rows(champion, whole)] = False
+    rows = np.flatnonzero(is_usable)
+    labels = Labels(labels.target[rows], labels.dates[rows], labels.outcome_ids[rows])
+    frame = whole.iloc[rows].reset_index(drop=True)
+    is_new = labels.is_newer_than(parent.learned_until or {})
+    return Records(frame, frame[RECORD_KEY].to_numpy(dtype=object), labels, is_new)
+
+
+def parts_of(records: Records, plan: LessonPlan) -> Parts:
+    """Return the records that judge a challenger: the exam first, then the old ones."""
+    rows = np.concatenate([plan.exam, plan.old_exam])
+    exam, old = np.arange(len(plan.exam)), np.arange(len(plan.exam), len(rows))
+    material = records.material(rows)
+    return Parts(material.frame, material.target, exam, old, plan.learned_date, plan.exam_date, {})
+
+
+def options_of(options: dict[str, Any]) -> FineTuningOptions:
+    """Return the options of a job: those that a user may set, the rest as they are by default."""
+    allowed = {name: options[name] for name in ("seed", "epochs") if options.get(name) is not None}
+    return FineTuningOptions(**allowed)
+
+
+def _require_material(records: Records, plan: LessonPlan) -> None:
+    target = records.labels.target
+    for name, rows in (("learn from", plan.learn), ("stop by", plan.stop)):
+        bad = int((target[rows] == 1).sum())
+        if len(rows) < LEAST_LEARNED or not 0 < bad < len(rows):
+            raise TrainingDataError(
+                f"expected {LEAST_LEARNED} new outcomes or more, of both kinds, to {name}; got {len(rows)}, {bad} bad",
+                "load more: tidemark outcomes load NAME FILE",
+            )
+
+
+def _examine(
+    context: WorkerContext,
+    claim: Claim,
+    champion: LoadedModel,
+    models: dict[str, TrainedModel],
+    parts: Parts,
+    heartbeat: Heartbeat,
+) -> list[Challenger]:
+    """Save every challenger, then judge it: a version is a bundle before it is a row."""
+    definition, policy = claim.job.definition, claim.job.definition.retraining
+    measured, scale = Measured(parts, heartbeat), scale_of(definition)
+    challengers: list[Challenger] = []
+    for name, model in models.items():
+        notes = {"portfolio": definition.name, "definition": definition.fingerprint, "made": name}
+        version = save_bundle(model, context.settings.bundles_url, notes=notes)
+        probabilities = measured.probabilities(model)
+        url = context.settings.bundles_url
+        evidence = gather_evidence(
+            parts,
+            measured,
+            champion,
+            model,
+            scale,
+            canary_mismatches=count_canary_mismatches(url, version, parts, probabilities),
+            cut_off=policy.cut_off,
+            shadow_nights_wanted=policy.shadow_nights,
+        )
+        challengers.append(Challenger(name, version, model, judge_challenger(evidence, policy.gate)))
+    return _prefer(challengers, parts, measured, policy.gate.confidence)
+
+
+def _prefer(challengers: list[Challenger], parts: Parts, measured: Measured, confidence: float) -> list[Challenger]:
+    """Of two that passed keep one: the tuned one only where it is proven better than the mere recalibration."""
+    passed = [one for one in challengers if one.judgement.outcome is not Outcome.REFUSE]
+    if len(passed) < 2:
+        return challengers
+    tuned, control = passed
+    if len(parts.exam):
+        exam = [measured.probabilities(one.model)[parts.exam] for one in (control, tuned)]
+        gain = compare_brier(parts.target[parts.exam], exam[0], exam[1], confidence=confidence)
+        is_better, figures = gain.high < 0, gain.to_document()
+    else:
+        is_better, figures = True, {}
+    winner, other = (tuned, control) if is_better else (control, tuned)
+    why = f"the {winner.name.replace('_', ' ')} model is preferred"
+    figures = other.judgement.figures | {"preferred": winner.version, "brier": figures}
+    refused = Judgement(promoted=False, reason=why, figures=figures)
+    return [winner, replace(other, judgement=refused)]
+
+
+def _register(
+    context: WorkerContext,
+    claim: Claim,
+    seen: Champion,
+    challengers: list[Challenger],
+    records: Records,
+    plan: LessonPlan,
+) -> None:
+    """Versions, decisions, promotion, the trigger's state and the job's end: one transaction."""
+    definition = claim.job.definition
+    learned = records.labels.newest(np.concatenate([plan.learn, plan.stop]))
+    tried = records.labels.newest(np.arange(len(records.keys)))
+    with writing(context.engine) as connection:
+        state = lock_retraining(connection, definition.name)
+        for one in challengers:
+            register_model(
+                connection,
+                version=one.version,
+                job_id=claim.job.id,
+                definition=definition,
+                metrics=one.model.metrics,
+                reference=_reference_of(one.model, definition).to_document(),
+                parent_version=seen.version,
+                learned_until=learned,
+            )
+        winner, judgement, is_promoted = challengers[0], challengers[0].judgement, False
+        for one in challengers:
+            judged = held_back(one.judgement) if state.is_held else one.judgement
+            decision = decision_of(claim, one.version, seen, judged, is_first=one is winner, made=one.name)
+            if decide(connection, decision, seen=seen):
+                winner, judgement, is_promoted = one, judged, True
+        change_retraining(connection, definition.name, tried_until={**(state.tried_until or {}), **tried})
+        result = {
+            "metrics": winner.model.metrics,
+            "counts": winner.model.counts,
+            "promoted": is_promoted,
+            "reason": judgement.reason,
+            "challengers": {
+                one.name: {"version": one.version, "outcome": one.judgement.outcome} for one in challengers
+            },
+        }
+        complete_whole_job(connection, claim, result=result, model_version=winner.version)
+    told = (claim.job.id, winner.version, judgement.outcome, judgement.reason)
+    logger.info("Fine-tuned: job %d, version %s, %s: %s.", *told)
+
+
+def held_back(judgement: Judgement) -> Judgement:
+    """Return the judgement of a portfolio that is held: what passed waits."""
+    if judgement.outcome is not Outcome.PROMOTE:
+        return judgement
+    return replace(judgement, promoted=False, outcome=Outcome.UNDECIDED, reason="the portfolio is held")
+
+
+def decision_of(
+    claim: Claim, version: str, seen: Champion, judgement: Judgement, *, is_first: bool, made: str
+) -> Decision:
+    """Return a judgement as the row that is kept. A job has one decision of its own; the control's names it inside."""
+    return Decision(
+        portfolio=claim.job.portfolio,
+        version=version,
+        against_version=seen.version,
+        promoted=judgement.promoted,
+        reason=judgement.reason,
+        figures=judgement.figures | {"made": made, "job": claim.job.id},
+        decided_by=GATE,
+        job_id=claim.job.id if is_first else None,
+        action="undecided" if judgement.outcome is Outcome.UNDECIDED else GATE,
+    )
+
+
+def scale_of(definition: PortfolioDefinition) -> ScoreScale:
+    """Return the portfolio's score scale as the network's code knows it."""
+    return ScoreScale(definition.score.points, definition.score.odds, definition.score.points_to_double)
+
+
+def _reference_of(model: TrainedModel, definition: PortfolioDefinition) -> Histogram:
+    return histogram_of(scale_of(definition).points_of(model.reference_probabilities))
+
+
+def _progress_of(report: EpochReport) -> dict[str, Any]:
+    return {
+        "stage": "fine-tuning",
+        "epoch": report.epoch,
+        "epochs": report.epochs,
+        "valid_auc": round(report.valid_auc, 5),
+        "train_loss": round(report.train_loss, 5),
+    }

@@ -1,0 +1,62 @@
+"""Joins records with what became of them: the source's target, and the outcomes that were loaded later."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.definition import PortfolioDefinition
+from db.engine import Engine
+from db.outcomes import read_outcomes
+from db.sources import RECORD_KEY
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known of N records, one row each.
+
+    `target` is 1.0, 0.0 or NaN; `dates` say since when, as text that sorts ("" where not known); `outcome_ids` are 0
+    where the source's target tells it.
+    """
+
+    target: Floats
+    dates: NDArray[np.str_]
+    outcome_ids: NDArray[np.int64]
+
+    def newest(self, rows: NDArray[Any]) -> dict[str, Any]:
+        """Return the newest of what some rows tell, as `model_versions.learned_until` keeps it."""
+        ids, dates = self.outcome_ids[rows], self.dates[rows]
+        from_source, loaded = dates[ids == 0], dates[ids > 0]
+        return {
+            "outcome_id": int(ids.max(initial=0)),
+            "outcome_date": str(max(loaded.tolist(), default="")),
+            "as_of": str(max(from_source.tolist(), default="")),
+        }
+
+    def is_newer_than(self, learned: dict[str, Any]) -> NDArray[np.bool_]:
+        """Whether each label is one that a model with this `learned_until` was not trained on."""
+        is_loaded = self.outcome_ids > int(learned.get("outcome_id") or 0)
+        as_of = str(learned.get("as_of") or "")
+        is_later = (self.outcome_ids == 0) & (self.dates > as_of) if as_of else np.zeros(len(is_loaded), dtype=bool)
+        return (is_loaded | is_later) & ~np.isnan(self.target)
+
+
+def join_outcomes(engine: Engine, definition: PortfolioDefinition, records: pd.DataFrame, target: Floats) -> Labels:
+    """Return the labels of records; a loaded outcome stands above the source's target, which it may correct."""
+    known = read_outcomes(engine, definition.name).set_index("record_key")
+    found = known.index.get_indexer(pd.Index(records[RECORD_KEY], dtype="object"))
+    has_outcome = found >= 0
+    dates = np.full(len(records), "", dtype=object)
+    if definition.as_of is not None:
+        times = records[definition.as_of]
+        dates = times.astype("object").where(times.notna(), "").map(str).to_numpy(dtype=object)
+    ids = np.zeros(len(records), dtype=np.int64)
+    joined = target.copy()
+    joined[has_outcome] = known["outcome"].to_numpy(dtype=np.float64)[found[has_outcome]]
+    dates[has_outcome] = known["outcome_date"].to_numpy(dtype=object)[found[has_outcome]]
+    ids[has_outcome] = known["outcome_id"].to_numpy(dtype=np.int64)[found[has_outcome]]
+    return Labels(joined, dates.astype(np.str_), ids)
