@@ -32,6 +32,7 @@ from db.states import JobKind, JobState
 from db.tables import jobs, scores
 
 VINTAGES_TASK = "vintages"
+_COLUMNS = ["record_key", "outcome", "outcome_date", "outcome_id", "scored_job"]
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,23 @@ def load_outcomes(
 
 
 def read_outcomes(engine: Engine, portfolio: str) -> pd.DataFrame:
-    """Return the newest outcome of each record: record_key, outcome, outcome_date, outcome_id."""
-    columns = (outcomes.c.record_key, outcomes.c.outcome, outcomes.c.outcome_date, outcomes.c.id)
+    """Return the newest outcome of each record: record_key, outcome, outcome_date, outcome_id, scored_job (or 0)."""
+    columns = (
+        *(outcomes.c.record_key, outcomes.c.outcome, outcomes.c.outcome_date, outcomes.c.id),
+        func.coalesce(outcomes.c.scored_job_id, 0),
+    )
     statement = select(*columns).where(outcomes.c.portfolio == portfolio).order_by(outcomes.c.outcome_date)
     with reading(engine) as connection:
         rows = connection.execute(statement).all()
-    frame = pd.DataFrame.from_records(rows, columns=["record_key", "outcome", "outcome_date", "outcome_id"])
+    frame = pd.DataFrame.from_records(rows, columns=_COLUMNS)
     return frame.drop_duplicates("record_key", keep="last").reset_index(drop=True)
 
 
-def count_new_bad(connection: Connection, portfolio: str, *, after_id: int) -> int:
-    """Return how many bad outcomes came after the one with this id."""
+def count_new_bad(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> int:
+    """Return how many bad outcomes came after the one with this id, of records that were scored after that job."""
     wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > after_id, outcomes.c.outcome == 1)
+    if after_job:
+        wanted = (*wanted, outcomes.c.scored_job_id.is_(None) | (outcomes.c.scored_job_id > after_job))
     return connection.execute(select(func.count()).select_from(outcomes).where(*wanted)).scalar_one()
 
 

@@ -106,6 +106,15 @@ def list_decisions(engine: Engine, portfolio: str, *, limit: int = 100) -> list[
         return [Decision(*row) for row in connection.execute(statement.order_by(decisions.c.id.desc()).limit(limit))]
 
 
+def get_decision(engine: Engine, number: int) -> Decision:
+    """Return one decision. Raises `NotFoundError`."""
+    with reading(engine) as connection:
+        row = connection.execute(select(*_DECISION_COLUMNS).where(decisions.c.id == number)).one_or_none()
+    if row is None:
+        raise NotFoundError("decision", number, advice="List them with: tidemark model decisions PORTFOLIO")
+    return Decision(*row)
+
+
 def register_model(  # noqa: PLR0913 - the columns of a model version
     connection: Connection,
     *,

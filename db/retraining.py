@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from db.clock import now_plus
 from db.learning_tables import retraining, shadow_histograms
 from db.registry import ModelVersion, find_model
-from db.states import OPEN_JOB_STATES, JobKind, ModelState
+from db.states import OPEN_JOB_STATES, JobKind, ModelState, Verdict
 from db.tables import champions, drift_reports, jobs, model_versions
 
 MONTH_SECONDS = 30 * 86_400.0
@@ -82,6 +82,13 @@ def count_nights_after(connection: Connection, portfolio: str, night_id: int | N
     if night_id is not None:
         statement = statement.where(drift_reports.c.job_id > night_id)
     return connection.execute(statement).scalar_one()
+
+
+def find_last_calm_night(connection: Connection, portfolio: str) -> int:
+    """Return the newest scoring job whose verdict was stable: what drifted came after it. 0 where none was."""
+    statement = select(func.max(drift_reports.c.job_id))
+    wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.verdict == Verdict.STABLE)
+    return connection.execute(statement.where(*wanted)).scalar() or 0
 
 
 def count_champion_nights(connection: Connection, portfolio: str) -> int:

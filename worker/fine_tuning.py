@@ -84,7 +84,8 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
         raise TrainingDataError(f"the portfolio {definition.name} has no champion to start from", "train one first")
     parent = get_model(context.engine, seen.version)
     champion = load_bundle(context.settings.bundles_url, seen.version)
-    records = read_records(context, definition, champion, parent, heartbeat)
+    calm = int(claim.job.options.get("after_job") or 0)
+    records = read_records(context, definition, champion, parent, heartbeat, after_job=calm)
     plan = plan_lesson(records.labels.dates, records.is_new, ~records.is_new, hash_order(records.keys))
     _require_material(records, plan)
     lesson = Lesson(*(records.material(rows) for rows in (plan.learn, plan.stop, plan.replay, plan.exam)))
@@ -110,8 +111,13 @@ def read_records(
     champion: LoadedModel,
     parent: ModelVersion,
     heartbeat: Heartbeat,
+    *,
+    after_job: int = 0,
 ) -> Records:
-    """Read the labelled records that the champion can read; of those with the same key the first."""
+    """Read the labelled records that the champion can read; of those with the same key the first.
+
+    New are those that `parent` was not trained on, scored after the job `after_job`.
+    """
     from worker.training import read_target  # noqa: PLC0415 - training imports this module
 
     own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
@@ -129,9 +135,9 @@ def read_records(
     is_usable = ~np.isnan(labels.target)
     is_usable[unreadable_rows(champion, whole)] = False
     rows = np.flatnonzero(is_usable)
-    labels = Labels(labels.target[rows], labels.dates[rows], labels.outcome_ids[rows])
+    labels = labels.part(rows)
     frame = whole.iloc[rows].reset_index(drop=True)
-    is_new = labels.is_newer_than(parent.learned_until or {})
+    is_new = labels.is_newer_than(parent.learned_until or {}, after_job=after_job)
     return Records(frame, frame[RECORD_KEY].to_numpy(dtype=object), labels, is_new)
 
 

@@ -20,12 +20,17 @@ class Labels:
     """What is known of N records, one row each.
 
     `target` is 1.0, 0.0 or NaN; `dates` say since when, as text that sorts ("" where not known); `outcome_ids` are 0
-    where the source's target tells it.
+    where the source's target tells it; `scored_jobs` are the scoring jobs that they judge, 0 where there is none.
     """
 
     target: Floats
     dates: NDArray[np.str_]
     outcome_ids: NDArray[np.int64]
+    scored_jobs: NDArray[np.int64]
+
+    def part(self, rows: NDArray[Any]) -> "Labels":
+        """Return the labels of some rows."""
+        return Labels(self.target[rows], self.dates[rows], self.outcome_ids[rows], self.scored_jobs[rows])
 
     def newest(self, rows: NDArray[Any]) -> dict[str, Any]:
         """Return the newest of what some rows tell, as `model_versions.learned_until` keeps it."""
@@ -37,9 +42,13 @@ class Labels:
             "as_of": str(max(from_source.tolist(), default="")),
         }
 
-    def is_newer_than(self, learned: dict[str, Any]) -> NDArray[np.bool_]:
-        """Whether each label is one that a model with this `learned_until` was not trained on."""
+    def is_newer_than(self, learned: dict[str, Any], *, after_job: int = 0) -> NDArray[np.bool_]:
+        """Whether each label is one that a model with this `learned_until` was not trained on.
+
+        With `after_job` only those count that judge a later scoring job, or none.
+        """
         is_loaded = self.outcome_ids > int(learned.get("outcome_id") or 0)
+        is_loaded &= (self.scored_jobs == 0) | (self.scored_jobs > after_job)
         as_of = str(learned.get("as_of") or "")
         is_later = (self.outcome_ids == 0) & (self.dates > as_of) if as_of else np.zeros(len(is_loaded), dtype=bool)
         return (is_loaded | is_later) & ~np.isnan(self.target)
@@ -59,4 +68,6 @@ def join_outcomes(engine: Engine, definition: PortfolioDefinition, records: pd.D
     joined[has_outcome] = known["outcome"].to_numpy(dtype=np.float64)[found[has_outcome]]
     dates[has_outcome] = known["outcome_date"].to_numpy(dtype=object)[found[has_outcome]]
     ids[has_outcome] = known["outcome_id"].to_numpy(dtype=np.int64)[found[has_outcome]]
-    return Labels(joined, dates.astype(np.str_), ids)
+    scored = np.zeros(len(records), dtype=np.int64)
+    scored[has_outcome] = known["scored_job"].to_numpy(dtype=np.int64)[found[has_outcome]]
+    return Labels(joined, dates.astype(np.str_), ids, scored)

@@ -20,6 +20,7 @@ from db.retraining import (
     count_nights_after,
     count_shadow_nights,
     find_challengers,
+    find_last_calm_night,
     has_open_fine_tuning,
     lock_retraining,
 )
@@ -189,12 +190,16 @@ def _watch_champion(connection: Connection, definition: PortfolioDefinition, sta
 
 
 def _count_learnable(connection: Connection, night: Job, state: RetrainingState) -> int:
-    """Bad outcomes that neither champion nor last fine-tuning knew: from files, and from the source's target."""
+    """Bad outcomes of the moved population that neither champion nor last fine-tuning knew.
+
+    Outcomes of the quiet nights before teach nothing about it. The source's target counts where it is dated.
+    """
     assert night.model_version is not None, "a scoring job is submitted with its model version"
     learned = find_model(connection, night.model_version).learned_until or {}
     after_id = max(int(learned.get("outcome_id") or 0), state.tried_outcome_id)
     newest = max(str(learned.get("as_of") or ""), str((state.tried_until or {}).get("as_of") or ""))
-    return count_new_bad(connection, night.portfolio, after_id=after_id) + (
+    calm = find_last_calm_night(connection, night.portfolio)
+    return count_new_bad(connection, night.portfolio, after_id=after_id, after_job=calm) + (
         count_newer_bad(connection, night.definition, newest) if newest else 0
     )
 
@@ -202,7 +207,8 @@ def _count_learnable(connection: Connection, night: Job, state: RetrainingState)
 def _act(connection: Connection, night: Job, state: RetrainingState, answer: Answer, why: str) -> int | None:
     job_id = None
     if answer is not Answer.ALERT:
-        job_id = insert_follow_up(connection, JobKind.FINE_TUNING, night, {"task": answer})
+        options = {"task": answer, "after_job": find_last_calm_night(connection, night.portfolio)}
+        job_id = insert_follow_up(connection, JobKind.FINE_TUNING, night, options)
     if job_id is not None:
         changed = {"last_job_id": job_id, "last_night_id": night.id, "failures": state.failures + 1}
         change_retraining(connection, night.portfolio, **changed)

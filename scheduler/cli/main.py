@@ -5,7 +5,20 @@ import sys
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scheduler.cli import demo, drift, job, key, model, portfolio, records, results, running, schedule, work
+from scheduler.cli import (
+    demo,
+    drift,
+    job,
+    key,
+    outcomes,
+    portfolio,
+    promotion,
+    records,
+    results,
+    running,
+    schedule,
+    work,
+)
 
 app = typer.Typer(
     name="tidemark",
@@ -22,7 +35,8 @@ app.command("score")(work.score)
 app.add_typer(job.app, name="job")
 app.add_typer(results.scores_app, name="scores")
 app.add_typer(results.rejects_app, name="rejects")
-app.add_typer(model.app, name="model")
+app.add_typer(promotion.app, name="model")  # with the commands of cli/model.py
+app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(drift.app, name="drift")
 app.add_typer(schedule.app, name="schedule")
 app.command("up")(running.up)

@@ -1,0 +1,119 @@
+"""From a drifted night to decisions: the whole job in this process, on real tables and a real network."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from db.definition import FieldDefinition, FieldKind, PortfolioDefinition
+from db.drift_reports import DriftReport, insert_report
+from db.engine import open_engine, writing
+from db.jobs import Job, JobRequest, get_job, list_jobs, submit_job
+from db.loading import load_records
+from db.outcomes import load_outcomes
+from db.portfolios import save_portfolio
+from db.registry import find_champion, get_champion, get_model, list_decisions, list_models
+from db.retraining_policy import GatePolicy, RetrainingPolicy
+from db.settings import DatabaseSettings
+from db.states import JobKind, JobState, ModelState, Verdict
+from db.upgrade import prepare_database
+from scheduler.decision_pages import write_decision_page
+from scheduler.planning import plan_queued_jobs
+from tests.unit.transformer.books import FIELDS, make_book
+from worker.context import WorkerContext, open_context
+from worker.settings import WorkerSettings
+from worker.training import train_next_job
+from worker.trigger import follow_up
+
+BOOK = "book"
+OLD, NEW = 1200, 1600
+
+
+def definition() -> PortfolioDefinition:
+    kinds = {"numeric": FieldKind.NUMERIC, "categorical": FieldKind.CATEGORICAL}
+    names = [*((one.name, one.kind) for one in FIELDS), *((f"delay_{step}", "numeric") for step in range(4))]
+    fields = tuple(FieldDefinition(name, kinds[kind]) for name, kind in names)
+    gate = GatePolicy(largest_points_psi=100, least_calibration_slope=0.5, largest_calibration_slope=2)
+    policy = RetrainingPolicy(gate=gate, least_bad_outcomes=100)
+    return PortfolioDefinition(BOOK, "A book", BOOK, "id", "bad", fields=fields, retraining=policy)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[WorkerContext]:
+    """A worker on a database with old records of known outcome, and new ones whose outcome is not known yet."""
+    url = f"sqlite:///{tmp_path / 'tidemark.db'}"
+    engine = open_engine(url)
+    prepare_database(engine)
+    save_portfolio(engine, definition(), who="test")
+    frame, target, _ = make_book(OLD + NEW)
+    frame = frame[list(definition().input_columns)]
+    frame.insert(0, "id", np.arange(1, OLD + NEW + 1).astype(object))
+    frame.insert(1, "bad", np.where(np.arange(OLD + NEW) < OLD, target, np.nan))
+    load_records(engine, definition(), [frame.assign(tidemark_unreadable=None)], key_type="integer", who="test")
+    settings = WorkerSettings(home=tmp_path, heartbeat_seconds=5)
+    yield open_context(settings, DatabaseSettings(database_url=url))
+    engine.dispose()
+
+
+def run(context: WorkerContext, request: JobRequest) -> Job:
+    job_id = submit_job(context.engine, request)
+    return work(context, job_id)
+
+
+def work(context: WorkerContext, job_id: int) -> Job:
+    plan_queued_jobs(context.engine, shard_rows=100)
+    assert train_next_job(context)
+    job = get_job(context.engine, job_id)
+    assert job.state is JobState.DONE, job.detail
+    return job
+
+
+def load_new_outcomes(engine: Engine) -> None:
+    """The new records' outcomes, known on four days."""
+    _, target, _ = make_book(OLD + NEW)
+    rows = [
+        (str(key), int(target[key - 1]), f"2026-02-{1 + (key - OLD - 1) * 4 // NEW:02d}")
+        for key in range(OLD + 1, OLD + NEW + 1)
+    ]
+    load_outcomes(engine, BOOK, rows, who="test")
+
+
+def drift(engine: Engine, version: str) -> int | None:
+    night = get_job(engine, submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "test", {}, version)))
+    report = DriftReport(BOOK, night.id, version, Verdict.DRIFTED, {})
+    with writing(engine) as connection:
+        return follow_up(connection, night, report) if insert_report(connection, report) else None
+
+
+def test_a_drifted_book_gets_a_better_champion_and_both_challengers_are_decided_on(context: WorkerContext) -> None:
+    engine = context.engine
+    first = run(context, JobRequest(JobKind.TRAINING, BOOK, "test", {"epochs": 1})).model_version
+    assert first is not None
+    assert drift(engine, first) is None, "nothing to learn from yet"
+    load_new_outcomes(engine)
+    asked = drift(engine, first)
+    assert asked is not None
+    job = work(context, asked)
+
+    champion = get_champion(engine, BOOK)
+    assert champion is not None
+    assert (job.result or {})["promoted"] is True
+    assert champion.version == job.model_version != first
+    model = get_model(engine, champion.version)
+    assert (model.parent_version, model.state) == (first, ModelState.CHAMPION)
+    assert (model.learned_until or {})["outcome_date"] == "2026-02-02"
+    assert get_model(engine, first).state is ModelState.RETIRED
+    made = {one.figures["made"]: one for one in list_decisions(engine, BOOK)[:2]}
+    assert set(made) == {"fine_tuned", "recalibrated"}
+    assert [one.state for one in list_models(engine, BOOK)].count(ModelState.CHAMPION) == 1
+    page = write_decision_page(made["fine_tuned"])
+    assert "ROC AUC" in page
+    assert "calibration_slope" in page
+
+    # The same drift does not train again: its outcomes were used, and the cool-down has begun.
+    with writing(engine) as connection:
+        assert find_champion(connection, BOOK) == champion
+    assert drift(engine, first) is None
+    assert len(list_jobs(engine, kind=JobKind.FINE_TUNING)) == 1
