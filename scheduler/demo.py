@@ -15,8 +15,11 @@ from db.exports import read_scores
 from db.jobs import Job, get_job
 from db.loading import load_records
 from db.portfolios import save_portfolio
+from db.registry import Decision
 from db.states import JobState
 from scheduler.data_files import open_data_file
+from scheduler.demo_nights import NIGHT_CUSTOMERS, Night, NightsStage, play_nights
+from scheduler.demo_plots import draw_nights
 from scheduler.errors import SchedulerError
 from scheduler.portfolio_file import parse_portfolio
 from scheduler.settings import SchedulerSettings
@@ -47,6 +50,8 @@ class DemoResult:
     auc: float
     best_auc: float
     seconds: float
+    nights: tuple[Night, ...] = ()
+    plots: tuple[Path, ...] = ()
 
     @property
     def records_per_second(self) -> float:
@@ -64,22 +69,29 @@ class Stage:
     on_look: Callable[[Job], None]
 
 
-def play_demo(stage: Stage, *, customers: int, seed: int) -> DemoResult:
-    """Simulate, load, train, score; return what came out. Raises `SchedulerError` if a job does not succeed."""
+def play_demo(stage: Stage, *, customers: int, seed: int, nights: int = 0) -> DemoResult:
+    """Simulate, load, train, score, then play nights; return what came out.
+
+    Raises `SchedulerError` if a job does not succeed.
+    """
     begun, say, engine = perf_counter(), stage.say, stage.engine
     say(f"Simulating {customers:,} customers with 12 months of behaviour (seed {seed}) ...")
     truth = simulate_customers(customers, seed, unlabelled_share=UNLABELLED_SHARE)
     portfolio = _load(stage, truth)
-    with running_parts(stage.settings, QUEUES, say):
+    with running_parts(stage.settings, QUEUES, say) as supervisor:
         say("Training a Transformer on the four fifths whose outcome is known ...")
         job_id = submit_training(engine, portfolio, Request("demo"), options={"seed": seed, "epochs": EPOCHS})
         training = _finish(stage, job_id)
         say("Scoring the whole book through the queue workers ...")
         scoring = _finish(stage, submit_scoring(engine, portfolio, Request("demo")))
+        played = _play_nights(stage, truth, supervisor.tend, seed=seed, nights=nights)
     frame = _join_scores(engine, truth, scoring.id)
     unseen = frame[frame["default_next_month"].isna()]
     auc = area_under_curve(unseen[TRUE_OUTCOME].to_numpy(np.float64), unseen["probability"].to_numpy(np.float64))
-    return DemoResult(training, scoring, frame, auc, best_possible_auc(unseen), perf_counter() - begun)
+    plots = draw_nights(played, stage.settings.state_folder / "demo") if played else []
+    seconds = perf_counter() - begun
+    best = best_possible_auc(unseen)
+    return DemoResult(training, scoring, frame, auc, best, seconds, tuple(played), tuple(plots))
 
 
 def sample_customers(frame: pd.DataFrame, count: int = SHOWN_CUSTOMERS) -> pd.DataFrame:
@@ -109,7 +121,29 @@ def describe(result: DemoResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 1),
         "job": result.scoring.id,
         "model_version": result.scoring.model_version,
+        "nights": [describe_night(night) for night in result.nights],
+        "plots": [str(path) for path in result.plots],
     }
+
+
+def describe_night(night: Night) -> dict[str, Any]:
+    """Return one night by name; `followed_by` are sentences."""
+    return {
+        "night": night.number,
+        "day": night.day.isoformat(),
+        "happens": night.happens,
+        "job": night.job,
+        "model_version": night.model,
+        "verdict": night.verdict,
+        "psi": night.psi,
+        "roc_auc": round(night.auc, 4),
+        "followed_by": [*night.answers, *(decided(one) for one in night.decisions if one.action == "rollback")],
+    }
+
+
+def decided(decision: Decision) -> str:
+    """Return a decision in a sentence."""
+    return f"{decision.action}: {decision.version} in place of {decision.against_version}: {decision.reason}"
 
 
 def _load(stage: Stage, truth: pd.DataFrame) -> str:
@@ -124,6 +158,18 @@ def _load(stage: Stage, truth: pd.DataFrame) -> str:
     outcome = load_records(stage.engine, definition, frames, key_type=file.key_type, replace_all=True, who="demo")
     stage.say(f"Loaded {outcome.total:,} records into the table {definition.source}.")
     return definition.name
+
+
+def _play_nights(stage: Stage, truth: pd.DataFrame, tend: Callable[[], None], *, seed: int, nights: int) -> list[Night]:
+    if nights == 0:
+        return []
+    stage.say(f"Playing {nights} nights of {NIGHT_CUSTOMERS:,} customers each, time compressed ...")
+    definition = parse_portfolio(simulated_portfolio(), "the demo's portfolio")
+    played: list[Night] = []
+    for night in play_nights(NightsStage(stage.engine, definition, stage.say, tend, seed), truth, nights):
+        stage.say(f"Night {night.number}: {night.happens}: {night.verdict}.")
+        played.append(night)
+    return played
 
 
 def _finish(stage: Stage, job_id: int) -> Job:

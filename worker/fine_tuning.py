@@ -194,10 +194,10 @@ def _examine(
             shadow_nights_wanted=policy.shadow_nights,
         )
         challengers.append(Challenger(name, version, model, judge_challenger(evidence, policy.gate)))
-    return _prefer(challengers, parts, measured, policy.gate.confidence)
+    return prefer_one(challengers, parts, measured, policy.gate.confidence)
 
 
-def _prefer(challengers: list[Challenger], parts: Parts, measured: Measured, confidence: float) -> list[Challenger]:
+def prefer_one(challengers: list[Challenger], parts: Parts, measured: Measured, confidence: float) -> list[Challenger]:
     """Of two that passed keep one: the tuned one only where it is proven better than the mere recalibration."""
     passed = [one for one in challengers if one.judgement.outcome is not Outcome.REFUSE]
     if len(passed) < 2:

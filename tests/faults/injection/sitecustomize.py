@@ -1,7 +1,8 @@
 """Python runs this at its start where a test put this folder on PYTHONPATH: it harms the process at a chosen moment.
 
 TIDEMARK_TEST_FAULTS is a JSON list of {"point", "signal", "times", "key"}; TIDEMARK_TEST_FAULTS_FOLDER counts how often
-each has struck, over all processes. Points: after_claim, in_prediction, before_write, before_commit, after_commit.
+each has struck, over all processes. Points: after_claim, in_prediction, before_write, before_commit, after_commit;
+of a fine-tuning after_verdict, after_bundle, after_decision.
 """
 
 import importlib.abc
@@ -76,7 +77,39 @@ def harm_scores(module):
     module.complete_scored_shard, module.close_if_finished = complete_and_strike, close_and_strike
 
 
-HARM = {"db.shards": harm_shards, "transformer.scoring": harm_scoring, "db.scores": harm_scores}
+def harm_trigger(module):
+    insert = module.insert_follow_up
+
+    def strike_and_insert(*arguments, **options):
+        strike("after_verdict")
+        return insert(*arguments, **options)
+
+    module.insert_follow_up = strike_and_insert
+
+
+def harm_fine_tuning(module):
+    save, decide = module.save_bundle, module.decide
+
+    def save_and_strike(*arguments, **options):
+        version = save(*arguments, **options)
+        strike("after_bundle")
+        return version
+
+    def decide_and_strike(*arguments, **options):
+        outcome = decide(*arguments, **options)
+        strike("after_decision")
+        return outcome
+
+    module.save_bundle, module.decide = save_and_strike, decide_and_strike
+
+
+HARM = {
+    "worker.trigger": harm_trigger,
+    "worker.fine_tuning": harm_fine_tuning,
+    "db.shards": harm_shards,
+    "transformer.scoring": harm_scoring,
+    "db.scores": harm_scores,
+}
 
 
 class Harming(importlib.abc.MetaPathFinder):

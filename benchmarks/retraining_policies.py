@@ -1,0 +1,273 @@
+"""On real records in time order: the loop against never retraining, every few slices, and at every alarm.
+
+    python3 -m benchmarks.retraining_policies [PATH/TO/bank_marketing/data.parquet]
+
+bank_marketing holds calls of a bank from May 2008 to November 2010 in their order; its rate of the event goes from 5
+to 46 percent. The first part trains the model that all policies begin with. Every later slice is scored by the policy's
+model of that moment; its outcomes are known one slice later. The policies that retrain do so from scratch on all that is
+known by then; the loop uses the trigger, the fine-tuning and the gate of the workers, in this process.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from benchmarks.report import write_report
+from db.retraining_policy import GatePolicy, RetrainingPolicy
+from db.states import Verdict
+from transformer.bundle import LoadedModel, load_bundle, save_bundle
+from transformer.fine_tuning import FineTuningOptions, Lesson, Material, fine_tune, probabilities_of, recalibrate
+from transformer.points import ScoreScale
+from transformer.schema import Field, RecordSchema
+from transformer.splitting import hash_order
+from transformer.training import Book, TrainedModel, TrainingOptions, train_model
+from worker.drift import Histogram, compare, judge
+from worker.examination import Measured, Parts, gather_evidence
+from worker.fine_tuning import Challenger, prefer_one
+from worker.gate import Outcome, histogram_of, judge_challenger
+from worker.lessons import plan_lesson
+from worker.trigger import Answer, Situation, answer_drift
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "bank_marketing" / "data.parquet"
+FIRST_ROWS, SLICES = 8_000, 24
+EPOCHS = 6
+EVERY_SLICES = 4
+SCALE = ScoreScale()
+
+# Set before anything was scored. The event's rate changes ninefold here, so points must be allowed to move.
+POLICY = RetrainingPolicy(
+    least_bad_outcomes=100,
+    cool_down_nights=1,
+    monthly_cap=1_000,
+    gate=GatePolicy(least_bad=40, largest_points_psi=100.0, least_calibration_slope=0.5, largest_calibration_slope=2.0),
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Records:
+    """All records in time order; `slices` is -1 for those of the first training."""
+
+    frame: pd.DataFrame
+    target: Floats
+    keys: NDArray[np.object_]
+    slices: NDArray[np.int64]
+    schema: RecordSchema
+
+    def rows_of(self, number: int) -> NDArray[np.int64]:
+        """The rows of one slice."""
+        return np.flatnonzero(self.slices == number)
+
+    def rows_before(self, number: int) -> NDArray[np.int64]:
+        """The rows of all slices before this one, whose outcomes are known."""
+        return np.flatnonzero(self.slices < number)
+
+    def book(self, rows: NDArray[np.int64]) -> Book:
+        """Some rows for a training from scratch."""
+        return Book(self.frame.iloc[rows].reset_index(drop=True), self.target[rows], self.keys[rows])
+
+    def material(self, rows: NDArray[np.int64]) -> Material:
+        """Some rows for a lesson."""
+        book = self.book(rows)
+        return Material(book.frame, book.target, book.keys)
+
+
+@dataclass
+class Player:
+    """One policy on its way through the slices."""
+
+    model: LoadedModel
+    reference: Histogram
+    trainings: int = 0
+    promotions: int = 0
+    seconds: float = 0.0
+    probabilities: list[Floats] = field(default_factory=list[Floats])
+    verdicts: list[Verdict] = field(default_factory=list[Verdict])
+    # The loop's own memory, which workers keep in tables.
+    learned_slice: int = -1
+    calm_slice: int = -1
+    last_slice: int | None = None
+    tried_slice: int = -1
+    failures: int = 0
+
+
+def read_records(path: Path) -> Records:
+    frame = pd.read_parquet(path).reset_index(drop=True)
+    inputs = [name for name in frame.columns if name not in ("record_id", "split", "target")]
+    fields = tuple(
+        Field(name, "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical") for name in inputs
+    )
+    later = np.arange(len(frame)) - FIRST_ROWS
+    slices = np.where(later < 0, -1, later * SLICES // (len(frame) - FIRST_ROWS))
+    keys = frame["record_id"].astype(str).to_numpy(dtype=object)
+    return Records(frame[inputs], frame["target"].to_numpy(np.float64), keys, slices, RecordSchema(fields, ()))
+
+
+def train_on(records: Records, rows: NDArray[np.int64], folder: str) -> tuple[LoadedModel, Histogram]:
+    model = train_model(records.book(rows), records.schema, options=TrainingOptions(epochs=EPOCHS))
+    return _saved(model, folder), histogram_of(SCALE.points_of(model.reference_probabilities))
+
+
+def play(records: Records, player: Player, act: Callable[[Player, int], None]) -> dict[str, Any]:
+    """Score every slice, then let the policy act on what is known: the outcomes of the slices before this one."""
+    for number in range(SLICES):
+        frame = records.frame.iloc[records.rows_of(number)]
+        probabilities = probabilities_of(player.model, frame)
+        player.probabilities.append(probabilities)
+        verdict = judge(compare(player.reference, histogram_of(SCALE.points_of(probabilities))))
+        player.verdicts.append(verdict)
+        started = perf_counter()
+        act(player, number)
+        player.seconds += perf_counter() - started
+    return _figures(records, player)
+
+
+def never(_player: Player, _number: int) -> None:
+    return
+
+
+def every_few(records: Records, folder: str) -> Callable[[Player, int], None]:
+    def act(player: Player, number: int) -> None:
+        if number and number % EVERY_SLICES == 0:
+            _retrain(records, player, number, folder)
+
+    return act
+
+
+def at_every_alarm(records: Records, folder: str) -> Callable[[Player, int], None]:
+    def act(player: Player, number: int) -> None:
+        if number and player.verdicts[-1] is Verdict.DRIFTED:
+            _retrain(records, player, number, folder)
+
+    return act
+
+
+def the_loop(records: Records, folder: str) -> Callable[[Player, int], None]:
+    def act(player: Player, number: int) -> None:
+        if player.verdicts[-1] is Verdict.STABLE:
+            player.calm_slice, player.failures = number, 0
+        if player.verdicts[-1] is not Verdict.DRIFTED:
+            return
+        after = max(player.learned_slice, player.tried_slice, player.calm_slice)
+        is_known = records.slices < number
+        new_bad = int(records.target[is_known & (records.slices > after)].sum())
+        situation = Situation(
+            is_held=False,
+            is_in_flight=False,
+            has_challenger=False,
+            nights_since_last=None if player.last_slice is None else number - player.last_slice,
+            failures=player.failures,
+            fine_tunings_this_month=0,
+            new_bad_outcomes=new_bad,
+        )
+        if answer_drift(situation, POLICY)[0] is Answer.FINE_TUNE:
+            player.failures, player.last_slice, player.tried_slice = player.failures + 1, number, number - 1
+            _fine_tune(records, player, number, folder)
+
+    return act
+
+
+def _retrain(records: Records, player: Player, number: int, folder: str) -> None:
+    player.model, player.reference = train_on(records, records.rows_before(number), folder)
+    player.trainings += 1
+    player.promotions += 1
+
+
+def _fine_tune(records: Records, player: Player, number: int, folder: str) -> None:
+    rows = records.rows_before(number)
+    is_new = records.slices[rows] > max(player.learned_slice, player.calm_slice)
+    dates = np.array([f"{one:04d}" for one in records.slices[rows] + 1])
+    plan = plan_lesson(dates, is_new, ~is_new, hash_order(records.keys[rows]))
+    lesson = Lesson(*(records.material(rows[part]) for part in (plan.learn, plan.stop, plan.replay, plan.exam)))
+    if min(lesson.learn.target.sum(), lesson.stop.target.sum()) < 1:
+        return
+    models = {
+        "fine_tuned": fine_tune(player.model, lesson, options=FineTuningOptions()),
+        "recalibrated": recalibrate(player.model, lesson),
+    }
+    player.trainings += 1
+    judged = records.material(rows[np.concatenate([plan.exam, plan.old_exam])])
+    exam, old = np.arange(len(plan.exam)), np.arange(len(plan.exam), len(judged))
+    parts = Parts(judged.frame, judged.target, exam, old, plan.learned_date, plan.exam_date, {})
+    measured = Measured(parts, lambda: None)
+    challengers = [
+        Challenger(
+            name,
+            name,
+            model,
+            judge_challenger(
+                gather_evidence(parts, measured, player.model, model, SCALE, canary_mismatches=0), POLICY.gate
+            ),
+        )
+        for name, model in models.items()
+    ]
+    winner = next(
+        (
+            one
+            for one in prefer_one(challengers, parts, measured, POLICY.gate.confidence)
+            if one.judgement.outcome is Outcome.PROMOTE
+        ),
+        None,
+    )
+    for one in challengers:
+        print(f"    slice {number}: {one.name}: {one.judgement.outcome}: {one.judgement.reason}", flush=True)
+    if winner is not None:
+        player.model = _saved(winner.model, folder)
+        player.reference = histogram_of(SCALE.points_of(winner.model.reference_probabilities))
+        player.learned_slice = int(plan.learned_date) - 1
+        player.promotions += 1
+
+
+def _saved(model: TrainedModel, folder: str) -> LoadedModel:
+    return load_bundle(folder, save_bundle(model, folder))
+
+
+def _figures(records: Records, player: Player) -> dict[str, Any]:
+    target, found = records.target[records.slices >= 0], np.concatenate(player.probabilities)
+    by_slice = [
+        roc_auc_score(records.target[records.rows_of(number)], player.probabilities[number]) for number in range(SLICES)
+    ]
+    return {
+        "roc_auc": float(roc_auc_score(target, found)),
+        "mean_slice_roc_auc": float(np.mean(by_slice)),
+        "brier": float(brier_score_loss(target, found)),
+        "log_loss": float(log_loss(target, found)),
+        "trainings": player.trainings,
+        "promotions": player.promotions,
+        "alarms": sum(one is Verdict.DRIFTED for one in player.verdicts),
+        "seconds": round(player.seconds, 1),
+    }
+
+
+def main(path: Path) -> None:
+    if not path.exists():
+        sys.exit(f"skipped: {path} is not there; name the file as the argument")
+    records = read_records(path)
+    with tempfile.TemporaryDirectory() as folder:
+        model, reference = train_on(records, records.rows_of(-1), folder)
+        policies: dict[str, Callable[[Player, int], None]] = {
+            "never": never,
+            f"every {EVERY_SLICES} slices": every_few(records, folder),
+            "the loop": the_loop(records, folder),
+            "at every alarm": at_every_alarm(records, folder),
+        }
+        results: dict[str, Any] = {}
+        for name, act in policies.items():
+            results[name] = play(records, Player(model, reference), act)
+            print(name, results[name], flush=True)
+    settings = {"rows": len(records.target), "first_rows": FIRST_ROWS, "slices": SLICES, "epochs": EPOCHS}
+    print(write_report("retraining_policies", {"settings": settings, "policies": results}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DATA)
