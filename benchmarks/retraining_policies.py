@@ -4,8 +4,8 @@
 
 bank_marketing holds calls of a bank from May 2008 to November 2010 in their order; its rate of the event goes from 5
 to 46 percent. The first part trains the model that all policies begin with. Every later slice is scored by the policy's
-model of that moment; its outcomes are known one slice later. The policies that retrain do so from scratch on all that is
-known by then; the loop uses the trigger, the fine-tuning and the gate of the workers, in this process.
+model of that moment; its outcomes are known one slice later. The policies that retrain do so from scratch on all that
+is known by then; the loop uses the trigger, the fine-tuning and the gate of the workers, in this process.
 """
 
 import sys

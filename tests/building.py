@@ -65,7 +65,7 @@ def add_model(engine: Engine, version: str = MODEL, *, champion: bool = True) ->
 
 def start_scoring(engine: Engine, *, shard_rows: int = 10, **request: Any) -> Job:
     """Submit and plan a scoring job for the book."""
-    job_id = submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "test", {}, MODEL, **request))
+    job_id = submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "test", {}, **({"model_version": MODEL} | request)))
     job = get_job(engine, job_id)
     with reading(engine) as connection:
         ranges = plan_key_ranges(connection, job.definition.source, job.definition.key, shard_rows=shard_rows)

@@ -8,11 +8,15 @@ from sqlalchemy import Engine
 
 from db.drift_reports import DriftReport, insert_report
 from db.engine import writing
-from db.jobs import Job, JobRequest, get_job, list_jobs, submit_job
+from db.jobs import Job, JobRequest, cancel_job, find_job, get_job, list_jobs, submit_job
 from db.outcomes import load_outcomes
-from db.states import JobKind, Verdict
-from tests.building import BOOK, MODEL, add_model, load_book
-from worker.trigger import follow_up
+from db.promotion import promote_version
+from db.registry import get_champion, list_decisions, set_model_state
+from db.retraining import change_retraining, lock_retraining
+from db.retraining_policy import RetrainingPolicy
+from db.states import JobKind, ModelState, Verdict
+from tests.building import BOOK, MODEL, add_model, book_definition, load_book
+from worker.trigger import follow_outcomes, follow_up
 
 
 @pytest.fixture
@@ -76,3 +80,87 @@ def test_a_night_that_another_model_scored_is_followed_by_nothing(book: Engine) 
     report = replace(DriftReport(BOOK, job.id, MODEL, Verdict.DRIFTED, {}), model_version="m2")
     with writing(book) as connection:
         assert follow_up(connection, job, report) is None
+
+
+def put_in_place(engine: Engine, version: str) -> None:
+    add_model(engine, version, champion=False)
+    promote_version(engine, version, who="test", why="")
+
+
+def monitor_as(engine: Engine, version: str, verdict: Verdict) -> int | None:
+    job = get_job(engine, submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "test", {}, version)))
+    with writing(engine) as connection:
+        report = DriftReport(BOOK, job.id, version, verdict, {})
+        return follow_up(connection, job, report) if insert_report(connection, report) else None
+
+
+def champion_of(engine: Engine) -> str:
+    champion = get_champion(engine, BOOK)
+    assert champion is not None
+    return champion.version
+
+
+def test_a_new_champion_whose_first_nights_drift_is_taken_back(book: Engine) -> None:
+    put_in_place(book, "m2")
+    assert monitor_as(book, "m2", Verdict.STABLE) is None
+    assert champion_of(book) == "m2"
+    assert monitor_as(book, "m2", Verdict.DRIFTED) is None
+    assert champion_of(book) == MODEL
+    decision = list_decisions(book, BOOK)[0]
+    assert (decision.action, decision.decided_by) == ("rollback", "monitor")
+
+
+def test_a_broken_pipeline_takes_no_champion_back(book: Engine) -> None:
+    put_in_place(book, "m2")
+    monitor_as(book, "m2", Verdict.BROKEN_PIPELINE)
+    assert champion_of(book) == "m2"
+
+
+def test_after_its_probation_a_champion_that_drifts_is_tuned_and_not_taken_back(book: Engine) -> None:
+    put_in_place(book, "m2")
+    for _ in range(RetrainingPolicy().probation_nights):
+        monitor_as(book, "m2", Verdict.WATCH)
+    assert monitor_as(book, "m2", Verdict.DRIFTED) is not None
+    assert champion_of(book) == "m2"
+
+
+def test_a_rollback_lengthens_the_cool_down(book: Engine) -> None:
+    put_in_place(book, "m2")
+    monitor_as(book, "m2", Verdict.DRIFTED)
+    with writing(book) as connection:
+        assert lock_retraining(connection, BOOK).failures == 1
+    assert monitor(book, night(book)) is None, "the cool-down has begun"
+
+
+def test_outcomes_that_came_since_ask_once_for_a_comparison_with_the_champion_before(book: Engine) -> None:
+    put_in_place(book, "m2")
+    asked: list[int | None] = []
+    for _ in range(2):
+        with writing(book) as connection:
+            asked.append(follow_outcomes(connection, book_definition()))
+    assert asked[0] is not None
+    assert asked[1] is None, "one is in flight"
+    job = get_job(book, asked[0])
+    assert job.options == {"task": "watch", "version": "m2", "before": MODEL, "after_outcome": 0}
+
+
+def test_a_waiting_challenger_is_judged_again_only_when_there_is_new_evidence(book: Engine) -> None:
+    add_model(book, "m2", champion=False)
+    with writing(book) as connection:
+        set_model_state(connection, "m2", ModelState.CHALLENGER)
+        asked = follow_outcomes(connection, book_definition())
+        assert asked is not None
+        assert find_job(connection, asked).options == {"task": "gate", "version": "m2"}
+    cancel_job(book, asked, who="test")
+    with writing(book) as connection:
+        gated = {"version": "m2", "outcome_id": 400, "shadow_nights": 0}
+        change_retraining(connection, BOOK, tried_until={"gated": gated})
+        assert follow_outcomes(connection, book_definition()) is None
+
+
+def test_a_challenger_in_shadow_waits_for_its_nights(book: Engine) -> None:
+    add_model(book, "m2", champion=False)
+    definition = book_definition(retraining=RetrainingPolicy(shadow_nights=2))
+    with writing(book) as connection:
+        set_model_state(connection, "m2", ModelState.CHALLENGER)
+        assert follow_outcomes(connection, definition) is None
