@@ -7,8 +7,9 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.clock import now_plus
-from db.learning_tables import retraining, shadow_histograms
+from db.learning_tables import retraining
 from db.registry import ModelVersion, find_model
+from db.shadow import select_shadow_jobs
 from db.states import OPEN_JOB_STATES, JobKind, ModelState, Verdict
 from db.tables import champions, drift_reports, jobs, model_versions
 
@@ -108,8 +109,5 @@ def find_challengers(connection: Connection, portfolio: str) -> list[ModelVersio
 
 
 def count_shadow_nights(connection: Connection, version: str) -> int:
-    """Return in how many finished scoring jobs a challenger scored beside the champion."""
-    nights = select(func.count(func.distinct(shadow_histograms.c.job_id))).select_from(
-        shadow_histograms.join(drift_reports, drift_reports.c.job_id == shadow_histograms.c.job_id)
-    )
-    return connection.execute(nights.where(shadow_histograms.c.model_version == version)).scalar_one()
+    """Return in how many finished scoring jobs a challenger scored every record beside the champion."""
+    return len(connection.execute(select_shadow_jobs(version)).all())

@@ -11,6 +11,7 @@ from db.copying import copy_rows
 from db.engine import writing
 from db.errors import LeaseLostError
 from db.events import record_event
+from db.shadow import ShadowResult, insert_shadow
 from db.shards import Claim
 from db.states import ShardState
 from db.tables import rejects, scores, shard_histograms, shards
@@ -43,6 +44,7 @@ class ShardResult:
     digest: str
     data_digest: str
     reasons: Sequence[str] | None = None
+    shadow: ShadowResult | None = None
 
     @property
     def read_rows(self) -> int:
@@ -60,6 +62,8 @@ def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, 
         _insert_scores(connection, claim, result)
         _insert_rejects(connection, claim, result.rejects)
         _insert_histogram(connection, claim, result)
+        if result.shadow is not None:
+            insert_shadow(connection, claim, result.shadow)
         why = f"{len(result.record_keys)} scored, {len(result.rejects)} rejected"
         record_event(connection, "shard.done", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=why)
         count_shard_done(

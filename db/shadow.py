@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, Select, func, insert, select
 
 from db.engine import reading
+from db.jobs import Job
 from db.learning_tables import shadow_histograms
+from db.registry import find_champion
 from db.shards import Claim
-from db.states import JobState
-from db.tables import jobs
+from db.states import JobState, ModelState
+from db.tables import jobs, model_versions
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,18 @@ class ShadowResult:
     largest_difference: float
 
 
+def find_shadow(engine: Engine, job: Job) -> str | None:
+    """Return the challenger that scores beside the champion in this job; None for a job of another model."""
+    newest = select(model_versions.c.version).where(
+        model_versions.c.portfolio == job.portfolio, model_versions.c.state == ModelState.CHALLENGER
+    )
+    with reading(engine) as connection:
+        champion = find_champion(connection, job.portfolio)
+        if champion is None or champion.version != job.model_version:
+            return None
+        return connection.execute(newest.order_by(model_versions.c.created_at.desc()).limit(1)).scalar()
+
+
 def insert_shadow(connection: Connection, claim: Claim, shadow: ShadowResult) -> None:
     """Store a shard's shadow in the transaction that completes the shard."""
     values = {"shard_id": claim.shard_id, "job_id": claim.job.id, "model_version": shadow.model_version}
@@ -29,11 +43,17 @@ def insert_shadow(connection: Connection, claim: Claim, shadow: ShadowResult) ->
 
 
 def list_shadow_jobs(engine: Engine, version: str) -> list[int]:
-    """Return the finished scoring jobs in which a challenger scored beside the champion."""
-    statement = select(shadow_histograms.c.job_id).join(jobs, jobs.c.id == shadow_histograms.c.job_id)
-    statement = statement.where(shadow_histograms.c.model_version == version, jobs.c.state == JobState.DONE)
+    """Return the finished scoring jobs of which a challenger scored every record that the champion did."""
     with reading(engine) as connection:
-        return list(connection.execute(statement.distinct().order_by(shadow_histograms.c.job_id)).scalars())
+        return list(connection.execute(select_shadow_jobs(version)).scalars())
+
+
+def select_shadow_jobs(version: str) -> Select[tuple[int]]:
+    """Return the statement behind `list_shadow_jobs`. A challenger that came in mid-job has no such night."""
+    night = select(jobs.c.id).join(shadow_histograms, shadow_histograms.c.job_id == jobs.c.id)
+    night = night.where(shadow_histograms.c.model_version == version, jobs.c.state == JobState.DONE)
+    whole = night.group_by(jobs.c.id, jobs.c.scored).having(func.sum(shadow_histograms.c.records) == jobs.c.scored)
+    return whole.order_by(jobs.c.id)
 
 
 def read_shadow_histograms(engine: Engine, version: str) -> list[dict[str, int]]:

@@ -13,6 +13,7 @@ class ModelSlot:
         self._models_url = models_url
         self._load = load or _load_scorer
         self._scorer: Scorer | None = None
+        self._shadow: ModelSlot | None = None
 
     def scorer(self, version: str) -> Scorer:
         """Return the scorer of a version. Raises `BundleError` when its bundle is missing or damaged."""
@@ -20,6 +21,12 @@ class ModelSlot:
             self._scorer = None  # frees the old one before the new one is made
             self._scorer = self._load(self._models_url, version)
         return self._scorer
+
+    def shadow_scorer(self, version: str) -> Scorer:
+        """Return the scorer of a challenger, which is kept beside the first one."""
+        if self._shadow is None:
+            self._shadow = ModelSlot(self._models_url, self._load)
+        return self._shadow.scorer(version)
 
 
 def _load_scorer(models_url: str, version: str) -> Scorer:

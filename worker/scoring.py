@@ -7,6 +7,7 @@ write        db.scores        scores, rejects, histogram, counters and completio
 """
 
 import json
+from dataclasses import replace
 from logging import getLogger
 from time import perf_counter
 
@@ -24,6 +25,7 @@ from transformer.scoring import ScoredRecords, Scorer
 from worker.context import WorkerContext, claimed_shard
 from worker.messages import SCORING_QUEUE
 from worker.model_slot import ModelSlot
+from worker.shadow import score_shadow
 
 logger = getLogger(__name__)
 
@@ -56,7 +58,8 @@ def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> Non
     heartbeat()
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
-    complete_scored_shard(context.engine, claim, result, worker=context.name)
+    shadow = score_shadow(context.engine, slot, job, usable, scored, heartbeat)
+    complete_scored_shard(context.engine, claim, replace(result, shadow=shadow), worker=context.name)
     logger.info(
         "Shard scored: job %d, shard %d, attempt %d, model %s, %d scored, %d rejected, %.2f s.",
         *(job.id, claim.ordinal, claim.attempt, job.model_version),
