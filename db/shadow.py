@@ -48,7 +48,7 @@ def list_shadow_jobs(engine: Engine, version: str) -> list[int]:
         return list(connection.execute(select_shadow_jobs(version)).scalars())
 
 
-def select_shadow_jobs(version: str) -> Select[tuple[int]]:
+def select_shadow_jobs(version: str) -> Select[int]:
     """Return the statement behind `list_shadow_jobs`. A challenger that came in mid-job has no such night."""
     night = select(jobs.c.id).join(shadow_histograms, shadow_histograms.c.job_id == jobs.c.id)
     night = night.where(shadow_histograms.c.model_version == version, jobs.c.state == JobState.DONE)

@@ -25,18 +25,18 @@ from tests.unit.transformer.books import FIELDS, make_book
 from worker.context import WorkerContext, open_context
 from worker.settings import WorkerSettings
 from worker.training import train_next_job
-from worker.trigger import follow_up
+from worker.trigger import follow_outcomes, follow_up
 
 BOOK = "book"
-OLD, NEW = 1200, 1600
+OLD, NEW = 400, 500
 
 
 def definition() -> PortfolioDefinition:
     kinds = {"numeric": FieldKind.NUMERIC, "categorical": FieldKind.CATEGORICAL}
     names = [*((one.name, one.kind) for one in FIELDS), *((f"delay_{step}", "numeric") for step in range(4))]
     fields = tuple(FieldDefinition(name, kinds[kind]) for name, kind in names)
-    gate = GatePolicy(largest_points_psi=100, least_calibration_slope=0.5, largest_calibration_slope=2)
-    policy = RetrainingPolicy(gate=gate, least_bad_outcomes=100)
+    gate = GatePolicy(least_bad=10, largest_points_psi=100, least_calibration_slope=0.5, largest_calibration_slope=2)
+    policy = RetrainingPolicy(gate=gate, least_bad_outcomes=20)
     return PortfolioDefinition(BOOK, "A book", BOOK, "id", "bad", fields=fields, retraining=policy)
 
 
@@ -50,7 +50,9 @@ def context(tmp_path: Path) -> Iterator[WorkerContext]:
     frame, target, _ = make_book(OLD + NEW)
     frame = frame[list(definition().input_columns)]
     frame.insert(0, "id", np.arange(1, OLD + NEW + 1).astype(object))
-    frame.insert(1, "bad", np.where(np.arange(OLD + NEW) < OLD, target, np.nan))
+    # The old outcomes were chance, so that the first model knows next to nothing and every later one is better.
+    chance = (np.random.default_rng(3).random(OLD + NEW) < target.mean()).astype(float)
+    frame.insert(1, "bad", np.where(np.arange(OLD + NEW) < OLD, chance, np.nan))
     load_records(engine, definition(), [frame.assign(tidemark_unreadable=None)], key_type="integer", who="test")
     settings = WorkerSettings(home=tmp_path, heartbeat_seconds=5)
     yield open_context(settings, DatabaseSettings(database_url=url))
@@ -70,12 +72,16 @@ def work(context: WorkerContext, job_id: int) -> Job:
     return job
 
 
-def load_new_outcomes(engine: Engine) -> None:
-    """The new records' outcomes, known on four days."""
+def load_new_outcomes(engine: Engine, *, upto: int = NEW, day: str | None = None, turned: bool = False) -> None:
+    """Outcomes of the new records, known on four days or on one; `turned` round, as in another world."""
     _, target, _ = make_book(OLD + NEW)
     rows = [
-        (str(key), int(target[key - 1]), f"2026-02-{1 + (key - OLD - 1) * 4 // NEW:02d}")
-        for key in range(OLD + 1, OLD + NEW + 1)
+        (
+            str(key),
+            int(target[key - 1] != turned),
+            day or f"2026-02-{1 + (key - OLD - 1) * 4 // NEW * (upto == NEW):02d}",
+        )
+        for key in range(OLD + 1, OLD + upto + 1)
     ]
     load_outcomes(engine, BOOK, rows, who="test")
 
@@ -117,3 +123,44 @@ def test_a_drifted_book_gets_a_better_champion_and_both_challengers_are_decided_
         assert find_champion(connection, BOOK) == champion
     assert drift(engine, first) is None
     assert len(list_jobs(engine, kind=JobKind.FINE_TUNING)) == 1
+
+
+def test_a_challenger_that_lacked_evidence_is_judged_again_and_a_worse_champion_is_taken_back(
+    context: WorkerContext,
+) -> None:
+    """The first outcomes are of one day: nothing is later than what was learned. Then more come, then worse ones."""
+    engine = context.engine
+    first = run(context, JobRequest(JobKind.TRAINING, BOOK, "test", {"epochs": 1})).model_version
+    assert first is not None
+    load_new_outcomes(engine, upto=250)
+    asked = drift(engine, first)
+    assert asked is not None
+    job = work(context, asked)
+    waiting = [one.version for one in list_models(engine, BOOK) if one.state is ModelState.CHALLENGER]
+    assert job.model_version in waiting
+
+    load_new_outcomes(engine, day="2026-02-09")
+    again = outcomes_came(engine)
+    assert again is not None
+    assert get_job(engine, again).options["task"] == "gate"
+    judged = work(context, again)
+    assert (judged.result or {})["promoted"] is True
+    champion = get_champion(engine, BOOK)
+    assert champion is not None
+    assert champion.version != first
+
+    load_new_outcomes(engine, day="2026-02-20", turned=True)
+    watch = outcomes_came(engine)
+    assert watch is not None
+    assert get_job(engine, watch).options["task"] == "watch"
+    watched = work(context, watch).result or {}
+    assert watched["rolled_back"] is True, watched
+    taken_back = get_champion(engine, BOOK)
+    assert taken_back is not None
+    assert taken_back.version == first
+    assert list_decisions(engine, BOOK)[0].decided_by == "watch"
+
+
+def outcomes_came(engine: Engine) -> int | None:
+    with writing(engine) as connection:
+        return follow_outcomes(connection, definition())
