@@ -105,7 +105,7 @@ def test_a_drifted_book_gets_a_better_champion_and_both_challengers_are_decided_
 
     champion = get_champion(engine, BOOK)
     assert champion is not None
-    assert (job.result or {})["promoted"] is True
+    assert (job.result or {})["promoted"] is True, job.result
     assert champion.version == job.model_version != first
     model = get_model(engine, champion.version)
     assert (model.parent_version, model.state) == (first, ModelState.CHAMPION)
