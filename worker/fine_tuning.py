@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from db.closing import complete_whole_job
 from db.definition import PortfolioDefinition
 from db.engine import writing
-from db.registry import Champion, Decision, ModelVersion, decide, get_champion, get_model, register_model
+from db.registry import Champion, Decision, decide, get_champion, get_model, register_model
 from db.retraining import change_retraining, lock_retraining
 from db.shards import Claim
-from db.sources import RECORD_KEY, UNREADABLE, read_all
 from transformer.bundle import LoadedModel, load_bundle, save_bundle
 from transformer.errors import TrainingDataError
-from transformer.fine_tuning import FineTuningOptions, Lesson, Material, fine_tune, recalibrate, unreadable_rows
+from transformer.explanation import Explainer
+from transformer.explanation_fitting import ExplanationOptions, fit_explainer
+from transformer.fine_tuning import FineTuningOptions, Lesson, fine_tune, recalibrate
 from transformer.fitting import EpochReport
 from transformer.points import ScoreScale
 from transformer.splitting import hash_order
@@ -33,8 +33,8 @@ from worker.drift import Histogram
 from worker.examination import Measured, Parts, count_canary_mismatches, gather_evidence
 from worker.gate import Judgement, Outcome, histogram_of, judge_challenger
 from worker.heartbeat import Heartbeat
+from worker.learnable_records import Records, parts_of, read_records
 from worker.lessons import LessonPlan, plan_lesson
-from worker.outcome_labels import Labels, join_outcomes
 from worker.paired import compare_brier
 from worker.trigger import Answer
 
@@ -42,20 +42,16 @@ logger = getLogger(__name__)
 
 GATE = "gate"
 LEAST_LEARNED = 50
+# Its reasons are near the champion's: half the rows and a quarter of the predictions that training takes are enough.
+REASONS = ExplanationOptions(most_rows=3_000, predictions=75_000)
 
 
 @dataclass(frozen=True)
-class Records:
-    """Every labelled record that can be read, one row each; `is_new` where the champion was not trained on it."""
+class Offered:
+    """A challenger before it is saved. A recalibrated model gives the champion's reasons: its network is the same."""
 
-    frame: pd.DataFrame
-    keys: NDArray[np.object_]
-    labels: Labels
-    is_new: NDArray[np.bool_]
-
-    def material(self, rows: NDArray[np.int64]) -> Material:
-        """Return some of them as material for a lesson."""
-        return Material(self.frame.iloc[rows].reset_index(drop=True), self.labels.target[rows], self.keys[rows])
+    model: TrainedModel
+    explainer: Explainer | None
 
 
 @dataclass(frozen=True)
@@ -101,52 +97,22 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
         "recalibrated": recalibrate(champion, lesson),
     }
     heartbeat.renew({"stage": "gate"})
-    challengers = _examine(context, claim, champion, models, parts_of(records, plan), heartbeat)
+    explainers = {
+        "fine_tuned": explain_tuned(models["fine_tuned"], lesson, heartbeat),
+        "recalibrated": champion.explainer,
+    }
+    offered = {name: Offered(model, explainers[name]) for name, model in models.items()}
+    challengers = _examine(context, claim, champion, offered, parts_of(records, plan), heartbeat)
     _register(context, claim, seen, challengers, records, plan)
 
 
-def read_records(
-    context: WorkerContext,
-    definition: PortfolioDefinition,
-    champion: LoadedModel,
-    parent: ModelVersion,
-    heartbeat: Heartbeat,
-    *,
-    after_job: int = 0,
-) -> Records:
-    """Read the labelled records that the champion can read; of those with the same key the first.
-
-    New are those that `parent` was not trained on, scored after the job `after_job`.
-    """
-    from worker.training import read_target  # noqa: PLC0415 - training imports this module
-
-    own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
-    columns = tuple(dict.fromkeys((*champion.schema.columns, *own)))
-    frames: list[pd.DataFrame] = []
-    for frame in read_all(context.engine, definition.learning_source, definition.key, columns):
-        frames.append(frame)
-        heartbeat()
-    if not frames:
-        raise TrainingDataError(f"{definition.learning_source} holds no records", "load some: tidemark load")
-    whole = pd.concat(frames, ignore_index=True)
-    whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
-    target = np.full(len(whole), np.nan) if definition.target is None else read_target(whole[definition.target])
-    labels = join_outcomes(context.engine, definition, whole, target)
-    is_usable = ~np.isnan(labels.target)
-    is_usable[unreadable_rows(champion, whole)] = False
-    rows = np.flatnonzero(is_usable)
-    labels = labels.part(rows)
-    frame = whole.iloc[rows].reset_index(drop=True)
-    is_new = labels.is_newer_than(parent.learned_until or {}, after_job=after_job)
-    return Records(frame, frame[RECORD_KEY].to_numpy(dtype=object), labels, is_new)
-
-
-def parts_of(records: Records, plan: LessonPlan) -> Parts:
-    """Return the records that judge a challenger: the exam first, then the old ones."""
-    rows = np.concatenate([plan.exam, plan.old_exam])
-    exam, old = np.arange(len(plan.exam)), np.arange(len(plan.exam), len(rows))
-    material = records.material(rows)
-    return Parts(material.frame, material.target, exam, old, plan.learned_date, plan.exam_date, {})
+def explain_tuned(model: TrainedModel, lesson: Lesson, heartbeat: Heartbeat) -> Explainer:
+    """Fit the reasons of a tuned network on what it learned from."""
+    learned = (lesson.learn, lesson.replay)
+    frame = pd.concat([part.frame for part in learned], ignore_index=True)
+    target = np.concatenate([part.target for part in learned])
+    heartbeat.renew({"stage": "reasons"})
+    return fit_explainer(model, frame, target, options=REASONS, on_batch=heartbeat)
 
 
 def options_of(options: dict[str, Any]) -> FineTuningOptions:
@@ -170,7 +136,7 @@ def _examine(
     context: WorkerContext,
     claim: Claim,
     champion: LoadedModel,
-    models: dict[str, TrainedModel],
+    offered: dict[str, Offered],
     parts: Parts,
     heartbeat: Heartbeat,
 ) -> list[Challenger]:
@@ -178,9 +144,10 @@ def _examine(
     definition, policy = claim.job.definition, claim.job.definition.retraining
     measured, scale = Measured(parts, heartbeat), scale_of(definition)
     challengers: list[Challenger] = []
-    for name, model in models.items():
+    for name, one in offered.items():
+        model = one.model
         notes = {"portfolio": definition.name, "definition": definition.fingerprint, "made": name}
-        version = save_bundle(model, context.settings.bundles_url, notes=notes)
+        version = save_bundle(model, context.settings.bundles_url, notes=notes, explainer=one.explainer)
         probabilities = measured.probabilities(model)
         url = context.settings.bundles_url
         evidence = gather_evidence(

@@ -20,8 +20,9 @@ from transformer.splitting import hash_order
 from worker.context import WorkerContext
 from worker.drift import Histogram, compare, merge
 from worker.examination import Measured, count_canary_mismatches, gather_evidence
-from worker.fine_tuning import decision_of, held_back, parts_of, read_records, scale_of
+from worker.fine_tuning import decision_of, held_back, scale_of
 from worker.gate import judge_challenger
+from worker.learnable_records import parts_of, read_records
 from worker.lessons import OLD_EXAM_SHARE, LessonPlan
 from worker.paired import compare_brier
 

@@ -1,0 +1,77 @@
+"""The labelled records that a champion can read, and which of them are new to it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.definition import PortfolioDefinition
+from db.registry import ModelVersion
+from db.sources import RECORD_KEY, UNREADABLE, read_all
+from transformer.bundle import LoadedModel
+from transformer.errors import TrainingDataError
+from transformer.fine_tuning import Material, unreadable_rows
+from worker.context import WorkerContext
+from worker.examination import Parts
+from worker.heartbeat import Heartbeat
+from worker.lessons import LessonPlan
+from worker.outcome_labels import Labels, join_outcomes
+
+
+@dataclass(frozen=True)
+class Records:
+    """Every labelled record that can be read, one row each; `is_new` where the champion was not trained on it."""
+
+    frame: pd.DataFrame
+    keys: NDArray[np.object_]
+    labels: Labels
+    is_new: NDArray[np.bool_]
+
+    def material(self, rows: NDArray[np.int64]) -> Material:
+        """Return some of them as material for a lesson."""
+        return Material(self.frame.iloc[rows].reset_index(drop=True), self.labels.target[rows], self.keys[rows])
+
+
+def read_records(
+    context: WorkerContext,
+    definition: PortfolioDefinition,
+    champion: LoadedModel,
+    parent: ModelVersion,
+    heartbeat: Heartbeat,
+    *,
+    after_job: int = 0,
+) -> Records:
+    """Read the labelled records that the champion can read; of those with the same key the first.
+
+    New are those that `parent` was not trained on, scored after the job `after_job`.
+    """
+    from worker.training import read_target  # noqa: PLC0415 - training imports this module
+
+    own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
+    columns = tuple(dict.fromkeys((*champion.schema.columns, *own)))
+    frames: list[pd.DataFrame] = []
+    for frame in read_all(context.engine, definition.learning_source, definition.key, columns):
+        frames.append(frame)
+        heartbeat()
+    if not frames:
+        raise TrainingDataError(f"{definition.learning_source} holds no records", "load some: tidemark load")
+    whole = pd.concat(frames, ignore_index=True)
+    whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
+    target = np.full(len(whole), np.nan) if definition.target is None else read_target(whole[definition.target])
+    labels = join_outcomes(context.engine, definition, whole, target)
+    is_usable = ~np.isnan(labels.target)
+    is_usable[unreadable_rows(champion, whole)] = False
+    rows = np.flatnonzero(is_usable)
+    labels = labels.part(rows)
+    frame = whole.iloc[rows].reset_index(drop=True)
+    is_new = labels.is_newer_than(parent.learned_until or {}, after_job=after_job)
+    return Records(frame, frame[RECORD_KEY].to_numpy(dtype=object), labels, is_new)
+
+
+def parts_of(records: Records, plan: LessonPlan) -> Parts:
+    """Return the records that judge a challenger: the exam first, then the old ones."""
+    rows = np.concatenate([plan.exam, plan.old_exam])
+    exam, old = np.arange(len(plan.exam)), np.arange(len(plan.exam), len(rows))
+    material = records.material(rows)
+    return Parts(material.frame, material.target, exam, old, plan.learned_date, plan.exam_date, {})
