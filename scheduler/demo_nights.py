@@ -35,7 +35,7 @@ FIRST_NIGHT = date(2026, 3, 1)
 SOURCE, HISTORY = "simulated_nights", "simulated_history"
 OLD_RECORDS = 10_000  # of the first book, kept for replay
 KEYS_PER_NIGHT = 1_000_000
-WAIT_SECONDS = 120.0
+WAIT_SECONDS = 600.0  # of one night with all that follows from it, on a machine that is busy
 
 USUAL = Economy()
 HARDER = Economy(stress=2.0, odds_shift=0.15, younger_years=12)
