@@ -41,7 +41,18 @@ RUN, TEST = "requirements.lock", "requirements-test.lock"
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 RUFF = (("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."))
 CHECKS = (*RUFF, ("-m", "basedpyright"), ("-c", IMPORT_LINTER))
-FAULTS = ("-m", "pytest", "tests/faults", "tests/properties", "-m", "faults", "--durations=0")
+FAULTS = (
+    "-m",
+    "pytest",
+    "tests/faults",
+    "tests/properties",
+    "-m",
+    "faults",
+    "--whole-matrix",
+    "-n",
+    "2",
+    "--durations=20",
+)
 COMMANDS = {
     "demo": Command("show the whole story on a small book", RUN, (("-m", "scheduler.cli.main", "demo"),)),
     "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),

@@ -16,6 +16,10 @@ __all__ = ["Connection", "Engine", "open_engine", "reading", "safe_address", "tr
 
 BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
 CONNECT_TIMEOUT_SECONDS = 10
+# No writing transaction waits for anything but the database for long: models and networks stay outside.
+IDLE_TRANSACTION_SECONDS = 30
+# A server that is gone for good is noticed within half a minute, not after the system's two hours.
+_ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 _WRITING = "tidemark_writing"
 _DISK_FULL_CODE = "53100"  # of PostgreSQL
 # The same, insufficient privilege, read-only transaction.
@@ -33,12 +37,7 @@ def open_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engi
     address = _read_url(url)
     if address.get_backend_name() == "sqlite":
         return _open_sqlite(address, busy_seconds)
-    return create_engine(
-        address,
-        hide_parameters=True,  # an error's text must not hold a person's data
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "tidemark"},
-    )
+    return _open_postgresql(address)
 
 
 def safe_address(url: str | URL) -> str:
@@ -98,6 +97,21 @@ def _read_url(url: str) -> URL:
         f"TIDEMARK_DATABASE_URL names {backend!r} (in memory, or not supported); "
         "expected sqlite:///path or postgresql://user@host/name"
     )
+
+
+def _open_postgresql(address: URL) -> Engine:
+    known = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "tidemark"}
+    # An error's text must not hold a person's data.
+    engine = create_engine(address, hide_parameters=True, pool_pre_ping=True, connect_args=known | _ALIVE)
+    event.listen(engine, "begin", _limit_idle_transaction)
+    return engine
+
+
+def _limit_idle_transaction(connection: Connection) -> None:
+    """Let the server free what a process locked that was cut off in mid-transaction; else it stays locked for hours."""
+    if connection.get_execution_options().get(_WRITING, False):
+        limit = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_SECONDS}s'"
+        connection.exec_driver_sql(limit)
 
 
 def _open_sqlite(address: URL, busy_seconds: float) -> Engine:

@@ -4,6 +4,8 @@ A shard keeps its place while its lease lasts, so a worker that died frees its p
 shard back.
 """
 
+from functools import cache
+
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, exists, func, or_, select
 
 from db.clock import now_plus
@@ -19,13 +21,14 @@ def lock_limits(connection: Connection, queue: str) -> None:
 
     SQLite needs no lock, its writers follow each other anyway.
     """
-    if queue != LIMITED_QUEUE:
+    if queue != LIMITED_QUEUE or connection.dialect.name == "sqlite":
         return
     limited = select(portfolios.c.name).where(portfolios.c.running_shards.is_not(None)).order_by(portfolios.c.name)
     # Not as strong as FOR UPDATE: new jobs refer to the row meanwhile.
     connection.execute(limited.with_for_update(key_share=True)).all()
 
 
+@cache
 def may_run(queue: str) -> ColumnElement[bool]:
     """A shard is only worked on while its job runs, and while its portfolio's limit has room."""
     job_runs = (jobs.c.id == shards.c.job_id) & (jobs.c.state == JobState.RUNNING)

@@ -128,14 +128,14 @@ def retry_later(engine: Engine, claim: Claim, error: str, *, delay_seconds: floa
         record_event(connection, "shard.retried", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=error)
 
 
-def list_expired(engine: Engine, *, limit: int = 500) -> list[ExpiredLease]:
-    """Return running shards whose lease is over, or was never written, oldest first."""
+def list_expired(engine: Engine, *, after_id: int = 0, limit: int = 500) -> list[ExpiredLease]:
+    """Return a page of running shards whose lease is over, or was never written; the next one is after its last id."""
     # NULL is never smaller than now: a lease that was never written must count as over.
     is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
     columns = (shards.c.id, shards.c.job_id, shards.c.token, shards.c.attempt, shards.c.worker, shards.c.queue)
-    statement = select(*columns).where(shards.c.state == ShardState.RUNNING, is_over)
+    statement = select(*columns).where(shards.c.state == ShardState.RUNNING, is_over, shards.c.id > after_id)
     with reading(engine) as connection:
-        rows = connection.execute(statement.order_by(shards.c.lease_until, shards.c.id).limit(limit))
+        rows = connection.execute(statement.order_by(shards.c.id).limit(limit))
         return [ExpiredLease(*row) for row in rows]
 
 

@@ -14,14 +14,17 @@ from redis.retry import Retry
 from db.diagnosis import count_expired_leases, database_version, read_database_time
 from db.engine import Engine, open_engine, safe_address
 from db.errors import DatabaseError
+from db.health import find_write_refusal
 from db.jobs import count_open_jobs
 from db.processes import list_processes
 from db.settings import DatabaseSettings
 from db.upgrade import schema_versions
 from scheduler.settings import SchedulerSettings
+from scheduler.unfinishable_jobs import find_unfinishable_jobs
 
 MINIMUM_FREE_BYTES = 2 * 1024**3
 MAXIMUM_SKEW_SECONDS = 5.0
+_LISTED_JOBS = 10
 _PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "celery", "sqlalchemy", "pandas")
 
 
@@ -80,8 +83,13 @@ def _examine_database(engine: Engine) -> list[Finding]:
     if found != expected:
         advice = "make a backup, then: tidemark database upgrade"
         return [reached, Finding("tables", "fail", f"version {found}, this program needs {expected}", advice)]
-    checks: tuple[Callable[[Engine], Finding], ...] = (_clock_skew, _jobs, _leases)
-    return [reached, Finding("tables", "ok", f"version {found}"), *(check(engine) for check in checks)]
+    checks: tuple[Callable[[Engine], Finding], ...] = (_clock_skew, _writes, _jobs, _leases)
+    return [
+        reached,
+        Finding("tables", "ok", f"version {found}"),
+        *(check(engine) for check in checks),
+        *_unfinishable(engine),
+    ]
 
 
 def _clock_skew(engine: Engine) -> Finding:
@@ -99,6 +107,24 @@ def _jobs(engine: Engine) -> Finding:
     if count and not alive:
         return Finding("jobs", "warn", found, "nothing works on them; start: tidemark up")
     return Finding("jobs", "ok", found)
+
+
+def _writes(engine: Engine) -> Finding:
+    refusal = find_write_refusal(engine)
+    if refusal is None:
+        return Finding("database writes", "ok", "taken")
+    return Finding(
+        "database writes", "fail", str(refusal), "make room, or let it take writes; jobs go on by themselves"
+    )
+
+
+def _unfinishable(engine: Engine) -> list[Finding]:
+    stuck = find_unfinishable_jobs(engine)
+    check = "jobs that cannot finish"
+    findings = [Finding(check, "warn", f"job {one.job_id}: {one.why}", one.advice) for one in stuck[:_LISTED_JOBS]]
+    if len(stuck) > _LISTED_JOBS:
+        findings.append(Finding(check, "warn", f"{len(stuck) - _LISTED_JOBS} more", "see: tidemark job list"))
+    return findings or [Finding(check, "ok", "none")]
 
 
 def _leases(engine: Engine) -> Finding:

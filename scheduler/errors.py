@@ -22,7 +22,9 @@ class RedisRefusesWritesError(RedisUnreachableError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.args = (f"Redis refuses to write: {reason}. Jobs go on by themselves when it takes messages again.",)
+        self.args = (
+            f"Redis refuses to write: {reason.rstrip('.')}. Jobs go on by themselves when it takes messages again.",
+        )
 
 
 class WaitingTimeoutError(SchedulerError):

@@ -3,7 +3,7 @@
 from logging import getLogger
 
 from db.engine import Engine, reading, writing
-from db.errors import SourceError
+from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, SourceError
 from db.jobs import Job, fail_job, get_job, list_queued_job_ids
 from db.registry import get_model
 from db.shards import insert_shards
@@ -16,8 +16,8 @@ WHO = "scheduler"
 
 
 def plan_queued_jobs(engine: Engine, *, shard_rows: int) -> list[int]:
-    """Plan every queued job and return the ids of those that this call planned."""
-    return [job_id for job_id in list_queued_job_ids(engine) if plan_job(engine, job_id, shard_rows=shard_rows)]
+    """Plan every queued job, return the ids of those that this call planned; one that cannot be never stops others."""
+    return [job_id for job_id in list_queued_job_ids(engine) if _plan_or_fail(engine, job_id, shard_rows)]
 
 
 def plan_job(engine: Engine, job_id: int, *, shard_rows: int) -> bool:
@@ -34,6 +34,17 @@ def plan_job(engine: Engine, job_id: int, *, shard_rows: int) -> bool:
     if is_planned:
         logger.info("Job planned: job %d, %s, %d shards.", job_id, job.kind, len(ranges))
     return is_planned
+
+
+def _plan_or_fail(engine: Engine, job_id: int, shard_rows: int) -> bool:
+    try:
+        return plan_job(engine, job_id, shard_rows=shard_rows)
+    except (DatabaseUnreachableError, DatabaseWriteRefusedError):
+        raise
+    except Exception as error:
+        logger.exception("The job cannot be planned: job %d.", job_id)
+        fail_job(engine, job_id, FailureCause.SOURCE_UNREADABLE, f"{type(error).__name__}: {error}"[:2000], who=WHO)
+        return False
 
 
 def _ranges_of(engine: Engine, job: Job, shard_rows: int) -> list[KeyRange]:

@@ -4,6 +4,7 @@ from logging import getLogger
 
 from db.closing import cancel_orphan_shards, close_finished_jobs, fail_expired_shard
 from db.engine import Engine
+from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError
 from db.poison import isolate_poison
 from db.shards import ExpiredLease, list_expired, take_back
 from worker.messages import SCORING_QUEUE
@@ -11,21 +12,36 @@ from worker.messages import SCORING_QUEUE
 logger = getLogger(__name__)
 
 
-def sweep(engine: Engine, *, max_attempts: int) -> int:
+PAGE = 500
+
+
+def sweep(engine: Engine, *, max_attempts: int, page: int = PAGE) -> int:
     """Do every duty of recovery once; return how many shards were freed from their lease.
 
-    One shard at a time, each in its own transaction: one that cannot be saved never hides the others.
+    One shard at a time, each in its own transaction, page after page: those that cannot be saved never hide the others.
     """
-    freed = 0
-    for expired in list_expired(engine):
-        if _free(engine, expired, max_attempts):
-            freed += 1
-            told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
-            logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+    freed, last_id = 0, 0
+    while expired_leases := list_expired(engine, after_id=last_id, limit=page):
+        last_id = expired_leases[-1].shard_id
+        freed += sum(_free_or_report(engine, expired, max_attempts) for expired in expired_leases)
     cancel_orphan_shards(engine)
     for job_id in close_finished_jobs(engine):
         logger.info("Job closed by the sweep: job %d.", job_id)
     return freed
+
+
+def _free_or_report(engine: Engine, expired: ExpiredLease, max_attempts: int) -> bool:
+    told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
+    try:
+        is_freed = _free(engine, expired, max_attempts)
+    except (DatabaseUnreachableError, DatabaseWriteRefusedError):
+        raise
+    except Exception:
+        logger.exception("Lease not taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+        return False
+    if is_freed:
+        logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+    return is_freed
 
 
 def _free(engine: Engine, expired: ExpiredLease, max_attempts: int) -> bool:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.servers import GivenPostgres, PostgresServer, RedisServer, newest_postgres, older_postgres
 
+pytest_plugins = ["tests.faults.reporting"]
+
 _GIVEN_URL = os.environ.get("TIDEMARK_TEST_POSTGRES_URL")
 _SQLITE = "sqlite"
 

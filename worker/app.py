@@ -1,5 +1,6 @@
 """The Celery application of a worker: the composition root where settings meet tasks."""
 
+import socket
 from functools import cache
 from logging import getLogger
 from typing import Any
@@ -9,7 +10,7 @@ from celery.signals import worker_process_init
 
 from db.settings import DatabaseSettings
 from worker.context import WorkerContext, open_context
-from worker.messages import MONITORING_QUEUE, celery_settings
+from worker.messages import MONITORING_QUEUE, REDIS_TIMEOUT_SECONDS, celery_settings
 from worker.presence import PresenceStep
 from worker.settings import WorkerSettings
 from worker.tasks import register_tasks
@@ -37,6 +38,7 @@ def create_app(
         celery_settings(),
         worker_proc_alive_timeout=CHILD_START_SECONDS,
         worker_soft_shutdown_timeout=SOFT_SHUTDOWN_SECONDS,
+        broker_transport_options=_limits_of_silence(),
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
     )
@@ -50,6 +52,18 @@ def create_app(
     assert app.steps is not None, "Celery makes the registry of steps with the application"
     app.steps["worker"].add(_presence_of(settings, database, queues, ends_with_parent=ends_with_parent))
     return app
+
+
+def _limits_of_silence() -> dict[str, Any]:
+    """How long Redis may be silent.
+
+    A host that is gone for good is noticed after half a minute instead of two hours, where the system can do so; an
+    answer that does not come holds up nobody's stop.
+    """
+    wanted = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    options = {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+    seconds = {"socket_timeout": 2 * REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
+    return {"socket_keepalive": True, "socket_keepalive_options": options} | seconds
 
 
 def has_lost_server(app: Celery) -> bool:
@@ -77,6 +91,7 @@ def _presence_of(
         """Says to the database that this worker lives."""
 
         url = database.url
+        redis_url = settings.broker_url
         kind = "worker:" + ",".join(queues)
         ends_with_parent = stops_with_parent
         lost_after_seconds = settings.lost_after_seconds

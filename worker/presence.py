@@ -14,6 +14,9 @@ from typing import Any
 
 from celery import bootsteps
 from celery.exceptions import WorkerShutdown
+from kombu.connection import Connection
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from db.engine import open_engine
 from db.errors import DatabaseError
@@ -23,6 +26,8 @@ logger = getLogger(__name__)
 
 EVERY_SECONDS = 20.0
 LOOK_SECONDS = 1.0
+# Celery's event loop stands still meanwhile; its children work on.
+_ASKING = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "max_retries": 0, "interval_start": 0}
 LOST_SERVER = 1  # the exit code of a worker that lost a server
 
 
@@ -31,6 +36,7 @@ class PresenceStep(bootsteps.StartStopStep):
 
     requires = frozenset({"celery.worker.components:Timer"})
     url = ""
+    redis_url = ""
     kind = "worker"
     ends_with_parent = False
     lost_after_seconds = 60.0
@@ -46,8 +52,7 @@ class PresenceStep(bootsteps.StartStopStep):
         """Say it now, and every so often from now on."""
         self._say()
         parent.timer.call_repeatedly(min(EVERY_SECONDS, self.lost_after_seconds / 3), self._say)
-        # Celery's timer only turns while the worker is connected to Redis.
-        parent.timer.call_repeatedly(LOOK_SECONDS, self._note_redis)
+        parent.timer.call_repeatedly(min(EVERY_SECONDS, self.lost_after_seconds / 3), self._ask_redis)
         signal.signal(signal.SIGALRM, lambda *_signal: self._look())
         signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
 
@@ -74,8 +79,16 @@ class PresenceStep(bootsteps.StartStopStep):
                 type(self).lost_server = server  # Celery knows the class, and makes its own object of it
                 raise WorkerShutdown(LOST_SERVER)
 
-    def _note_redis(self) -> None:
-        self._redis_seen_at = time.monotonic()
+    def _ask_redis(self) -> None:
+        """Celery's timer only turns while the worker is connected, but a connection may be open and silent."""
+        try:
+            with Connection(self.redis_url, transport_options=_ASKING) as connection:
+                channel: Any = connection.default_channel
+                channel.client.ping()
+        except (OperationalError, RedisError, OSError) as error:
+            logger.warning("Redis does not answer: %s", error)
+        else:
+            self._redis_seen_at = time.monotonic()
 
     def _say(self) -> None:
         if self._with_engine(lambda engine: mark_seen(engine, self._name, self.kind)):

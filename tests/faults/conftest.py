@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from scheduler.simulator import simulate_customers, simulated_portfolio
-from tests.faults.site import CUSTOMERS, REPORT, Site, Template, make_template
+from tests.faults.matrix import Matrix
+from tests.faults.site import CUSTOMERS, Site, Template, make_template
+from tests.servers import PostgresServer
+
+TEST_SECONDS = 1200
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table of the matrix."""
-    if not REPORT:
-        return
-    terminalreporter.section("fault matrix")
-    terminalreporter.write_line(f"{'injected':>8} {'lost':>5} {'doubled':>8} {'recovery s':>11}  test")
-    for one in REPORT:
-        counts = f"{one.injected:>8} {one.lost:>5} {one.doubled:>8} {one.recovery_seconds:>11.1f}"
-        terminalreporter.write_line(f"{counts}  {one.test}")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that start TensorFlow several times more time than others, on a machine that may be very busy."""
+    for item in items:
+        if "faults" in item.path.parts and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")
@@ -32,16 +32,27 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture
-def site(any_database_url: str, redis_url: str, template: Template, tmp_path: Path) -> Iterator[Site]:
+def site(any_database_url: str, redis_url: str, template: Template, matrix: Matrix, tmp_path: Path) -> Iterator[Site]:
     """A book ready to be scored, on SQLite and on PostgreSQL, with a real Redis."""
-    site = Site(tmp_path, any_database_url, redis_url, template)
+    site = Site(tmp_path, any_database_url, redis_url, template, matrix)
     yield site
     site.close()
 
 
 @pytest.fixture
-def laptop_site(redis_url: str, template: Template, tmp_path: Path) -> Iterator[Site]:
+def laptop_site(redis_url: str, template: Template, matrix: Matrix, tmp_path: Path) -> Iterator[Site]:
     """The same on SQLite alone, for faults that have nothing to do with the database."""
-    site = Site(tmp_path, f"sqlite:///{tmp_path / 'tidemark.db'}", redis_url, template)
+    site = Site(tmp_path, f"sqlite:///{tmp_path / 'tidemark.db'}", redis_url, template, matrix)
     yield site
     site.close()
+
+
+@pytest.fixture
+def postgres_site(
+    postgres_server: PostgresServer, redis_url: str, template: Template, matrix: Matrix, tmp_path: Path
+) -> Iterator[Site]:
+    """A book on a PostgreSQL that a test may restart."""
+    with postgres_server.fresh_database() as url:
+        site = Site(tmp_path, url, redis_url, template, matrix)
+        yield site
+        site.close()

@@ -1,10 +1,12 @@
 """A real PostgreSQL server on a port of 127.0.0.1, and the databases that tests make in it."""
 
+import os
 import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -79,6 +81,11 @@ class PostgresServer(GivenPostgres):
         at_end(lambda: self.stop("immediate"))
 
     @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._port
+
+    @property
     def is_running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
@@ -106,6 +113,14 @@ class PostgresServer(GivenPostgres):
         """Stop it and start it at the same address; what was committed is there."""
         self.stop(mode)
         self.start()
+
+    def give(self, disk: Path) -> None:
+        """Make a folder `tables` on a disk that belongs to the user the server runs as."""
+        tables = disk / "tables"
+        tables.mkdir()
+        uid = unprivileged_uid()
+        if uid is not None:
+            os.chown(tables, uid, -1)
 
     def _use_port(self, port: int) -> None:
         super().__init__(f"postgresql://{USER}@127.0.0.1:{port}/postgres")

@@ -40,6 +40,11 @@ class RedisServer:
             return f"redis://127.0.0.1:{self._port}/{database}"
         return f"redis+socket://{self._socket}?virtual_host={database}"
 
+    @property
+    def port(self) -> int:
+        """The port, of a server that uses TCP."""
+        return self._port
+
     def client(self, **options: Any) -> redis.Redis:
         """A client of redis-py; close it."""
         once = Retry(NoBackoff(), retries=0)  # by default every call is tried four times, with seconds between

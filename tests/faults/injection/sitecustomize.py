@@ -1,8 +1,13 @@
 """Python runs this at its start where a test put this folder on PYTHONPATH: it harms the process at a chosen moment.
 
-TIDEMARK_TEST_FAULTS is a JSON list of {"point", "signal", "times", "key"}; TIDEMARK_TEST_FAULTS_FOLDER counts how often
-each has struck, over all processes. Points: after_claim, in_prediction, before_write, before_commit, after_commit;
-of a fine-tuning after_verdict, after_bundle, after_decision.
+TIDEMARK_TEST_FAULTS is a JSON list of {"point", "times", "key"} with one of
+  "signal": N        the process sends itself this signal
+  "delay": SECONDS   it sleeps, which makes the job last long enough to be harmed
+  "hold": true       it waits until the test makes the file release-NUMBER: a barrier
+"times" absent means always. TIDEMARK_TEST_FAULTS_FOLDER counts how often each has struck, over all processes.
+Points: after_claim, in_prediction, before_write, before_commit, after_commit; of a fine-tuning
+after_verdict, after_bundle, after_decision.
+TIDEMARK_TEST_CLOCK_SHIFT is a number of seconds by which the process's own clock is wrong.
 """
 
 import importlib.abc
@@ -10,19 +15,34 @@ import importlib.machinery
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 FAULTS = json.loads(os.environ.get("TIDEMARK_TEST_FAULTS", "[]"))
 FOLDER = Path(os.environ.get("TIDEMARK_TEST_FAULTS_FOLDER", "."))
+CLOCK_SHIFT = float(os.environ.get("TIDEMARK_TEST_CLOCK_SHIFT", "0"))
+LONGEST_HOLD_SECONDS = 120
+sleep = time.sleep
 
 
 def strike(point, keys=()):
-    """Send this process the signal of each fault of this point that has not struck often enough."""
+    """Carry out each fault of this point that has not struck often enough."""
     for number, fault in enumerate(FAULTS):
         if fault["point"] != point or ("key" in fault and fault["key"] not in set(keys)):
             continue
-        if take_turn(number, fault["times"]):
-            os.kill(os.getpid(), fault["signal"])
+        if "times" not in fault or take_turn(number, fault["times"]):
+            harm(number, fault)
+
+
+def harm(number, fault):
+    if "signal" in fault:
+        os.kill(os.getpid(), fault["signal"])
+    if "delay" in fault:
+        sleep(fault["delay"])
+    if fault.get("hold"):
+        ends = time.monotonic() + LONGEST_HOLD_SECONDS
+        while not (FOLDER / f"release-{number}").exists() and time.monotonic() < ends:
+            sleep(0.02)
 
 
 def take_turn(number, times):
@@ -30,11 +50,20 @@ def take_turn(number, times):
     for turn in range(times):
         try:
             path = FOLDER / f"fault-{number}-{turn}"
-            os.write(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY), str(os.getpid()).encode())
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            os.write(file, str(os.getpid()).encode())
+            os.close(file)
         except FileExistsError:
             continue
         return True
     return False
+
+
+def shift_clock(seconds):
+    """Put the clock wrong that this process asks for the time of day."""
+    right, right_ns = time.time, time.time_ns
+    time.time = lambda: right() + seconds
+    time.time_ns = lambda: right_ns() + int(seconds * 1e9)
 
 
 def harm_shards(module):
@@ -130,5 +159,7 @@ class Harming(importlib.abc.MetaPathFinder):
         return spec
 
 
+if CLOCK_SHIFT:
+    shift_clock(CLOCK_SHIFT)
 if FAULTS:
     sys.meta_path.insert(0, Harming())

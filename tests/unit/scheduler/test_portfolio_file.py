@@ -44,6 +44,11 @@ MISTAKES = {
         "fields.tidemark_row: expected a name that does",
     ),
     "a column too long": (f'{TOP}[fields.{"a" * 64}]\nkind = "numeric"', "at most 63 bytes (PostgreSQL's limit)"),
+    "a limit of none": (
+        f"{TOP}{AGE}[limits]\nrunning_shards = 0",
+        "limits.running_shards: expected a whole number above 0, got 0",
+    ),
+    "a limit that is no number": (f"{TOP}{AGE}[limits]\nrunning_shards = true", "a whole number above 0, got true"),
     "no kind": (f"{TOP}[fields.AGE]\n", 'fields.AGE.kind: expected "numeric" or "categorical", it is missing'),
     "a kind misspelt": (
         f'{TOP}[fields.AGE]\nkind = "numerc"',

@@ -1,0 +1,44 @@
+"""Facts about one job's rows that hold at every moment, as statements that both databases understand."""
+
+from sqlalchemy import Engine, text
+
+from db.engine import reading
+
+SAID = "SELECT shards_open, shards_total, scored, rejected FROM tidemark_jobs WHERE id = :job"
+COUNTED = """
+    SELECT count(*) FILTER (WHERE state IN ('waiting', 'running')), count(*) FILTER (WHERE state <> 'split'),
+           coalesce(sum(scored), 0), coalesce(sum(rejected), 0)
+    FROM tidemark_shards WHERE job_id = :job
+"""
+_FINAL = "JOIN tidemark_shards h ON h.id = s.shard_id AND h.token = s.token AND h.state = 'done' WHERE s.job_id = :job"
+ROWS = f"""
+    SELECT (SELECT count(*) FROM tidemark_scores WHERE job_id = :job),
+           (SELECT count(DISTINCT record_key) FROM tidemark_scores WHERE job_id = :job),
+           (SELECT count(*) FROM tidemark_scores s {_FINAL}),
+           (SELECT count(*) FROM tidemark_rejects WHERE job_id = :job),
+           (SELECT count(*) FROM tidemark_rejects s {_FINAL})
+"""
+WHOLE = """
+    SELECT inputs, scored, rejected, (
+        SELECT count(*) FROM (SELECT record_key FROM tidemark_scores WHERE job_id = :job
+                              UNION SELECT record_key FROM tidemark_rejects WHERE job_id = :job) AS every_key)
+    FROM tidemark_jobs WHERE id = :job
+"""
+# done, poison and split are final for a shard, done and cancelled for a job.
+AFTER_THE_END = """
+    SELECT count(*) FROM tidemark_events final JOIN tidemark_events later ON later.job_id = final.job_id
+    WHERE final.job_id = :job AND later.id > final.id AND (
+        (final.event IN ('job.done', 'job.cancelled') AND later.event LIKE 'job.%')
+        OR (final.event IN ('shard.done', 'shard.poison', 'shard.split') AND later.shard_id = final.shard_id))
+"""
+
+
+def assert_consistent(engine: Engine, job_id: int) -> None:
+    """Counters equal counts; rows exist for finished shards alone, once, with their final token; what ended stays."""
+    with reading(engine) as connection:
+        said, counted, rows, after = (
+            tuple(connection.execute(text(one), {"job": job_id}).one()) for one in (SAID, COUNTED, ROWS, AFTER_THE_END)
+        )
+    assert tuple(counted) == tuple(said)
+    assert rows == (said[2], said[2], said[2], said[3], said[3])
+    assert after == (0,)
