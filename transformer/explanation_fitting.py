@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from transformer.bundle import LoadedModel
 from transformer.explanation import Explainer, HeadSizes, Ladder, ReasonHead, codes_of, open_network
 from transformer.features import Inputs, read_columns
-from transformer.fitting import PREDICTION_ROWS, pad_rows
 from transformer.masking import (
     Flat,
     Masking,
@@ -25,6 +24,7 @@ from transformer.masking import (
     masking_effects,
     shapley_values,
 )
+from transformer.prediction import PREDICTION_ROWS, pad_rows
 from transformer.training import TrainedModel
 
 STEPS_A_COLUMN = 12  # on the ladder, per input of a column

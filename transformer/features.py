@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from transformer.reading import Floats, Problem, RecordArrays, read_columns
+from transformer.reading import BLANK, THERE, Floats, Problem, RecordArrays, read_columns
 from transformer.schema import History, RecordSchema
 
 BINS = 16  # per numeric field: half of the edges by rows, half by distinct values
 RARE_ROWS = 8  # a category seen less often in training is folded into "unknown"
+MOST_NAMES = 256  # of a categorical field; the rarer ones are folded into "unknown" too
 MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
 
 __all__ = [
@@ -67,11 +68,12 @@ class FeatureTransform:
         """Return the network's inputs for N records; those that the schema has no column for are left out.
 
         positions, missing: float32 (N, P); categories: int32 (N, Q); history_positions, history_missing:
-        float32 (N, S, H); history_categories: int32 (N, S, G).
+        float32 (N, S, H); history_categories: int32 (N, S, G). In `missing` 0 means there, 1 blank, 2 and up which of
+        the field's codes.
         """
         inputs: Inputs = {}
         fields, histories = self.schema.fields, self.schema.histories
-        numbers = [self._place(one.name, arrays.numeric[one.name]) for one in fields if one.kind == "numeric"]
+        numbers = [self._place(one.name, one.name, arrays) for one in fields if one.kind == "numeric"]
         if numbers:
             inputs["positions"], inputs["missing"] = _stack(numbers, axis=1)
         names = [self._number(one.name, arrays.categorical[one.name]) for one in fields if one.kind == "categorical"]
@@ -98,11 +100,12 @@ class FeatureTransform:
         categories = {name: tuple(names) for name, names in document["categories"].items()}
         return cls(RecordSchema.from_document(document["schema"]), edges, categories)
 
-    def _place(self, name: str, values: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        edges = self.edges[name]
+    def _place(self, name: str, column: str, arrays: RecordArrays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        values, edges = arrays.numeric[column], self.edges[name]
         missing = np.isnan(values)
         positions = np.interp(values, edges, np.arange(len(edges)))
-        return np.where(missing, 0.0, positions).astype(np.float32), missing.astype(np.float32)
+        kinds = np.where(missing, np.maximum(arrays.kinds[column], BLANK), THERE)
+        return np.where(missing, 0.0, positions).astype(np.float32), kinds.astype(np.float32)
 
     def _number(self, name: str, values: NDArray[np.object_]) -> NDArray[np.int32]:
         known = pd.Index(self.categories[name], dtype="object")
@@ -111,7 +114,7 @@ class FeatureTransform:
         return np.where(pd.isna(values), MISSING_ID, numbered).astype(np.int32)
 
     def _place_history(self, history: History, arrays: RecordArrays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return _stack([self._place(history.name, arrays.numeric[column]) for column in history.columns], axis=1)
+        return _stack([self._place(history.name, column, arrays) for column in history.columns], axis=1)
 
     def _number_history(self, history: History, arrays: RecordArrays) -> NDArray[np.int32]:
         columns = [self._number(history.name, arrays.categorical[column]) for column in history.columns]
@@ -121,23 +124,25 @@ class FeatureTransform:
 def fit_edges(values: Floats, bins: int = BINS) -> Floats:
     """Return at most bins + 1 increasing edges: half at quantiles of the rows, half at quantiles of distinct values.
 
-    Rows alone put every edge on the value that most records share; distinct values alone spend them on the tail.
+    Rows alone put every edge on the value that most records share; distinct values alone spend them on the tail. The
+    shares of the two halves alternate, so that where all values are distinct no edge is spent twice.
     """
     known = values[~np.isnan(values)]
     if known.size == 0:
         return np.array([0.0, 1.0])
     shares = np.linspace(0.0, 1.0, bins // 2 + 1)
     by_rows = np.quantile(known, shares, method="inverted_cdf")
-    by_values = np.quantile(np.unique(known), shares, method="inverted_cdf")
+    between = (shares[:-1] + shares[1:]) / 2
+    by_values = np.quantile(np.unique(known), between, method="inverted_cdf")
     edges = np.unique(np.concatenate([by_rows, by_values]))
     return edges if edges.size > 1 else np.array([edges[0] - 0.5, edges[0] + 0.5])
 
 
 def fit_categories(values: NDArray[np.object_]) -> tuple[str, ...]:
-    """Return the names seen often enough to have an embedding of their own, sorted."""
+    """Return the names seen often enough to have an embedding of their own, sorted; at most `MOST_NAMES`."""
     counts = pd.Series(values, dtype="object").value_counts()
     least = min(RARE_ROWS, max(1, len(values) // 100))
-    return tuple(sorted(str(name) for name in counts.index[counts.to_numpy() >= least]))
+    return tuple(sorted(str(name) for name in counts.index[counts.to_numpy() >= least][:MOST_NAMES]))
 
 
 def _stack(

@@ -10,12 +10,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.bundle import LoadedModel
+from transformer.calibration import calibrate
 from transformer.evaluation import evaluate
+from transformer.examples import Examples
 from transformer.features import Inputs, read_columns
-from transformer.fitting import EpochReport, Examples, FittingOptions, fit_network, predict_logits
+from transformer.fitting import EpochReport, FittingOptions, fit_network
 from transformer.network import build_network
+from transformer.prediction import predict_logits
 from transformer.probabilities import Calibration
-from transformer.training import TrainedModel, calibrate
+from transformer.training import TrainedModel
 
 LEAST_PER_CLASS = 10  # with fewer the champion's calibration is kept
 

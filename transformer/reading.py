@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -14,10 +14,12 @@ from transformer.errors import SchemaError
 from transformer.schema import RecordSchema
 
 _SHOWN_CHARACTERS = 80
+THERE, BLANK, FIRST_CODE = 0, 1, 2  # kinds of a number; code FIRST_CODE + i is the field's missing_codes[i]
 # "1.0" is how a whole column of names such as 1 is written to a file once one of them is missing.
 _WHOLE_AS_DECIMAL = re.compile(r"-?[0-9]+\.0+")
 
 Floats = NDArray[np.float64]
+Kinds = NDArray[np.int8]
 
 
 class Problem(NamedTuple):
@@ -31,17 +33,22 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordArrays:
-    """Columns of N records: numbers as float64 with NaN for missing, names as objects with None for missing."""
+    """Columns of N records: numbers as float64 with NaN for missing, names as objects with None for missing.
+
+    `kinds` says of every number why it is missing: `THERE`, `BLANK`, or which of the field's codes stood there.
+    """
 
     numeric: dict[str, Floats]
     categorical: dict[str, NDArray[np.object_]]
     rows: int
+    kinds: dict[str, Kinds] = field(default_factory=dict)
 
     def take(self, rows: NDArray[Any]) -> "RecordArrays":
         """Return the same columns for some rows (indices or mask)."""
         numeric = {name: values[rows] for name, values in self.numeric.items()}
         categorical = {name: values[rows] for name, values in self.categorical.items()}
-        return RecordArrays(numeric, categorical, int(np.zeros(self.rows)[rows].shape[0]))
+        kinds = {name: values[rows] for name, values in self.kinds.items()}
+        return RecordArrays(numeric, categorical, int(np.zeros(self.rows)[rows].shape[0]), kinds)
 
 
 def read_columns(frame: pd.DataFrame, schema: RecordSchema) -> tuple[RecordArrays, list[Problem]]:
@@ -51,15 +58,17 @@ def read_columns(frame: pd.DataFrame, schema: RecordSchema) -> tuple[RecordArray
     """
     numeric: dict[str, Floats] = {}
     categorical: dict[str, NDArray[np.object_]] = {}
+    kinds: dict[str, Kinds] = {}
     problems: list[Problem] = []
     for name, (kind, codes) in schema.readings.items():
         if name not in frame.columns:
             raise SchemaError(name, next(iter(difflib.get_close_matches(name, map(str, frame.columns), n=1)), None))
         if kind == "numeric":
             numeric[name] = _read_numbers(frame[name], name, codes, problems)
+            kinds[name] = _take_codes_out(numeric[name], frame[name], codes)
         else:
             categorical[name] = _read_names(frame[name], codes)
-    return RecordArrays(numeric, categorical, len(frame)), sorted(problems, key=lambda one: one.row)
+    return RecordArrays(numeric, categorical, len(frame), kinds), sorted(problems, key=lambda one: one.row)
 
 
 def _read_numbers(column: pd.Series, name: str, codes: tuple[float | str, ...], problems: list[Problem]) -> Floats:
@@ -71,10 +80,21 @@ def _read_numbers(column: pd.Series, name: str, codes: tuple[float | str, ...], 
     if infinite.any():
         problems.extend(Problem(int(row), name, "infinite", str(values[row])) for row in np.flatnonzero(infinite))
         values[infinite] = np.nan
-    numeric_codes = [float(code) for code in codes if not isinstance(code, str) or _is_number(code)]
-    if numeric_codes:
-        values[np.isin(values, numeric_codes)] = np.nan
     return values
+
+
+def _take_codes_out(values: Floats, column: pd.Series, codes: tuple[float | str, ...]) -> Kinds:
+    """Make every code missing in `values`, and return the kind of each value: which code stood there, if any."""
+    kinds = np.isnan(values).astype(np.int8)  # BLANK is 1
+    texts = None
+    for number, code in enumerate(codes, start=FIRST_CODE):
+        if not isinstance(code, str) or _is_number(code):
+            kinds[values == float(code)] = number
+        elif kinds.any() and column.dtype.kind not in "iufb":
+            texts = column.astype("str").str.strip() if texts is None else texts
+            kinds[(texts == code).to_numpy(dtype=bool)] = number
+    values[kinds >= FIRST_CODE] = np.nan
+    return kinds
 
 
 def _read_mixed_numbers(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from transformer.bundle import LoadedModel
 from transformer.explanation import REASONS, Explainer, choose_reasons, flatten_batch, open_network
 from transformer.features import Inputs, Problem, read_columns
-from transformer.fitting import pad_rows
+from transformer.prediction import pad_rows
 from transformer.probabilities import PROBABILITY_DECIMALS
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel

@@ -42,6 +42,20 @@ def split_labelled(
     return Parts(rows[rest[~is_valid]], rows[rest[is_valid]], rows[is_holdout])
 
 
+def split_beside(
+    rows: Indices,
+    target: NDArray[np.float64],
+    keys: NDArray[np.object_],
+    is_holdout: NDArray[np.bool_],
+    *,
+    valid_share: float,
+) -> Parts:
+    """Cut the labelled rows beside a holdout that is given; all belong to `rows`, one by one."""
+    rest = np.flatnonzero(~is_holdout)
+    is_valid = _lowest_share_of_each_class(-hash_order(keys)[rest], target[rest], valid_share)
+    return Parts(rows[rest[~is_valid]], rows[rest[is_valid]], rows[is_holdout])
+
+
 def hash_order(keys: NDArray[np.object_]) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each key, the same on every machine and at every time."""
     digests = b"".join(blake2b(str(key).encode(), digest_size=8).digest() for key in keys)

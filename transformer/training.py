@@ -1,4 +1,4 @@
-"""Trains a network on the labelled records of a book: split, fit, stop early, calibrate, evaluate."""
+"""Trains a network on the labelled records of a book: prepare, pretrain, fit, calibrate, evaluate."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -7,43 +7,44 @@ from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from transformer.errors import TrainingDataError
-from transformer.evaluation import evaluate, fit_line
-from transformer.features import FeatureTransform, Inputs, read_columns
-from transformer.fitting import EpochReport, Examples, FittingOptions, fit_network, predict_logits
+from transformer.book import Book
+from transformer.calibration import calibrate
+from transformer.evaluation import evaluate
+from transformer.features import FeatureTransform
+from transformer.fitting import EpochReport, FittingOptions, Hooks
 from transformer.network import NetworkOptions, build_network
+from transformer.prediction import predict_logits
+from transformer.preparation import Document, Prepared, prepare
+from transformer.pretraining import PretrainingOptions, pretrain, pretraining_rows
 from transformer.probabilities import Calibration
 from transformer.schema import RecordSchema
-from transformer.splitting import Indices, Parts, split_labelled
+from transformer.scorecard import Layout
+from transformer.strategy import FEW_LABELLED, Outcome, Task, fit_with_few, fit_with_many
 
-MINIMUM_LABELLED = 50
-MINIMUM_PER_CLASS = 10
+__all__ = ["Book", "EpochReport", "TrainedModel", "TrainingOptions", "calibrate", "train_model"]
+
+FEW_ROWS_TO_PRETRAIN = 1000  # below this there is nothing to learn from records without outcomes
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Book:
-    """The N records to learn from: one row each in all four.
+class TrainingOptions:
+    """What a user may set. Shares are of the labelled records; without `epochs` the size of the book decides.
 
-    `target` is 1.0 for the bad event, 0.0, or NaN where not known; `as_of` is what orders the records in time.
+    `seeds` networks share one trunk (see `NetworkOptions.seeds`). `pretraining` None lets the book decide.
+    `class_weights` makes both outcomes weigh the same while fitting; calibration brings the probabilities back.
     """
 
-    frame: pd.DataFrame
-    target: Floats
-    keys: NDArray[np.object_]
-    as_of: NDArray[np.object_] | None = None
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What a user may set. Shares are of the labelled records; without `epochs` the size of the book decides."""
-
     seed: int = 7
+    seeds: int = 1
     epochs: int | None = None
+    time_limit_minutes: float | None = None
+    pretraining: bool | None = None
+    class_weights: bool = False
+    refit: bool = True
     valid_share: float = 0.12
     holdout_share: float = 0.15
     network: NetworkOptions = field(default_factory=NetworkOptions)
@@ -51,7 +52,11 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network with everything that scoring and the registry need. `metrics` are of the held-out part."""
+    """A network with everything that scoring and the registry need. `metrics` are of the held-out part.
+
+    `strategy` and `preparation` are JSON documents: how the outcomes were used and why, with the figures of the
+    candidates; and what was done to how many rows.
+    """
 
     network: keras.Model
     network_options: NetworkOptions
@@ -63,6 +68,8 @@ class TrainedModel:
     reference_probabilities: Floats
     epochs_run: int
     seconds: float
+    strategy: Document = field(default_factory=dict)
+    preparation: Document = field(default_factory=dict)
 
     @property
     def schema(self) -> RecordSchema:
@@ -70,101 +77,116 @@ class TrainedModel:
         return self.transform.schema
 
 
+@dataclass(frozen=True)
+class Start:
+    """A network to start from, with the transform and the sizes that it was made for."""
+
+    network: keras.Model
+    transform: FeatureTransform
+    network_options: NetworkOptions
+
+
 def train_model(
     book: Book,
     schema: RecordSchema,
     *,
     options: TrainingOptions | None = None,
+    start: Start | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_batch: Callable[[], None] | None = None,
 ) -> TrainedModel:
-    """Train on the labelled records of a book.
+    """Train on the labelled records of a book, from nothing or from another version's network.
 
     Records that cannot be read are left out and counted. The same records, options and machine give the same model.
     `on_batch` is called every few batches. Raises `TrainingDataError` where there is too little to learn from.
     """
     options = options or TrainingOptions()
-    started = perf_counter()
+    began = perf_counter()
+    deadline = None if options.time_limit_minutes is None else began + 60 * options.time_limit_minutes
+    hooks = Hooks(on_epoch or (lambda _report: None), on_batch or (lambda: None))
     keras.utils.set_random_seed(options.seed)
-    arrays, problems = read_columns(book.frame, schema)
-    target, keys, as_of = book.target, book.keys, book.as_of
-    unreadable = np.unique(np.array([one.row for one in problems], dtype=np.int64))
-    rows = _labelled_rows(target, unreadable)
-    parts = split_labelled(
-        rows,
-        target[rows],
-        keys[rows],
-        as_of=None if as_of is None else as_of[rows],
-        valid_share=options.valid_share,
-        holdout_share=options.holdout_share,
+    shares = {"valid_share": options.valid_share, "holdout_share": options.holdout_share}
+    prepared = prepare(book, schema, **shares, transform=None if start is None else start.transform)
+    sizes = _sizes_of(options, start)
+    network = build_network(prepared.transform, sizes)
+    if start is not None:
+        network.set_weights(start.network.get_weights())
+    course = _Course(options, deadline, hooks)
+    pretrained = _pretrain(network, prepared, sizes, course, is_started=start is not None)
+    outcome = _fit(network, prepared, course, is_pretrained=bool(pretrained["done"]))
+    calibration = calibrate(outcome.logits, outcome.target)
+    parts = prepared.parts
+    reference = calibration.probabilities(
+        predict_logits(network, prepared.examples(parts.holdout).inputs, on_batch=hooks.on_batch)
     )
-    transform = FeatureTransform.fit(arrays, schema, parts.train)
-    inputs = transform.transform(arrays)
-    network = build_network(transform, options.network)
-    beat = on_batch or (lambda: None)
-    fitted = fit_network(
-        network,
-        Examples(_take(inputs, parts.train), target[parts.train]),
-        Examples(_take(inputs, parts.valid), target[parts.valid]),
-        options=FittingOptions.for_rows(len(parts.train), epochs=options.epochs, seed=options.seed),
-        on_epoch=on_epoch or (lambda _report: None),
-        on_batch=beat,
-    )
-    calibration = calibrate(fitted.valid_logits, target[parts.valid])
-    reference = calibration.probabilities(predict_logits(network, _take(inputs, parts.holdout), on_batch=beat))
     return TrainedModel(
         network=network,
-        network_options=options.network,
-        transform=transform,
+        network_options=sizes,
+        transform=prepared.transform,
         calibration=calibration,
-        metrics=evaluate(target[parts.holdout], reference),
-        counts=_count(len(book.frame), rows, parts, unreadable),
-        holdout_keys=keys[parts.holdout],
+        metrics=evaluate(book.target[parts.holdout], reference),
+        counts=prepared.counts,
+        holdout_keys=book.keys[parts.holdout],
         reference_probabilities=reference,
-        epochs_run=fitted.epochs_run,
-        seconds=perf_counter() - started,
+        epochs_run=outcome.epochs_run,
+        seconds=perf_counter() - began,
+        strategy={**outcome.document, "pretraining": pretrained, "seeds": sizes.seeds},
+        preparation=prepared.report,
     )
 
 
-def calibrate(logits: Floats, target: Floats) -> Calibration:
-    """Fit p = sigmoid(slope * logit + intercept) on validation rows; the order of scores is kept.
-
-    Platt (1999), with his targets (n + 1) / (n + 2) and 1 / (n + 2) of each class instead of 1 and 0: on a few rows
-    that the logits part without an error, the slope would otherwise grow without end.
-    """
-    bad, good = float((target == 1).sum()), float((target == 0).sum())
-    softened = np.where(target == 1, (bad + 1) / (bad + 2), 1 / (good + 2))
-    slope, intercept = fit_line(softened, logits)
-    return Calibration(slope, intercept) if slope > 0 else Calibration(1.0, 0.0)
+def _sizes_of(options: TrainingOptions, start: Start | None) -> NetworkOptions:
+    if start is not None:
+        return start.network_options
+    return NetworkOptions(**(asdict(options.network) | {"seeds": options.seeds}))
 
 
-def _labelled_rows(target: Floats, unreadable: Indices) -> Indices:
-    is_usable = np.isin(target, (0.0, 1.0))
-    is_usable[unreadable] = False
-    rows = np.flatnonzero(is_usable)
-    bad, good = int((target[rows] == 1).sum()), int((target[rows] == 0).sum())
-    if len(rows) < MINIMUM_LABELLED or min(bad, good) < MINIMUM_PER_CLASS:
-        raise TrainingDataError(
-            f"expected at least {MINIMUM_LABELLED} labelled records with {MINIMUM_PER_CLASS} of each outcome, "
-            f"got {len(rows)} with {bad} bad and {good} good",
-            "load more records whose target is known",
-        )
-    return rows
+@dataclass(frozen=True)
+class _Course:
+    options: TrainingOptions
+    deadline: float | None
+    hooks: Hooks
 
 
-def _take(inputs: Inputs, rows: Indices) -> Inputs:
-    return {name: values[rows] for name, values in inputs.items()}
+def _pretrain(
+    network: keras.Model, prepared: Prepared, sizes: NetworkOptions, course: _Course, *, is_started: bool
+) -> Document:
+    rows = pretraining_rows(len(prepared.target), prepared.parts.holdout)
+    labelled = len(prepared.parts.train) + len(prepared.parts.valid)
+    wanted, why = _decide_pretraining(course.options, labelled, len(rows), is_started=is_started)
+    if not wanted:
+        return {"done": False, "why": why}
+    inputs = {name: values[rows] for name, values in prepared.inputs.items()}
+    how = PretrainingOptions(course.options.seed, deadline=course.deadline)
+    told = pretrain(network, prepared.transform, inputs, sizes=sizes, options=how, hooks=course.hooks)
+    return {"done": True, "why": why, **told}
 
 
-def _count(rows: int, labelled: Indices, parts: Parts, unreadable: Indices) -> dict[str, int]:
-    return {
-        "rows": rows,
-        "labelled": len(labelled),
-        "train": len(parts.train),
-        "valid": len(parts.valid),
-        "holdout": len(parts.holdout),
-        "left_out_problems": len(unreadable),
-    }
+def _decide_pretraining(options: TrainingOptions, labelled: int, rows: int, *, is_started: bool) -> tuple[bool, str]:
+    if options.pretraining is not None:
+        return options.pretraining, "as asked"
+    if is_started:
+        return False, "the network comes from another version"
+    if rows < FEW_ROWS_TO_PRETRAIN:
+        return False, f"{rows} records are too few to learn from without outcomes"
+    if rows < 2 * labelled:
+        return False, f"{labelled} of {rows} records have an outcome: they say more than pretraining would"
+    return True, f"{labelled} of {rows} records have an outcome: the others say what records look like"
+
+
+def _fit(network: keras.Model, prepared: Prepared, course: _Course, *, is_pretrained: bool) -> Outcome:
+    options, hooks = course.options, course.hooks
+    parts = prepared.parts
+    both = np.concatenate([parts.train, parts.valid])
+    common: dict[str, Any] = {"epochs": options.epochs, "seed": options.seed, "deadline": course.deadline}
+    layout, weighted = Layout.of(prepared.transform), options.class_weights
+    if len(both) <= FEW_LABELLED and options.refit:
+        task = Task(network, layout, [FittingOptions.for_rows(len(both), **common)], hooks)
+        return fit_with_few(task, prepared.examples(both, class_weights=weighted), is_pretrained=is_pretrained)
+    task = Task(network, layout, FittingOptions.to_try(len(parts.train), **common), hooks)
+    train = prepared.examples(parts.train, class_weights=weighted)
+    again = prepared.examples(both, class_weights=weighted) if options.refit else None
+    return fit_with_many(task, train, train, prepared.examples(parts.valid), refit_on=again)
 
 
 def options_document(model: TrainedModel) -> dict[str, Any]:

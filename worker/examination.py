@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from transformer.bundle import LoadedModel, load_bundle
 from transformer.evaluation import calibration_line
 from transformer.fine_tuning import inputs_of
-from transformer.fitting import PREDICTION_ROWS, make_predictor, pad_rows, predict_logits
 from transformer.points import ScoreScale
+from transformer.prediction import PREDICTION_ROWS, make_predictor, pad_rows, predict_logits
 from transformer.training import TrainedModel
 from worker.gate import Evidence, Scored
 

@@ -35,6 +35,13 @@ def test_numbers_may_stand_as_text_and_codes_are_missing() -> None:
     assert problems == []
 
 
+def test_every_code_is_a_kind_of_missing_of_its_own() -> None:
+    frame = pd.DataFrame({"x": pd.Series([1, None, -9, "-9", "none", "2"], dtype="object")})
+    arrays, _ = read_columns(frame, ONE_NUMBER)
+    assert arrays.kinds["x"].tolist() == [0, 1, 2, 2, 3, 0]
+    assert FeatureTransform.fit(arrays, ONE_NUMBER).transform(arrays)["missing"][:, 0].tolist() == [0, 1, 2, 2, 3, 0]
+
+
 def test_text_and_infinity_are_problems_that_show_what_stood_there() -> None:
     values, problems = read_numbers(1, "old", float("-inf"), "inf", 10**400)
     assert np.isnan(values[1:]).all()
@@ -77,6 +84,13 @@ def test_edges_increase_and_are_no_more_than_asked_for(values: list[float], bins
     edges = fit_edges(np.array(values, dtype=np.float64), bins)
     assert 2 <= len(edges) <= bins + 2
     assert (np.diff(edges) > 0).all()
+
+
+def test_where_all_values_differ_every_bin_holds_about_as_many_rows() -> None:
+    edges = fit_edges(np.random.default_rng(1).lognormal(size=10_000))
+    counts, _ = np.histogram(np.random.default_rng(2).lognormal(size=10_000), edges)
+    assert len(edges) == 17
+    assert counts.min() > 300
 
 
 def test_a_value_that_most_records_share_does_not_take_all_edges() -> None:

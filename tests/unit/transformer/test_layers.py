@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transformer.embeddings import HeadMembers, LearntVectors, MonthTokens, NameTokens, NumberTokens, PooledToken
+from transformer.embeddings import (
+    DirectMembers,
+    DirectNumbers,
+    HeadMembers,
+    LearntVectors,
+    MonthTokens,
+    NameTokens,
+    NumberTokens,
+    PooledToken,
+    memberships,
+)
 from transformer.layers import DecoderLayer, FeedForward, MultiHeadAttention, TransformerLayer, steady_softmax
 
 RANDOM = np.random.default_rng(3)
@@ -44,10 +54,19 @@ CASES = [
         (3, 5, 8),
     ),
     Case(NumberTokens, {"bins": 4, "d_model": 8}, [4 * np.abs(numbers(3, 6)), flags(3, 6)], (3, 6, 8)),
+    Case(
+        NumberTokens,
+        {"bins": 4, "d_model": 8, "kinds": 3, "tokens": 4},
+        [4 * np.abs(numbers(3, 6)), 3 * flags(3, 6)],
+        (3, 4, 8),
+    ),
+    Case(DirectNumbers, {"bins": 4, "d_model": 8}, [4 * np.abs(numbers(3, 6)), flags(3, 6)], (3, 8)),
+    Case(DirectNumbers, {"bins": 4, "d_model": 8, "kinds": 2}, [np.abs(numbers(3, 5, 2)), flags(3, 5, 2)], (3, 8)),
     Case(NameTokens, {"sizes": (3, 4), "d_model": 8}, [RANDOM.integers(0, 3, (3, 2)).astype("int32")], (3, 2, 8)),
     Case(MonthTokens, {"bins": 4, "d_model": 8}, [4 * np.abs(numbers(3, 5, 2)), flags(3, 5, 2)], (3, 5, 8)),
     Case(LearntVectors, {}, [numbers(3, 5, 8)], (3, 5, 8)),
     Case(PooledToken, {}, [numbers(3, 5, 8)], (3, 6, 8)),
+    Case(DirectMembers, {"members": 3, "rate": 0.0}, [numbers(3, 8)], (3, 3)),
     Case(HeadMembers, {"members": 3, "hidden": 4}, [numbers(3, 8)], (3, 3)),
 ]
 every_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.layer.__name__}-{len(case.inputs)}")
@@ -134,6 +153,20 @@ def test_softmax_is_that_of_the_textbook_and_does_not_depend_on_the_place_in_the
     weights = steady_softmax(tf.constant(batch)).numpy()
     np.testing.assert_allclose(weights, tf.nn.softmax(batch), atol=1e-6)
     np.testing.assert_array_equal(weights, np.repeat(weights[:1], 64, axis=0))
+
+
+def test_each_number_belongs_to_one_token_and_neighbours_share() -> None:
+    shared = memberships(23, 12)
+    assert (shared.sum(axis=0) == 1).all()
+    assert set(shared.sum(axis=1)) == {1, 2}
+    assert (np.diff(shared.argmax(axis=0)) >= 0).all()
+    np.testing.assert_array_equal(memberships(5, 5), np.eye(5))
+
+
+def test_every_kind_of_missing_has_a_vector_of_its_own() -> None:
+    layer = NumberTokens(bins=4, d_model=8, kinds=3)
+    tokens = layer(np.zeros((4, 1), "float32"), np.array([[0], [1], [2], [3]], "float32")).numpy()[:, 0]
+    assert len(np.unique(tokens.round(6), axis=0)) == 4
 
 
 def test_the_width_must_be_a_multiple_of_the_heads() -> None:

@@ -1,0 +1,60 @@
+"""The linear probe: logistic regression on what a frozen network says of each record. For books with few outcomes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+STRENGTHS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)  # inverse of the ridge's weight, strongest first
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """p = sigmoid(representation @ weights + intercept)."""
+
+    weights: Floats
+    intercept: float
+    strength: float
+
+    def logits(self, representation: Floats) -> Floats:
+        """Return N logits."""
+        return representation @ self.weights + self.intercept
+
+
+def fit_probe(representation: Floats, target: Floats, strength: float) -> Probe:
+    """Fit on N rows (N, W); columns are brought to mean 0 and deviation 1 for the ridge."""
+    mean, deviation = representation.mean(axis=0), representation.std(axis=0) + 1e-3
+    model = LogisticRegression(C=strength, max_iter=500).fit((representation - mean) / deviation, target)
+    weights = model.coef_[0] / deviation
+    return Probe(weights, float(model.intercept_[0] - mean @ weights), strength)
+
+
+def cut_folds(target: Floats, folds: int, seed: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Return pairs of row indices (to learn from, to look at), each row looked at once, outcomes spread evenly."""
+    cutter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return list(cutter.split(np.zeros(len(target)), target))
+
+
+def cross_validate_probe(representation: Floats, target: Floats, strength: float, folds: Any) -> Floats:
+    """Return the logits of each row by a probe that has not seen it."""
+    logits = np.zeros(len(target))
+    for learn, look in folds:
+        logits[look] = fit_probe(representation[learn], target[learn], strength).logits(representation[look])
+    return logits
+
+
+def put_probe(network: keras.Model, probe: Probe) -> None:
+    """Make the head of the network the probe: every member the same, its hidden part zero."""
+    head: Any = network.get_layer("head")
+    head.outer.assign(np.zeros(head.outer.shape))
+    head.outer_bias.assign(np.full(head.outer_bias.shape, probe.intercept))
+    head.linear.assign(np.repeat(probe.weights[:, None], head.linear.shape[1], axis=1))
+    for layer in network.layers:
+        if layer.name == "direct":
+            layer.outer.assign(np.zeros(layer.outer.shape))

@@ -1,0 +1,118 @@
+"""One step of training and its state: optimizer, averaged weights, learning rate, augmentation."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from transformer.examples import Batch, RowSource
+
+if TYPE_CHECKING:
+    from transformer.fitting import FittingOptions
+
+# Vectors that are added as they stand, and scales: weight decay would pull them away from what they mean.
+UNDECAYED = ["bias", "gamma", "beta", "token", "vectors", "absent", "scale"]
+_KIND_OF = {"positions": ("missing", "numbers"), "history_positions": ("history_missing", "months")}
+
+
+class Stepper:
+    """Takes steps; one traced function, whatever the order of rows."""
+
+    def __init__(self, network: keras.Model, options: "FittingOptions") -> None:
+        self._network = network
+        self._options = options
+        self._optimizer = keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay)
+        self._optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
+        self._optimizer.build(network.trainable_variables)
+        self._averages = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
+        self._anchors = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
+        self._random = tf.random.Generator.from_seed(options.seed)
+        self._batch_rows, self._steps_per_epoch, self._step_count = 1, 1, 0
+        self._step = tf.function(self._take_step)
+
+    def begin(self, rows: int) -> None:
+        """Start again from the network's present weights, with `rows` rows an epoch."""
+        self._batch_rows = min(self._options.batch_rows, rows)
+        self._steps_per_epoch, self._step_count = max(1, rows // self._batch_rows), 0
+        for variable in self._optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        for kept in (self._averages, self._anchors):
+            for one, variable in zip(kept, self._network.trainable_variables, strict=True):
+                one.assign(variable.value)
+
+    def run_epoch(
+        self, train: RowSource, random: np.random.Generator, epochs: int, on_batch: Callable[[], None]
+    ) -> float:
+        """Go once through the rows; return the mean loss. `epochs` is how many there will be in all."""
+        losses: list[float] = []
+        for batch in train.batches(self._batch_rows, random):
+            rate, averaging = self._schedule(self._steps_per_epoch * epochs)
+            losses.append(float(self._step(batch, tf.constant(rate), tf.constant(averaging))))
+            self._step_count += 1
+            on_batch()
+        return float(np.mean(losses))
+
+    def averaged_weights(self) -> "_Averaged":
+        """Put the averaged weights into the network for the time of a `with` block."""
+        return _Averaged(self._network, self._averages)
+
+    def _schedule(self, total: int) -> tuple[np.float32, np.float32]:
+        """Linear warm-up, then a cosine down to zero; the average looks back no further than there were steps."""
+        warm_up = max(1.0, self._options.warm_up_share * total)
+        done = self._step_count + 1
+        share = (done - warm_up) / max(1.0, total - warm_up)
+        factor = done / warm_up if done < warm_up else 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+        averaging = min(self._options.averaging, done / (done + 10))
+        return np.float32(self._options.learning_rate * max(factor, 1e-3)), np.float32(averaging)
+
+    def _take_step(self, batch: Batch, rate: tf.Tensor, averaging: tf.Tensor) -> tf.Tensor:
+        inputs, target = self._hide_values(batch.inputs), batch.target[:, None]
+        variables = self._network.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self._network(inputs, training=True)  # (B, E)
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.broadcast_to(target, tf.shape(logits)), logits)
+            loss = tf.reduce_mean(losses * batch.weight[:, None])
+        gradients, _ = tf.clip_by_global_norm(
+            tape.gradient(loss, [variable.value for variable in variables]), self._options.clip_norm
+        )
+        cast("Any", self._optimizer.learning_rate).assign(rate)
+        self._optimizer.apply(gradients, variables)
+        if self._options.pull:
+            for variable, anchor in zip(variables, self._anchors, strict=True):
+                variable.assign_sub(rate * self._options.pull * (variable.value - anchor))
+        for average, variable in zip(self._averages, variables, strict=True):
+            average.assign(averaging * average + (1.0 - averaging) * variable.value)
+        return loss
+
+    def _hide_values(self, inputs: Any) -> dict[str, Any]:
+        """Hide a share of the numbers, others at every step: no single field may carry the whole answer.
+
+        They become "hidden", a kind of its own: "blank" may say much of a record.
+        """
+        hidden = dict(inputs)
+        for place, (kind, layer) in _KIND_OF.items():
+            if self._options.field_dropout and place in hidden:
+                is_hidden = self._random.uniform(tf.shape(hidden[place])) < self._options.field_dropout
+                hidden[place] = tf.where(is_hidden, 0.0, hidden[place])
+                mark = float(cast("Any", self._network.get_layer(layer)).kinds)
+                hidden[kind] = tf.where(is_hidden, mark, hidden[kind])
+        return hidden
+
+
+class _Averaged:
+    def __init__(self, network: keras.Model, averages: list[tf.Variable]) -> None:
+        self._variables = network.trainable_variables
+        self._averages = averages
+        self._kept: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._kept = [variable.numpy() for variable in self._variables]
+        for variable, average in zip(self._variables, self._averages, strict=True):
+            variable.assign(average)
+
+    def __exit__(self, *_error: object) -> None:
+        for variable, kept in zip(self._variables, self._kept, strict=True):
+            variable.assign(kept)

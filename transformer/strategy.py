@@ -1,0 +1,207 @@
+"""How to use the outcomes there are: the whole network with many, a probe or the whole network with few.
+
+With few outcomes the choice is made by cross-validation on the rows that may be learnt from, and told.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.metrics import log_loss, roc_auc_score
+
+from transformer.examples import Examples, RowSource
+from transformer.fitting import Fitted, Fitter, FittingOptions, Hooks
+from transformer.prediction import predict_rows
+from transformer.pretraining import represent
+from transformer.probe import STRENGTHS, cross_validate_probe, cut_folds, fit_probe, put_probe
+from transformer.scorecard import (
+    STRENGTHS as CARD_STRENGTHS,
+)
+from transformer.scorecard import (
+    Layout,
+    Mixture,
+    choose_mixture,
+    choose_scorecard,
+    describe,
+    fit_scorecard,
+    mix,
+)
+
+FEW_LABELLED = 2500
+FOLDS = 4
+
+Floats = NDArray[np.float64]
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network to fit in place, and how: schedules to try, of which the best on validation rows is used."""
+
+    network: keras.Model
+    layout: Layout
+    schedules: list[FittingOptions]
+    hooks: Hooks
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The network holds the result. `logits` and `target` are of rows that the choices were made on, for calibration.
+
+    `document` says which strategy was chosen, and why, with the figures of those compared.
+    """
+
+    logits: Floats
+    target: Floats
+    epochs_run: int
+    document: Document
+
+
+def fit_with_many(
+    task: Task, train: RowSource, sample: Examples, valid: Examples, *, refit_on: RowSource | None
+) -> Outcome:
+    """Fit the whole network, stop by the validation rows, mix its ways, and fit again on all rows.
+
+    `sample` are the rows of `train` that the scorecard is drawn from. `refit_on` are training and validation rows
+    together; without it the network stays as it was when the validation rows were at their best.
+    """
+    network, first = task.network, task.network.get_weights()
+    card, card_logits = choose_scorecard(sample, valid, task.layout)
+
+    def judge(looks: Floats) -> Floats:
+        return choose_mixture(looks, card_logits, valid.target).join(looks, card_logits)
+
+    fitter = Fitter(network, task.schedules[0], task.hooks)
+    tried: list[tuple[float, FittingOptions, Fitted, list[Any]]] = []
+    for options in task.schedules:
+        network.set_weights(first)
+        fitted = fitter.fit(train, valid, epochs=options.epochs, patience=options.patience, judge=judge)
+        loss = _loss(judge(fitted.best_look), valid.target)
+        tried.append((loss, options, fitted, network.get_weights()))
+    _, _, fitted, weights = min(tried, key=lambda one: one[0])
+    mixture = choose_mixture(fitted.best_look, card_logits, valid.target)
+    mixed = mixture.join(fitted.best_look, card_logits)
+    document = {
+        "strategy": "whole network",
+        "why": "the book has outcomes enough",
+        "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for loss, one, _, _ in tried],
+        **_tell(fitted.best_epoch, mixture, fitted.best_look, card_logits, valid.target),
+    }
+    if refit_on is None:
+        network.set_weights(weights)
+    else:
+        network.set_weights(first)
+        again = fitter.fit(refit_on, None, epochs=max(1, fitted.best_epoch), stage="refitting")
+        document["refitted"] = {"rows": refit_on.rows, "epochs": again.epochs_run}
+    both = sample if refit_on is None else _join(sample, valid)
+    final = fit_scorecard(describe(both.inputs, task.layout), both.target, both.weight, card.strength)
+    mix(network, mixture, final)
+    return Outcome(mixed, valid.target, sum(one.epochs_run for _, _, one, _ in tried), document)
+
+
+def fit_with_few(task: Task, labelled: Examples, *, is_pretrained: bool) -> Outcome:
+    """Choose by cross-validation between a probe, the whole network, and mixtures with the scorecard; fit the choice.
+
+    All logits that are compared are of rows that the candidate has not learnt from.
+    """
+    network, target, first = task.network, labelled.target, task.network.get_weights()
+    options = task.schedules[0]
+    folds = cut_folds(target, FOLDS, options.seed)
+    card_logits, card_strength, design = _choose_card(labelled, task.layout, folds)
+    fitter = Fitter(network, options, task.hooks)
+    looks = _cross_validate_network(task, fitter, labelled, folds)
+    losses = [_loss(choose_mixture(look, card_logits, target).join(look, card_logits), target) for look in looks]
+    epochs = int(np.argmin(losses)) + 1
+    candidates = {"whole network": (looks[epochs - 1], epochs)}
+    seen, probe_strength = np.zeros((0, 0)), None
+    if is_pretrained:
+        seen = predict_rows(represent(network), labelled.inputs, on_batch=task.hooks.on_batch)
+        tried = {strength: cross_validate_probe(seen, target, strength, folds) for strength in STRENGTHS}
+        probe_strength = min(tried, key=lambda one: _loss(tried[one], target))
+        ways = looks[0].shape[1]
+        candidates["linear probe"] = (np.pad(tried[probe_strength][:, None], ((0, 0), (0, ways - 1))), 0)
+    mixtures = {name: _choose(name, look, card_logits, target) for name, (look, _) in candidates.items()}
+    name = min(candidates, key=lambda one: _loss(mixtures[one].join(candidates[one][0], card_logits), target))
+    look, mixture = candidates[name][0], mixtures[name]
+    if name == "linear probe":
+        assert probe_strength is not None
+        put_probe(network, fit_probe(seen, target, probe_strength))
+    else:
+        network.set_weights(first)
+        fitter.fit(labelled, None, epochs=epochs, stage="refitting")
+    mix(network, mixture, fit_scorecard(design, target, labelled.weight, card_strength))
+    document = {
+        "strategy": name,
+        "why": f"the least log loss in {FOLDS} folds of {len(target)} labelled records",
+        "probe_strength": probe_strength,
+        "compared": {one: _loss(mixtures[one].join(candidates[one][0], card_logits), target) for one in candidates},
+        **_tell(candidates[name][1], mixture, look, card_logits, target),
+    }
+    return Outcome(mixture.join(look, card_logits), target, epochs, document)
+
+
+def _choose(name: str, look: Floats, card: Floats, target: Floats) -> Mixture:
+    """A probe has no direct way: its place is empty."""
+    if name == "linear probe":
+        one = choose_mixture(look[:, :1], card, target)
+        return Mixture(one.attention, 0.0, one.scorecard)
+    return choose_mixture(look, card, target)
+
+
+def _choose_card(labelled: Examples, layout: Layout, folds: Any) -> tuple[Floats, float, NDArray[np.float32]]:
+    """Return out-of-fold logits of the best strength, the strength, and the design matrix."""
+    design, tried = describe(labelled.inputs, layout), dict[float, Floats]()
+    for strength in CARD_STRENGTHS:
+        tried[strength] = np.zeros(labelled.rows)
+        for learn, look in folds:
+            weight = None if labelled.weight is None else labelled.weight[learn]
+            card = fit_scorecard(design[learn], labelled.target[learn], weight, strength)
+            tried[strength][look] = card.logits(design[look])
+    best = min(tried, key=lambda one: _loss(tried[one], labelled.target))
+    return tried[best], best, design
+
+
+def _cross_validate_network(task: Task, fitter: Fitter, labelled: Examples, folds: Any) -> list[Floats]:
+    """Return for each epoch the logits (N, G) of every row by a network that has not seen it.
+
+    No fold stops by itself: the number of epochs is chosen once, for all, or each row would have a say in its own.
+    """
+    first, epochs = task.network.get_weights(), task.schedules[0].epochs
+    parts: list[tuple[NDArray[Any], tuple[Floats, ...]]] = []
+    for learn, look in folds:
+        task.network.set_weights(first)
+        fitted = fitter.fit(labelled.take(learn), labelled.take(look), patience=epochs, stage="cross-validation")
+        parts.append((look, fitted.looks))
+    task.network.set_weights(first)
+    joined: list[Floats] = []
+    for epoch in range(min(len(looks) for _, looks in parts)):
+        whole = np.zeros((labelled.rows, parts[0][1][0].shape[1]))
+        for look, looks in parts:
+            whole[look] = looks[epoch]
+        joined.append(whole)
+    return joined
+
+
+def _tell(epochs: int, mixture: Mixture, look: Floats, card: Floats, target: Floats) -> Document:
+    """What was chosen, with the figures of its parts on rows that they have not learnt from."""
+    ways = {"attention": look[:, 0], "scorecard": card, "mixture": mixture.join(look, card)}
+    if look.shape[1] == 2 and look[:, 1].any():
+        ways["direct"] = look[:, 1]
+    figures = {
+        name: {"log_loss": _loss(logits, target), "roc_auc": float(roc_auc_score(target, logits))}
+        for name, logits in ways.items()
+    }
+    return {"epochs": epochs, "mixture": asdict(mixture), "validation": figures}
+
+
+def _loss(logits: Floats, target: Floats) -> float:
+    return float(log_loss(target, expit(logits)))
+
+
+def _join(one: Examples, other: Examples) -> Examples:
+    inputs = {name: np.concatenate([values, other.inputs[name]]) for name, values in one.inputs.items()}
+    weight = None if one.weight is None else np.concatenate([one.weight, np.ones(other.rows)])
+    return Examples(inputs, np.concatenate([one.target, other.target]), weight)
