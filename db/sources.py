@@ -9,7 +9,6 @@ from weakref import WeakKeyDictionary
 
 import pandas as pd
 from sqlalchemy import (
-    BigInteger,
     Column,
     ColumnElement,
     Connection,
@@ -25,10 +24,10 @@ from sqlalchemy import (
     exc,
     func,
     literal,
-    or_,
     select,
 )
 
+from db.boundaries import find_boundaries, key_literal
 from db.columns import fetch_frame
 from db.definition import PortfolioDefinition
 from db.engine import reading
@@ -111,20 +110,17 @@ def count_records(engine: Engine, source: str) -> int:
 def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows: int) -> list[KeyRange]:
     """Cut the source into ranges of about `shard_rows` records in key order; records of one key stay together.
 
-    One window function over the key, so that any type of key that can be ordered is cut the same way. Records without
-    a key come last, in a range of their own.
+    Records without a key come last, in a range of their own.
     """
     table = reflect_source(connection, source)
     require_columns(table, (key,))
     column = table.c[key]
     ranges: list[KeyRange] = []
-    after, counted = None, 0
-    for boundary in connection.execute(_select_boundaries(column, shard_rows, connection)):
-        value, rows_upto = tuple(boundary)
-        if rows_upto > counted:
-            upto = json.dumps(value)
-            ranges.append(KeyRange(after, upto, rows_upto - counted))
-            after, counted = upto, rows_upto
+    after = None
+    for last, records in find_boundaries(connection, column, shard_rows):
+        upto = json.dumps(last)
+        ranges.append(KeyRange(after, upto, records))
+        after = upto
     missing = connection.execute(select(func.count()).select_from(table).where(column.is_(None))).scalar_one()
     if missing:
         ranges.append(KeyRange(None, None, missing, holds_missing_keys=True))
@@ -201,32 +197,13 @@ def count_newer_bad(connection: Connection, definition: PortfolioDefinition, as_
     return connection.execute(select(func.count()).select_from(table).where(is_bad, later)).scalar_one()
 
 
-def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Any:
-    # The frame of count(*) over an order is all rows up to the last of the same key, so equal keys count together.
-    position = func.row_number().over(order_by=key).label("position")
-    rows_upto = func.count().over(order_by=key).label("rows_upto")
-    total = func.count().over().label("total")
-    numbered = select(key.label("key"), position, rows_upto, total).where(key.is_not(None)).subquery()
-    value = cast(numbered.c.key, Text) if connection.dialect.name == "postgresql" else numbered.c.key
-    is_boundary = or_(numbered.c.position % shard_rows == 0, numbered.c.position == numbered.c.total)
-    return select(value, numbered.c.rows_upto).where(is_boundary).order_by(numbered.c.position)
-
-
 def _in_range(dialect: Dialect, key: Column[object], key_range: KeyRange) -> ColumnElement[bool]:
     if key_range.holds_missing_keys or key_range.upto is None:
         return key.is_(None)
-    not_above = key <= _key_literal(dialect, key, key_range.upto)
+    not_above = key <= key_literal(dialect, key, key_range.upto)
     if key_range.after is None:
         return not_above
-    return and_(key > _key_literal(dialect, key, key_range.after), not_above)
-
-
-def _key_literal(dialect: Dialect, key: Column[object], value: str) -> ColumnElement[object]:
-    """The boundary as a value of the key's own type, so that an index on the key is used and the order is its."""
-    raw = json.loads(value)
-    if dialect.name == "postgresql":
-        return cast(literal(str(raw), Text()), key.type)
-    return literal(raw, BigInteger() if isinstance(raw, int) else Text())
+    return and_(key > key_literal(dialect, key, key_range.after), not_above)
 
 
 def _select_records(table: Table, key: str, columns: tuple[str, ...]) -> Select[Any]:
