@@ -216,7 +216,7 @@ def _feed_forward(x, widening, widening_bias, narrowing, narrowing_bias):
 @compiled
 def _summarise(record, past, beside, sizes, seen):
     """What the head reads: pooled token, mean, and where there is a history its last period and mean; direct path."""
-    records, steps, width, _, direct = sizes
+    _, steps, width, _, direct = sizes
     for d in range(width):
         for lane in range(LANES):
             seen[d, lane] = record[0, d, lane]
@@ -265,4 +265,3 @@ def _judge(seen, card, head, start, stop, logits, summary):
         logits[row] = logit[row - start]
         for i in range(normal.shape[0]):
             summary[row, i] = normal[i, row - start]
-

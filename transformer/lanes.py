@@ -62,7 +62,7 @@ def exponential(x):
 
 @compiled
 def gelu(x):
-    """x / 2 * (1 + erf(x / sqrt(2)))."""
+    """X / 2 * (1 + erf(x / sqrt(2)))."""
     z = min(max(x * _ROOT_HALF, -_FOUR), _FOUR)
     s = z * z
     above = z * ((((((_P13 * s + _P11) * s + _P9) * s + _P7) * s + _P5) * s + _P3) * s + _P1)
@@ -138,7 +138,7 @@ def normalise(x, y):
 
 @compiled
 def attend(query, key, value, heads, causal, out):
-    """out (T, D): scaled dot-product attention of T queries to M keys and values, in heads. The scale is in the query."""
+    """out (T, D): dot-product attention of T queries to M keys and values, in heads; the query holds the scale."""
     width = query.shape[1] // heads
     share = np.empty((key.shape[0], PITCH), np.float32)
     for head in range(heads):

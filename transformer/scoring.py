@@ -1,7 +1,11 @@
-"""Scores frames of records with one model, in batches of one fixed shape."""
+"""Scores frames of records with one model, batch by batch, with its network compiled into one function.
+
+A network whose structure `compiled_network` does not know is scored by TensorFlow, in batches of one fixed shape.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from logging import getLogger
 
 import numpy as np
 import pandas as pd
@@ -9,13 +13,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from transformer.bundle import LoadedModel
+from transformer.compiled_network import CompiledNetwork
 from transformer.features import Inputs, Problem, read_columns
 from transformer.fitting import pad_rows
 from transformer.probabilities import PROBABILITY_DECIMALS
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel
 
-BATCH_ROWS = 1024
+BATCH_ROWS = 2048
+
+logger = getLogger(__name__)
 
 __all__ = ["BATCH_ROWS", "PROBABILITY_DECIMALS", "ScoredRecords", "Scorer"]
 
@@ -30,7 +37,7 @@ class ScoredRecords:
 
 
 class Scorer:
-    """A model that is ready to score. One traced function and one batch shape: nothing is ever traced again.
+    """A model that is ready to score: nothing is ever traced or compiled again.
 
     A record's score does not depend on its neighbours, on the order, or on how the records were cut into frames.
     """
@@ -40,7 +47,10 @@ class Scorer:
         self.trace_count = 0
         self._model = model
         self._batch_rows = batch_rows
+        self._compiled = CompiledNetwork.of(model.network, model.transform)
         self._logits = tf.function(self._mean_logits)
+        if self._compiled is None:
+            logger.warning("The network of %s is of an unknown structure and is scored by TensorFlow.", version)
         self.warm_up()
 
     @property
@@ -48,8 +58,13 @@ class Scorer:
         """The columns that it reads."""
         return self._model.schema
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the network is scored by its compiled form."""
+        return self._compiled is not None
+
     def warm_up(self) -> None:
-        """Trace the function, so that the first record is as quick as the last."""
+        """Trace or load the function, so that the first record is as quick as the last."""
         blank = pd.DataFrame({name: [None] for name in self.schema.columns}, dtype="object")
         self.score(blank)
 
@@ -71,10 +86,16 @@ class Scorer:
         logits = np.empty(rows, dtype=np.float64)
         for start in range(0, rows, self._batch_rows):
             stop = min(start + self._batch_rows, rows)
-            batch = {name: pad_rows(values[start:stop], self._batch_rows) for name, values in inputs.items()}
-            logits[start:stop] = self._logits(batch).numpy()[: stop - start]
+            batch = {name: values[start:stop] for name, values in inputs.items()}
+            logits[start:stop] = self._score_batch(batch, stop - start)
             on_batch()
         return logits
+
+    def _score_batch(self, batch: Inputs, rows: int) -> NDArray[np.float64]:
+        if self._compiled is not None:
+            return self._compiled.run(batch)[0]
+        padded = {name: pad_rows(values, self._batch_rows) for name, values in batch.items()}
+        return self._logits(padded).numpy()[:rows]
 
     def _mean_logits(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         self.trace_count += 1  # Python runs here only while tracing
