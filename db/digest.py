@@ -5,13 +5,22 @@ from hashlib import sha256
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import compute
 
 STORED_DECIMALS = 6  # of a probability
 _BITS = 256
 _MODULUS = 2**_BITS
+_SEPARATOR = "\x1f"
+_MISSING = np.uint64(0x9E3779B97F4A7C15)
 
 
-def score_digest(record_keys: Sequence[str], probabilities: Sequence[float], model_version: str) -> str:
+def score_digest(
+    record_keys: Sequence[str] | NDArray[np.object_],
+    probabilities: Sequence[float] | NDArray[np.float64],
+    model_version: str,
+) -> str:
     """Sum modulo 2**256 of SHA-256(key, probability, model version) over the records, as 64 hexadecimal digits.
 
     A sum does not depend on order or on shard limits. The separator cannot stand in a probability or a version.
@@ -19,19 +28,23 @@ def score_digest(record_keys: Sequence[str], probabilities: Sequence[float], mod
     >>> score_digest(["a", "b"], [0.5, 0.25], "m1") == score_digest(["b", "a"], [0.25, 0.5], "m1")
     True
     """
-    total = 0
-    for key, probability in zip(record_keys, probabilities, strict=True):
-        record = f"{probability:.{STORED_DECIMALS}f}\x1f{model_version}\x1f{key}"
-        total += int.from_bytes(sha256(record.encode()).digest(), "big")
-    return _as_text(total)
+    texts = _fixed_decimals(np.asarray(probabilities, dtype=np.float64))
+    keys = pa.array(record_keys, type=pa.string(), from_pandas=True)
+    records = _joined(_SEPARATOR, texts, pa.scalar(model_version), keys).cast(pa.binary())
+    digests = b"".join([sha256(record).digest() for record in records.to_pylist()])
+    words = np.frombuffer(digests, dtype=">u4").reshape(-1, _BITS // 32).sum(axis=0, dtype=np.uint64)
+    return _as_text(sum(word << (_BITS - 32 * (place + 1)) for place, word in enumerate(words.tolist())))
 
 
 def data_digest(frame: pd.DataFrame) -> str:
-    """Sum of a 64-bit hash of every row, as 64 hexadecimal digits: tells whether the same records were read."""
-    if frame.empty:
-        return _as_text(0)
-    hashes = pd.util.hash_pandas_object(frame.astype("str"), index=False).to_numpy(dtype=np.uint64)
-    return _as_text(sum(hashes.tolist()))
+    """Sum of a 64-bit hash of every row, as 64 hexadecimal digits: tells whether the same records were read.
+
+    Numbers count as float64, whatever they are stored as; everything else as its text.
+    """
+    hashes = np.zeros(len(frame), dtype=np.uint64)
+    for place, name in enumerate(frame.columns):
+        hashes = _stirred(hashes + _hashes_of(frame[name]) + np.uint64(place))
+    return _as_text(_sum_of(hashes))
 
 
 def sum_digests(digests: Iterable[str]) -> str:
@@ -41,3 +54,39 @@ def sum_digests(digests: Iterable[str]) -> str:
 
 def _as_text(total: int) -> str:
     return f"{total % _MODULUS:0{_BITS // 4}x}"
+
+
+def _fixed_decimals(probabilities: NDArray[np.float64]) -> pa.Array:
+    """The probabilities with `STORED_DECIMALS` decimals, as text."""
+    units = np.rint(probabilities * 10**STORED_DECIMALS).astype(np.int64)
+    whole, rest = np.divmod(units, 10**STORED_DECIMALS)
+    padding = compute.PadOptions(STORED_DECIMALS, "0")
+    decimals = compute.call_function("utf8_lpad", [pa.array(rest).cast(pa.string())], padding)
+    return _joined(".", pa.array(whole).cast(pa.string()), decimals)
+
+
+def _joined(separator: str, *texts: pa.Array | pa.Scalar) -> pa.Array:
+    return compute.call_function("binary_join_element_wise", [*texts, pa.scalar(separator)])
+
+
+def _hashes_of(column: pd.Series) -> NDArray[np.uint64]:
+    if column.dtype.kind in "iufb" and not pd.api.types.is_extension_array_dtype(column.dtype):
+        values = column.to_numpy(dtype=np.float64) + 0.0  # -0.0 becomes 0.0
+        return np.where(np.isnan(values), _MISSING, values.view(np.uint64))
+    ids, distinct = pd.factorize(column, use_na_sentinel=True)
+    texts = np.asarray(distinct, dtype="object")
+    if not isinstance(column.dtype, pd.StringDtype):
+        texts = np.array([str(value) for value in texts], dtype="object")
+    return np.append(pd.util.hash_array(texts, categorize=False), _MISSING)[ids]
+
+
+def _stirred(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Every bit depends on every other one afterwards (splitmix64, Steele et al. 2014)."""
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return hashes ^ (hashes >> np.uint64(31))
+
+
+def _sum_of(hashes: NDArray[np.uint64]) -> int:
+    high, low = hashes >> np.uint64(32), hashes & np.uint64(0xFFFFFFFF)
+    return (int(high.sum()) << 32) + int(low.sum())

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import adbc_driver_manager
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
@@ -15,11 +16,11 @@ from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefu
 __all__ = ["Connection", "Engine", "open_engine", "reading", "safe_address", "translated_errors", "writing"]
 
 BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
-CONNECT_TIMEOUT_SECONDS = 10
 # No writing transaction waits for anything but the database for long: models and networks stay outside.
 IDLE_TRANSACTION_SECONDS = 30
 # A server that is gone for good is noticed within half a minute, not after the system's two hours.
 _ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+POSTGRESQL_OPTIONS = {"connect_timeout": 10, "application_name": "tidemark"} | _ALIVE
 _WRITING = "tidemark_writing"
 _DISK_FULL_CODE = "53100"  # of PostgreSQL
 # The same, insufficient privilege, read-only transaction.
@@ -72,7 +73,7 @@ def translated_errors(engine: Engine) -> Generator[None]:
     """Turn the drivers' errors about the server into ours; programming errors pass unchanged."""
     try:
         yield
-    except (exc.DBAPIError, psycopg.Error, sqlite3.Error) as error:
+    except (exc.DBAPIError, psycopg.Error, sqlite3.Error, adbc_driver_manager.Error) as error:
         translated = _translate(error, safe_address(engine.url))
         if translated is None:
             raise
@@ -100,9 +101,9 @@ def _read_url(url: str) -> URL:
 
 
 def _open_postgresql(address: URL) -> Engine:
-    known = {"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "tidemark"}
     # An error's text must not hold a person's data.
-    engine = create_engine(address, hide_parameters=True, pool_pre_ping=True, connect_args=known | _ALIVE)
+    options = dict(POSTGRESQL_OPTIONS)
+    engine = create_engine(address, hide_parameters=True, pool_pre_ping=True, connect_args=options)
     event.listen(engine, "begin", _limit_idle_transaction)
     return engine
 
@@ -151,7 +152,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _translate(error: Exception, address: str) -> DatabaseError | None:
-    # SQLAlchemy wraps the driver's error; a bulk copy uses the driver itself and raises it bare.
+    # SQLAlchemy wraps the driver's error; bulk reads and writes use the driver itself and raise it bare.
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
     if getattr(cause, "sqlstate", None) in _WRITE_REFUSED_CODES or any(
@@ -167,6 +168,9 @@ def _translate(error: Exception, address: str) -> DatabaseError | None:
 def _is_about_connection(cause: BaseException | None) -> bool:
     if isinstance(cause, sqlite3.Error):
         return any(text in str(cause) for text in ("unable to open", "database is locked", "not a database"))
+    if isinstance(cause, adbc_driver_manager.Error):
+        is_lost = cause.sqlstate is None and cause.status_code == adbc_driver_manager.AdbcStatusCode.IO
+        return is_lost or (cause.sqlstate or "").startswith(_CONNECTION_CODES)
     if not isinstance(cause, psycopg.OperationalError):
         return False
     return cause.sqlstate is None or cause.sqlstate.startswith(_CONNECTION_CODES)

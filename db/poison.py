@@ -6,6 +6,7 @@ shard of one key, the same                                 -> its records are re
 
 from dataclasses import dataclass
 
+import pandas as pd
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from db.clock import now_plus
@@ -100,7 +101,7 @@ def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect) -> bool:
         )
         if connection.execute(done).rowcount != 1:
             return False
-        _insert_rejects(connection, expired, frame[RECORD_KEY].tolist(), key, detail)
+        _insert_rejects(connection, expired, _texts_of(frame[RECORD_KEY]), key, detail)
         values = {"shard_id": expired.shard_id, "job_id": job.id, "points": {}, "unscorable": len(frame)}
         connection.execute(insert(shard_histograms).values(**values))
         record_event(connection, "shard.poison", who=_WHO, job_id=job.id, shard_id=expired.shard_id, why=detail)
@@ -111,9 +112,13 @@ def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect) -> bool:
 
 
 def _insert_rejects(
-    connection: Connection, expired: ExpiredLease, record_keys: list[str], key: str, detail: str
+    connection: Connection, expired: ExpiredLease, record_keys: list[str | None], key: str, detail: str
 ) -> None:
     columns = ("job_id", "shard_id", "token", "ordinal", "record_key", "field", "reason", "detail")
     own = (expired.job_id, expired.shard_id, expired.token)
     rows = ((*own, ordinal, record_key, key, POISON, detail) for ordinal, record_key in enumerate(record_keys))
     copy_rows(connection, rejects, columns, rows)
+
+
+def _texts_of(column: pd.Series) -> list[str | None]:
+    return column.astype("object").where(column.notna(), None).tolist()

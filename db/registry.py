@@ -92,6 +92,13 @@ def get_champion(engine: Engine, portfolio: str) -> Champion | None:
         return find_champion(connection, portfolio)
 
 
+def list_champion_versions(engine: Engine, *, limit: int) -> list[str]:
+    """Return the champions of all portfolios, the newest first."""
+    statement = select(champions.c.version).order_by(champions.c.since.desc(), champions.c.portfolio).limit(limit)
+    with reading(engine) as connection:
+        return list(connection.execute(statement).scalars())
+
+
 def find_champion(connection: Connection, portfolio: str) -> Champion | None:
     """Return the present champion within the caller's transaction."""
     statement = select(champions.c.version, champions.c.revision).where(champions.c.portfolio == portfolio)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, insert, update
 
 from db.clock import now_plus
 from db.closing import close_if_finished, count_shard_done
-from db.copying import copy_rows
+from db.copying import copy_columns, copy_rows
 from db.engine import writing
 from db.errors import LeaseLostError
 from db.events import record_event
@@ -30,15 +32,15 @@ class Reject:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Everything a scored shard leaves behind; the score sequences have equal length.
+    """Everything a scored shard leaves behind; the columns of scores (arrays or lists) have equal length.
 
     `reasons` are JSON arrays of reason codes, strongest first; None where none were asked for.
     """
 
-    record_keys: Sequence[str]
-    probabilities: Sequence[float]
-    points: Sequence[int]
-    bands: Sequence[str]
+    record_keys: Sequence[str] | NDArray[np.object_]
+    probabilities: Sequence[float] | NDArray[np.float64]
+    points: Sequence[int] | NDArray[np.int32]
+    bands: Sequence[str] | NDArray[np.str_]
     rejects: Sequence[Reject]
     histogram: dict[str, int]
     digest: str
@@ -95,12 +97,18 @@ def _mark_done(connection: Connection, claim: Claim, result: ShardResult) -> Non
 
 
 def _insert_scores(connection: Connection, claim: Claim, result: ShardResult) -> None:
-    count = len(result.record_keys)
-    same = ([claim.job.id] * count, [claim.shard_id] * count, [claim.token] * count)
-    columns = ("job_id", "shard_id", "token", "record_key", "probability", "points", "band", "reasons")
-    reasons = [None] * count if result.reasons is None else result.reasons
-    rows = zip(*same, result.record_keys, result.probabilities, result.points, result.bands, reasons, strict=True)
-    copy_rows(connection, scores, columns, rows)
+    columns = {
+        "job_id": claim.job.id,
+        "shard_id": claim.shard_id,
+        "token": claim.token,
+        "record_key": result.record_keys,
+        "probability": result.probabilities,
+        "points": result.points,
+        "band": result.bands,
+    }
+    if result.reasons is not None:
+        columns["reasons"] = result.reasons
+    copy_columns(connection, scores, columns)
 
 
 def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Reject]) -> None:

@@ -5,13 +5,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 from sqlalchemy import (
-    BigInteger,
     Column,
     ColumnElement,
     Connection,
+    Dialect,
     Double,
     Engine,
     MetaData,
@@ -23,10 +24,11 @@ from sqlalchemy import (
     exc,
     func,
     literal,
-    or_,
     select,
 )
 
+from db.boundaries import find_boundaries, key_literal
+from db.columns import fetch_frame
 from db.definition import PortfolioDefinition
 from db.engine import reading
 from db.errors import SourceError
@@ -36,6 +38,8 @@ UNREADABLE = f"{PREFIX}unreadable"  # JSON object of the texts that stood where 
 ROW = f"{PREFIX}row"  # position in the file that was loaded
 RECORD_KEY = f"{PREFIX}record_key"  # the key as text, in frames only
 _OWN_COLUMNS = (UNREADABLE, ROW)
+
+_sources: "WeakKeyDictionary[Engine, dict[str, Table]]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,15 @@ def reflect_source(connection: Connection, source: str) -> Table:
         ) from error
 
 
+def _remembered_source(engine: Engine, source: str) -> Table:
+    """The source as it was found first: looking it up costs as much as reading a thousand records."""
+    known = _sources.setdefault(engine, {})
+    if source not in known:
+        with reading(engine) as connection:
+            known[source] = reflect_source(connection, source)
+    return known[source]
+
+
 def missing_columns(table: Table, wanted: tuple[str, ...]) -> dict[str, str | None]:
     """Return the wanted columns that the source lacks, each with the nearest name that it has."""
     there = [column.name for column in table.columns]
@@ -97,20 +110,17 @@ def count_records(engine: Engine, source: str) -> int:
 def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows: int) -> list[KeyRange]:
     """Cut the source into ranges of about `shard_rows` records in key order; records of one key stay together.
 
-    One window function over the key, so that any type of key that can be ordered is cut the same way. Records without
-    a key come last, in a range of their own.
+    Records without a key come last, in a range of their own.
     """
     table = reflect_source(connection, source)
     require_columns(table, (key,))
     column = table.c[key]
     ranges: list[KeyRange] = []
-    after, counted = None, 0
-    for boundary in connection.execute(_select_boundaries(column, shard_rows, connection)):
-        value, rows_upto = tuple(boundary)
-        if rows_upto > counted:
-            upto = json.dumps(value)
-            ranges.append(KeyRange(after, upto, rows_upto - counted))
-            after, counted = upto, rows_upto
+    after = None
+    for last, records in find_boundaries(connection, column, shard_rows):
+        upto = json.dumps(last)
+        ranges.append(KeyRange(after, upto, records))
+        after = upto
     missing = connection.execute(select(func.count()).select_from(table).where(column.is_(None))).scalar_one()
     if missing:
         ranges.append(KeyRange(None, None, missing, holds_missing_keys=True))
@@ -126,7 +136,7 @@ def cut_in_two(connection: Connection, source: str, key: str, key_range: KeyRang
         return []
     table = reflect_source(connection, source)
     column = table.c[key]
-    within = _in_range(connection, column, key_range)
+    within = _in_range(connection.dialect, column, key_range)
     total = connection.execute(select(func.count()).select_from(table).where(within)).scalar_one()
     # Not max(): PostgreSQL before 18 has none for UUIDs.
     last = select(column).where(within).order_by(column.desc()).limit(1).scalar_subquery()
@@ -141,7 +151,7 @@ def cut_in_two(connection: Connection, source: str, key: str, key_range: KeyRang
         return []
     upto = json.dumps(value)
     first = KeyRange(key_range.after, upto, 0)
-    within_first = _in_range(connection, column, first)
+    within_first = _in_range(connection.dialect, column, first)
     count = connection.execute(select(func.count()).select_from(table).where(within_first)).scalar_one()
     return [replace(first, expected=count), KeyRange(upto, key_range.upto, total - count)]
 
@@ -149,17 +159,20 @@ def cut_in_two(connection: Connection, source: str, key: str, key_range: KeyRang
 def read_range(engine: Engine, source: str, key: str, columns: tuple[str, ...], key_range: KeyRange) -> pd.DataFrame:
     """Return the records of one range in key order.
 
-    Columns: `tidemark_record_key`, the wanted ones, `tidemark_row` and `tidemark_unreadable` (both None where the
+    Columns: `tidemark_record_key`, the wanted ones, `tidemark_row` and `tidemark_unreadable` (both missing where the
     source has no such column).
     """
-    with reading(engine) as connection:
-        table = reflect_source(connection, source)
+    try:
+        table = _remembered_source(engine, source)
         require_columns(table, (key, *columns))
-        statement = _select_records(table, key, columns)
-        statement = statement.where(_in_range(connection, table.c[key], key_range)).order_by(table.c[key])
+        within = _in_range(engine.dialect, table.c[key], key_range)
+        statement = _select_records(table, key, columns).where(within).order_by(table.c[key])
         if ROW in table.c:
             statement = statement.order_by(table.c[ROW])
-        return _fetch_frame(connection, statement)
+        return fetch_frame(engine, statement)
+    except Exception:
+        _sources.pop(engine, None)  # the source may have changed: the next attempt looks at it again
+        raise
 
 
 def read_all(
@@ -184,51 +197,16 @@ def count_newer_bad(connection: Connection, definition: PortfolioDefinition, as_
     return connection.execute(select(func.count()).select_from(table).where(is_bad, later)).scalar_one()
 
 
-def _select_boundaries(key: Column[object], shard_rows: int, connection: Connection) -> Any:
-    # The frame of count(*) over an order is all rows up to the last of the same key, so equal keys count together.
-    position = func.row_number().over(order_by=key).label("position")
-    rows_upto = func.count().over(order_by=key).label("rows_upto")
-    total = func.count().over().label("total")
-    numbered = select(key.label("key"), position, rows_upto, total).where(key.is_not(None)).subquery()
-    value = cast(numbered.c.key, Text) if connection.dialect.name == "postgresql" else numbered.c.key
-    is_boundary = or_(numbered.c.position % shard_rows == 0, numbered.c.position == numbered.c.total)
-    return select(value, numbered.c.rows_upto).where(is_boundary).order_by(numbered.c.position)
-
-
-def _in_range(connection: Connection, key: Column[object], key_range: KeyRange) -> ColumnElement[bool]:
+def _in_range(dialect: Dialect, key: Column[object], key_range: KeyRange) -> ColumnElement[bool]:
     if key_range.holds_missing_keys or key_range.upto is None:
         return key.is_(None)
-    not_above = key <= _key_literal(connection, key, key_range.upto)
+    not_above = key <= key_literal(dialect, key, key_range.upto)
     if key_range.after is None:
         return not_above
-    return and_(key > _key_literal(connection, key, key_range.after), not_above)
-
-
-def _key_literal(connection: Connection, key: Column[object], value: str) -> ColumnElement[object]:
-    """The boundary as a value of the key's own type, so that an index on the key is used and the order is its."""
-    raw = json.loads(value)
-    if connection.dialect.name == "postgresql":
-        return cast(literal(raw, Text()), key.type)
-    return literal(raw, BigInteger() if isinstance(raw, int) else Text())
+    return and_(key > key_literal(dialect, key, key_range.after), not_above)
 
 
 def _select_records(table: Table, key: str, columns: tuple[str, ...]) -> Select[Any]:
     record_key = cast(table.c[key], Text).label(RECORD_KEY)
     own = [table.c[name] if name in table.c else literal(None).label(name) for name in _OWN_COLUMNS]
     return select(record_key, *(table.c[name] for name in columns), *own)
-
-
-def _fetch_frame(connection: Connection, statement: Select[Any]) -> pd.DataFrame:
-    result = connection.execute(statement)
-    names = list(result.keys())
-    rows = result.all()
-    values = list(zip(*rows, strict=True)) if rows else [() for _ in names]
-    return pd.DataFrame({name: _as_series(column) for name, column in zip(names, values, strict=True)})
-
-
-def _as_series(values: tuple[object, ...]) -> pd.Series:
-    """Numbers become float64 or int64 at once; anything mixed stays as objects for `transformer` to judge."""
-    kinds = {type(value) for value in values}
-    if kinds <= {float, int, type(None)} and kinds - {type(None)}:
-        return pd.Series(values, dtype="float64")
-    return pd.Series(values, dtype="object")

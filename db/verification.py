@@ -38,7 +38,9 @@ def verify_job(engine: Engine, job_id: int) -> Verification:
     scored, digests = 0, []
     for page in read_scores(engine, job_id):
         scored += len(page)
-        digests.append(score_digest(page["record_key"].tolist(), page["probability"].tolist(), str(job.model_version)))
+        digests.append(
+            score_digest(page["record_key"].to_numpy(), page["probability"].to_numpy(), str(job.model_version))
+        )
     with reading(engine) as connection:
         count = select(func.count()).select_from(rejects).where(rejects.c.job_id == job_id)
         rejected = connection.execute(count).scalar_one()

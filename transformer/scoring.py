@@ -1,7 +1,11 @@
-"""Scores frames of records with one model, in batches of one fixed shape."""
+"""Scores frames of records with one model, batch by batch, with its network compiled into one function.
+
+A network whose structure `compiled_network` does not know is scored by TensorFlow, in batches of one fixed shape.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from logging import getLogger
 
 import numpy as np
 import pandas as pd
@@ -9,6 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from transformer.bundle import LoadedModel
+from transformer.compiled_network import CompiledNetwork
 from transformer.explanation import REASONS, Explainer, choose_reasons, flatten_batch, open_network
 from transformer.features import Inputs, Problem, read_columns
 from transformer.prediction import pad_rows
@@ -16,7 +21,9 @@ from transformer.probabilities import PROBABILITY_DECIMALS
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel
 
-BATCH_ROWS = 1024
+BATCH_ROWS = 2048
+
+logger = getLogger(__name__)
 
 __all__ = ["BATCH_ROWS", "PROBABILITY_DECIMALS", "ScoredRecords", "Scorer"]
 
@@ -35,7 +42,7 @@ class ScoredRecords:
 
 
 class Scorer:
-    """A model that is ready to score. One traced function and one batch shape: nothing is ever traced again.
+    """A model that is ready to score: nothing is ever traced or compiled again.
 
     A record's score does not depend on its neighbours, on the order, or on how the records were cut into frames.
     """
@@ -53,11 +60,15 @@ class Scorer:
         self.reason_codes = () if explainer is None else explainer.codes
         self._model = model
         self._batch_rows = batch_rows
+        self._compiled = CompiledNetwork.of(model.network, model.transform)
         self._logits = tf.function(self._mean_logits)
+        if self._compiled is None:
+            logger.warning("The network of %s is of an unknown structure and is scored by TensorFlow.", version)
         if explainer is not None:
             self._opened = open_network(model.network)
             self._head = explainer.build_head(self._opened.output_shape[1][-1])
             self._explained = tf.function(self._logits_and_reasons)
+            self._told = tf.function(self._reasons_of)
         self.warm_up()
 
     @property
@@ -65,8 +76,13 @@ class Scorer:
         """The columns that it reads."""
         return self._model.schema
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the network is scored by its compiled form."""
+        return self._compiled is not None
+
     def warm_up(self) -> None:
-        """Trace the function, so that the first record is as quick as the last."""
+        """Trace or load the function, so that the first record is as quick as the last."""
         blank = pd.DataFrame({name: [None] for name in self.schema.columns}, dtype="object")
         self.score(blank)
 
@@ -96,14 +112,31 @@ class Scorer:
         logits = np.empty(rows, dtype=np.float64)
         for start in range(0, rows, self._batch_rows):
             stop = min(start + self._batch_rows, rows)
-            batch = {name: pad_rows(values[start:stop], self._batch_rows) for name, values in inputs.items()}
-            if reasons is None:
-                logits[start:stop] = self._logits(batch).numpy()[: stop - start]
-            else:
-                scored, told = self._explained(batch)
-                logits[start:stop], reasons[start:stop] = scored.numpy()[: stop - start], told.numpy()[: stop - start]
+            batch = {name: values[start:stop] for name, values in inputs.items()}
+            logits[start:stop], told = self._score_batch(batch, stop - start, with_reasons=reasons is not None)
+            if reasons is not None:
+                reasons[start:stop] = told
             on_batch()
         return logits
+
+    def _score_batch(
+        self, batch: Inputs, rows: int, *, with_reasons: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.int16] | None]:
+        """Return logits and, where they are wanted, reasons; what TensorFlow computes has one batch shape."""
+        if self._compiled is None:
+            padded = self._pad(batch)
+            if not with_reasons:
+                return self._logits(padded).numpy()[:rows], None
+            logits, told = self._explained(padded)
+            return logits.numpy()[:rows], told.numpy()[:rows]
+        logits, representation = self._compiled.run(batch)
+        if not with_reasons:
+            return logits, None
+        told = self._told(self._pad(batch), pad_rows(representation, self._batch_rows))
+        return logits, told.numpy()[:rows]
+
+    def _pad(self, batch: Inputs) -> Inputs:
+        return {name: pad_rows(values, self._batch_rows) for name, values in batch.items()}
 
     def _mean_logits(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         self.trace_count += 1  # Python runs here only while tracing
@@ -114,3 +147,7 @@ class Scorer:
         logits, representation = self._opened(batch, training=False)
         effects = self._head(flatten_batch(batch), representation)
         return tf.reduce_mean(logits, axis=1), tf.cast(choose_reasons(effects), tf.int16)
+
+    def _reasons_of(self, batch: dict[str, tf.Tensor], representation: tf.Tensor) -> tf.Tensor:
+        self.trace_count += 1
+        return tf.cast(choose_reasons(self._head(flatten_batch(batch), representation)), tf.int16)

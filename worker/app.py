@@ -1,19 +1,23 @@
 """The Celery application of a worker: the composition root where settings meet tasks."""
 
 import socket
+from collections.abc import Callable
 from functools import cache
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from celery.signals import worker_process_init
 
 from db.settings import DatabaseSettings
 from worker.context import WorkerContext, open_context
-from worker.messages import MONITORING_QUEUE, REDIS_TIMEOUT_SECONDS, celery_settings
+from worker.messages import MONITORING_QUEUE, REDIS_TIMEOUT_SECONDS, SCORING_QUEUE, celery_settings
 from worker.presence import PresenceStep
 from worker.settings import WorkerSettings
 from worker.tasks import register_tasks
+
+if TYPE_CHECKING:
+    from worker.model_slot import ModelSlot
 
 logger = getLogger(__name__)
 
@@ -43,11 +47,12 @@ def create_app(
         worker_redirect_stdouts=False,
     )
     context = cache(lambda: open_context(settings, database))
-    register_tasks(app, context)
+    slot = register_tasks(app, context)
+    models = slot if SCORING_QUEUE in queues else None
     needs_tensorflow = any(queue != MONITORING_QUEUE for queue in queues)
     threads = max(1, settings.cores // concurrency)
     worker_process_init.connect(
-        lambda **_signal: _prepare_child(context, threads if needs_tensorflow else 0), weak=False
+        lambda **_signal: _prepare_child(context, threads if needs_tensorflow else 0, models), weak=False
     )
     assert app.steps is not None, "Celery makes the registry of steps with the application"
     app.steps["worker"].add(_presence_of(settings, database, queues, ends_with_parent=ends_with_parent))
@@ -72,13 +77,17 @@ def has_lost_server(app: Celery) -> bool:
     return any(getattr(step, "lost_server", None) for step in app.steps["worker"])
 
 
-def _prepare_child(context: Any, tensorflow_threads: int) -> None:
-    """Open the child's own context and load TensorFlow before the first shard asks for it."""
-    child: WorkerContext = context()
+def _prepare_child(
+    context: Callable[[], WorkerContext], tensorflow_threads: int, models: "Callable[[], ModelSlot] | None"
+) -> None:
+    """Open the child's own context and load TensorFlow and the champions before the first shard asks for them."""
+    child = context()
     if tensorflow_threads:
         from worker.tensorflow_threads import limit_threads  # noqa: PLC0415 - only in the child
 
         limit_threads(tensorflow_threads)
+    if models is not None:
+        models().load_champions(child.engine)
     logger.info("Worker process ready: %s.", child.name)
 
 

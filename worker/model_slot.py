@@ -1,32 +1,45 @@
-"""Holds the model that a worker process scored with last, ready and warm."""
+"""Holds the models that a worker process scored with last, ready and warm."""
 
 from collections.abc import Callable
+from logging import getLogger
 
+from db.engine import Engine
+from db.errors import DatabaseError
+from db.registry import list_champion_versions
 from transformer.bundle import load_bundle
+from transformer.errors import BundleError
 from transformer.scoring import Scorer
+
+logger = getLogger(__name__)
+
+HELD_MODELS = 3  # some megabytes each; a night scores one book after the other, and shards of two jobs may alternate
 
 
 class ModelSlot:
-    """Loads a model version once and keeps it until another one is asked for."""
+    """Loads a model version once and keeps it until `HELD_MODELS` others were asked for."""
 
     def __init__(self, models_url: str, load: Callable[[str, str], Scorer] | None = None) -> None:
         self._models_url = models_url
         self._load = load or _load_scorer
-        self._scorer: Scorer | None = None
-        self._shadow: ModelSlot | None = None
+        self._scorers: dict[str, Scorer] = {}
 
     def scorer(self, version: str) -> Scorer:
         """Return the scorer of a version. Raises `BundleError` when its bundle is missing or damaged."""
-        if self._scorer is None or self._scorer.version != version:
-            self._scorer = None  # frees the old one before the new one is made
-            self._scorer = self._load(self._models_url, version)
-        return self._scorer
+        scorer = self._scorers.pop(version, None)
+        if scorer is None:
+            while len(self._scorers) >= HELD_MODELS:
+                del self._scorers[next(iter(self._scorers))]  # frees an old one before the new one is made
+            scorer = self._load(self._models_url, version)
+        self._scorers[version] = scorer  # the newest stands last
+        return scorer
 
-    def shadow_scorer(self, version: str) -> Scorer:
-        """Return the scorer of a challenger, which is kept beside the first one."""
-        if self._shadow is None:
-            self._shadow = ModelSlot(self._models_url, self._load)
-        return self._shadow.scorer(version)
+    def load_champions(self, engine: Engine) -> None:
+        """Make the newest champions ready before a shard asks for them; what cannot be loaded is told when it does."""
+        try:
+            for version in reversed(list_champion_versions(engine, limit=HELD_MODELS)):
+                self.scorer(version)
+        except (DatabaseError, BundleError) as error:
+            logger.info("No champion was made ready: %s", error)
 
 
 def _load_scorer(models_url: str, version: str) -> Scorer:

@@ -54,7 +54,7 @@ def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> Non
     source, key = job.definition.source, job.definition.key
     frame = read_range(context.engine, source, key, scorer.schema.columns, claim.key_range)
     unusable = find_unusable_rows(frame, key)
-    usable = frame.drop(index=list(unusable))
+    usable = frame.drop(index=list(unusable)) if unusable else frame
     heartbeat()
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
@@ -91,18 +91,17 @@ def build_result(
     """Join scores and rejects of a shard: every row of the frame is in exactly one of them."""
     positions = usable.index.to_numpy()
     problems = unusable | {int(positions[one.row]): one for one in scored.problems}
-    record_keys = usable[RECORD_KEY].iloc[scored.rows].tolist()
+    record_keys = usable[RECORD_KEY].to_numpy(dtype=object)[scored.rows]
     points = scale.points_of(scored.probabilities)
     values, counts = np.unique(points, return_counts=True)
-    probabilities = scored.probabilities.tolist()
     return ShardResult(
         record_keys=record_keys,
-        probabilities=probabilities,
-        points=points.tolist(),
-        bands=scale.band_of(points).tolist(),
+        probabilities=scored.probabilities,
+        points=points,
+        bands=scale.band_of(points),
         rejects=[_as_reject(frame, row, problems[row]) for row in sorted(problems)],
         histogram={str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)},
-        digest=score_digest(record_keys, probabilities, scorer.version),
+        digest=score_digest(record_keys, scored.probabilities, scorer.version),
         data_digest=data_digest(frame.drop(columns=[ROW])),
         reasons=None if scored.reasons is None else as_json_texts(scored.reasons, scorer.reason_codes).tolist(),
     )

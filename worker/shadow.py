@@ -25,7 +25,7 @@ def score_shadow(
     if version is None:
         return None
     try:
-        shadow = slot.shadow_scorer(version).score(usable, on_batch=beat)
+        shadow = slot.scorer(version).score(usable, on_batch=beat)
     except TransformerError:
         return None
     scale = job.definition.score

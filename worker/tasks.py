@@ -2,18 +2,25 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import TYPE_CHECKING
 
 from celery import Celery
 
 from worker.context import WorkerContext
 from worker.messages import MONITORING_QUEUE, SCORING_QUEUE, TASK_OF_QUEUE, TRAINING_QUEUE
 
+if TYPE_CHECKING:
+    from worker.model_slot import ModelSlot
 
-def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> None:
-    """Register one task per queue. What needs TensorFlow is imported when the task runs, in the child."""
+
+def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callable[[], ModelSlot]":
+    """Register one task per queue, and return what gives the models that a process holds.
+
+    What needs TensorFlow is imported when a task runs, in the child.
+    """
 
     @cache
-    def slot():  # noqa: ANN202 - naming the type would import TensorFlow
+    def slot() -> "ModelSlot":
         from worker.model_slot import ModelSlot  # noqa: PLC0415
 
         return ModelSlot(context().settings.bundles_url)
@@ -35,3 +42,5 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> None:
         from worker.monitoring import monitor_next_job  # noqa: PLC0415
 
         monitor_next_job(context(), shard_id)
+
+    return slot

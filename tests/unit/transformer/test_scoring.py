@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.unit.transformer.books import make_book
+from transformer.compiled_network import compilations
 from transformer.errors import SchemaError
 from transformer.reading import read_columns
 from transformer.scoring import Scorer
@@ -50,10 +51,23 @@ def test_a_record_with_two_problems_is_told_once(scorer: Scorer, frame: pd.DataF
     assert [one.row for one in scorer.score(spoilt).problems] == [2]
 
 
-def test_nothing_is_traced_again_after_the_first_time(scorer: Scorer, frame: pd.DataFrame) -> None:
+def test_nothing_is_compiled_again_after_the_first_time(scorer: Scorer, frame: pd.DataFrame) -> None:
+    assert scorer.is_compiled
     for rows in (1, 10, 300, 1000):
         scorer.score(frame.iloc[:rows])
-    assert scorer.trace_count == 1
+    assert compilations() == 1
+    assert scorer.trace_count == 0
+
+
+def test_a_network_of_unknown_structure_is_traced_once_and_scored_alike(
+    trained: TrainedModel, scorer: Scorer, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformer.compiled_network.take_apart", lambda *_: {}["a layer"])
+    other = Scorer(trained, "m1", batch_rows=256)
+    for rows in (1, 10, 300, 1000):
+        found = other.score(frame.iloc[:rows]).probabilities
+    assert (other.is_compiled, other.trace_count) == (False, 1)
+    np.testing.assert_allclose(found, scorer.score(frame).probabilities, atol=2e-6)
 
 
 def test_no_records_give_no_scores(scorer: Scorer, frame: pd.DataFrame) -> None:

@@ -1,0 +1,267 @@
+"""The trained network as one compiled function over plain arrays: the same formulas as `network`, for scoring alone.
+
+What is saved, exactly: a number is one row of a table and a share of the next instead of sixteen bins times a matrix;
+query, key and value are one product, and so are the two halves of the feed-forward; scale and shift of a layer norm
+are part of the product behind it; nothing is kept for gradients, and no operation waits for another one's memory.
+"""
+
+# pyright: basic
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from transformer.compiled_weights import Floats, Parts, take_apart
+from transformer.features import FeatureTransform, Inputs
+from transformer.lanes import LANES, PITCH, add_bias, add_product, attend, compiled, fill, gate, gelu, normalise
+
+_CHECKED_RECORDS = 64
+_TOLERANCE = 1e-4  # of a logit, ten times what was ever seen
+
+
+class CompiledNetwork:
+    """Scores inputs with the weights of a network of `build_network`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    @classmethod
+    def of(cls, network: keras.Model, transform: FeatureTransform) -> "CompiledNetwork | None":
+        """Return the compiled form of a network; None for a structure that it does not know.
+
+        The two are compared on random records, so that a change of the network is never scored wrongly.
+        """
+        try:
+            compiled_network = cls(take_apart(network, transform))
+        except (KeyError, AttributeError, ValueError, IndexError):
+            return None
+        inputs = _draw_inputs(network, transform)
+        expected = np.asarray(network(inputs, training=False)).mean(axis=1)
+        found, _ = compiled_network.run(inputs)
+        return compiled_network if np.allclose(found, expected, rtol=0, atol=_TOLERANCE) else None
+
+    def run(self, inputs: Inputs) -> tuple[NDArray[np.float64], Floats]:
+        """Return the mean logit (N) of each record, and what the head reads (N, W): the output of `head_norm`."""
+        numbers, kinds, names = _flatten(inputs)
+        rows, parts = len(numbers), self._parts
+        logits = np.empty(rows, np.float64)
+        summary = np.empty((rows, len(parts.head[0])), np.float32)
+        weights = (parts.encoder, parts.decoder, parts.head)
+        _run(numbers, kinds, names, parts.tables, weights, parts.sizes, logits, summary)
+        return logits, summary
+
+
+def _draw_inputs(network: keras.Model, transform: FeatureTransform) -> Inputs:
+    """Random records that fit the network, some of them with missing numbers."""
+    random = np.random.default_rng(0)
+    fewest = min((len(names) for names in transform.categories.values()), default=0) + 2
+    inputs: Inputs = {}
+    for name, tensor in network.input.items():
+        shape = (_CHECKED_RECORDS, *tensor.shape[1:])
+        if "positions" in name:
+            inputs[name] = random.uniform(0, 3, shape).astype(np.float32)
+        elif "missing" in name:
+            inputs[name] = (random.random(shape) < 0.2).astype(np.float32)
+        else:
+            inputs[name] = random.integers(0, fewest, shape).astype(np.int32)
+    for name in ("", "history_"):
+        if f"{name}positions" in inputs:
+            inputs[f"{name}positions"] *= inputs[f"{name}missing"] == 0
+    return inputs
+
+
+def compilations() -> int:
+    """How often the network's function was compiled or loaded in this process: once, whatever is scored."""
+    return len(_run.signatures)
+
+
+def _flatten(inputs: Inputs) -> tuple[Floats, Floats, NDArray[np.int32]]:
+    """Numbers, their kinds of missing, and ids of names, each (N, columns): fields first, then period by period."""
+    rows = len(next(iter(inputs.values())))
+
+    def joined(names: tuple[str, str], dtype: Any) -> NDArray[Any]:
+        parts = [inputs[name].reshape(rows, -1) for name in names if name in inputs]
+        if not parts:
+            return np.zeros((rows, 0), dtype)
+        return np.ascontiguousarray(np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0], dtype=dtype)
+
+    numbers = joined(("positions", "history_positions"), np.float32)
+    kinds = joined(("missing", "history_missing"), np.float32)
+    return numbers, kinds, joined(("categories", "history_categories"), np.int32)
+
+
+@compiled
+def _run(numbers, kinds, names, plan, weights, sizes, logits, summary):
+    encoder, decoder, head = weights
+    records, steps, width, _, direct = sizes
+    x = np.zeros((records + steps, width, PITCH), np.float32)
+    beside = np.zeros((direct + 1, PITCH), np.float32)  # the direct path, and the scorecard's part last
+    seen = np.zeros((summary.shape[1], PITCH), np.float32)
+    for start in range(0, len(numbers), LANES):
+        stop = min(start + LANES, len(numbers))
+        _gather(numbers, kinds, names, plan, start, stop, x, beside)
+        record, past = x[:records], x[records:]
+        for block in range(encoder[0].shape[0]):
+            _encode(record, encoder, block, sizes)
+        if steps > 0:
+            for block in range(decoder[0][0].shape[0]):
+                _decode(past, record, decoder, block, sizes)
+        _summarise(record, past, beside, sizes, seen)
+        _judge(seen, beside[direct], head, start, stop, logits, summary)
+
+
+@compiled
+def _gather(numbers, kinds, names, plan, start, stop, x, beside):
+    base, slope, first, token, begin, bins = plan
+    tokens, width, _ = x.shape
+    direct = beside.shape[0]
+    held = tokens * width
+    sums = np.empty(held + direct, np.float32)
+    columns = numbers.shape[1]
+    for row in range(start, stop):
+        sums[:] = begin
+        for column in range(columns):
+            kind = int(kinds[row, column])
+            u = numbers[row, column]
+            bin_number = min(int(u), bins - 1)
+            share = u - np.float32(bin_number)
+            if kind > 0:
+                bin_number, share = bins + kind - 1, np.float32(0)
+            place, at = first[column] + bin_number, token[column]
+            for d in range(width):
+                sums[at + d] += base[place, d] + share * slope[place, d]
+            for d in range(direct):
+                sums[held + d] += base[place, width + d] + share * slope[place, width + d]
+        for column in range(names.shape[1]):
+            place, at = first[columns + column] + names[row, column], token[columns + column]
+            for d in range(width):
+                sums[at + d] += base[place, d]
+            for d in range(direct):
+                sums[held + d] += base[place, width + d]
+        lane = row - start
+        for t in range(tokens):
+            for d in range(width):
+                x[t, d, lane] = sums[t * width + d]
+        for d in range(direct):
+            beside[d, lane] = sums[held + d]
+
+
+@compiled
+def _encode(x, encoder, block, sizes):
+    projection, projection_bias, joining, joining_bias, widening, widening_bias, narrowing, narrowing_bias = encoder
+    _attend_to_itself(x, projection[block], projection_bias[block], joining[block], joining_bias[block], sizes, False)
+    _feed_forward(x, widening[block], widening_bias[block], narrowing[block], narrowing_bias[block])
+
+
+@compiled
+def _decode(x, record, decoder, block, sizes):
+    own, asking, asking_bias, telling, telling_bias, joining, joining_bias = decoder
+    projection, projection_bias, own_joining, own_joining_bias, widening, widening_bias, narrowing, narrowing_bias = own
+    _attend_to_itself(
+        x, projection[block], projection_bias[block], own_joining[block], own_joining_bias[block], sizes, True
+    )
+    tokens, width, _ = x.shape
+    query = np.empty((tokens, width, PITCH), np.float32)
+    normal = np.empty((width, PITCH), np.float32)
+    for t in range(tokens):
+        normalise(x[t], normal)
+        fill(asking_bias[block], query[t])
+        add_product(asking[block], normal, query[t])
+    told = np.empty((2, record.shape[0], width, PITCH), np.float32)
+    for m in range(record.shape[0]):
+        for part in range(2):
+            fill(telling_bias[block, part], told[part, m])
+            add_product(telling[block, part], record[m], told[part, m])
+    found = np.empty((tokens, width, PITCH), np.float32)
+    attend(query, told[0], told[1], sizes[3], False, found)
+    for t in range(tokens):
+        add_bias(joining_bias[block], x[t])
+        add_product(joining[block], found[t], x[t])
+    _feed_forward(x, widening[block], widening_bias[block], narrowing[block], narrowing_bias[block])
+
+
+@compiled
+def _attend_to_itself(x, projection, projection_bias, joining, joining_bias, sizes, causal):
+    tokens, width, _ = x.shape
+    projected = np.empty((3, tokens, width, PITCH), np.float32)
+    normal = np.empty((width, PITCH), np.float32)
+    found = np.empty((tokens, width, PITCH), np.float32)
+    for t in range(tokens):
+        normalise(x[t], normal)
+        for part in range(3):
+            fill(projection_bias[part], projected[part, t])
+            add_product(projection[part], normal, projected[part, t])
+    attend(projected[0], projected[1], projected[2], sizes[3], causal, found)
+    for t in range(tokens):
+        add_bias(joining_bias, x[t])
+        add_product(joining, found[t], x[t])
+
+
+@compiled
+def _feed_forward(x, widening, widening_bias, narrowing, narrowing_bias):
+    normal = np.empty((x.shape[1], PITCH), np.float32)
+    wide = np.empty((widening_bias.shape[0], PITCH), np.float32)
+    gated = np.empty((narrowing.shape[0], PITCH), np.float32)
+    for t in range(x.shape[0]):
+        normalise(x[t], normal)
+        fill(widening_bias, wide)
+        add_product(widening, normal, wide)
+        gate(wide, gated)
+        add_bias(narrowing_bias, x[t])
+        add_product(narrowing, gated, x[t])
+
+
+@compiled
+def _summarise(record, past, beside, sizes, seen):
+    """What the head reads: pooled token, mean, and where there is a history its last period and mean; direct path."""
+    _, steps, width, _, direct = sizes
+    for d in range(width):
+        for lane in range(LANES):
+            seen[d, lane] = record[0, d, lane]
+    _mean(record, seen[width : 2 * width])
+    at = 2 * width
+    if steps > 0:
+        for d in range(width):
+            for lane in range(LANES):
+                seen[at + d, lane] = past[steps - 1, d, lane]
+        _mean(past, seen[at + width : at + 2 * width])
+        at += 2 * width
+    for d in range(direct):
+        for lane in range(LANES):
+            seen[at + d, lane] = gelu(beside[d, lane])
+
+
+@compiled
+def _mean(x, out):
+    share = np.float32(1) / np.float32(x.shape[0])
+    for d in range(x.shape[1]):
+        for lane in range(LANES):
+            out[d, lane] = x[0, d, lane] * share
+        for t in range(1, x.shape[0]):
+            for lane in range(LANES):
+                out[d, lane] += x[t, d, lane] * share
+
+
+@compiled
+def _judge(seen, card, head, start, stop, logits, summary):
+    scale, shift, inner, inner_bias, outer, outer_bias = head
+    normal = np.empty_like(seen)
+    hidden = np.empty((inner_bias.shape[0], PITCH), np.float32)
+    logit = np.empty(LANES, np.float32)
+    normalise(seen, normal)
+    for i in range(normal.shape[0]):
+        for lane in range(LANES):
+            normal[i, lane] = normal[i, lane] * scale[i] + shift[i]
+    fill(inner_bias, hidden)
+    add_product(inner, normal, hidden)
+    for lane in range(LANES):
+        logit[lane] = outer_bias + card[lane]
+    for i in range(hidden.shape[0]):
+        for lane in range(LANES):
+            logit[lane] += outer[i] * gelu(hidden[i, lane])
+    for row in range(start, stop):
+        logits[row] = logit[row - start]
+        for i in range(normal.shape[0]):
+            summary[row, i] = normal[i, row - start]
