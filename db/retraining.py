@@ -8,9 +8,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from db.clock import now_plus
 from db.learning_tables import retraining, shadow_histograms
+from db.monitoring_tables import drift_reports
 from db.registry import ModelVersion, find_model
 from db.states import OPEN_JOB_STATES, JobKind, ModelState
-from db.tables import champions, drift_reports, jobs, model_versions
+from db.tables import champions, jobs, model_versions
 
 MONTH_SECONDS = 30 * 86_400.0
 _COLUMNS = ("is_held", "failures", "last_job_id", "last_night_id", "tried_until")

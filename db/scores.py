@@ -1,7 +1,7 @@
 """Writes a shard's results: scores, rejects, histogram, counters and completion in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, insert, update
 
@@ -11,9 +11,11 @@ from db.copying import copy_rows
 from db.engine import writing
 from db.errors import LeaseLostError
 from db.events import record_event
+from db.histograms import ShardMonitoring
+from db.monitoring_tables import shard_histograms
 from db.shards import Claim
 from db.states import ShardState
-from db.tables import rejects, scores, shard_histograms, shards
+from db.tables import rejects, scores, shards
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class ShardResult:
     histogram: dict[str, int]
     digest: str
     data_digest: str
+    monitored: ShardMonitoring = field(default_factory=ShardMonitoring)
 
     @property
     def read_rows(self) -> int:
@@ -103,4 +106,5 @@ def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Rej
 
 def _insert_histogram(connection: Connection, claim: Claim, result: ShardResult) -> None:
     values = {"shard_id": claim.shard_id, "job_id": claim.job.id, "points": result.histogram}
-    connection.execute(insert(shard_histograms).values(**values, unscorable=len(result.rejects)))
+    values |= {"unscorable": len(result.rejects), **vars(result.monitored)}
+    connection.execute(insert(shard_histograms).values(**values))

@@ -2,7 +2,7 @@
 
 m0123456789abcdef/
     weights.safetensors   the network's weights, in the order of the network
-    model.json            schema, transform, network sizes, calibration, metrics, notes
+    model.json            schema, transform, network sizes, calibration, metrics, notes, reference to watch it by
     manifest.json         SHA-256 and size of the two; written last
 """
 
@@ -24,6 +24,7 @@ from transformer.errors import BundleError
 from transformer.features import FeatureTransform
 from transformer.network import NetworkOptions, build_network
 from transformer.probabilities import Calibration
+from transformer.reference import ModelReference
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel
 
@@ -41,6 +42,7 @@ class LoadedModel:
     calibration: Calibration
     metrics: dict[str, float]
     notes: dict[str, Any]
+    reference: ModelReference | None = None
 
     @property
     def schema(self) -> RecordSchema:
@@ -48,12 +50,18 @@ class LoadedModel:
         return self.transform.schema
 
 
-def save_bundle(model: TrainedModel, models_url: str, *, notes: dict[str, Any] | None = None) -> str:
+def save_bundle(
+    model: TrainedModel,
+    models_url: str,
+    *,
+    notes: dict[str, Any] | None = None,
+    reference: ModelReference | None = None,
+) -> str:
     """Write the bundle and return its version, an address of its content; saving the same model twice is harmless.
 
     No partial bundle is ever visible: it is written aside, flushed to disk, and renamed.
     """
-    contents = {WEIGHTS: _weights_bytes(model.network), MODEL: _model_bytes(model, notes or {})}
+    contents = {WEIGHTS: _weights_bytes(model.network), MODEL: _model_bytes(model, notes or {}, reference)}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     version = "m" + hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:_VERSION_DIGITS]
     manifest = {"version": version, "format": FORMAT, "keras": keras.__version__, "files": checksums}
@@ -73,8 +81,9 @@ def load_bundle(models_url: str, version: str) -> LoadedModel:
     transform = FeatureTransform.from_document(document["transform"])
     network = build_network(transform, NetworkOptions(**document["network"]))
     _set_weights(network, contents[WEIGHTS], version)
-    calibration = Calibration(**document["calibration"])
-    return LoadedModel(network, transform, calibration, document["metrics"], document["notes"])
+    calibration, frozen = Calibration(**document["calibration"]), document.get("reference")
+    reference = None if frozen is None else ModelReference.from_document(frozen)
+    return LoadedModel(network, transform, calibration, document["metrics"], document["notes"], reference)
 
 
 def _check_contents(version: str, contents: dict[str, bytes]) -> None:
@@ -108,13 +117,14 @@ def _set_weights(network: keras.Model, content: bytes, version: str) -> None:
         raise BundleError(version, f"{WEIGHTS} does not fit the network: {error}") from error
 
 
-def _model_bytes(model: TrainedModel, notes: dict[str, Any]) -> bytes:
+def _model_bytes(model: TrainedModel, notes: dict[str, Any], reference: ModelReference | None) -> bytes:
     document = {
         "transform": model.transform.to_document(),
         "network": asdict(model.network_options),
         "calibration": asdict(model.calibration),
         "metrics": model.metrics,
         "notes": notes,
+        "reference": None if reference is None else reference.to_document(),
     }
     return json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
 

@@ -9,9 +9,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from transformer.bundle import LoadedModel
-from transformer.features import Inputs, Problem, read_columns
+from transformer.features import Inputs, Problem, RecordArrays, read_columns
 from transformer.fitting import pad_rows
 from transformer.probabilities import PROBABILITY_DECIMALS
+from transformer.reference import ModelReference
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel
 
@@ -22,11 +23,15 @@ __all__ = ["BATCH_ROWS", "PROBABILITY_DECIMALS", "ScoredRecords", "Scorer"]
 
 @dataclass(frozen=True)
 class ScoredRecords:
-    """`rows` are the positions in the frame of the records with a score; every other row has a problem."""
+    """`rows` are the positions in the frame of the records with a score; every other row has a problem.
+
+    `arrays` are the columns of the records with a score, as they were read.
+    """
 
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     problems: list[Problem]
+    arrays: RecordArrays
 
 
 class Scorer:
@@ -48,6 +53,11 @@ class Scorer:
         """The columns that it reads."""
         return self._model.schema
 
+    @property
+    def reference(self) -> ModelReference | None:
+        """What the model is watched by; None where it was never saved, or by an older release."""
+        return self._model.reference if isinstance(self._model, LoadedModel) else None
+
     def warm_up(self) -> None:
         """Trace the function, so that the first record is as quick as the last."""
         blank = pd.DataFrame({name: [None] for name in self.schema.columns}, dtype="object")
@@ -63,9 +73,10 @@ class Scorer:
         accepted = np.ones(len(frame), dtype=bool)
         accepted[list(first)] = False
         rows = np.flatnonzero(accepted)
-        inputs = self._model.transform.transform(arrays.take(rows) if first else arrays)
-        logits = self._run(inputs, len(rows), on_batch or (lambda: None))
-        return ScoredRecords(rows, self._model.calibration.probabilities(logits), [first[row] for row in sorted(first)])
+        readable = arrays.take(rows) if first else arrays
+        logits = self._run(self._model.transform.transform(readable), len(rows), on_batch or (lambda: None))
+        probabilities = self._model.calibration.probabilities(logits)
+        return ScoredRecords(rows, probabilities, [first[row] for row in sorted(first)], readable)
 
     def _run(self, inputs: Inputs, rows: int, on_batch: Callable[[], None]) -> NDArray[np.float64]:
         logits = np.empty(rows, dtype=np.float64)

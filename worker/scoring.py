@@ -3,10 +3,12 @@
 claim        db.shards        the right to work on a range of keys, until the lease ends
 read         db.sources       the range's records as a frame
 score        transformer      probabilities, or why a record cannot be scored
+count        worker.counting  what the monitor will look at, so that it need not read a score again
 write        db.scores        scores, rejects, histogram, counters and completion: one transaction
 """
 
 import json
+from dataclasses import replace
 from logging import getLogger
 from time import perf_counter
 
@@ -21,6 +23,7 @@ from transformer.features import Problem
 from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords, Scorer
 from worker.context import WorkerContext, claimed_shard
+from worker.counting import ScoredShard, count_shard
 from worker.messages import SCORING_QUEUE
 from worker.model_slot import ModelSlot
 
@@ -55,6 +58,10 @@ def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> Non
     heartbeat()
     scored = scorer.score(usable, on_batch=heartbeat)
     result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
+    canary = slot.canary(job.model_version, job.id)
+    monitored = count_shard(context.engine, job, ScoredShard(scorer, usable, scored, result, canary))
+    result = replace(result, monitored=monitored)
+    heartbeat()
     complete_scored_shard(context.engine, claim, result, worker=context.name)
     logger.info(
         "Shard scored: job %d, shard %d, attempt %d, model %s, %d scored, %d rejected, %.2f s.",

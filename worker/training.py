@@ -1,5 +1,6 @@
 """Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
 
+from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
 
@@ -16,17 +17,25 @@ from db.sources import RECORD_KEY, UNREADABLE, read_all
 from transformer.bundle import load_bundle, save_bundle
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
-from transformer.points import ScoreScale
 from transformer.schema import Field, History, RecordSchema
 from transformer.scoring import Scorer
 from transformer.training import Book, EpochReport, TrainedModel, TrainingOptions, train_model
 from worker.context import WorkerContext, claimed_shard
-from worker.drift import Histogram
 from worker.gate import Judgement, judge_candidate
 from worker.heartbeat import Heartbeat
 from worker.messages import TRAINING_QUEUE
+from worker.reference import freeze
 
 logger = getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model whose bundle is written; `reference` are the counts of its held-out part."""
+
+    model: TrainedModel
+    version: str
+    reference: dict[str, Any]
 
 
 def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
@@ -49,12 +58,13 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
         on_batch=heartbeat,
     )
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
-    version = save_bundle(model, context.settings.bundles_url, notes=notes)
+    frozen = freeze(model, book, definition)
+    version = save_bundle(model, context.settings.bundles_url, notes=notes, reference=frozen.bundled)
     heartbeat.renew({"stage": "gate"})
     seen = get_champion(context.engine, definition.name)
     held = bool(claim.job.options.get("hold"))
     judgement = judge_candidate(model.metrics, _champion_metrics(context, seen, model, book, heartbeat), held=held)
-    is_promoted = _register(context, claim, model, version, judgement, seen)
+    is_promoted = _register(context, claim, SavedModel(model, version, frozen.counts), judgement, seen)
     told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
 
@@ -106,14 +116,6 @@ def options_of(options: dict[str, Any]) -> TrainingOptions:
     return TrainingOptions(**allowed)
 
 
-def reference_of(model: TrainedModel, scale: ScoreScale) -> Histogram:
-    """Return the histogram of the held-out part's scores, with the share of records that could not be scored."""
-    points, counts = np.unique(scale.points_of(model.reference_probabilities), return_counts=True)
-    left_out, rows = model.counts["left_out_problems"], model.counts["rows"]
-    unscorable = round(len(model.reference_probabilities) * left_out / max(1, rows - left_out))
-    return Histogram(dict(zip(points.tolist(), counts.tolist(), strict=True)), unscorable)
-
-
 def _champion_metrics(
     context: WorkerContext, seen: Champion | None, model: TrainedModel, book: Book, heartbeat: Heartbeat
 ) -> dict[str, float] | None:
@@ -133,16 +135,10 @@ def _champion_metrics(
 
 
 def _register(
-    context: WorkerContext,
-    claim: Claim,
-    model: TrainedModel,
-    version: str,
-    judgement: Judgement,
-    seen: Champion | None,
+    context: WorkerContext, claim: Claim, saved: SavedModel, judgement: Judgement, seen: Champion | None
 ) -> bool:
     """Registry row, decision, promotion and the job's end: one transaction."""
-    definition = claim.job.definition
-    scale = ScoreScale(definition.score.points, definition.score.odds, definition.score.points_to_double)
+    definition, model, version = claim.job.definition, saved.model, saved.version
     decision = Decision(
         portfolio=definition.name,
         version=version,
@@ -160,7 +156,7 @@ def _register(
             job_id=claim.job.id,
             definition=definition,
             metrics=model.metrics,
-            reference=reference_of(model, scale).to_document(),
+            reference=saved.reference,
             parent_version=None,
         )
         is_promoted = decide(connection, decision, seen=seen)

@@ -42,6 +42,9 @@ def train(
 def score(
     name: PortfolioName,
     model: Annotated[str | None, typer.Option("--model", help="Model version; default: the champion.")] = None,
+    night: Annotated[
+        str | None, typer.Option("--night", help="Date that the records are of, YYYY-MM-DD; default: today.")
+    ] = None,
     wait: Wait = True,
     timeout: Timeout = None,
     priority: Priority = "normal",
@@ -60,7 +63,8 @@ def score(
             session.output.show_table(("", "value"), check.items(), title="Dry run: nothing was submitted")
             return 0
         asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)
-        job_id = submit_scoring(session.engine, name, asked, model=model)
+        options = {} if night is None else {"night": night}
+        job_id = submit_scoring(session.engine, name, asked, model=model, options=options)
         if not wait:
             return _tell_detached(session, job_id)
         job = _wait_for(session, job_id, timeout)
