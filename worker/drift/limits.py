@@ -4,26 +4,26 @@ Nights of the same customers are not independent. A quiet night's figures are mo
 PSI as a sum of squares of B - 1 parts, each the sampling error of the reference, which is the same every night, plus
 the night's own, which follows the night before by an autocorrelation. One part is the shift of the mean; it also
 carries what moves all customers together, as large as it was in the portfolio's own quiet nights. The limits are those
-which `quiet_years` of such nights pass with nine chances in ten, for each sum.
+which `quiet_years` of such nights pass with nine chances in ten, each.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import chi2
 
 from worker.drift.distribution import Floats
 from worker.drift.sequential import AlarmLimits, NightFigures
 
 LEAST_HISTORY = 20  # quiet nights; with fewer the portfolio's own say too little
 NIGHTS_A_YEAR = 365
-PATHS = 300
-CHANCE = 0.9  # of passing the quiet years without an alarm, for each of the two sums
+PATHS = 240
+CHANCE = 0.9  # of passing the quiet years without an alarm, for each limit
 USUAL_AUTOCORRELATION = 0.9  # until there is history
 USUAL_DEVIATION = 0.05  # of the nightly mean in standard deviations of the scores, until there is history
-SMALLEST_PSI_LIMIT = 0.1  # with the usual allowance: PSI 0.15 in one night, or 0.1 in two
-SMALLEST_SHIFT_LIMIT = 0.24
-_LARGEST_AUTOCORRELATION = 0.97
+USUAL_WEIGHT = 10.0  # in independent nights: how much the usual deviation weighs against the portfolio's own
+# Smaller limits would tell of shifts that nobody asked to find: the sums pass PSI 0.1 in two nights.
+SMALLEST = {"psi_limit": 0.1, "psi_night": 0.15, "shift_limit": 0.24, "shift_night": 0.27}
+_LARGEST_AUTOCORRELATION = 0.95
 _SEED = 20_000
 
 
@@ -40,7 +40,7 @@ def set_limits(
     autocorrelation, deviation = describe_history([night.shift for night in history], n_current)
     psi_allowance = watch_psi / 2
     shift_allowance = float(np.sqrt(watch_psi)) / 2  # a shift of the mean by d makes a PSI of about d squared
-    psi_sums, shift_sums = _simulate(
+    largest = _simulate(
         autocorrelation,
         deviation,
         sampling=(1 / n_reference, 1 / n_current),
@@ -50,9 +50,8 @@ def set_limits(
     )
     return AlarmLimits(
         psi_allowance=psi_allowance,
-        psi_limit=max(SMALLEST_PSI_LIMIT, float(np.quantile(psi_sums, CHANCE))),
         shift_allowance=shift_allowance,
-        shift_limit=max(SMALLEST_SHIFT_LIMIT, float(np.quantile(shift_sums, CHANCE))),
+        **{name: max(least, float(np.quantile(largest[name], CHANCE))) for name, least in SMALLEST.items()},
         nights=len(history),
         autocorrelation=autocorrelation,
         shift_deviation=deviation,
@@ -68,19 +67,25 @@ def are_outdated(limits: AlarmLimits, *, nights: int, n_current: int) -> bool:
 
 
 def describe_history(shifts: Sequence[float], n_current: int) -> tuple[float, float]:
-    """Return autocorrelation and standard deviation of quiet nights' shifts, both at the careful end."""
-    sampling = float(np.sqrt(1 / n_current))
+    """Return autocorrelation and standard deviation of quiet nights' shifts.
+
+    The deviation is between the usual one and the portfolio's own, by the number of independent nights that the own is
+    known from, and never below the sampling error of the book.
+    """
+    sampling = 1 / n_current
+    usual = sampling + USUAL_DEVIATION**2
     if len(shifts) < LEAST_HISTORY:
-        return USUAL_AUTOCORRELATION, float(np.hypot(sampling, USUAL_DEVIATION))
+        return USUAL_AUTOCORRELATION, float(np.sqrt(usual))
     nights, centred = len(shifts), np.asarray(shifts) - np.mean(shifts)
     total = float(np.dot(centred, centred))
     raw = float(np.dot(centred[1:], centred[:-1])) / total if total > 0 else 0.0
-    # The estimate is too low by about (1 + 3 r) / n, and uncertain by about 1 / sqrt(n).
-    careful = raw + (1 + 3 * raw) / nights + 1 / np.sqrt(nights)
+    # The estimate is too low by about (1 + 3 r) / n, and uncertain by about sqrt((1 - r^2) / n).
+    careful = raw + (1 + 3 * raw) / nights + np.sqrt(max(0.0, 1 - raw**2) / nights)
     autocorrelation = float(np.clip(careful, 0.0, _LARGEST_AUTOCORRELATION))
-    effective = max(2.0, nights * (1 - autocorrelation) / (1 + autocorrelation))
-    deviation = float(np.sqrt(total / nights * effective / chi2.ppf(0.1, effective)))
-    return autocorrelation, max(sampling, deviation)
+    independent = max(2.0, nights * (1 - autocorrelation) / (1 + autocorrelation))
+    own = total / nights * independent / (independent - 1)  # their own mean was taken from so few
+    variance = (USUAL_WEIGHT * usual + independent * own) / (USUAL_WEIGHT + independent)
+    return autocorrelation, float(np.sqrt(max(sampling, variance)))
 
 
 def _simulate(
@@ -91,8 +96,8 @@ def _simulate(
     parts: int,
     nights: int,
     allowances: tuple[float, float],
-) -> tuple[Floats, Floats]:
-    """Return the largest PSI sum and the largest shift sum of each path."""
+) -> dict[str, Floats]:
+    """Return for each path the largest sums and the largest single nights."""
     random = np.random.default_rng(_SEED)
     of_reference, of_night = sampling
     scale = np.full(parts, np.sqrt(of_night))
@@ -101,12 +106,18 @@ def _simulate(
     moving = random.normal(0.0, 1.0, (PATHS, parts))
     fresh = np.sqrt(1 - autocorrelation**2)
     mean = parts * (of_reference + of_night)
-    sums, largest = np.zeros((3, PATHS)), np.zeros((2, PATHS))
+    allowed = np.array([[allowances[0]], [allowances[1]], [allowances[1]]])
+    sums, largest_sums, largest_nights = np.zeros((3, PATHS)), np.zeros((3, PATHS)), np.zeros((3, PATHS))
     for _ in range(nights):
         moving = autocorrelation * moving + fresh * random.standard_normal((PATHS, parts))
         figures = fixed + scale * moving
         shift = figures[:, 0]
-        added = np.stack([np.einsum("ij,ij->i", figures, figures) - mean, shift, -shift])
-        sums = np.maximum(0.0, sums + added - np.array([[allowances[0]], [allowances[1]], [allowances[1]]]))
-        largest = np.maximum(largest, np.stack([sums[0], sums[1:].max(axis=0)]))
-    return largest[0], largest[1]
+        night = np.stack([np.einsum("ij,ij->i", figures, figures) - mean, shift, -shift])
+        sums = np.maximum(0.0, sums + night - allowed)
+        largest_sums, largest_nights = np.maximum(largest_sums, sums), np.maximum(largest_nights, night)
+    return {
+        "psi_limit": largest_sums[0],
+        "psi_night": largest_nights[0],
+        "shift_limit": largest_sums[1:].max(axis=0),
+        "shift_night": largest_nights[1:].max(axis=0),
+    }

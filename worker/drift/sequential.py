@@ -5,8 +5,10 @@ Each night adds what is beyond an allowance, and a sum never falls below zero:
     psi_sum  = max(0, psi_sum + psi_corrected - allowance)
     up, down = max(0, up + shift - allowance), max(0, down - shift - allowance)
 
-A sum that reaches its limit raises the alarm. The allowance is an effect size, half of the shift that is to be found:
-a difference that is certain but small (a million records make any difference certain) never adds up to an alarm.
+A sum that reaches its limit raises the alarm, and so does a single night beyond its own. The sums find a small shift
+that stays; where nights follow each other closely, they say little more than one night does, and the night's own limit
+is the sharper one. The allowance is an effect size, half of the shift that is to be found: a difference that is certain
+but small (a million records make any difference certain) never adds up to an alarm.
 The limits are set by simulation: `worker.drift.limits`.
 """
 
@@ -32,8 +34,10 @@ class AlarmLimits:
 
     psi_allowance: float
     psi_limit: float
+    psi_night: float
     shift_allowance: float
     shift_limit: float
+    shift_night: float
     nights: int
     autocorrelation: float
     shift_deviation: float
@@ -72,14 +76,15 @@ class AlarmState:
     def to_document(self) -> dict[str, Any]:
         """Return the state as a JSON document."""
         limits = self.limits
+        psi = {"sum": self.psi_sum, "limit": limits.psi_limit, "allowance": limits.psi_allowance}
         shift = {"up": self.up, "down": self.down, "limit": limits.shift_limit, "allowance": limits.shift_allowance}
         return {
             "raised": self.raised,
             "new": self.new,
             "nights": self.nights,
             "since_job": self.since_job,
-            "psi": {"sum": self.psi_sum, "limit": limits.psi_limit, "allowance": limits.psi_allowance},
-            "shift": shift,
+            "psi": psi | {"one_night": limits.psi_night},
+            "shift": shift | {"one_night": limits.shift_night},
             "set_from": {"nights": limits.nights, "autocorrelation": limits.autocorrelation},
         }
 
@@ -94,7 +99,12 @@ def run_rule(nights: Sequence[NightFigures], limits: AlarmLimits) -> AlarmState:
         up = _add(up, night.shift, limits.shift_allowance, limits.shift_limit)
         down = _add(down, -night.shift, limits.shift_allowance, limits.shift_limit)
         was_raised = is_raised
-        is_raised = psi_sum >= limits.psi_limit or max(up, down) >= limits.shift_limit
+        is_raised = (
+            psi_sum >= limits.psi_limit
+            or max(up, down) >= limits.shift_limit
+            or night.psi_corrected >= limits.psi_night
+            or abs(night.shift) >= limits.shift_night
+        )
         since = (since if was_raised else night.job_id) if is_raised else None
     return AlarmState(is_raised, is_raised and not was_raised, len(nights), psi_sum, up, down, since, limits)
 

@@ -16,7 +16,7 @@ from worker.drift.night import NightEvidence, PreviousNight, Reference, examine_
 from worker.drift.sequential import AlarmLimits, NightFigures
 
 POLICY = MonitoringPolicy(calendar=(CalendarEffect("pay_day", days=(25,)),))
-LIMITS = AlarmLimits(0.05, 0.1, 0.158, 0.24, 0, 0.9, 0.05, 5000, 3000)
+LIMITS = AlarmLimits(0.05, 0.1, 0.15, 0.158, 0.24, 0.36, 0, 0.9, 0.05, 5000, 3000)
 FIELDS = {"age": [50, 0, 400, 450, 500, 600, 2000, 1000], "region": [0, 10, 90, 2000, 2000, 900]}
 
 

@@ -6,7 +6,7 @@ import pytest
 from worker.drift.limits import LEAST_HISTORY, are_outdated, describe_history, set_limits
 from worker.drift.sequential import AlarmLimits, NightFigures, run_rule
 
-LIMITS = AlarmLimits(0.05, 0.1, 0.158, 0.24, 0, 0.9, 0.05, 5000, 5000)
+LIMITS = AlarmLimits(0.05, 0.1, 0.15, 0.158, 0.24, 0.36, 0, 0.9, 0.05, 5000, 5000)
 
 
 def nights(*figures: tuple[float, float]) -> list[NightFigures]:
