@@ -9,6 +9,7 @@ from db.digest import sum_digests
 from db.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events import record_event
+from db.histograms import fold_histograms
 from db.jobs import Job, find_job, insert_follow_up
 from db.shards import Claim, ExpiredLease, is_still_expired
 from db.states import ACTIVE_JOB_STATES, ENDED_JOB_STATES, FailureCause, JobKind, JobState, ShardState
@@ -47,6 +48,7 @@ def close_if_finished(connection: Connection, job_id: int) -> bool:
         return False
     record_event(connection, f"job.{state}", who="tidemark", job_id=job_id, why=detail or "")
     if job.kind is JobKind.SCORING and state is JobState.DONE:
+        fold_histograms(connection, job_id)
         insert_follow_up(connection, JobKind.MONITORING, job)
     return True
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from db.monitoring_policy import MonitoringPolicy
 from db.retraining_policy import RetrainingPolicy
 
 
@@ -59,6 +60,8 @@ class PortfolioDefinition:
     running_shards: int | None = None  # of scoring jobs, at once; None: as many as there are workers
     fields: tuple[FieldDefinition, ...] = ()
     histories: tuple[HistoryDefinition, ...] = ()
+    segments: tuple[str, ...] = ()
+    monitoring: MonitoringPolicy = field(default_factory=MonitoringPolicy)
     retraining: RetrainingPolicy = field(default_factory=RetrainingPolicy)
 
     @property
@@ -94,6 +97,9 @@ class PortfolioDefinition:
         score = ScoreScale(**document.pop("score"))
         fields = tuple(_read_field(one) for one in document.pop("fields"))
         histories = tuple(_read_history(one) for one in document.pop("histories"))
+        document["segments"] = tuple(document.get("segments", ()))
+        if "monitoring" in document:
+            document["monitoring"] = MonitoringPolicy.from_document(document["monitoring"])
         if "retraining" in document:  # a definition that was stored before there was such a section has none
             document["retraining"] = RetrainingPolicy.from_document(document["retraining"])
         return cls(**document, score=score, fields=fields, histories=histories)

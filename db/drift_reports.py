@@ -1,57 +1,53 @@
-"""Histograms that the shards wrote, and the monitor's reports about them."""
+"""The monitor's reports about nights, and the series of figures that its sequential rule adds up."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from db.clock import now_plus
 from db.engine import reading
+from db.monitoring_tables import alarm_limits, drift_reports
 from db.states import Verdict
-from db.tables import drift_reports, shard_histograms
-
-
-@dataclass(frozen=True)
-class ShardHistogram:
-    """Scores of one shard in integer points (as text, JSON has no other keys), and records without a score."""
-
-    points: dict[str, int]
-    unscorable: int
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What the monitor found for one scoring job."""
+    """What the monitor found for one scoring job; what cannot be said is None."""
 
     portfolio: str
     job_id: int
     model_version: str
     verdict: Verdict
     figures: dict[str, Any]
+    psi_corrected: float | None = None
+    shift: float | None = None
+    calendar: str | None = None
     created_at: datetime | None = None
 
 
-def read_histograms(engine: Engine, job_id: int) -> list[ShardHistogram]:
-    """Return the histogram of every finished shard of a job."""
-    columns = (shard_histograms.c.points, shard_histograms.c.unscorable)
-    with reading(engine) as connection:
-        rows = connection.execute(select(*columns).where(shard_histograms.c.job_id == job_id))
-        return [ShardHistogram(row.points, row.unscorable) for row in rows]
+@dataclass(frozen=True)
+class Night:
+    """One night of the series: the figures of a report that later nights need."""
+
+    job_id: int
+    verdict: Verdict
+    psi_corrected: float | None
+    shift: float | None
+    calendar: str | None
+
+
+_COLUMNS = tuple(DriftReport.__dataclass_fields__)
 
 
 def insert_report(connection: Connection, report: DriftReport) -> bool:
-    """Store a report in the caller's transaction; one that is there already stays as it is, and False is returned."""
+    """Store a report in the caller's transaction; return whether this call did: one that is there already stays."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    values: dict[str, Any] = {
-        "portfolio": report.portfolio,
-        "job_id": report.job_id,
-        "model_version": report.model_version,
-        "verdict": report.verdict,
-        "figures": report.figures,
-    }
-    statement = dialect.insert(drift_reports).values(**values).on_conflict_do_nothing()
-    return connection.execute(statement.returning(drift_reports.c.id)).scalar() is not None
+    values = {name: getattr(report, name) for name in _COLUMNS if name != "created_at"}
+    stored = dialect.insert(drift_reports).values(**values).on_conflict_do_nothing().returning(drift_reports.c.id)
+    return connection.execute(stored).scalar() is not None
 
 
 def find_report(engine: Engine, job_id: int) -> DriftReport | None:
@@ -71,9 +67,46 @@ def list_reports(engine: Engine, portfolio: str, *, limit: int = 100) -> list[Dr
         ]
 
 
+def list_nights(
+    connection: Connection, portfolio: str, model_version: str, *, before_job: int, limit: int
+) -> list[Night]:
+    """Return the last nights of a model before a job, oldest first."""
+    columns = (drift_reports.c[name] for name in Night.__dataclass_fields__)
+    statement = select(*columns).where(
+        drift_reports.c.portfolio == portfolio,
+        drift_reports.c.model_version == model_version,
+        drift_reports.c.job_id < before_job,
+    )
+    rows = connection.execute(statement.order_by(drift_reports.c.job_id.desc()).limit(limit)).all()
+    return [
+        Night(row.job_id, Verdict(row.verdict), row.psi_corrected, row.shift, row.calendar) for row in reversed(rows)
+    ]
+
+
+def find_first_night(connection: Connection, portfolio: str, model_version: str) -> int | None:
+    """Return the first job that a model scored and whose pipeline was found whole."""
+    own = (drift_reports.c.portfolio == portfolio) & (drift_reports.c.model_version == model_version)
+    is_whole = drift_reports.c.verdict.not_in((Verdict.BROKEN_PIPELINE, Verdict.INSUFFICIENT))
+    return connection.execute(select(func.min(drift_reports.c.job_id)).where(own, is_whole)).scalar()
+
+
+def find_limits(connection: Connection, portfolio: str, model_version: str) -> dict[str, Any] | None:
+    """Return the limits of the sequential rule that were set last, None while there are none."""
+    own = (alarm_limits.c.portfolio == portfolio) & (alarm_limits.c.model_version == model_version)
+    return connection.execute(select(alarm_limits.c.limits).where(own)).scalar()
+
+
+def store_limits(connection: Connection, portfolio: str, model_version: str, limits: dict[str, Any]) -> None:
+    """Set the limits of the sequential rule anew, in the caller's transaction."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    values = {"nights": limits["nights"], "limits": limits, "made_at": now_plus()}
+    stored = dialect.insert(alarm_limits).values(portfolio=portfolio, model_version=model_version, **values)
+    keys = [alarm_limits.c.portfolio, alarm_limits.c.model_version]
+    connection.execute(stored.on_conflict_do_update(index_elements=keys, set_=values))
+
+
 def _select_reports() -> Any:
-    names = ("portfolio", "job_id", "model_version", "verdict", "figures", "created_at")
-    return select(*(drift_reports.c[name] for name in names))
+    return select(*(drift_reports.c[name] for name in _COLUMNS))
 
 
 def _as_report(row: Any) -> DriftReport:

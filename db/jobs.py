@@ -60,11 +60,13 @@ class Job:
     shards_total: int
     shards_open: int
     shards_failed: int
+    compared_job_id: int | None
     digest: str | None
     data_fingerprint: str | None
     cause: FailureCause | PauseCause | None
     detail: str | None
     resume_at: datetime | None
+    unusable_reason: str | None
     progress: dict[str, Any] | None
     result: dict[str, Any] | None
     created_at: datetime

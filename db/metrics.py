@@ -7,8 +7,9 @@ from sqlalchemy import Engine, func, select
 
 from db.clock import now_plus
 from db.engine import reading
+from db.monitoring_tables import drift_reports
 from db.states import JobKind, JobState, ShardState
-from db.tables import champions, drift_reports, events, jobs, shards
+from db.tables import champions, events, jobs, shards
 
 _RATE_SECONDS = 60.0
 

@@ -17,11 +17,12 @@ from db.engine import reading, writing
 from db.errors import SourceError
 from db.events import record_event
 from db.jobs import Job, get_job
+from db.monitoring_tables import shard_histograms
 from db.registry import get_model
 from db.shards import ExpiredLease, is_still_expired, row_of_shard
 from db.sources import RECORD_KEY, ROW, KeyRange, cut_in_two, read_range
 from db.states import ACTIVE_JOB_STATES, ShardState
-from db.tables import jobs, rejects, shard_histograms, shards
+from db.tables import jobs, rejects, shards
 
 POISON = "poison"
 _WHO = "scheduler"

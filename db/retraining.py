@@ -8,10 +8,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from db.clock import now_plus
 from db.learning_tables import retraining
+from db.monitoring_tables import drift_reports
 from db.registry import ModelVersion, find_model
 from db.shadow import select_shadow_jobs
 from db.states import OPEN_JOB_STATES, JobKind, ModelState, Verdict
-from db.tables import champions, drift_reports, jobs, model_versions
+from db.tables import champions, jobs, model_versions
 
 MONTH_SECONDS = 30 * 86_400.0
 _COLUMNS = ("is_held", "failures", "last_job_id", "last_night_id", "tried_until")

@@ -1,7 +1,7 @@
 """Writes a shard's results: scores, rejects, histogram, counters and completion in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from db.copying import copy_columns, copy_rows
 from db.engine import writing
 from db.errors import LeaseLostError
 from db.events import record_event
+from db.histograms import ShardMonitoring
+from db.monitoring_tables import shard_histograms
 from db.shadow import ShadowResult, insert_shadow
 from db.shards import Claim
 from db.states import ShardState
-from db.tables import rejects, scores, shard_histograms, shards
+from db.tables import rejects, scores, shards
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class ShardResult:
     data_digest: str
     reasons: Sequence[str] | None = None
     shadow: ShadowResult | None = None
+    monitored: ShardMonitoring = field(default_factory=ShardMonitoring)
 
     @property
     def read_rows(self) -> int:
@@ -120,4 +123,5 @@ def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Rej
 
 def _insert_histogram(connection: Connection, claim: Claim, result: ShardResult) -> None:
     values = {"shard_id": claim.shard_id, "job_id": claim.job.id, "points": result.histogram}
-    connection.execute(insert(shard_histograms).values(**values, unscorable=len(result.rejects)))
+    values |= {"unscorable": len(result.rejects), **vars(result.monitored)}
+    connection.execute(insert(shard_histograms).values(**values))

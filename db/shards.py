@@ -16,7 +16,7 @@ from db.events import record_event
 from db.jobs import Job, find_job
 from db.limits import lock_limits, may_run
 from db.sources import KeyRange
-from db.states import QUEUE_OF_KIND, JobState, ShardState
+from db.states import QUEUE_OF_KIND, JobKind, JobState, ShardState
 from db.tables import jobs, shards
 
 
@@ -48,7 +48,13 @@ def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], 
     """Move a queued job to running with its shards, in the caller's transaction; False if another did it first."""
     started = update(jobs).where(jobs.c.id == job.id, jobs.c.state == JobState.QUEUED)
     count = len(ranges)
-    started = started.values(state=JobState.RUNNING, inputs=inputs, shards_total=count, shards_open=count)
+    started = started.values(
+        state=JobState.RUNNING,
+        inputs=inputs,
+        shards_total=count,
+        shards_open=count,
+        compared_job_id=_night_before(job),
+    )
     if connection.execute(started).rowcount != 1:
         return False
     rows = [row_of_shard(job, ordinal, key_range) for ordinal, key_range in enumerate(ranges)]
@@ -56,6 +62,16 @@ def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], 
         connection.execute(insert(shards), rows)
     record_event(connection, "job.planned", who="scheduler", job_id=job.id, why=f"{inputs} records, {count} shards")
     return True
+
+
+def _night_before(job: Job) -> Any:
+    """Return the newest finished scoring job of the portfolio whose scores may be used, as an SQL expression."""
+    if job.kind is not JobKind.SCORING:
+        return None
+    before = jobs.alias()
+    is_night = (before.c.kind == JobKind.SCORING) & (before.c.state == JobState.DONE) & (before.c.id < job.id)
+    is_usable = (before.c.portfolio == job.portfolio) & before.c.unusable_reason.is_(None)
+    return select(func.max(before.c.id)).where(is_night, is_usable).scalar_subquery()
 
 
 def claim_shard(

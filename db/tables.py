@@ -29,7 +29,6 @@ from db.states import (
     ModelState,
     PauseCause,
     ShardState,
-    Verdict,
 )
 
 PREFIX = "tidemark_"
@@ -45,7 +44,7 @@ metadata = MetaData(
 )
 
 identity = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
-_document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
@@ -81,7 +80,7 @@ jobs = Table(
     Column("request_fingerprint", Text, nullable=False, comment="what was asked for, to tell a repeat from a clash"),
     Column("requested_by", Text, nullable=False),
     Column("definition", Text, nullable=False, comment="the portfolio as it was when the job was submitted"),
-    Column("options", _document, nullable=False),
+    Column("options", document, nullable=False),
     Column("subject_job_id", identity, ForeignKey(f"{PREFIX}jobs.id"), comment="the scoring job that is monitored"),
     Column("model_version", Text, comment="pinned at submission for scoring, the result of training"),
     Column("inputs", BigInteger, nullable=False, default=0),
@@ -90,13 +89,15 @@ jobs = Table(
     Column("shards_total", Integer, nullable=False, default=0),
     Column("shards_open", Integer, nullable=False, default=0),
     Column("shards_failed", Integer, nullable=False, default=0),
+    Column("compared_job_id", identity, comment="the night before, pinned at planning: what this one is compared with"),
     Column("digest", Text, comment="over (key, probability, model version); independent of sharding and order"),
     Column("data_fingerprint", Text, comment="over the records as they were read"),
     Column("cause", Text, comment="why it failed, or paused by itself, as a code"),
     Column("detail", Text, comment="the same as a sentence"),
     Column("resume_at", UtcDateTime, comment="when a job that paused by itself tries again"),
-    Column("progress", _document),
-    Column("result", _document),
+    Column("unusable_reason", Text, comment="why the scores are not to be used, NULL = they may be"),
+    Column("progress", document),
+    Column("result", document),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("started_at", UtcDateTime, comment="first claim of a shard"),
     Column("finished_at", UtcDateTime),
@@ -207,16 +208,6 @@ rejects = Table(
 )
 Index(None, rejects.c.job_id, rejects.c.record_key)
 
-shard_histograms = Table(
-    f"{PREFIX}shard_histograms",
-    metadata,
-    Column("shard_id", identity, ForeignKey(shards.c.id), primary_key=True, autoincrement=False),
-    Column("job_id", identity, ForeignKey(jobs.c.id), nullable=False),
-    Column("points", _document, nullable=False, comment="points -> records"),
-    Column("unscorable", BigInteger, nullable=False),
-)
-Index(None, shard_histograms.c.job_id)
-
 model_versions = Table(
     f"{PREFIX}model_versions",
     metadata,
@@ -226,9 +217,9 @@ model_versions = Table(
     Column("job_id", identity, ForeignKey(jobs.c.id)),
     Column("parent_version", Text),
     Column("definition", Text, nullable=False, comment="the portfolio it was trained for, canonical JSON"),
-    Column("metrics", _document, nullable=False),
-    Column("reference", _document, nullable=False, comment="score histogram of the held-out part"),
-    Column("learned_until", _document, comment="the newest it was trained on: outcome_id, outcome_date, as_of"),
+    Column("metrics", document, nullable=False),
+    Column("reference", document, nullable=False, comment="score histogram of the held-out part"),
+    Column("learned_until", document, comment="the newest it was trained on: outcome_id, outcome_date, as_of"),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     one_of("state", ModelState),
 )
@@ -252,25 +243,11 @@ decisions = Table(
     Column("against_version", Text, ForeignKey(model_versions.c.version)),
     Column("promoted", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("figures", _document, nullable=False),
+    Column("figures", document, nullable=False),
     Column("decided_by", Text, nullable=False),
     Column("action", Text, comment="gate, undecided, promote, rollback, hold, release"),
     Column("job_id", identity, ForeignKey(jobs.c.id), unique=True),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
-)
-
-drift_reports = Table(
-    f"{PREFIX}drift_reports",
-    metadata,
-    Column("id", identity, primary_key=True),
-    Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
-    Column("job_id", identity, ForeignKey(jobs.c.id), nullable=False),
-    Column("model_version", Text, ForeignKey(model_versions.c.version), nullable=False),
-    Column("verdict", Text, nullable=False),
-    Column("figures", _document, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
-    one_of("verdict", Verdict),
-    UniqueConstraint("portfolio", "job_id"),
 )
 
 events = Table(

@@ -11,6 +11,7 @@ from db.definition import (
     PortfolioDefinition,
     ScoreScale,
 )
+from scheduler.portfolio_monitoring import read_monitoring, read_segments
 from scheduler.portfolio_problems import PortfolioFileError, Problem, find_key_lines, find_line
 from scheduler.portfolio_retraining import read_retraining
 from scheduler.portfolio_rules import require_equal_lengths, require_inputs, require_single_use
@@ -31,7 +32,7 @@ from scheduler.portfolio_values import (
 
 _TOP_KEYS = (
     *("name", "title", "source", "key", "target", "as_of", "score"),
-    *("rejects", "limits", "retraining", "fields", "history"),
+    *("segments", "rejects", "limits", "monitoring", "retraining", "fields", "history"),
 )
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _SYNTAX_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
@@ -114,8 +115,10 @@ def _read_definition(document: Table, problems: Problems) -> PortfolioDefinition
         running_shards=_read_limit(document, problems),
         fields=_read_fields(document, problems),
         histories=_read_histories(document, problems),
+        monitoring=read_monitoring(document, problems),
         retraining=read_retraining(document, problems),
     )
+    definition = replace(definition, segments=read_segments(document, definition.input_columns, problems))
     require_inputs(document, problems)
     require_equal_lengths(definition, problems)
     require_single_use(definition, problems)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from db.engine import Engine
 from db.jobs import JobRequest, submit_job
+from db.monitoring_policy import NIGHT_OPTION
 from db.portfolios import get_portfolio
 from db.registry import get_champion, get_model
 from db.sources import check_source, count_records
@@ -30,19 +32,24 @@ class Request:
 
 
 def submit_scoring(
-    engine: Engine, portfolio: str, request: Request, *, model: str | None = None, reasons: bool = True
+    engine: Engine,
+    portfolio: str,
+    request: Request,
+    *,
+    model: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> int:
     """Ask for the whole book to be scored with a model version (default: the champion); return the job's id.
 
-    Without `reasons` no reason codes are stored; the scores are the same. The version is pinned now: a promotion in
-    mid-job changes nothing. Raises `UsageError` without a model, and what
-    `db` raises for an unknown portfolio or a source that lacks a column.
+    The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
+    `db` raises for an unknown portfolio or a source that lacks a column. Options that are understood: `night`, the
+    date that the records are of, and `reasons`: False stores no reason codes.
     """
-    version = _checked_version(engine, portfolio, model)
-    key, rank = request.idempotency_key, request.rank
-    options = {} if reasons else {"reasons": False}
+    version, given = _checked_version(engine, portfolio, model), dict(options or {})
+    _check_night(given.get(NIGHT_OPTION))
+    key, rank, is_champion = request.idempotency_key, request.rank, model is None
     asked = JobRequest(
-        JobKind.SCORING, portfolio, request.who, options, version, key, rank, asks_for_champion=model is None
+        JobKind.SCORING, portfolio, request.who, given, version, key, rank, asks_for_champion=is_champion
     )
     return submit_job(engine, asked)
 
@@ -72,6 +79,16 @@ def submit_training(
     return submit_job(
         engine, JobRequest(JobKind.TRAINING, portfolio, request.who, dict(options or {}), None, key, rank)
     )
+
+
+def _check_night(night: str | None) -> None:
+    try:
+        if night is not None and date.fromisoformat(night).isoformat() == night:
+            return
+    except ValueError:
+        pass
+    if night is not None:
+        raise UsageError(f"expected the night as a date such as 2026-11-25, got {night!r}")
 
 
 def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:

@@ -3,7 +3,7 @@
 m0123456789abcdef/
     weights.safetensors    the network's weights, in the order of the network
     reasons.safetensors    the head that finds reason codes; absent where none was fitted
-    model.json             schema, transform, network sizes, calibration, metrics, reasons, notes
+    model.json             schema, transform, network sizes, calibration, metrics, reasons, notes, reference to watch by
     card.md card.json *.png    the model card; absent where none was written
     manifest.json          SHA-256 of the others; written last
 """
@@ -28,6 +28,7 @@ from transformer.explanation import Explainer
 from transformer.features import FeatureTransform
 from transformer.network import NetworkOptions, build_network
 from transformer.probabilities import Calibration
+from transformer.reference import ModelReference
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel
 
@@ -48,6 +49,7 @@ class LoadedModel:
     metrics: dict[str, float]
     notes: dict[str, Any]
     explainer: Explainer | None = None
+    reference: ModelReference | None = None
 
     @property
     def schema(self) -> RecordSchema:
@@ -62,13 +64,14 @@ def save_bundle(
     notes: dict[str, Any] | None = None,
     explainer: Explainer | None = None,
     card: Mapping[str, bytes] | None = None,
+    reference: ModelReference | None = None,
 ) -> str:
     """Write the bundle and return its version, an address of its content; saving the same model twice is harmless.
 
     `card` holds the files of the model card by name. No partial bundle is ever visible: it is written aside, flushed to
     disk, and renamed.
     """
-    contents = {WEIGHTS: _weights_bytes(model.network), MODEL: _model_bytes(model, explainer, notes or {})}
+    contents = {WEIGHTS: _weights_bytes(model.network), MODEL: _model_bytes(model, explainer, notes or {}, reference)}
     contents |= {} if explainer is None else {REASONS: save(explainer.to_arrays())}
     contents |= card or {}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
@@ -91,6 +94,7 @@ def load_bundle(models_url: str, version: str) -> LoadedModel:
     options = NetworkOptions(**document["network"])
     network = build_network(transform, options)
     _set_weights(network, contents[WEIGHTS], version)
+    frozen = document.get("reference")
     return LoadedModel(
         network=network,
         network_options=options,
@@ -99,6 +103,7 @@ def load_bundle(models_url: str, version: str) -> LoadedModel:
         metrics=document["metrics"],
         notes=document["notes"],
         explainer=_load_explainer(models_url, version, document, names.get(REASONS)),
+        reference=None if frozen is None else ModelReference.from_document(frozen),
     )
 
 
@@ -163,7 +168,9 @@ def _set_weights(network: keras.Model, content: bytes, version: str) -> None:
         raise BundleError(version, f"{WEIGHTS} does not fit the network: {error}") from error
 
 
-def _model_bytes(model: TrainedModel, explainer: Explainer | None, notes: dict[str, Any]) -> bytes:
+def _model_bytes(
+    model: TrainedModel, explainer: Explainer | None, notes: dict[str, Any], reference: ModelReference | None
+) -> bytes:
     document: dict[str, Any] = {
         "transform": model.transform.to_document(),
         "network": asdict(model.network_options),
@@ -171,6 +178,7 @@ def _model_bytes(model: TrainedModel, explainer: Explainer | None, notes: dict[s
         "metrics": model.metrics,
         "notes": notes,
         "reasons": None if explainer is None else explainer.to_document(),
+        "reference": None if reference is None else reference.to_document(),
     }
     return json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
 

@@ -67,7 +67,7 @@ def read_columns(frame: pd.DataFrame, schema: RecordSchema) -> tuple[RecordArray
             numeric[name] = _read_numbers(frame[name], name, codes, problems)
             kinds[name] = _take_codes_out(numeric[name], frame[name], codes)
         else:
-            categorical[name] = _read_names(frame[name], codes)
+            categorical[name] = read_names(frame[name], codes)
     return RecordArrays(numeric, categorical, len(frame), kinds), sorted(problems, key=lambda one: one.row)
 
 
@@ -137,10 +137,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _read_names(column: pd.Series, codes: tuple[float | str, ...]) -> NDArray[np.object_]:
-    """Names as text: 1, 1.0, "1" and true are the same; blanks and codes are None. Works on the distinct values alone.
+def read_names(column: pd.Series, codes: tuple[float | str, ...]) -> NDArray[np.object_]:
+    """Return names as text: 1, 1.0, "1" and true are the same; blanks and codes are None.
 
-    Values that Python holds for equal share one entry of `distinct`, whichever came first, so they must share a name.
+    Works on the distinct values alone. Values that Python holds for equal share one entry of `distinct`, whichever came
+    first, so they must share a name.
     """
     objects = column.astype("object")
     try:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from transformer.bundle import LoadedModel
 from transformer.compiled_network import CompiledNetwork
 from transformer.explanation import REASONS, Explainer, choose_reasons, flatten_batch, open_network
-from transformer.features import Inputs, Problem, read_columns
+from transformer.features import Inputs, Problem, RecordArrays, read_columns
 from transformer.prediction import pad_rows
 from transformer.probabilities import PROBABILITY_DECIMALS
+from transformer.reference import ModelReference
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel
 
@@ -32,12 +33,14 @@ __all__ = ["BATCH_ROWS", "PROBABILITY_DECIMALS", "ScoredRecords", "Scorer"]
 class ScoredRecords:
     """`rows` are the positions in the frame of the records with a score; every other row has a problem.
 
-    `reasons` (N, 4) are positions among the scorer's `reason_codes`, strongest first, -1 for none.
+    `reasons` (N, 4) are positions among the scorer's `reason_codes`, strongest first, -1 for none; `arrays` are the
+    columns of the records with a score, as they were read.
     """
 
     rows: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     problems: list[Problem]
+    arrays: RecordArrays
     reasons: NDArray[np.int16] | None = None
 
 
@@ -81,6 +84,11 @@ class Scorer:
         """Whether the network is scored by its compiled form."""
         return self._compiled is not None
 
+    @property
+    def reference(self) -> ModelReference | None:
+        """What the model is watched by; None where it was never saved, or by an older release."""
+        return self._model.reference if isinstance(self._model, LoadedModel) else None
+
     def warm_up(self) -> None:
         """Trace or load the function, so that the first record is as quick as the last."""
         blank = pd.DataFrame({name: [None] for name in self.schema.columns}, dtype="object")
@@ -99,11 +107,12 @@ class Scorer:
         accepted = np.ones(len(frame), dtype=bool)
         accepted[list(first)] = False
         rows = np.flatnonzero(accepted)
-        inputs = self._model.transform.transform(arrays.take(rows) if first else arrays)
+        readable = arrays.take(rows) if first else arrays
+        inputs = self._model.transform.transform(readable)
         reasons = np.empty((len(rows), REASONS), dtype=np.int16) if with_reasons and self.reason_codes else None
         logits = self._run(inputs, reasons, len(rows), on_batch or (lambda: None))
         told = [first[row] for row in sorted(first)]
-        return ScoredRecords(rows, self._model.calibration.probabilities(logits), told, reasons)
+        return ScoredRecords(rows, self._model.calibration.probabilities(logits), told, readable, reasons)
 
     def _run(
         self, inputs: Inputs, reasons: NDArray[np.int16] | None, rows: int, on_batch: Callable[[], None]

@@ -29,13 +29,13 @@ from transformer.points import ScoreScale
 from transformer.splitting import hash_order
 from transformer.training import TrainedModel
 from worker.context import WorkerContext
-from worker.drift import Histogram
 from worker.examination import Measured, Parts, count_canary_mismatches, gather_evidence
-from worker.gate import Judgement, Outcome, histogram_of, judge_challenger
+from worker.gate import Judgement, Outcome, judge_challenger
 from worker.heartbeat import Heartbeat
 from worker.learnable_records import Records, parts_of, read_records
 from worker.lessons import LessonPlan, plan_lesson
 from worker.paired import compare_brier
+from worker.reference import FrozenReference, freeze_records
 from worker.trigger import Answer
 
 logger = getLogger(__name__)
@@ -52,6 +52,7 @@ class Offered:
 
     model: TrainedModel
     explainer: Explainer | None
+    frozen: FrozenReference
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Challenger:
     name: str
     version: str
     model: TrainedModel
+    reference: dict[str, Any]
     judgement: Judgement
 
 
@@ -101,7 +103,11 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
         "fine_tuned": explain_tuned(models["fine_tuned"], lesson, heartbeat),
         "recalibrated": champion.explainer,
     }
-    offered = {name: Offered(model, explainers[name]) for name, model in models.items()}
+    newest = lesson.exam if len(lesson.exam) else lesson.stop
+    offered = {
+        name: Offered(model, explainers[name], freeze_records(model, newest.frame, definition))
+        for name, model in models.items()
+    }
     challengers = _examine(context, claim, champion, offered, parts_of(records, plan), heartbeat)
     _register(context, claim, seen, challengers, records, plan)
 
@@ -147,9 +153,9 @@ def _examine(
     for name, one in offered.items():
         model = one.model
         notes = {"portfolio": definition.name, "definition": definition.fingerprint, "made": name}
-        version = save_bundle(model, context.settings.bundles_url, notes=notes, explainer=one.explainer)
-        probabilities = measured.probabilities(model)
         url = context.settings.bundles_url
+        version = save_bundle(model, url, notes=notes, explainer=one.explainer, reference=one.frozen.bundled)
+        probabilities = measured.probabilities(model)
         evidence = gather_evidence(
             parts,
             measured,
@@ -160,7 +166,8 @@ def _examine(
             cut_off=policy.cut_off,
             shadow_nights_wanted=policy.shadow_nights,
         )
-        challengers.append(Challenger(name, version, model, judge_challenger(evidence, policy.gate)))
+        judgement = judge_challenger(evidence, policy.gate)
+        challengers.append(Challenger(name, version, model, one.frozen.counts, judgement))
     return prefer_one(challengers, parts, measured, policy.gate.confidence)
 
 
@@ -204,7 +211,7 @@ def _register(
                 job_id=claim.job.id,
                 definition=definition,
                 metrics=one.model.metrics,
-                reference=_reference_of(one.model, definition).to_document(),
+                reference=one.reference,
                 parent_version=seen.version,
                 learned_until=learned,
             )
@@ -256,10 +263,6 @@ def decision_of(
 def scale_of(definition: PortfolioDefinition) -> ScoreScale:
     """Return the portfolio's score scale as the network's code knows it."""
     return ScoreScale(definition.score.points, definition.score.odds, definition.score.points_to_double)
-
-
-def _reference_of(model: TrainedModel, definition: PortfolioDefinition) -> Histogram:
-    return histogram_of(scale_of(definition).points_of(model.reference_probabilities))
 
 
 def _progress_of(report: EpochReport) -> dict[str, Any]:

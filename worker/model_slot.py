@@ -7,6 +7,7 @@ from db.engine import Engine
 from db.errors import DatabaseError
 from db.registry import list_champion_versions
 from transformer.bundle import load_bundle
+from transformer.canary import CanaryOutcome, check_canary
 from transformer.errors import BundleError
 from transformer.scoring import Scorer
 
@@ -22,6 +23,7 @@ class ModelSlot:
         self._models_url = models_url
         self._load = load or _load_scorer
         self._scorers: dict[str, Scorer] = {}
+        self._checked: tuple[str, int, CanaryOutcome | None] | None = None
 
     def scorer(self, version: str) -> Scorer:
         """Return the scorer of a version. Raises `BundleError` when its bundle is missing or damaged."""
@@ -40,6 +42,18 @@ class ModelSlot:
                 self.scorer(version)
         except (DatabaseError, BundleError) as error:
             logger.info("No champion was made ready: %s", error)
+
+    def canary(self, version: str, job_id: int) -> CanaryOutcome | None:
+        """Return what becomes of the model's frozen records in this process; scored again for each job.
+
+        None where the model has none, as those of older releases.
+        """
+        if self._checked is None or self._checked[:2] != (version, job_id):
+            scorer = self.scorer(version)
+            frozen = scorer.reference
+            outcome = None if frozen is None else check_canary(frozen.canary, scorer)
+            self._checked = (version, job_id, outcome)
+        return self._checked[2]
 
 
 def _load_scorer(models_url: str, version: str) -> Scorer:

@@ -1,21 +1,68 @@
-"""Compares the scores of a finished job with the reference of its model. Costs O(bins), reads no score."""
+"""Compares the scores of a finished job with the reference of its model. Costs O(bins), reads no score.
 
+What is known of a night is read, the verdict is a pure function of it (`worker.drift.night`), and report, marks and
+what follows are written in one transaction.
+"""
+
+from dataclasses import dataclass
 from logging import getLogger
-from typing import Any
 
 from db.closing import complete_whole_job
-from db.drift_reports import DriftReport, insert_report, read_histograms
-from db.engine import writing
+from db.drift_reports import DriftReport, Night, find_first_night, find_limits, insert_report, list_nights, store_limits
+from db.engine import Engine, reading, writing
+from db.histograms import Counts, read_job_counts
+from db.jobs import Job, find_job
+from db.monitoring_policy import ReferenceChoice
 from db.outcomes import VINTAGES_TASK
-from db.registry import ModelVersion, get_model
+from db.registry import ModelVersion, find_model
 from db.shards import Claim
 from db.states import Verdict
+from db.unusable import mark_unusable
 from worker.context import WorkerContext, claimed_shard
-from worker.drift import Histogram, compare, judge, merge
+from worker.drift.limits import are_outdated, set_limits
+from worker.drift.night import Examination, NightEvidence, PreviousNight, Reference, examine_night
+from worker.drift.sequential import AlarmLimits, NightFigures
 from worker.messages import MONITORING_QUEUE
 from worker.trigger import follow_up
 
 logger = getLogger(__name__)
+
+WHO = "monitor"
+_NIGHTS = 120  # of the series; the sums are bounded, so what lies further back cannot matter
+_PSI_BINS = 11  # ten of scores and one of unscorable records
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the database holds about a night. `same_day` and `first` are jobs that it may be compared with."""
+
+    night: Job
+    model: ModelVersion
+    counts: dict[int, Counts]
+    nights: list[Night]
+    limits: AlarmLimits | None
+    effect: str | None
+    same_day: int | None
+    first: int | None
+    has_same_model: bool
+
+    @property
+    def reference(self) -> Reference:
+        """The first night of the model where the portfolio says so and there was one, else the held-out part."""
+        if self.first is not None:
+            return Reference("first_night", self.counts[self.first], self.first)
+        return Reference("training", self.model.reference)
+
+    @property
+    def series(self) -> list[NightFigures]:
+        """The nights that the sequential rule adds up, oldest first."""
+        return [_figures_of(one) for one in self.nights if one.psi_corrected is not None and one.job_id != self.first]
+
+    @property
+    def quiet(self) -> list[NightFigures]:
+        """Those of them without an alarm: what the limits are set from."""
+        is_quiet = {one.job_id for one in self.nights if one.verdict in (Verdict.STABLE, Verdict.WATCH)}
+        return [one for one in self.series if one.job_id in is_quiet]
 
 
 def monitor_next_job(context: WorkerContext, hint: int | None = None) -> bool:
@@ -31,29 +78,99 @@ def monitor_next_job(context: WorkerContext, hint: int | None = None) -> bool:
 
 
 def _monitor_claimed(context: WorkerContext, claim: Claim) -> None:
-    job = claim.job
-    assert job.subject_job_id is not None, "a monitoring job names the job it is about"
-    assert job.model_version is not None, "and the model that scored it"
-    model = get_model(context.engine, job.model_version)
-    current = merge(
-        Histogram({int(value): count for value, count in one.points.items()}, one.unscorable)
-        for one in read_histograms(context.engine, job.subject_job_id)
-    )
-    verdict, figures = examine(model, current, same_scale=job.definition.score == model.definition.score)
-    report = DriftReport(job.portfolio, job.subject_job_id, model.version, verdict, figures)
+    known = read_known(context.engine, claim.job)
+    limits = limits_for(known)
+    examination = examine(known, limits)
+    report = report_of(known, examination)
     with writing(context.engine) as connection:
         if insert_report(connection, report):
-            follow_up(connection, job, report)
-        complete_whole_job(connection, claim, result={"verdict": verdict, "subject_job": job.subject_job_id})
-    logger.info("Job monitored: job %d, model %s, verdict %s.", job.subject_job_id, model.version, verdict)
+            if report.verdict is Verdict.BROKEN_PIPELINE:
+                mark_unusable(connection, report.job_id, "; ".join(examination.faults)[:2000], who=WHO)
+            if limits is not known.limits:
+                store_limits(connection, report.portfolio, report.model_version, limits.to_document())
+            follow_up(connection, claim.job, report)
+        complete_whole_job(connection, claim, result={"verdict": report.verdict, "subject_job": report.job_id})
+    logger.info("Job monitored: job %d, model %s, verdict %s.", report.job_id, report.model_version, report.verdict)
 
 
-def examine(model: ModelVersion, current: Histogram, *, same_scale: bool) -> tuple[Verdict, dict[str, Any]]:
+def read_known(engine: Engine, job: Job) -> Known:
+    """Read what is known of the night that a monitoring job is about: a few rows, whatever its size."""
+    assert job.subject_job_id is not None, "a monitoring job names the job it is about"
+    assert job.model_version is not None, "and the model that scored it"
+    with reading(engine) as connection:
+        night, model = find_job(connection, job.subject_job_id), find_model(connection, job.model_version)
+        policy, name, before = night.definition.monitoring, night.portfolio, night.compared_job_id
+        nights = list_nights(connection, name, model.version, before_job=night.id, limit=_NIGHTS)
+        stored = find_limits(connection, name, model.version)
+        effect = policy.effect_on(policy.date_of(night.options, night.created_at))
+        same_day = next((one.job_id for one in reversed(nights) if effect and one.calendar == effect), None)
+        first = None
+        if policy.reference is ReferenceChoice.FIRST_NIGHT and nights:
+            first = find_first_night(connection, name, model.version)
+        wanted = [one for one in (night.id, before, same_day, first) if one is not None]
+        counts = read_job_counts(connection, wanted)
+        has_same_model = before is not None and find_job(connection, before).model_version == model.version
+    limits = None if stored is None else AlarmLimits.from_document(stored)
+    return Known(night, model, counts, nights, limits, effect, same_day, first, has_same_model)
+
+
+def limits_for(known: Known) -> AlarmLimits:
+    """Return the limits of the sequential rule; set anew where the history has doubled or the book's size changed."""
+    counted = known.counts[known.night.id]
+    quiet, n_current = known.quiet, max(1, sum(counted["points"].values()))
+    if known.limits is not None and not are_outdated(known.limits, nights=len(quiet), n_current=n_current):
+        return known.limits
+    policy = known.night.definition.monitoring
+    return set_limits(
+        quiet,
+        n_reference=max(1, sum(known.reference.counts["points"].values())),
+        n_current=n_current,
+        bins=_PSI_BINS,
+        watch_psi=policy.watch_psi,
+        quiet_years=policy.quiet_years,
+    )
+
+
+def examine(known: Known, limits: AlarmLimits) -> Examination:
     """Return verdict and figures; without comparable scores the verdict says so instead of guessing."""
-    reference = Histogram.from_document(model.reference)
-    if not same_scale:
-        return Verdict.INSUFFICIENT, {"note": "the score scale changed since the model was trained"}
-    if reference.count == 0 or current.count == 0:
-        return Verdict.INSUFFICIENT, {"note": "no scores to compare"}
-    figures = compare(reference, current)
-    return judge(figures), figures.to_document()
+    scale, before = known.night.definition.score, known.night.compared_job_id
+    if scale != known.model.definition.score:
+        note = "the score scale changed since the model was trained"
+        return Examination(Verdict.INSUFFICIENT, {"note": note, "reasons": [note]})
+    evidence = NightEvidence(
+        job_id=known.night.id,
+        counts=known.counts[known.night.id],
+        reference=known.reference,
+        scale=scale,
+        limits=limits,
+        history=known.series,
+        previous=None if before is None else PreviousNight(before, known.counts[before], known.has_same_model),
+        effect=known.effect,
+        same_day=None if known.same_day is None else _calendar_reference(known),
+    )
+    return examine_night(evidence, known.night.definition.monitoring)
+
+
+def report_of(known: Known, examination: Examination) -> DriftReport:
+    """Return the row that is stored."""
+    series = examination.series
+    return DriftReport(
+        portfolio=known.night.portfolio,
+        job_id=known.night.id,
+        model_version=known.model.version,
+        verdict=examination.verdict,
+        figures=examination.figures,
+        psi_corrected=None if series is None else series.psi_corrected,
+        shift=None if series is None else series.shift,
+        calendar=known.effect,
+    )
+
+
+def _calendar_reference(known: Known) -> Reference:
+    assert known.same_day is not None, "asked for only where there is one"
+    return Reference("calendar", known.counts[known.same_day], known.same_day)
+
+
+def _figures_of(night: Night) -> NightFigures:
+    assert night.psi_corrected is not None, "nights without figures are no part of the series"
+    return NightFigures(night.job_id, night.psi_corrected, night.shift or 0.0)

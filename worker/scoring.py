@@ -3,6 +3,7 @@
 claim        db.shards        the right to work on a range of keys, until the lease ends
 read         db.sources       the range's records as a frame
 score        transformer      probabilities and reasons, or why a record cannot be scored
+count        worker.counting  what the monitor will look at, so that it need not read a score again
 write        db.scores        scores, rejects, histogram, counters and completion: one transaction
 """
 
@@ -23,6 +24,7 @@ from transformer.features import Problem
 from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords, Scorer
 from worker.context import WorkerContext, claimed_shard
+from worker.counting import ScoredShard, count_shard
 from worker.messages import SCORING_QUEUE
 from worker.model_slot import ModelSlot
 from worker.shadow import score_shadow
@@ -58,8 +60,12 @@ def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> Non
     heartbeat()
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
+    canary = slot.canary(job.model_version, job.id)
+    monitored = count_shard(context.engine, job, ScoredShard(scorer, usable, scored, result, canary))
     shadow = score_shadow(context.engine, slot, job, usable, scored, heartbeat)
-    complete_scored_shard(context.engine, claim, replace(result, shadow=shadow), worker=context.name)
+    result = replace(result, monitored=monitored, shadow=shadow)
+    heartbeat()
+    complete_scored_shard(context.engine, claim, result, worker=context.name)
     logger.info(
         "Shard scored: job %d, shard %d, attempt %d, model %s, %d scored, %d rejected, %.2f s.",
         *(job.id, claim.ordinal, claim.attempt, job.model_version),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from db.closing import complete_whole_job
-from db.drift_reports import read_histograms
-from db.engine import writing
+from db.engine import reading, writing
+from db.histograms import read_job_counts
 from db.promotion import roll_back_within
 from db.registry import decide, find_champion, get_champion, get_model
 from db.retraining import change_retraining, lock_retraining
@@ -119,7 +119,8 @@ def _shadow_of(context: WorkerContext, version: str) -> tuple[int, float | None]
     if not nights:
         return 0, None
     shadow = merge(_histogram(one) for one in read_shadow_histograms(context.engine, version))
-    champion = merge(_histogram(shard.points) for night in nights for shard in read_histograms(context.engine, night))
+    with reading(context.engine) as connection:
+        champion = merge(_histogram(night["points"]) for night in read_job_counts(connection, nights).values())
     return len(nights), compare(champion, shadow).psi
 
 

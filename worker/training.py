@@ -23,28 +23,28 @@ from transformer.explanation import Explainer
 from transformer.explanation_fitting import ExplanationOptions, fit_explainer
 from transformer.features import read_columns
 from transformer.masking import ReferenceKind
-from transformer.points import ScoreScale
 from transformer.schema import Field, History, RecordSchema
 from transformer.scoring import Scorer
 from transformer.training import Book, EpochReport, TrainedModel, TrainingOptions, train_model
 from worker.context import WorkerContext, claimed_shard
-from worker.drift import Histogram
 from worker.fine_tuning import work_on_fine_tuning
 from worker.gate import Judgement, judge_candidate
 from worker.heartbeat import Heartbeat
 from worker.messages import TRAINING_QUEUE
 from worker.outcome_labels import Labels, join_outcomes
+from worker.reference import freeze
 
 logger = getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A saved model with what the gate says of it, and the newest that it was trained on."""
+    """A saved model: what the gate says of it, the counts of its held-out part, the newest that it was trained on."""
 
     model: TrainedModel
     version: str
     judgement: Judgement
+    reference: dict[str, Any]
     learned_until: dict[str, Any]
 
 
@@ -72,13 +72,16 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     heartbeat.renew({"stage": "reasons"})
     explainer = explain(model, book, kind="population", on_batch=heartbeat)
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
-    version = save_bundle(model, context.settings.bundles_url, notes=notes, explainer=explainer)
+    frozen = freeze(model, book, definition)
+    version = save_bundle(
+        model, context.settings.bundles_url, notes=notes, explainer=explainer, reference=frozen.bundled
+    )
     heartbeat.renew({"stage": "gate"})
     seen = get_champion(context.engine, definition.name)
     held = bool(claim.job.options.get("hold"))
     judgement = judge_candidate(model.metrics, _champion_metrics(context, seen, model, book, heartbeat), held=held)
     learned = labels.newest(np.flatnonzero(~np.isnan(labels.target)))
-    is_promoted = _register(context, claim, Trained(model, version, judgement, learned), seen)
+    is_promoted = _register(context, claim, Trained(model, version, judgement, frozen.counts, learned), seen)
     told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
 
@@ -148,14 +151,6 @@ def options_of(options: dict[str, Any]) -> TrainingOptions:
     return TrainingOptions(**allowed)
 
 
-def reference_of(model: TrainedModel, scale: ScoreScale) -> Histogram:
-    """Return the histogram of the held-out part's scores, with the share of records that could not be scored."""
-    points, counts = np.unique(scale.points_of(model.reference_probabilities), return_counts=True)
-    left_out, rows = model.counts["left_out_problems"], model.counts["rows"]
-    unscorable = round(len(model.reference_probabilities) * left_out / max(1, rows - left_out))
-    return Histogram(dict(zip(points.tolist(), counts.tolist(), strict=True)), unscorable)
-
-
 def _champion_metrics(
     context: WorkerContext, seen: Champion | None, model: TrainedModel, book: Book, heartbeat: Heartbeat
 ) -> dict[str, float] | None:
@@ -183,7 +178,6 @@ def _register(
     """Registry row, decision, promotion and the job's end: one transaction."""
     definition = claim.job.definition
     model, version, judgement = trained.model, trained.version, trained.judgement
-    scale = ScoreScale(definition.score.points, definition.score.odds, definition.score.points_to_double)
     decision = Decision(
         portfolio=definition.name,
         version=version,
@@ -201,7 +195,7 @@ def _register(
             job_id=claim.job.id,
             definition=definition,
             metrics=model.metrics,
-            reference=reference_of(model, scale).to_document(),
+            reference=trained.reference,
             parent_version=None,
             learned_until=trained.learned_until,
         )

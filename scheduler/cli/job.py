@@ -157,6 +157,7 @@ def job_document(job: "Job") -> dict[str, Any]:
         "data_fingerprint": job.data_fingerprint,
         "cause": job.cause,
         "detail": job.detail,
+        "unusable_reason": job.unusable_reason,
         "resume_at": job.resume_at,
         "progress": job.progress,
         "requested_by": job.requested_by,

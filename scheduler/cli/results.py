@@ -29,6 +29,9 @@ def export_scores(
     job_id: JobId,
     file: TargetFile,
     incomplete: Annotated[bool, typer.Option("--incomplete", help="Also from a job that is not done.")] = False,
+    unusable: Annotated[
+        bool, typer.Option("--unusable", help="Also from a job whose scores are marked not to be used.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write record_key, probability, points, band, model_version, reason_1 to reason_4 of each score, in key order."""
@@ -44,6 +47,9 @@ def export_scores(
             why = f" ({job.detail})" if job.detail else ""
             advice = "its scores are not to be relied on; --incomplete writes them all the same"
             raise UsageError(f"job {job_id} is {job.state}{why}: {advice}")
+        if job.unusable_reason is not None and not unusable:
+            advice = "its scores are marked not to be used; --unusable writes them all the same"
+            raise UsageError(f"job {job_id}: {advice}. Why: {job.unusable_reason}")
         written = write_frames(file, read_scores(session.engine, job_id), SCORE_COLUMNS)
         _tell(session, "scores", job_id, file, written)
 

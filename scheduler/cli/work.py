@@ -45,6 +45,9 @@ def score(
     reasons: Annotated[
         bool, typer.Option("--reasons/--no-reasons", help="Store the reason codes of each score.")
     ] = True,
+    night: Annotated[
+        str | None, typer.Option("--night", help="Date that the records are of, YYYY-MM-DD; default: today.")
+    ] = None,
     wait: Wait = True,
     timeout: Timeout = None,
     priority: Priority = "normal",
@@ -63,7 +66,9 @@ def score(
             session.output.show_table(("", "value"), check.items(), title="Dry run: nothing was submitted")
             return 0
         asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)
-        job_id = submit_scoring(session.engine, name, asked, model=model, reasons=reasons)
+        options: dict[str, Any] = {} if night is None else {"night": night}
+        options |= {} if reasons else {"reasons": False}
+        job_id = submit_scoring(session.engine, name, asked, model=model, options=options)
         if not wait:
             return _tell_detached(session, job_id)
         job = _wait_for(session, job_id, timeout)

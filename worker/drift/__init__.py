@@ -4,6 +4,11 @@ distribution   values with their counts, and the records that have none
 stability      PSI on the reference's quantile bins, its correction and its interval
 comparison     all figures of one night against another, and the verdict on files
 expected       AUC and bad rate that calibrated scores promise, without outcomes
+fields         every input column at once
+migration      how records moved between bands
+pipeline       signs of a broken pipeline, as told from a moved population
+sequential     the rule over nights, and `limits`, which sets it by simulation
+night          all of this for one night, and the verdict
 """
 
 from worker.drift.comparison import DriftFigures, compare, judge

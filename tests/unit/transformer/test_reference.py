@@ -1,0 +1,99 @@
+"""What is frozen with a model to watch it by: bins that count every record once, a canary that tells any change."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.unit.transformer.books import SCHEMA, make_book
+from transformer.bundle import load_bundle, save_bundle
+from transformer.canary import check_canary
+from transformer.field_bins import MISSING, UNSEEN, FieldBins
+from transformer.probabilities import Calibration
+from transformer.reading import RecordArrays, read_columns
+from transformer.reference import ModelReference, freeze_reference
+from transformer.scoring import Scorer
+from transformer.training import TrainedModel
+
+
+@pytest.fixture(scope="module")
+def holdout() -> pd.DataFrame:
+    return make_book(400, seed=21)[0]
+
+
+@pytest.fixture(scope="module")
+def frozen(trained: TrainedModel, scorer: Scorer, holdout: pd.DataFrame) -> ModelReference:
+    return freeze_reference(holdout, trained.transform, scorer)
+
+
+def arrays(frame: pd.DataFrame) -> RecordArrays:
+    return read_columns(frame, SCHEMA)[0]
+
+
+def test_every_record_is_in_one_bin_of_every_column(frozen: ModelReference, holdout: pd.DataFrame) -> None:
+    counts = frozen.field_bins.count(arrays(holdout))
+    assert set(counts) == set(SCHEMA.columns)
+    assert {sum(bins) for bins in counts.values()} == {400}
+
+
+def test_adding_up_the_parts_of_a_book_gives_the_whole(frozen: ModelReference, holdout: pd.DataFrame) -> None:
+    whole = frozen.field_bins.count(arrays(holdout))
+    parts = [frozen.field_bins.count(arrays(holdout.iloc[start : start + 70])) for start in range(0, 400, 70)]
+    assert {name: np.sum([part[name] for part in parts], axis=0).tolist() for name in whole} == whole
+
+
+def test_missing_and_unseen_values_have_bins_of_their_own(frozen: ModelReference) -> None:
+    frame = make_book(10, seed=3)[0].astype({"region": "object"})
+    frame.loc[0:3, "age"] = np.nan
+    frame.loc[4:5, "age"] = 500
+    frame.loc[0:2, "region"] = "moon"
+    frame.loc[3, "region"] = None
+    counts = frozen.field_bins.count(arrays(frame))
+    assert (counts["age"][MISSING] >= 4, counts["age"][UNSEEN]) == (True, 2)
+    assert (counts["region"][MISSING], counts["region"][UNSEEN]) == (1, 3)
+
+
+def test_the_reference_comes_back_from_the_bundle(
+    trained: TrainedModel, frozen: ModelReference, holdout: pd.DataFrame, tmp_path: Path
+) -> None:
+    version = save_bundle(trained, str(tmp_path), reference=frozen)
+    loaded = load_bundle(str(tmp_path), version)
+    assert loaded.reference is not None
+    assert loaded.reference.canary == frozen.canary
+    assert loaded.reference.field_bins.count(arrays(holdout)) == frozen.field_bins.count(arrays(holdout))
+    assert FieldBins.from_document(json.loads(json.dumps(frozen.field_bins.to_document()))) == frozen.field_bins
+
+
+def test_the_canary_is_reproduced_exactly_by_a_loaded_model(
+    trained: TrainedModel, frozen: ModelReference, tmp_path: Path
+) -> None:
+    version = save_bundle(trained, str(tmp_path), reference=frozen)
+    outcome = check_canary(frozen.canary, Scorer(load_bundle(str(tmp_path), version), version))
+    assert (outcome.records, outcome.mismatches, outcome.largest_difference) == (100, 0, 0.0)
+
+
+def test_the_canary_spans_the_scores(frozen: ModelReference, scorer: Scorer, holdout: pd.DataFrame) -> None:
+    scores = scorer.score(holdout).probabilities
+    assert min(frozen.canary.probabilities) == scores.min()
+    assert max(frozen.canary.probabilities) == scores.max()
+
+
+def test_a_model_that_scores_otherwise_is_told_by_the_canary(trained: TrainedModel, frozen: ModelReference) -> None:
+    other = replace(trained, calibration=Calibration(trained.calibration.slope * 1.001, trained.calibration.intercept))
+    outcome = check_canary(frozen.canary, Scorer(other, "other", batch_rows=256))
+    assert outcome.mismatches > 50
+
+
+def test_a_record_that_can_no_longer_be_read_is_a_mismatch(frozen: ModelReference, scorer: Scorer) -> None:
+    records = dict(frozen.canary.records)
+    records["amount"] = ["text", *records["amount"][1:]]
+    assert check_canary(replace(frozen.canary, records=records), scorer).mismatches == 1
+
+
+def test_a_bundle_of_an_older_release_has_no_reference(trained: TrainedModel, tmp_path: Path) -> None:
+    loaded = load_bundle(str(tmp_path), save_bundle(trained, str(tmp_path)))
+    assert loaded.reference is None
+    assert Scorer(loaded, "m").reference is None

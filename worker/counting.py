@@ -1,0 +1,82 @@
+"""What a shard counts for the monitor beside its scores: fields, segments, migration of bands, and the canary."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.bands import read_bands
+from db.engine import Engine
+from db.histograms import Counts, ShardMonitoring
+from db.jobs import Job
+from db.scores import ShardResult
+from transformer.canary import CanaryOutcome
+from transformer.reading import read_names
+from transformer.scoring import ScoredRecords, Scorer
+
+Points = Sequence[int] | NDArray[np.integer[Any]]
+
+MISSING_VALUE = "(missing)"
+MOST_VALUES = 100  # of a segment column; one with more is no segment, and is counted as a whole
+TOO_MANY_VALUES = f"(more than {MOST_VALUES} values)"
+
+
+@dataclass(frozen=True)
+class ScoredShard:
+    """What there is to count: the records given to the scorer, what it said, what is written, and the canary's fate."""
+
+    scorer: Scorer
+    usable: pd.DataFrame
+    scored: ScoredRecords
+    result: ShardResult
+    canary: CanaryOutcome | None
+
+
+def count_shard(engine: Engine, job: Job, shard: ScoredShard) -> ShardMonitoring:
+    """Count one scored shard. Reads the bands of the night before for the shard's keys, and nothing else."""
+    reference, before, result = shard.scorer.reference, job.compared_job_id, shard.result
+    records = shard.usable.iloc[shard.scored.rows]
+    return ShardMonitoring(
+        fields=None if reference is None else reference.field_bins.count(shard.scored.arrays),
+        segments=count_segments(records, result.points, job.definition.segments),
+        migration=None if before is None else count_migration(engine, before, result),
+        canary=None if shard.canary is None else shard.canary.to_document(),
+    )
+
+
+def count_segments(records: pd.DataFrame, points: Points, columns: tuple[str, ...]) -> Counts:
+    """Return the histogram of points of each value of the columns; what has no value is a segment too."""
+    values = np.asarray(points, dtype=np.int64)
+    counts: Counts = {}
+    for column in columns:
+        names = pd.Series(read_names(records[column], ()), dtype="object").fillna(MISSING_VALUE)
+        if names.nunique() > MOST_VALUES:
+            names[:] = TOO_MANY_VALUES
+        counts[column] = {
+            str(name): {"points": count_points(values[group.to_numpy(dtype=np.int64)])}
+            for name, group in pd.Series(np.arange(len(names))).groupby(names)
+        }
+    return counts
+
+
+def count_points(points: Points) -> dict[str, int]:
+    """Return a histogram of points; JSON knows texts alone as names."""
+    values, counts = np.unique(np.asarray(points, dtype=np.int64), return_counts=True)
+    return {str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)}
+
+
+def count_migration(engine: Engine, before: int, result: ShardResult) -> Counts:
+    """Return how many records went from each band of the night before to each band; new records are left out."""
+    bands_before = read_bands(engine, before, [str(key) for key in result.record_keys])
+    known = (
+        (bands_before.get(str(key)), str(band)) for key, band in zip(result.record_keys, result.bands, strict=True)
+    )
+    matrix: dict[str, dict[str, int]] = {}
+    for (old, new), count in Counter(known).items():
+        if old is not None:
+            matrix.setdefault(old, {})[new] = count
+    return matrix

@@ -1,0 +1,76 @@
+"""Every input column against the reference at once: PSI, missing and unseen records, the fullest bin."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from worker.drift.distribution import Floats
+
+MISSING, UNSEEN = 0, 1  # the first bins of every column
+
+Bins = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class FieldFigures:
+    """One column. Shares are of the night's records, or the reference's."""
+
+    psi: float
+    psi_corrected: float
+    missing: float
+    missing_reference: float
+    unseen: float
+    unseen_reference: float
+    fullest: float  # share of the night's fullest bin
+    fullest_reference: float  # share of the same bin in the reference
+    records: int
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the figures as a JSON document."""
+        return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:
+    """Compare the columns that both sides counted; one pass over all of them, as the monitor's time is short.
+
+    A bin of missing or unseen records that is empty on both sides is no bin.
+    """
+    names = [name for name, bins in current.items() if len(bins) == len(reference.get(name, ()))]
+    if not names:
+        return {}
+    expected, actual = _stack([reference[name] for name in names]), _stack([current[name] for name in names])
+    lengths = np.array([len(current[name]) for name in names])
+    is_bin = np.arange(expected.shape[1]) < lengths[:, None]
+    is_bin[:, : UNSEEN + 1] &= (expected + actual)[:, : UNSEEN + 1] > 0
+    n, m = expected.sum(axis=1), actual.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        e, a = _shares(expected, is_bin), _shares(actual, is_bin)
+        psi = np.sum(np.where(is_bin, (a - e) * np.log(np.where(is_bin, a / e, 1.0)), 0.0), axis=1)
+        corrected = psi - (is_bin.sum(axis=1) - 1) * (1 / n + 1 / m)
+        by_reference, by_night = expected / n[:, None], actual / m[:, None]
+    places = np.argmax(actual, axis=1)
+    rows = np.arange(len(names))
+    columns = (
+        *(psi, corrected, by_night[:, MISSING], by_reference[:, MISSING], by_night[:, UNSEEN], by_reference[:, UNSEEN]),
+        *(by_night[rows, places], by_reference[rows, places], m),
+    )
+    table = np.nan_to_num(np.stack(columns, axis=1)).tolist()
+    return {name: _as_figures(row) for name, row in zip(names, table, strict=True)}
+
+
+def _as_figures(row: list[float]) -> FieldFigures:
+    *shares, records = row
+    return FieldFigures(*shares, records=int(records))
+
+
+def _stack(rows: list[list[int]]) -> Floats:
+    stacked = np.zeros((len(rows), max(map(len, rows))))
+    for place, row in enumerate(rows):
+        stacked[place, : len(row)] = row
+    return stacked
+
+
+def _shares(counts: Floats, is_bin: Floats) -> Floats:
+    raised = np.where(is_bin, counts + 0.5, 0.0)
+    return raised / raised.sum(axis=1, keepdims=True)
