@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from db.engine import Engine, open_engine
 from db.errors import DatabaseError
+from db.online_requests import forget_expired
 from db.processes import forget, mark_seen
 from db.settings import DatabaseSettings, describe_invalid_settings
 from scheduler.dispatch import dispatch_waiting, open_producer
@@ -87,6 +88,7 @@ class Scheduler:
 
     def _sweep(self) -> None:
         sweep(self._engine, max_attempts=self._settings.max_attempts)
+        forget_expired(self._engine)
 
     def _heal(self) -> None:
         resume_healed_jobs(self._engine, self._producer, seconds=self._settings.pause_seconds)

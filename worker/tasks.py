@@ -6,7 +6,7 @@ from functools import cache
 from celery import Celery
 
 from worker.context import WorkerContext
-from worker.messages import MONITORING_QUEUE, SCORING_QUEUE, TASK_OF_QUEUE, TRAINING_QUEUE
+from worker.messages import MONITORING_QUEUE, ONLINE_TASK, SCORING_QUEUE, TASK_OF_QUEUE, TRAINING_QUEUE
 
 
 def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> None:
@@ -35,3 +35,13 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> None:
         from worker.monitoring import monitor_next_job  # noqa: PLC0415
 
         monitor_next_job(context(), shard_id)
+
+    @cache
+    def answerer():  # noqa: ANN202 - naming the type would import TensorFlow
+        from worker.online import OnlineAnswerer  # noqa: PLC0415
+
+        return OnlineAnswerer.for_worker(context())
+
+    @app.task(name=ONLINE_TASK)
+    def answer_online(request_id: str) -> None:
+        answerer().answer(request_id)

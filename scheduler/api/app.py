@@ -11,7 +11,19 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
 from db.engine import Engine
-from scheduler.api import health, job_events, jobs, keys, metrics, models, portfolios, records, results, schedules
+from scheduler.api import (
+    health,
+    job_events,
+    jobs,
+    keys,
+    metrics,
+    models,
+    online,
+    portfolios,
+    records,
+    results,
+    schedules,
+)
 from scheduler.api.context import ApiContext, Reader
 from scheduler.api.problems import (
     TITLES,
@@ -23,6 +35,7 @@ from scheduler.api.problems import (
 )
 from scheduler.api.rates import RateLimiter
 from scheduler.api.settings import ApiSettings
+from scheduler.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
 # As many as the pool of connections serves; more threads would only wait for one.
@@ -36,7 +49,7 @@ come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
 _ROUTERS = (
     portfolios.router, records.router, jobs.router, job_events.router, results.router, schedules.router, models.router,
-    keys.router, health.router, metrics.router,
+    online.router, keys.router, health.router, metrics.router,
 )  # fmt: skip
 
 
@@ -52,7 +65,9 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.context = ApiContext(engine, settings, scheduler_settings, RateLimiter(settings.api_requests_per_minute))
+    rates = RateLimiter(settings.api_requests_per_minute)
+    online = OnlineScoring(engine, scheduler_settings.broker_url, seconds=settings.api_online_seconds)
+    app.state.context = ApiContext(engine, settings, scheduler_settings, rates, online)
     add_problem_handlers(app)
     app.add_middleware(FaultMiddleware)
     for router in _ROUTERS:
@@ -62,9 +77,10 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
+    app.state.context.online.close()
 
 
 def _add_description(app: FastAPI) -> None:
