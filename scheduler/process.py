@@ -25,6 +25,7 @@ from scheduler.planning import plan_queued_jobs
 from scheduler.recovery import sweep
 from scheduler.settings import SchedulerSettings
 from scheduler.timetable import fire_due_schedules
+from scheduler.webhook_sending import WebhookSender
 
 logger = getLogger(__name__)
 
@@ -56,6 +57,8 @@ class Scheduler:
     def run(self, *, ends_with_parent: bool = False) -> None:
         """Tick until stopped; trouble with the database or Redis is logged and waited out."""
         logger.info("Scheduler started: %s.", self.name)
+        webhooks = WebhookSender(self._engine, allows_private=self._settings.webhook_private_addresses)
+        webhooks.start()
         while not self._stopping.is_set():
             pause = self._settings.tick_seconds
             try:
@@ -67,6 +70,7 @@ class Scheduler:
                 logger.info("The process that started this scheduler is gone; it stops.")
                 break
             self._stopping.wait(pause)
+        webhooks.stop()
         self._say_goodbye()
 
     def tick(self) -> None:

@@ -23,6 +23,7 @@ from scheduler.api import (
     records,
     results,
     schedules,
+    webhooks,
 )
 from scheduler.api.context import ApiContext, Reader
 from scheduler.api.problems import (
@@ -49,7 +50,7 @@ come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
 _ROUTERS = (
     portfolios.router, records.router, jobs.router, job_events.router, results.router, schedules.router, models.router,
-    online.router, keys.router, health.router, metrics.router,
+    online.router, keys.router, webhooks.router, health.router, metrics.router,
 )  # fmt: skip
 
 

@@ -1,19 +1,31 @@
 """Jobs over HTTP: submitted once, paged, changed, followed."""
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from sqlalchemy import Engine
 
+from db.engine import open_engine
 from db.events import list_events
 from db.jobs import list_jobs
+from db.upgrade import prepare_database
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi
 
 TRAIN = {"kind": "training", "portfolio": "book"}
 SCORE = {"kind": "scoring", "portfolio": "book"}
+
+
+@pytest.fixture
+def engine(any_database_url: str) -> Iterator[Engine]:
+    """An engine on each kind of database: pages and idempotency are its business."""
+    opened = open_engine(any_database_url)
+    prepare_database(opened)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture
