@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from db.privacy_policy import PrivacyPolicy
 from db.retraining_policy import RetrainingPolicy
 
 
@@ -60,6 +61,7 @@ class PortfolioDefinition:
     fields: tuple[FieldDefinition, ...] = ()
     histories: tuple[HistoryDefinition, ...] = ()
     retraining: RetrainingPolicy = field(default_factory=RetrainingPolicy)
+    privacy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
 
     @property
     def input_columns(self) -> tuple[str, ...]:
@@ -96,6 +98,8 @@ class PortfolioDefinition:
         histories = tuple(_read_history(one) for one in document.pop("histories"))
         if "retraining" in document:  # a definition that was stored before there was such a section has none
             document["retraining"] = RetrainingPolicy.from_document(document["retraining"])
+        if "privacy" in document:
+            document["privacy"] = PrivacyPolicy(**document["privacy"])
         return cls(**document, score=score, fields=fields, histories=histories)
 
 

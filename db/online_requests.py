@@ -7,7 +7,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 
 from db.api_tables import online_requests
 from db.clock import now_plus
-from db.engine import reading, writing
+from db.engine import reading, writing_lightly
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ def store_request(engine: Engine, portfolio: str, records: str, *, seconds: floa
     """Store the records for so many seconds and return the request's id."""
     request_id = secrets.token_hex(16)
     values = {"id": request_id, "portfolio": portfolio, "records": records, "expires_at": now_plus(seconds)}
-    with writing(engine) as connection:
+    with writing_lightly(engine) as connection:
         connection.execute(insert(online_requests).values(**values))
     return request_id
 
@@ -39,7 +39,7 @@ def find_request(engine: Engine, request_id: str) -> OnlineRequest | None:
 def store_answer(engine: Engine, request_id: str, answer: str) -> bool:
     """Put the answer in the records' place; False where another worker did it first or nobody waits any more."""
     is_waiting = (online_requests.c.id == request_id, online_requests.c.answer.is_(None))
-    with writing(engine) as connection:
+    with writing_lightly(engine) as connection:
         answered = update(online_requests).where(*is_waiting).values(records=None, answer=answer)
         return connection.execute(answered).rowcount == 1
 
@@ -54,7 +54,7 @@ def find_answer(engine: Engine, request_id: str) -> str | None:
 
 def forget_request(engine: Engine, request_id: str) -> None:
     """Delete a request with its answer."""
-    with writing(engine) as connection:
+    with writing_lightly(engine) as connection:
         connection.execute(delete(online_requests).where(online_requests.c.id == request_id))
 
 
@@ -64,5 +64,5 @@ def forget_expired(engine: Engine) -> int:
         is_over = online_requests.c.expires_at <= now_plus()
         if connection.execute(select(online_requests.c.id).where(is_over).limit(1)).first() is None:
             return 0
-    with writing(engine) as connection:
+    with writing_lightly(engine) as connection:
         return connection.execute(delete(online_requests).where(is_over)).rowcount

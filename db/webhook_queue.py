@@ -110,4 +110,4 @@ def _facts_of(connection: Connection, told: Any) -> dict[str, Any]:
         return {"portfolio": told.portfolio}
     names = ("kind", "portfolio", "state", "model_version", "cause", "inputs", "scored", "rejected")
     row = connection.execute(select(*(jobs.c[name] for name in names)).where(jobs.c.id == told.job_id)).one()
-    return {"job": told.job_id} | dict(row._mapping)
+    return {"job": told.job_id} | {name: getattr(row, name) for name in names}

@@ -124,8 +124,11 @@ def page_deliveries(engine: Engine, webhook_id: int, *, before: int | None, limi
 
 
 def _as_webhook(row: Any) -> Webhook:
-    return Webhook(**(dict(row._mapping) | {"events": tuple(row.events)}))
+    values: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(Webhook)}
+    return Webhook(**(values | {"events": tuple(row.events)}))
 
 
 def _as_delivery(row: Any) -> Delivery:
-    return Delivery(**(dict(row._mapping) | {"state": DeliveryState(row.state)}))
+    values: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(Delivery)}
+    values["state"] = DeliveryState(row.state)
+    return Delivery(**values)

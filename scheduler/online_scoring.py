@@ -15,7 +15,16 @@ from db.online_requests import find_answer, forget_request, store_request
 from scheduler.dispatch import open_producer
 from scheduler.errors import RedisUnreachableError, SchedulerError
 from worker.address import client_url
-from worker.messages import ONLINE_QUEUE, ONLINE_TASK, REDIS_TIMEOUT_SECONDS, bell_of, online_hint
+from worker.messages import (
+    BELL_SECONDS,
+    ONLINE_LIST,
+    ONLINE_LIST_LENGTH,
+    ONLINE_QUEUE,
+    ONLINE_TASK,
+    REDIS_TIMEOUT_SECONDS,
+    bell_of,
+    online_hint,
+)
 
 LOOK_SECONDS = 1  # a bell that was not heard costs so much; whole seconds, as Redis counts
 
@@ -60,6 +69,11 @@ class OnlineScoring:
         # After this time nobody waits, and workers that come back need not look for it.
         options: dict[str, Any] = {"queue": ONLINE_QUEUE, "retry": False, "expires": self._seconds}
         try:
+            with self._bell.pipeline() as pipeline:
+                pipeline.lpush(ONLINE_LIST, request_id)
+                pipeline.ltrim(ONLINE_LIST, 0, ONLINE_LIST_LENGTH - 1)
+                pipeline.expire(ONLINE_LIST, BELL_SECONDS)
+                pipeline.execute()
             self._producer.send_task(ONLINE_TASK, kwargs=online_hint(request_id), **options)
         except (OperationalError, RedisError, OSError) as error:
             raise RedisUnreachableError(str(error)) from error

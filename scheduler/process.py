@@ -17,6 +17,7 @@ from db.engine import Engine, open_engine
 from db.errors import DatabaseError
 from db.online_requests import forget_expired
 from db.processes import forget, mark_seen
+from db.retention import apply_retention
 from db.settings import DatabaseSettings, describe_invalid_settings
 from scheduler.dispatch import dispatch_waiting, open_producer
 from scheduler.errors import RedisRefusesWritesError, RedisUnreachableError
@@ -32,14 +33,18 @@ logger = getLogger(__name__)
 PRESENCE_SECONDS = 20.0
 TIMETABLE_SECONDS = 1.0  # cron knows whole minutes
 HEALING_SECONDS = 1.0
+RETENTION_SECONDS = 60.0
 PAUSE_AFTER_TROUBLE_SECONDS = 2.0
 
 
 class Scheduler:
     """Fires schedules, plans, dispatches and recovers until it is told to stop."""
 
-    def __init__(self, engine: Engine, producer: Celery, settings: SchedulerSettings) -> None:
+    def __init__(
+        self, engine: Engine, producer: Celery, settings: SchedulerSettings, *, key_secret: str | None = None
+    ) -> None:
         self._engine = engine
+        self._key_secret = key_secret
         self._producer = producer
         self._settings = settings
         self._stopping = threading.Event()
@@ -47,6 +52,8 @@ class Scheduler:
         self._next_sweep = 0.0
         self._next_presence = 0.0
         self._next_timetable = 0.0
+        self._next_retention = 0.0
+        self._next_retention = self._every(RETENTION_SECONDS, self._next_retention, self._apply_retention)
         self._next_healing = 0.0
         self.name = f"scheduler@{socket.gethostname()}:{os.getpid()}"
 
@@ -91,7 +98,7 @@ class Scheduler:
         return now + seconds
 
     def _sweep(self) -> None:
-        sweep(self._engine, max_attempts=self._settings.max_attempts)
+        sweep(self._engine, max_attempts=self._settings.max_attempts, key_secret=self._key_secret)
         forget_expired(self._engine)
 
     def _heal(self) -> None:
@@ -103,6 +110,11 @@ class Scheduler:
         except RedisRefusesWritesError as error:
             pause_for_redis(self._engine, error, seconds=self._settings.pause_seconds)
             raise
+
+    def _apply_retention(self) -> None:
+        removed = apply_retention(self._engine)
+        if removed:
+            logger.info("Results past their time were removed: %d rows.", removed)
 
     def _fire_schedules(self) -> None:
         fire_due_schedules(self._engine, grace_seconds=self._settings.schedule_grace_seconds)
@@ -127,7 +139,7 @@ def main() -> int:
         sys.stderr.write(f"wrong settings: {describe_invalid_settings(error)}\n")
         return 64
     engine = open_engine(database.url)
-    scheduler = Scheduler(engine, open_producer(settings.broker_url), settings)
+    scheduler = Scheduler(engine, open_producer(settings.broker_url), settings, key_secret=database.key_secret_text)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_signal: scheduler.stop())
     scheduler.run(ends_with_parent="--ends-with-parent" in sys.argv[1:])

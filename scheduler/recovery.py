@@ -11,14 +11,14 @@ from worker.messages import SCORING_QUEUE
 logger = getLogger(__name__)
 
 
-def sweep(engine: Engine, *, max_attempts: int) -> int:
+def sweep(engine: Engine, *, max_attempts: int, key_secret: str | None = None) -> int:
     """Do every duty of recovery once; return how many shards were freed from their lease.
 
     One shard at a time, each in its own transaction: one that cannot be saved never hides the others.
     """
     freed = 0
     for expired in list_expired(engine):
-        if _free(engine, expired, max_attempts):
+        if _free(engine, expired, max_attempts, key_secret):
             freed += 1
             told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
             logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
@@ -28,9 +28,9 @@ def sweep(engine: Engine, *, max_attempts: int) -> int:
     return freed
 
 
-def _free(engine: Engine, expired: ExpiredLease, max_attempts: int) -> bool:
+def _free(engine: Engine, expired: ExpiredLease, max_attempts: int, key_secret: str | None) -> bool:
     if expired.attempt < max_attempts:
         return take_back(engine, expired)
     if expired.queue == SCORING_QUEUE:  # perhaps one record of it kills whoever scores it
-        return isolate_poison(engine, expired, max_attempts=max_attempts)
+        return isolate_poison(engine, expired, max_attempts=max_attempts, key_secret=key_secret)
     return fail_expired_shard(engine, expired)

@@ -99,7 +99,7 @@ class WebhookSender:
         body = body_of(message)
         now = datetime.now(UTC)
         message_id = f"evt_{message.event_id}"
-        headers = {
+        headers: dict[bytes | str, bytes | str] = {
             "Host": urlsplit(message.url).netloc,
             "Content-Type": "application/json",
             "User-Agent": "tidemark-webhooks",

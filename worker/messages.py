@@ -12,7 +12,10 @@ TASK_OF_QUEUE = {queue: f"tidemark.work_on_{queue}" for queue in QUEUES}
 # Served by every worker that serves the scoring queue: a person waits for the answer.
 ONLINE_QUEUE = "online"
 ONLINE_TASK = "tidemark.answer_online"
-BELL_SECONDS = 60  # then Redis forgets that an answer is there
+# Ids of the requests too: workers that are busy with shards look here between two batches.
+ONLINE_LIST = "tidemark:online"
+ONLINE_LIST_LENGTH = 1000
+BELL_SECONDS = 60  # then Redis forgets these, and that an answer is there
 
 REDIS_TIMEOUT_SECONDS = 5.0
 

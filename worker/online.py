@@ -7,11 +7,14 @@ import json
 from dataclasses import dataclass
 from logging import getLogger
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, Self, cast
 
+import numpy as np
 import pandas as pd
 import redis
+from numpy.typing import NDArray
 
+from db.errors import DatabaseError
 from db.online_requests import OnlineRequest, find_request, store_answer
 from db.portfolios import Portfolio, get_portfolio
 from transformer.bundle import load_bundle
@@ -20,7 +23,7 @@ from transformer.points import ScoreScale
 from transformer.scoring import Scorer
 from worker.address import client_url
 from worker.context import WorkerContext
-from worker.messages import BELL_SECONDS, REDIS_TIMEOUT_SECONDS, bell_of
+from worker.messages import BELL_SECONDS, ONLINE_LIST, REDIS_TIMEOUT_SECONDS, bell_of
 from worker.model_slot import ModelSlot
 
 logger = getLogger(__name__)
@@ -43,6 +46,14 @@ class OnlineAnswerer:
         slot = ModelSlot(context.settings.bundles_url, _load_scorer)
         limits = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
         return cls(context, slot, redis.Redis.from_url(client_url(context.settings.broker_url), **limits))
+
+    def answer_waiting(self) -> None:
+        """Answer the requests that wait now; called between two batches of a shard, so it raises nothing."""
+        try:
+            while (waiting := self.bell.rpop(ONLINE_LIST)) is not None:
+                self.answer(cast("bytes", waiting).decode())
+        except (redis.RedisError, DatabaseError) as error:
+            logger.warning("Online requests wait: %s", error)
 
     def answer(self, request_id: str) -> bool:
         """Answer one request; return whether somebody waited for it."""
@@ -89,8 +100,8 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
         if (problem := _find_wrong_name(record, known, scorer.schema.columns)) is not None
     }
     usable = [index for index in range(len(records)) if index not in rejects]
-    rows = [[records[index][name] for name in scorer.schema.columns] for index in usable]
-    frame = pd.DataFrame(rows, columns=list(scorer.schema.columns), dtype="object")
+    columns = {name: _as_column([records[index][name] for index in usable]) for name in scorer.schema.columns}
+    frame = pd.DataFrame(columns, index=range(len(usable)))
     scored = scorer.score(frame)
     scale = definition.score
     own = ScoreScale(scale.points, scale.odds, scale.points_to_double)
@@ -129,6 +140,15 @@ def _find_wrong_name(
         return missing, "missing_column", "the record lacks this column; send null for a value that is not known"
     unknown = next((name for name in record if name not in known), None)
     return None if unknown is None else (unknown, "unknown_column", "the portfolio names no such column")
+
+
+def _as_column(values: list[Any]) -> "NDArray[Any]":
+    """Plain numbers at once as numbers: reading them one by one would take longer than scoring."""
+    if all(value is None or type(value) in {int, float} for value in values):
+        return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
 
 
 def _key_of(record: dict[str, Any], key: str) -> str | None:

@@ -22,6 +22,7 @@ from transformer.features import Problem
 from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords, Scorer
 from worker.context import WorkerContext, claimed_shard
+from worker.key_hiding import hide_keys
 from worker.messages import SCORING_QUEUE
 from worker.model_slot import ModelSlot
 
@@ -56,6 +57,7 @@ def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> Non
     heartbeat()
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
+    result = hide_keys(result, claim, context.key_secret)
     complete_scored_shard(context.engine, claim, result, worker=context.name)
     logger.info(
         "Shard scored: job %d, shard %d, attempt %d, model %s, %d scored, %d rejected, %.2f s.",

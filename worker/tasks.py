@@ -1,6 +1,7 @@
 """The Celery tasks: each a thin edge over a plain function that runs without Celery."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 from celery import Celery
@@ -22,7 +23,8 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> None:
     def work_on_scoring(shard_id: int) -> None:
         from worker.scoring import score_next_shard  # noqa: PLC0415
 
-        score_next_shard(context(), slot(), shard_id)
+        own = replace(context(), between_batches=answerer().answer_waiting)
+        score_next_shard(own, slot(), shard_id)
 
     @app.task(name=TASK_OF_QUEUE[TRAINING_QUEUE])
     def work_on_training(shard_id: int) -> None:

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 
 from db.engine import Engine
 from scheduler.api import (
+    erasures,
     health,
     job_events,
     jobs,
@@ -25,6 +26,7 @@ from scheduler.api import (
     schedules,
     webhooks,
 )
+from scheduler.api.body_limits import BodyLimitMiddleware
 from scheduler.api.context import ApiContext, Reader
 from scheduler.api.problems import (
     TITLES,
@@ -50,7 +52,7 @@ come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
 _ROUTERS = (
     portfolios.router, records.router, jobs.router, job_events.router, results.router, schedules.router, models.router,
-    online.router, keys.router, webhooks.router, health.router, metrics.router,
+    online.router, keys.router, webhooks.router, erasures.router, health.router, metrics.router,
 )  # fmt: skip
 
 
@@ -61,7 +63,7 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
         version=version("tidemark"),
         description=_DESCRIPTION,
         lifespan=_lifespan,
-        max_body_size=settings.api_body_bytes,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -70,6 +72,7 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
     online = OnlineScoring(engine, scheduler_settings.broker_url, seconds=settings.api_online_seconds)
     app.state.context = ApiContext(engine, settings, scheduler_settings, rates, online)
     add_problem_handlers(app)
+    app.add_middleware(BodyLimitMiddleware, limit=settings.api_body_bytes)
     app.add_middleware(FaultMiddleware)
     for router in _ROUTERS:
         app.include_router(router)

@@ -5,7 +5,7 @@ import sys
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scheduler.cli import demo, drift, job, key, model, portfolio, records, results, running, schedule, work
+from scheduler.cli import demo, drift, erase, job, key, model, portfolio, records, results, running, schedule, work
 
 app = typer.Typer(
     name="tidemark",
@@ -28,6 +28,7 @@ app.add_typer(schedule.app, name="schedule")
 app.command("up")(running.up)
 app.command("scheduler")(running.scheduler)
 app.command("worker")(running.worker)
+app.command("erase")(erase.erase)
 app.command("api")(running.api)
 app.add_typer(key.app, name="key")
 app.command("doctor")(running.doctor)
