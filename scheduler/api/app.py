@@ -51,8 +51,9 @@ Refusals are problem details (RFC 9457) with a stable `type`; mistakes in a body
 come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
 _ROUTERS = (
-    portfolios.router, records.router, jobs.router, job_events.router, results.router, schedules.router, models.router,
-    online.router, keys.router, webhooks.router, erasures.router, health.router, metrics.router,
+    portfolios.router, records.router, jobs.router, jobs.actions_router, job_events.router, results.router,
+    schedules.router, models.router, online.router, keys.router, webhooks.router, erasures.router, health.router,
+    metrics.router,
 )  # fmt: skip
 
 
@@ -77,6 +78,7 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
     for router in _ROUTERS:
         app.include_router(router)
     _add_description(app)
+    app.openapi = lambda: describe_api(app)
     return app
 
 
@@ -110,5 +112,17 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
         schemas["ProblemDocument"] = ProblemDocument.model_json_schema(ref_template=reference)
         schemas["ProblemDocument"].pop("$defs", None)
         schemas["InvalidPart"] = InvalidPart.model_json_schema(ref_template=reference)
+        for operations in found["paths"].values():
+            for operation in operations.values():
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _without_null(parameter["schema"])
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that may be left out is not one that may be null: addresses and headers know no null."""
+    kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    return {name: value for name, value in schema.items() if name != "anyOf"} | kinds[0]

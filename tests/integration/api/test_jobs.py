@@ -105,11 +105,11 @@ def test_many_jobs_are_cancelled_by_a_filter(admin: httpx.Client) -> None:
     for _ in range(3):
         admin.post("/v1/jobs", json=TRAIN)
     admin.post("/v1/jobs/2/cancel")
-    assert admin.post("/v1/jobs/actions", json={"action": "cancel", "state": "queued", "why": "all"}).json() == {
+    assert admin.post("/v1/job-actions", json={"action": "cancel", "state": "queued", "why": "all"}).json() == {
         "changed": [3, 1],
         "unchanged": {},
     }
-    assert admin.post("/v1/jobs/actions", json={"action": "retry", "jobs": [2]}).json()["changed"] == []
+    assert admin.post("/v1/job-actions", json={"action": "retry", "jobs": [2]}).json()["changed"] == []
 
 
 @pytest.mark.usefixtures("book")
