@@ -125,7 +125,8 @@ def page_deliveries(engine: Engine, webhook_id: int, *, before: int | None, limi
 
 def _as_webhook(row: Any) -> Webhook:
     values: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(Webhook)}
-    return Webhook(**(values | {"events": tuple(row.events)}))
+    values["events"] = tuple(row.events)
+    return Webhook(**values)
 
 
 def _as_delivery(row: Any) -> Delivery:
