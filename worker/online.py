@@ -20,7 +20,7 @@ from db.portfolios import Portfolio, get_portfolio
 from transformer.bundle import load_bundle
 from transformer.errors import BundleError
 from transformer.points import ScoreScale
-from transformer.scoring import Scorer
+from transformer.scoring import ScoredRecords, Scorer
 from worker.address import client_url
 from worker.context import WorkerContext
 from worker.messages import BELL_SECONDS, ONLINE_LIST, REDIS_TIMEOUT_SECONDS, bell_of
@@ -116,6 +116,7 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
             "probability": float(scored.probabilities[at]),
             "points": int(points[at]),
             "band": str(bands[at]),
+            "reasons": _reasons_of(scored, at, scorer),
         }
         for at, row in enumerate(scored.rows)
     ]
@@ -140,6 +141,12 @@ def _find_wrong_name(
         return missing, "missing_column", "the record lacks this column; send null for a value that is not known"
     unknown = next((name for name in record if name not in known), None)
     return None if unknown is None else (unknown, "unknown_column", "the portfolio names no such column")
+
+
+def _reasons_of(scored: ScoredRecords, at: int, scorer: Scorer) -> list[str] | None:
+    if scored.reasons is None:
+        return None
+    return [scorer.reason_codes[code] for code in scored.reasons[at].tolist() if code >= 0]
 
 
 def _as_column(values: list[Any]) -> "NDArray[Any]":
