@@ -164,4 +164,5 @@ def _key_of(record: dict[str, Any], key: str) -> str | None:
 
 
 def _load_scorer(models_url: str, version: str) -> Scorer:
-    return Scorer(load_bundle(models_url, version), version, batch_rows=BATCH_ROWS)
+    model = load_bundle(models_url, version)
+    return Scorer(model, version, batch_rows=BATCH_ROWS, explainer=model.explainer)
