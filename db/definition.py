@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from db.monitoring_policy import MonitoringPolicy
+from db.privacy_policy import PrivacyPolicy
 from db.retraining_policy import RetrainingPolicy
 
 
@@ -63,6 +64,7 @@ class PortfolioDefinition:
     segments: tuple[str, ...] = ()
     monitoring: MonitoringPolicy = field(default_factory=MonitoringPolicy)
     retraining: RetrainingPolicy = field(default_factory=RetrainingPolicy)
+    privacy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
 
     @property
     def input_columns(self) -> tuple[str, ...]:
@@ -102,6 +104,8 @@ class PortfolioDefinition:
             document["monitoring"] = MonitoringPolicy.from_document(document["monitoring"])
         if "retraining" in document:  # a definition that was stored before there was such a section has none
             document["retraining"] = RetrainingPolicy.from_document(document["retraining"])
+        if "privacy" in document:
+            document["privacy"] = PrivacyPolicy(**document["privacy"])
         return cls(**document, score=score, fields=fields, histories=histories)
 
 

@@ -4,8 +4,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import cast
 
 import adbc_driver_manager
 import psycopg
@@ -13,7 +14,16 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError
 
-__all__ = ["Connection", "Engine", "open_engine", "reading", "safe_address", "translated_errors", "writing"]
+__all__ = [
+    "Connection",
+    "Engine",
+    "open_engine",
+    "reading",
+    "safe_address",
+    "translated_errors",
+    "writing",
+    "writing_lightly",
+]
 
 BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
 # No writing transaction waits for anything but the database for long: models and networks stay outside.
@@ -66,6 +76,36 @@ def writing(engine: Engine) -> Generator[Connection]:
         connection.begin(),
     ):
         yield connection
+
+
+@contextmanager
+def writing_lightly(engine: Engine) -> Generator[Connection]:
+    """Give a connection as `writing` does, but do not wait for the disk: a power cut may take the last moments back.
+
+    For rows that nobody misses after a restart, such as requests whose sender waits for the answer.
+    """
+    is_sqlite = engine.dialect.name == "sqlite"
+    with (
+        translated_errors(engine),
+        engine.connect().execution_options(**{_WRITING: True}) as connection,
+        _hurried(connection) if is_sqlite else nullcontext(),
+        connection.begin(),
+    ):
+        if not is_sqlite:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+        yield connection
+
+
+@contextmanager
+def _hurried(connection: Connection) -> Generator[None]:
+    """Set what SQLite allows outside of transactions alone, and set it back."""
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    driver.execute("PRAGMA synchronous=NORMAL")
+    try:
+        yield
+    finally:
+        if not driver.in_transaction:
+            driver.execute("PRAGMA synchronous=FULL")
 
 
 @contextmanager

@@ -84,3 +84,14 @@ class IdempotencyConflictError(DatabaseError):
         self.key = key
         self.job_id = job_id
         super().__init__(f"the idempotency key {key!r} belongs to job {job_id}, which asked for something else")
+
+
+class KeySecretMissingError(DatabaseError):
+    """A portfolio stores keys as hashes, and this process has no secret to make them with."""
+
+    def __init__(self, portfolio: str) -> None:
+        self.portfolio = portfolio
+        super().__init__(
+            f"portfolio {portfolio} stores keys as hashes, which needs TIDEMARK_KEY_SECRET: one secret, the same in "
+            "every process on every host"
+        )

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from db.engine import reading
 from db.tables import events
+from db.webhook_queue import queue_deliveries
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,12 @@ def record_event(  # noqa: PLR0913 - the columns of an event
     job_id: int | None = None,
     shard_id: int | None = None,
     portfolio: str | None = None,
-) -> None:
-    """Append one event in the caller's transaction."""
+) -> int:
+    """Append one event in the caller's transaction, with its messages to webhooks; return its id."""
     values = {"event": event, "who": who, "why": why, "job_id": job_id, "shard_id": shard_id, "portfolio": portfolio}
-    connection.execute(insert(events).values(values))
+    event_id = connection.execute(insert(events).values(values).returning(events.c.id)).scalar_one()
+    queue_deliveries(connection, event_id, event, job_id=job_id, portfolio=portfolio)
+    return event_id
 
 
 def record_shard_events(

@@ -1,5 +1,6 @@
 """Lists that people page through: jobs, events, scores, rejects; each page begins after the last row of another."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ class StoredScore:
     probability: float
     points: int
     band: str
+    reasons: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,14 @@ def page_scores(
     engine: Engine, job_id: int, *, after: str | None, limit: int, band: str | None = None
 ) -> list[StoredScore]:
     """Return the scores of a job whose key comes after `after`, in key order."""
-    columns = (scores.c.record_key, scores.c.probability, scores.c.points, scores.c.band)
+    columns = (scores.c.record_key, scores.c.probability, scores.c.points, scores.c.band, scores.c.reasons)
     chosen = [scores.c.job_id == job_id]
     if band is not None:
         chosen.append(scores.c.band == band)
     if after is not None:
         chosen.append(scores.c.record_key > after)
     rows = _read(engine, select(*columns).where(*chosen).order_by(scores.c.record_key).limit(limit))
-    return [StoredScore(*row) for row in rows]
+    return [StoredScore(*row[:4], None if row[4] is None else tuple(json.loads(row[4]))) for row in rows]
 
 
 def page_rejects(

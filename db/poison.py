@@ -17,6 +17,7 @@ from db.engine import reading, writing
 from db.errors import SourceError
 from db.events import record_event
 from db.jobs import Job, get_job
+from db.key_hashing import stored_keys
 from db.monitoring_tables import shard_histograms
 from db.registry import get_model
 from db.shards import ExpiredLease, is_still_expired, row_of_shard
@@ -34,7 +35,7 @@ class _Suspect:
     key_range: KeyRange
 
 
-def isolate_poison(engine: Engine, expired: ExpiredLease, *, max_attempts: int) -> bool:
+def isolate_poison(engine: Engine, expired: ExpiredLease, *, max_attempts: int, key_secret: str | None = None) -> bool:
     """Split a shard whose workers died, or reject its only key; False if its worker finished in the meantime."""
     suspect = _read_suspect(engine, expired)
     definition = suspect.job.definition
@@ -47,7 +48,7 @@ def isolate_poison(engine: Engine, expired: ExpiredLease, *, max_attempts: int) 
         return _split(engine, expired, suspect, halves, max_attempts=max_attempts)
     if suspect.key_range.holds_missing_keys:  # no network sees these records, so none of them is the cause
         return fail_expired_shard(engine, expired)
-    return _reject(engine, expired, suspect)
+    return _reject(engine, expired, suspect, key_secret)
 
 
 def _read_suspect(engine: Engine, expired: ExpiredLease) -> _Suspect:
@@ -84,10 +85,11 @@ def _split(
     return True
 
 
-def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect) -> bool:
+def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect, key_secret: str | None) -> bool:
     job, key = suspect.job, suspect.job.definition.key
     columns = get_model(engine, str(job.model_version)).definition.input_columns
     frame = read_range(engine, job.definition.source, key, columns, suspect.key_range)
+    record_keys = stored_keys(job.definition, key_secret, _texts_of(frame[RECORD_KEY]))
     detail = f"scoring it killed the worker in {expired.attempt} attempts, the last time {expired.worker}"
     with writing(engine) as connection:
         done = update(shards).where(is_still_expired(expired))
@@ -102,7 +104,7 @@ def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect) -> bool:
         )
         if connection.execute(done).rowcount != 1:
             return False
-        _insert_rejects(connection, expired, _texts_of(frame[RECORD_KEY]), key, detail)
+        _insert_rejects(connection, expired, record_keys, key, detail)
         values = {"shard_id": expired.shard_id, "job_id": job.id, "points": {}, "unscorable": len(frame)}
         connection.execute(insert(shard_histograms).values(**values))
         record_event(connection, "shard.poison", who=_WHO, job_id=job.id, shard_id=expired.shard_id, why=detail)

@@ -17,6 +17,17 @@ class DatabaseSettings(BaseSettings):
         default=None, description="SQLAlchemy URL of SQLite or PostgreSQL; default: SQLite in the state folder."
     )
 
+    key_secret: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Secret of the house for portfolios that store keys as hashes; the same on every host, for ever.",
+    )
+
+    @property
+    def key_secret_text(self) -> str | None:
+        """The secret in force, None where there is none. Never log it."""
+        return None if self.key_secret is None else self.key_secret.get_secret_value()
+
     @property
     def url(self) -> str:
         """The URL in force. It may hold a password: never log it, log `db.engine.safe_address` of it."""

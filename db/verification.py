@@ -9,6 +9,7 @@ from db.engine import reading
 from db.errors import StateConflictError
 from db.exports import read_scores
 from db.jobs import Job, get_job
+from db.removals import read_removed
 from db.states import JobKind, JobState
 from db.tables import rejects, scores, shards
 
@@ -45,9 +46,14 @@ def verify_job(engine: Engine, job_id: int) -> Verification:
         count = select(func.count()).select_from(rejects).where(rejects.c.job_id == job_id)
         rejected = connection.execute(count).scalar_one()
         stale = [_count_stale(connection, table, job_id) for table in (scores, rejects)]
-    digest = sum_digests(digests)
-    problems = tuple(_find_problems(job, digest, scored, rejected, sum(stale)))
-    return Verification(job, digest, scored, rejected, sum(stale), problems)
+    removed = read_removed(engine, job_id)
+    if removed.scores and removed.digest is None:
+        raise StateConflictError(f"the scores of job {job_id} were kept as long as its portfolio says, and removed")
+    # What was erased is counted as it was when it went, so that the rest still proves the job.
+    digest = sum_digests([*digests, removed.digest or "0"])
+    all_scored, all_rejected = scored + removed.scores, rejected + removed.rejects
+    problems = tuple(_find_problems(job, digest, all_scored, all_rejected, sum(stale)))
+    return Verification(job, digest, all_scored, all_rejected, sum(stale), problems)
 
 
 def _count_stale(connection: Connection, table: Table, job_id: int) -> int:

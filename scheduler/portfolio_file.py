@@ -12,6 +12,7 @@ from db.definition import (
     ScoreScale,
 )
 from scheduler.portfolio_monitoring import read_monitoring, read_segments
+from scheduler.portfolio_privacy import read_privacy
 from scheduler.portfolio_problems import PortfolioFileError, Problem, find_key_lines, find_line
 from scheduler.portfolio_retraining import read_retraining
 from scheduler.portfolio_rules import require_equal_lengths, require_inputs, require_single_use
@@ -32,9 +33,10 @@ from scheduler.portfolio_values import (
 
 _TOP_KEYS = (
     *("name", "title", "source", "key", "target", "as_of", "score"),
-    *("segments", "rejects", "limits", "monitoring", "retraining", "fields", "history"),
+    *("segments", "rejects", "limits", "monitoring", "retraining", "retention", "privacy", "fields", "history"),
 )
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_DEEP_NAME = re.compile(r"""(?:[\w"'-]+[ \t]*\.[ \t]*){30}""")
 _SYNTAX_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -83,6 +85,8 @@ def _whole_file_error(path: Path, message: str) -> PortfolioFileError:
 
 
 def _load_toml(text: str, where: str) -> Table:
+    if _DEEP_NAME.search(text):  # tomllib's time grows with the square of the depth
+        raise PortfolioFileError(where, [Problem((), "not valid TOML: nested too deeply")])
     try:
         return tomllib.loads(text)
     except RecursionError as error:
@@ -117,6 +121,7 @@ def _read_definition(document: Table, problems: Problems) -> PortfolioDefinition
         histories=_read_histories(document, problems),
         monitoring=read_monitoring(document, problems),
         retraining=read_retraining(document, problems),
+        privacy=read_privacy(document, problems),
     )
     definition = replace(definition, segments=read_segments(document, definition.input_columns, problems))
     require_inputs(document, problems)

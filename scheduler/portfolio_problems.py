@@ -12,6 +12,7 @@ from scheduler.errors import UsageError
 KeyPath = tuple[str, ...]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_DEEPEST, _LONGEST_LINE = 8, 10_000  # beyond, whoever wrote it wants no line numbers
 _QUOTED_OR_EQUALS = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|=')
 
 
@@ -68,11 +69,13 @@ def find_key_lines(text: str) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {}
     section: KeyPath = ()
     for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > _LONGEST_LINE:
+            continue
         header = _read_header(line)
         if header is not None:
             section = header
         path = header if header is not None else _read_assigned_key(line, section)
-        for length in range(1, len(path or ()) + 1):
+        for length in range(1, min(len(path or ()), _DEEPEST) + 1):
             lines.setdefault((path or ())[:length], number)
     return lines
 

@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 from db.engine import Engine, open_engine
 from db.errors import DatabaseError
+from db.online_requests import forget_expired
 from db.processes import forget, mark_seen
+from db.retention import apply_retention
 from db.settings import DatabaseSettings, describe_invalid_settings
 from scheduler.dispatch import dispatch_waiting, open_producer
 from scheduler.errors import RedisRefusesWritesError, RedisUnreachableError
@@ -24,20 +26,25 @@ from scheduler.planning import plan_queued_jobs
 from scheduler.recovery import sweep
 from scheduler.settings import SchedulerSettings
 from scheduler.timetable import fire_due_schedules
+from scheduler.webhook_sending import WebhookSender
 
 logger = getLogger(__name__)
 
 PRESENCE_SECONDS = 20.0
 TIMETABLE_SECONDS = 1.0  # cron knows whole minutes
 HEALING_SECONDS = 1.0
+RETENTION_SECONDS = 60.0
 PAUSE_AFTER_TROUBLE_SECONDS = 2.0
 
 
 class Scheduler:
     """Fires schedules, plans, dispatches and recovers until it is told to stop."""
 
-    def __init__(self, engine: Engine, producer: Celery, settings: SchedulerSettings) -> None:
+    def __init__(
+        self, engine: Engine, producer: Celery, settings: SchedulerSettings, *, key_secret: str | None = None
+    ) -> None:
         self._engine = engine
+        self._key_secret = key_secret
         self._producer = producer
         self._settings = settings
         self._stopping = threading.Event()
@@ -45,6 +52,8 @@ class Scheduler:
         self._next_sweep = 0.0
         self._next_presence = 0.0
         self._next_timetable = 0.0
+        self._next_retention = 0.0
+        self._next_retention = self._every(RETENTION_SECONDS, self._next_retention, self._apply_retention)
         self._next_healing = 0.0
         self.name = f"scheduler@{socket.gethostname()}:{os.getpid()}"
 
@@ -55,6 +64,8 @@ class Scheduler:
     def run(self, *, ends_with_parent: bool = False) -> None:
         """Tick until stopped; trouble with the database or Redis is logged and waited out."""
         logger.info("Scheduler started: %s.", self.name)
+        webhooks = WebhookSender(self._engine, allows_private=self._settings.webhook_private_addresses)
+        webhooks.start()
         while not self._stopping.is_set():
             pause = self._settings.tick_seconds
             try:
@@ -66,6 +77,7 @@ class Scheduler:
                 logger.info("The process that started this scheduler is gone; it stops.")
                 break
             self._stopping.wait(pause)
+        webhooks.stop()
         self._say_goodbye()
 
     def tick(self) -> None:
@@ -86,7 +98,8 @@ class Scheduler:
         return now + seconds
 
     def _sweep(self) -> None:
-        sweep(self._engine, max_attempts=self._settings.max_attempts)
+        sweep(self._engine, max_attempts=self._settings.max_attempts, key_secret=self._key_secret)
+        forget_expired(self._engine)
 
     def _heal(self) -> None:
         resume_healed_jobs(self._engine, self._producer, seconds=self._settings.pause_seconds)
@@ -97,6 +110,11 @@ class Scheduler:
         except RedisRefusesWritesError as error:
             pause_for_redis(self._engine, error, seconds=self._settings.pause_seconds)
             raise
+
+    def _apply_retention(self) -> None:
+        removed = apply_retention(self._engine)
+        if removed:
+            logger.info("Results past their time were removed: %d rows.", removed)
 
     def _fire_schedules(self) -> None:
         fire_due_schedules(self._engine, grace_seconds=self._settings.schedule_grace_seconds)
@@ -121,7 +139,7 @@ def main() -> int:
         sys.stderr.write(f"wrong settings: {describe_invalid_settings(error)}\n")
         return 64
     engine = open_engine(database.url)
-    scheduler = Scheduler(engine, open_producer(settings.broker_url), settings)
+    scheduler = Scheduler(engine, open_producer(settings.broker_url), settings, key_secret=database.key_secret_text)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_signal: scheduler.stop())
     scheduler.run(ends_with_parent="--ends-with-parent" in sys.argv[1:])

@@ -15,7 +15,7 @@ logger = getLogger(__name__)
 PAGE = 500
 
 
-def sweep(engine: Engine, *, max_attempts: int, page: int = PAGE) -> int:
+def sweep(engine: Engine, *, max_attempts: int, key_secret: str | None = None, page: int = PAGE) -> int:
     """Do every duty of recovery once; return how many shards were freed from their lease.
 
     One shard at a time, each in its own transaction, page after page: those that cannot be saved never hide the others.
@@ -23,17 +23,17 @@ def sweep(engine: Engine, *, max_attempts: int, page: int = PAGE) -> int:
     freed, last_id = 0, 0
     while expired_leases := list_expired(engine, after_id=last_id, limit=page):
         last_id = expired_leases[-1].shard_id
-        freed += sum(_free_or_report(engine, expired, max_attempts) for expired in expired_leases)
+        freed += sum(_free_or_report(engine, expired, max_attempts, key_secret) for expired in expired_leases)
     cancel_orphan_shards(engine)
     for job_id in close_finished_jobs(engine):
         logger.info("Job closed by the sweep: job %d.", job_id)
     return freed
 
 
-def _free_or_report(engine: Engine, expired: ExpiredLease, max_attempts: int) -> bool:
+def _free_or_report(engine: Engine, expired: ExpiredLease, max_attempts: int, key_secret: str | None) -> bool:
     told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
     try:
-        is_freed = _free(engine, expired, max_attempts)
+        is_freed = _free(engine, expired, max_attempts, key_secret)
     except (DatabaseUnreachableError, DatabaseWriteRefusedError):
         raise
     except Exception:
@@ -44,9 +44,9 @@ def _free_or_report(engine: Engine, expired: ExpiredLease, max_attempts: int) ->
     return is_freed
 
 
-def _free(engine: Engine, expired: ExpiredLease, max_attempts: int) -> bool:
+def _free(engine: Engine, expired: ExpiredLease, max_attempts: int, key_secret: str | None) -> bool:
     if expired.attempt < max_attempts:
         return take_back(engine, expired)
     if expired.queue == SCORING_QUEUE:  # perhaps one record of it kills whoever scores it
-        return isolate_poison(engine, expired, max_attempts=max_attempts)
+        return isolate_poison(engine, expired, max_attempts=max_attempts, key_secret=key_secret)
     return fail_expired_shard(engine, expired)

@@ -11,20 +11,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scheduler.errors import UsageError
+from scheduler.result_streams import make_safe
 
 _ARROW_TYPES = {"probability": pa.float64(), "points": pa.int32()}  # every other column is text
 
 
-def write_frames(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> int:
+def write_frames(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[str], *, is_safe: bool = False) -> int:
     """Write the frames to `path` (.csv, .csv.gz or .parquet) and return the number of rows.
 
-    The file appears under its name when it is complete. Raises `UsageError` for another ending or a missing folder.
+    In a CSV file with `is_safe` no text is a formula for a spreadsheet. The file appears under its name when it is
+    complete. Raises `UsageError` for another ending or a missing folder.
     """
     write = _writer_for(path)
     if not path.parent.is_dir():
         raise UsageError(f"the folder {path.parent} does not exist")
+    shown = map(make_safe, frames) if is_safe and write is _write_csv else frames
     with _finished_or_absent(path) as temporary:
-        return write(temporary, frames, columns)
+        return write(temporary, shown, columns)
 
 
 def _writer_for(path: Path):  # noqa: ANN202 - one of the two functions below

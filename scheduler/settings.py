@@ -33,6 +33,9 @@ class SchedulerSettings(BaseSettings):
         ge=0,
         description="How late a due time may be run by a schedule whose catch-up policy is `none`.",
     )
+    webhook_private_addresses: bool = Field(
+        default=False, description="Whether webhooks may lead to private addresses, and without TLS."
+    )
     scoring_workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, description="Scoring processes that `up` starts."
     )

@@ -6,10 +6,12 @@ from datetime import date
 from typing import Any
 
 from db.engine import Engine
+from db.errors import KeySecretMissingError
 from db.jobs import JobRequest, submit_job
 from db.monitoring_policy import NIGHT_OPTION
 from db.portfolios import get_portfolio
 from db.registry import get_champion, get_model
+from db.settings import DatabaseSettings
 from db.sources import check_source, count_records
 from db.states import PRIORITIES, JobKind
 from scheduler.errors import UsageError
@@ -93,6 +95,8 @@ def _check_night(night: str | None) -> None:
 
 def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
     definition = get_portfolio(engine, portfolio).definition
+    if definition.privacy.hashed_keys and DatabaseSettings().key_secret is None:
+        raise UsageError(str(KeySecretMissingError(portfolio)))
     version = model or _champion_of(engine, portfolio)
     wanted = get_model(engine, version)
     if wanted.portfolio != portfolio:

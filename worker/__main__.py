@@ -8,7 +8,7 @@ import sys
 from pydantic import ValidationError
 
 from db.settings import DatabaseSettings, describe_invalid_settings
-from worker.messages import QUEUES
+from worker.messages import ONLINE_QUEUE, QUEUES, SCORING_QUEUE
 from worker.settings import WorkerSettings
 
 WRONG_USAGE = 64
@@ -49,8 +49,9 @@ def _run(
     )
     name = f"{'-'.join(queues)}-{os.getpid()}@%h"
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    served = (*queues, ONLINE_QUEUE) if SCORING_QUEUE in queues else queues
     command = ["--quiet", "worker", "--pool", "prefork", "--concurrency", str(concurrency)]
-    app.worker_main([*command, "--queues", ",".join(queues), "--hostname", name, *quiet])
+    app.worker_main([*command, "--queues", ",".join(served), "--hostname", name, *quiet])
     return LOST_SERVER if has_lost_server(app) else 0  # Celery keeps its exit code for itself
 
 

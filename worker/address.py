@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 _LONGEST_SOCKET_PATH = 100  # the kernel allows about 107 bytes
 
@@ -23,3 +23,16 @@ def embedded_socket_path(home: Path) -> Path:
 def embedded_redis_url(home: Path) -> str:
     """Return the Celery URL of the embedded server."""
     return f"redis+socket://{quote(str(embedded_socket_path(home)))}?virtual_host=0"
+
+
+def client_url(broker_url: str) -> str:
+    """Return the URL under which redis-py finds the server of a Celery URL.
+
+    >>> client_url("redis+socket:///tmp/x/redis.sock?virtual_host=0")
+    'unix:///tmp/x/redis.sock?db=0'
+    >>> client_url("redis://redis.example:6379/0")
+    'redis://redis.example:6379/0'
+    """
+    if not broker_url.startswith("redis+socket:"):
+        return broker_url
+    return f"unix://{urlsplit(broker_url).path}?db=0"

@@ -2,9 +2,9 @@
 
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import getLogger
 
 from db.closing import fail_shard
@@ -29,6 +29,8 @@ class WorkerContext:
     engine: Engine
     settings: WorkerSettings
     name: str
+    key_secret: str | None = field(default=None, repr=False)
+    between_batches: Callable[[], None] = lambda: None  # what must not wait for the end of a shard
 
     def heartbeat(self, claim: Claim) -> Heartbeat:
         """Return the heartbeat for a shard that was just claimed."""
@@ -37,13 +39,14 @@ class WorkerContext:
             claim,
             lease_seconds=self.settings.lease_of(QUEUE_OF_KIND[claim.job.kind]),
             every_seconds=self.settings.heartbeat_seconds,
+            between_batches=self.between_batches,
         )
 
 
 def open_context(settings: WorkerSettings, database: DatabaseSettings) -> WorkerContext:
     """Make the context of this process. The engine connects at its first use."""
     name = f"{socket.gethostname()}:{os.getpid()}"
-    return WorkerContext(open_engine(database.url), settings, name)
+    return WorkerContext(open_engine(database.url), settings, name, database.key_secret_text)
 
 
 @contextmanager

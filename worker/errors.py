@@ -3,7 +3,13 @@
 import errno
 from enum import StrEnum
 
-from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, LeaseLostError, SourceError
+from db.errors import (
+    DatabaseUnreachableError,
+    DatabaseWriteRefusedError,
+    KeySecretMissingError,
+    LeaseLostError,
+    SourceError,
+)
 from db.states import FailureCause, PauseCause
 from transformer.errors import BundleError, SchemaError, TrainingDataError
 
@@ -28,6 +34,7 @@ _ACTIONS: tuple[tuple[type[BaseException], Action], ...] = (
     (DatabaseUnreachableError, Action.DROP),
     (DatabaseWriteRefusedError, Action.PAUSE),
     (SourceError, Action.FAIL_JOB),
+    (KeySecretMissingError, Action.FAIL_JOB),
     (BundleError, Action.FAIL_JOB),
     (SchemaError, Action.FAIL_JOB),
     (TrainingDataError, Action.FAIL_JOB),

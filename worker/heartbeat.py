@@ -18,17 +18,23 @@ class Heartbeat:
         *,
         lease_seconds: float,
         every_seconds: float,
+        between_batches: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._claim = claim
         self._lease_seconds = lease_seconds
         self._every_seconds = every_seconds
+        self._between_batches = between_batches
         self._clock = clock
         self._last = clock()
 
     def __call__(self) -> None:
-        """Renew the lease if it is time. Raises `LeaseLostError` if the shard is no longer ours."""
+        """Renew the lease if it is time, and do what must not wait for the shard's end.
+
+        Raises `LeaseLostError` if the shard is no longer ours.
+        """
+        self._between_batches()
         if self._clock() - self._last >= self._every_seconds:
             self.renew()
 

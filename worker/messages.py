@@ -9,12 +9,30 @@ QUEUES = (SCORING_QUEUE, TRAINING_QUEUE, MONITORING_QUEUE)
 
 TASK_OF_QUEUE = {queue: f"tidemark.work_on_{queue}" for queue in QUEUES}
 
+# Served by every worker that serves the scoring queue: a person waits for the answer.
+ONLINE_QUEUE = "online"
+ONLINE_TASK = "tidemark.answer_online"
+# Ids of the requests too: workers that are busy with shards look here between two batches.
+ONLINE_LIST = "tidemark:online"
+ONLINE_LIST_LENGTH = 1000
+BELL_SECONDS = 60  # then Redis forgets these, and that an answer is there
+
 REDIS_TIMEOUT_SECONDS = 5.0
 
 
 def shard_hint(shard_id: int) -> dict[str, int]:
     """The arguments of every task: a shard that may be worth trying first."""
     return {"shard_id": shard_id}
+
+
+def online_hint(request_id: str) -> dict[str, str]:
+    """The arguments of the task that answers an online request: where its records lie in the database."""
+    return {"request_id": request_id}
+
+
+def bell_of(request_id: str) -> str:
+    """The Redis list on which a worker says that an online request is answered."""
+    return f"tidemark:online:{request_id}"
 
 
 def celery_settings() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords, Scorer
 from worker.context import WorkerContext, claimed_shard
 from worker.counting import ScoredShard, count_shard
+from worker.key_hiding import hide_keys
 from worker.messages import SCORING_QUEUE
 from worker.model_slot import ModelSlot
 from worker.shadow import score_shadow
@@ -60,6 +61,7 @@ def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> Non
     heartbeat()
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
+    result = hide_keys(result, claim, context.key_secret)
     canary = slot.canary(job.model_version, job.id)
     monitored = count_shard(context.engine, job, ScoredShard(scorer, usable, scored, result, canary))
     shadow = score_shadow(context.engine, slot, job, usable, scored, heartbeat)

@@ -1,13 +1,14 @@
 """The Celery tasks: each a thin edge over a plain function that runs without Celery."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from celery import Celery
 
 from worker.context import WorkerContext
-from worker.messages import MONITORING_QUEUE, SCORING_QUEUE, TASK_OF_QUEUE, TRAINING_QUEUE
+from worker.messages import MONITORING_QUEUE, ONLINE_TASK, SCORING_QUEUE, TASK_OF_QUEUE, TRAINING_QUEUE
 
 if TYPE_CHECKING:
     from worker.model_slot import ModelSlot
@@ -29,7 +30,8 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
     def work_on_scoring(shard_id: int) -> None:
         from worker.scoring import score_next_shard  # noqa: PLC0415
 
-        score_next_shard(context(), slot(), shard_id)
+        own = replace(context(), between_batches=answerer().answer_waiting)
+        score_next_shard(own, slot(), shard_id)
 
     @app.task(name=TASK_OF_QUEUE[TRAINING_QUEUE])
     def work_on_training(shard_id: int) -> None:
@@ -42,5 +44,15 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
         from worker.monitoring import monitor_next_job  # noqa: PLC0415
 
         monitor_next_job(context(), shard_id)
+
+    @cache
+    def answerer():  # noqa: ANN202 - naming the type would import TensorFlow
+        from worker.online import OnlineAnswerer  # noqa: PLC0415
+
+        return OnlineAnswerer.for_worker(context())
+
+    @app.task(name=ONLINE_TASK)
+    def answer_online(request_id: str) -> None:
+        answerer().answer(request_id)
 
     return slot

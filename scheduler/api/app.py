@@ -11,7 +11,22 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
 from db.engine import Engine
-from scheduler.api import health, job_events, jobs, keys, metrics, models, portfolios, records, results, schedules
+from scheduler.api import (
+    erasures,
+    health,
+    job_events,
+    jobs,
+    keys,
+    metrics,
+    models,
+    online,
+    portfolios,
+    records,
+    results,
+    schedules,
+    webhooks,
+)
+from scheduler.api.body_limits import BodyLimitMiddleware
 from scheduler.api.context import ApiContext, Reader
 from scheduler.api.problems import (
     TITLES,
@@ -23,6 +38,7 @@ from scheduler.api.problems import (
 )
 from scheduler.api.rates import RateLimiter
 from scheduler.api.settings import ApiSettings
+from scheduler.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
 # As many as the pool of connections serves; more threads would only wait for one.
@@ -35,8 +51,9 @@ Refusals are problem details (RFC 9457) with a stable `type`; mistakes in a body
 come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
 _ROUTERS = (
-    portfolios.router, records.router, jobs.router, job_events.router, results.router, schedules.router, models.router,
-    keys.router, health.router, metrics.router,
+    portfolios.router, records.router, jobs.router, jobs.actions_router, job_events.router, results.router,
+    schedules.router, models.router, online.router, keys.router, webhooks.router, erasures.router, health.router,
+    metrics.router,
 )  # fmt: skip
 
 
@@ -47,24 +64,29 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
         version=version("tidemark"),
         description=_DESCRIPTION,
         lifespan=_lifespan,
-        max_body_size=settings.api_body_bytes,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.context = ApiContext(engine, settings, scheduler_settings, RateLimiter(settings.api_requests_per_minute))
+    rates = RateLimiter(settings.api_requests_per_minute)
+    online = OnlineScoring(engine, scheduler_settings.broker_url, seconds=settings.api_online_seconds)
+    app.state.context = ApiContext(engine, settings, scheduler_settings, rates, online)
     add_problem_handlers(app)
+    app.add_middleware(BodyLimitMiddleware, limit=settings.api_body_bytes)
     app.add_middleware(FaultMiddleware)
     for router in _ROUTERS:
         app.include_router(router)
     _add_description(app)
+    app.openapi = lambda: describe_api(app)
     return app
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
+    app.state.context.online.close()
 
 
 def _add_description(app: FastAPI) -> None:
@@ -90,5 +112,17 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
         schemas["ProblemDocument"] = ProblemDocument.model_json_schema(ref_template=reference)
         schemas["ProblemDocument"].pop("$defs", None)
         schemas["InvalidPart"] = InvalidPart.model_json_schema(ref_template=reference)
+        for operations in found["paths"].values():
+            for operation in operations.values():
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _without_null(parameter["schema"])
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that may be left out is not one that may be null: addresses and headers know no null."""
+    kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    return {name: value for name, value in schema.items() if name != "anyOf"} | kinds[0]

@@ -15,6 +15,7 @@ from db.states import KeyRole
 from scheduler.api.problems import Problem, not_found
 from scheduler.api.rates import RateLimiter
 from scheduler.api.settings import ApiSettings
+from scheduler.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
 _RANKS = {role: rank for rank, role in enumerate(KeyRole)}
@@ -28,6 +29,7 @@ class ApiContext:
     settings: ApiSettings
     scheduler_settings: SchedulerSettings
     rates: RateLimiter
+    online: OnlineScoring
     in_flight: set[str] = field(default_factory=set)
 
 

@@ -25,16 +25,18 @@ class ScoringSubmission(_Submission):
     model_version: str | None = Field(
         default=None, pattern=VERSION_PATTERN, description="Default: the champion.", examples=[None]
     )
-    dry_run: bool = Field(default=False, description="Check, count and estimate only.", examples=[False])
+    dry_run: bool = Field(strict=True, default=False, description="Check, count and estimate only.", examples=[False])
 
 
 class TrainingSubmission(_Submission):
     """Train a model from scratch; the gate decides on promotion."""
 
     kind: Literal["training"] = Field(examples=["training"])
-    seed: int | None = Field(default=None, ge=0, le=2**31 - 1, description="Seed of everything random.", examples=[1])
-    epochs: int | None = Field(default=None, ge=1, le=1000, description="Epochs at most.", examples=[12])
-    hold: bool = Field(default=False, description="Do not promote the result.", examples=[False])
+    seed: int | None = Field(
+        strict=True, default=None, ge=0, le=2**31 - 1, description="Seed of everything random.", examples=[1]
+    )
+    epochs: int | None = Field(strict=True, default=None, ge=1, le=1000, description="Epochs at most.", examples=[12])
+    hold: bool = Field(strict=True, default=False, description="Do not promote the result.", examples=[False])
 
 
 Submission = Annotated[ScoringSubmission | TrainingSubmission, Field(discriminator="kind")]
@@ -111,7 +113,7 @@ class JobsAction(Document):
     portfolio: str | None = Field(default=None, pattern=NAME_PATTERN, examples=["customers"])
     kind: JobKind | None = Field(default=None, examples=["scoring"])
     state: JobState | None = Field(default=None, examples=["queued"])
-    jobs: list[Annotated[int, Field(ge=1, le=LARGEST_ID)]] | None = Field(
+    jobs: list[Annotated[int, Field(strict=True, ge=1, le=LARGEST_ID)]] | None = Field(
         default=None, max_length=1000, description="Only these ids.", examples=[[1, 2]]
     )
     why: Why = ""

@@ -19,6 +19,10 @@ from scheduler.api.parameters import JobId, problems
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+_EVENT_SCHEMA = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+}
 LOOK_SECONDS = 0.5
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -36,7 +40,7 @@ LastEventId = Annotated[
             "description": "`event` (a line of the log), `progress` (the job as JSON), `end` (its last state).",
             "content": {
                 "text/event-stream": {
-                    "schema": {"type": "string"},
+                    "schema": _EVENT_SCHEMA,
                     "example": 'id: 7\nevent: event\ndata: {"event": "job.done"}\n\n',
                 }
             },

@@ -35,6 +35,7 @@ from scheduler.api.strict_json import StrictRoute
 from scheduler.submission import Request, check_scoring, submit_scoring, submit_training
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=StrictRoute)
+actions_router = APIRouter(prefix="/v1/job-actions", tags=["jobs"], route_class=StrictRoute)
 
 LOOK_AGAIN_SECONDS = 1
 _AT_ONCE = 1000  # jobs of one action
@@ -86,7 +87,7 @@ def list_(
     return JobPage(jobs=[describe_job(job) for job in found[:limit]], next_cursor=more)
 
 
-@router.post("/actions", responses=problems(400, 413, 415), response_model=JobsActionOutcome)
+@actions_router.post("", responses=problems(400, 413, 415), response_model=JobsActionOutcome)
 def act_on_many(caller: Operator, wanted: JobsAction) -> JobsActionOutcome:
     """Cancel, pause, resume or retry every job that fits a filter, at most 1,000, newest first."""
     chosen = JobFilter(visible_portfolios(caller, wanted.portfolio), wanted.kind, wanted.state)

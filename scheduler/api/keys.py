@@ -30,7 +30,9 @@ class NewKey(Document):
     portfolios: list[Annotated[str, Field(pattern=NAME_PATTERN)]] | None = Field(
         default=None, min_length=1, max_length=100, description="null = every portfolio", examples=[None]
     )
-    expires_in_days: float | None = Field(default=None, gt=0, le=3650, description="null = never", examples=[90])
+    expires_in_days: float | None = Field(
+        strict=True, default=None, gt=0, le=3650, description="null = never", examples=[90]
+    )
 
 
 class KeyDocument(Document):

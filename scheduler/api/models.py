@@ -11,7 +11,7 @@ from db.registry import Decision, ModelVersion, list_decisions, list_models
 from db.states import ModelState, Verdict
 from scheduler.api.context import Reader
 from scheduler.api.parameters import Document, JobId, Limit, NumberCursor, Page, PortfolioName, Version, problems
-from scheduler.api.problems import not_found
+from scheduler.api.problems import Problem
 
 router = APIRouter(prefix="/v1", tags=["models"])
 _ALL = 10_000
@@ -123,13 +123,13 @@ def list_drift(caller: Reader, name: PortfolioName, cursor: NumberCursor = None,
     return ReportPage(portfolio=name, reports=[_describe_report(one) for one in found[:limit]], next_cursor=more)
 
 
-@router.get("/jobs/{job_id}/drift", response_model=ReportDocument, responses=problems(404), tags=["drift"])
+@router.get("/jobs/{job_id}/drift", response_model=ReportDocument, responses=problems(404, 409), tags=["drift"])
 def show_drift(caller: Reader, job_id: JobId) -> ReportDocument:
     """Show the monitor's report about one scoring job."""
     caller.job(job_id)
     report = find_report(caller.engine, job_id)
     if report is None:
-        raise not_found("a report about job", job_id)
+        raise Problem(409, "state-conflict", f"the monitor has no report about job {job_id}, or not yet")
     return _describe_report(report)
 
 

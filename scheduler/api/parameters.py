@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scheduler.api.problems import MEDIA_TYPE
 
-LARGEST_ID = 2**63 - 1
+LARGEST_ID = 2**53 - 1  # what every JSON reader can hold
 NAME_PATTERN = r"^[a-z][a-z0-9_-]{0,63}$"
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 # No control characters; Unicode is welcome.

@@ -20,6 +20,8 @@ from scheduler.portfolio_file import parse_portfolio, read_portfolio_document
 
 router = APIRouter(prefix="/v1/portfolios", tags=["portfolios"])
 
+LARGEST_FILE_BYTES = 1 << 20
+
 _TOML = """name = "customers"
 key = "customer_id"
 target = "default_next_month"
@@ -82,9 +84,11 @@ class StoredPortfolio(Document):
 async def add(caller: Admin, request: Request) -> Response:
     """Check a portfolio and store it; sent again, it is changed."""
     body = await request.body()
+    if len(body) > LARGEST_FILE_BYTES:
+        raise Problem(413, "too-large", f"a portfolio may have {LARGEST_FILE_BYTES} bytes")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/toml":
-        definition = parse_portfolio(_decoded(body), "the body")
+        definition = await anyio.to_thread.run_sync(parse_portfolio, _decoded(body), "the body")
     elif kind == "application/json":
         document = parse_strictly(body)
         if not isinstance(document, dict):

@@ -1,5 +1,6 @@
 """Errors as problem details (RFC 9457): one table from what went wrong to status and stable type."""
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from logging import getLogger
@@ -181,16 +182,28 @@ def add_problem_handlers(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError), "registered for it alone"
         return _validation_problem(error).response()
 
-    def tell_status(_request: Request, error: Exception) -> JSONResponse:
+    def tell_status(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException), "registered for it alone"
         name = _NAME_OF_STATUS.get(error.status_code, "malformed-body")
-        return Problem(error.status_code, name, str(error.detail), headers=error.headers).response()
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # one path has several routes; each knows its own methods alone
+            headers["Allow"] = ", ".join(methods_of(app, request.url.path))
+        return Problem(error.status_code, name, str(error.detail), headers=headers).response()
 
     for kind, _, _ in _TABLE:
         app.add_exception_handler(kind, tell)
     app.add_exception_handler(Problem, tell_problem)
     app.add_exception_handler(RequestValidationError, tell_validation)
     app.add_exception_handler(HTTPException, tell_status)
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """Return the methods that a path of the description has."""
+    found: set[str] = set()
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(template)), path):
+            found |= {method.upper() for method in operations}
+    return sorted(found)
 
 
 class FaultMiddleware:

@@ -18,8 +18,9 @@ from db.errors import DatabaseError
 from db.settings import DatabaseSettings, describe_invalid_settings
 from db.upgrade import prepare_database
 from scheduler.api.app import create_app
-from scheduler.api.local_key import ensure_local_key, forget_address, write_address
+from scheduler.api.local_key import ensure_local_key
 from scheduler.api.settings import ApiSettings
+from scheduler.local_api import forget_address, write_address
 from scheduler.settings import SchedulerSettings
 
 logger = getLogger(__name__)

@@ -73,6 +73,9 @@ class ScoreDocument(Document):
     probability: float = Field(description="of the bad event", examples=[0.031442])
     points: int = Field(description="higher is safer", examples=[612])
     band: str = Field(description="A (safest) to H", examples=["B"])
+    reasons: list[str] | None = Field(
+        default=None, description="what pushed it most towards the bad event", examples=[["income"]]
+    )
 
 
 class ScorePage(Page):

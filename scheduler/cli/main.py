@@ -8,6 +8,7 @@ from typer.exceptions import Abort, TyperException
 from scheduler.cli import (
     demo,
     drift,
+    erase,
     job,
     key,
     outcomes,
@@ -42,6 +43,7 @@ app.add_typer(schedule.app, name="schedule")
 app.command("up")(running.up)
 app.command("scheduler")(running.scheduler)
 app.command("worker")(running.worker)
+app.command("erase")(erase.erase)
 app.command("api")(running.api)
 app.add_typer(key.app, name="key")
 app.command("doctor")(running.doctor)

@@ -10,6 +10,10 @@ from scheduler.cli.options import JobId, Json, TargetFile
 if TYPE_CHECKING:
     from scheduler.cli.session import Session
 
+Raw = Annotated[
+    bool, typer.Option("--raw", help="CSV: no apostrophe before texts that a spreadsheet would take for a formula.")
+]
+
 scores_app = typer.Typer(help="Scores of a finished job.", no_args_is_help=True)
 rejects_app = typer.Typer(help="Records that could not be scored, and why.", no_args_is_help=True)
 
@@ -32,6 +36,7 @@ def export_scores(
     unusable: Annotated[
         bool, typer.Option("--unusable", help="Also from a job whose scores are marked not to be used.")
     ] = False,
+    raw: Raw = False,
     json: Json = False,
 ) -> None:
     """Write record_key, probability, points, band, model_version, reason_1 to reason_4 of each score, in key order."""
@@ -50,12 +55,12 @@ def export_scores(
         if job.unusable_reason is not None and not unusable:
             advice = "its scores are marked not to be used; --unusable writes them all the same"
             raise UsageError(f"job {job_id}: {advice}. Why: {job.unusable_reason}")
-        written = write_frames(file, read_scores(session.engine, job_id), SCORE_COLUMNS)
+        written = write_frames(file, read_scores(session.engine, job_id), SCORE_COLUMNS, is_safe=not raw)
         _tell(session, "scores", job_id, file, written)
 
 
 @rejects_app.command("export")
-def export_rejects(job_id: JobId, file: TargetFile, json: Json = False) -> None:
+def export_rejects(job_id: JobId, file: TargetFile, raw: Raw = False, json: Json = False) -> None:
     """Write the rejects as record_key, field, reason, detail."""
     from db.exports import REJECT_COLUMNS, read_rejects
     from scheduler.cli.session import open_session
@@ -63,7 +68,7 @@ def export_rejects(job_id: JobId, file: TargetFile, json: Json = False) -> None:
 
     with open_session(wants_json=json) as session:
         _scoring_job(session, job_id)
-        written = write_frames(file, read_rejects(session.engine, job_id), REJECT_COLUMNS)
+        written = write_frames(file, read_rejects(session.engine, job_id), REJECT_COLUMNS, is_safe=not raw)
         _tell(session, "rejects", job_id, file, written)
 
 

@@ -35,7 +35,9 @@ def test_every_setting_is_documented_with_its_default(settings: type[BaseSetting
     for name, field in settings.model_fields.items():
         row = re.search(rf"\| `TIDEMARK_{name.upper()}` \| ([^|]*) \|", page)
         assert row is not None, name
-        if isinstance(field.default, (int, float)):
+        if isinstance(field.default, bool):
+            assert row[1] == str(field.default).lower(), name
+        elif isinstance(field.default, (int, float)):
             assert float(row[1]) == field.default, name
 
 

@@ -1,6 +1,7 @@
 """Fixtures of the API's tests: a running API on each database, and one with a scored book."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,9 +17,9 @@ RECORDS, REJECTED = 25, 3
 
 
 @pytest.fixture
-def engine(any_database_url: str) -> Iterator[Engine]:
-    """An engine on an empty database with Tidemark's tables."""
-    opened = open_engine(any_database_url)
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine on SQLite; files whose subject is the database ask for each kind."""
+    opened = open_engine(f"sqlite:///{tmp_path / 'tidemark.db'}")
     prepare_database(opened)
     yield opened
     opened.dispose()

@@ -1,7 +1,6 @@
 """Who may do what: keys, roles, portfolios, expiry, rates, and what is told without a key."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,24 +8,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db.api_keys import KeyRequest, check_key, create_key
-from db.engine import open_engine, reading
+from db.engine import reading
 from db.states import KeyRole
-from db.upgrade import prepare_database
 from scheduler.api.app import create_app, describe_api
 from scheduler.api.local_key import ensure_local_key
 from scheduler.api.settings import ApiSettings
 from scheduler.settings import SchedulerSettings
 from tests.building import load_book
 from tests.integration.api.server import RunningApi, running_api
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine on SQLite: who may do what is not the database's business."""
-    opened = open_engine(f"sqlite:///{tmp_path / 'tidemark.db'}")
-    prepare_database(opened)
-    yield opened
-    opened.dispose()
 
 
 def test_without_a_key_only_health_is_answered(api: RunningApi) -> None:

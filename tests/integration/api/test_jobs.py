@@ -1,19 +1,31 @@
 """Jobs over HTTP: submitted once, paged, changed, followed."""
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from sqlalchemy import Engine
 
+from db.engine import open_engine
 from db.events import list_events
 from db.jobs import list_jobs
+from db.upgrade import prepare_database
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi
 
 TRAIN = {"kind": "training", "portfolio": "book"}
 SCORE = {"kind": "scoring", "portfolio": "book"}
+
+
+@pytest.fixture
+def engine(any_database_url: str) -> Iterator[Engine]:
+    """An engine on each kind of database: pages and idempotency are its business."""
+    opened = open_engine(any_database_url)
+    prepare_database(opened)
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture
@@ -93,11 +105,11 @@ def test_many_jobs_are_cancelled_by_a_filter(admin: httpx.Client) -> None:
     for _ in range(3):
         admin.post("/v1/jobs", json=TRAIN)
     admin.post("/v1/jobs/2/cancel")
-    assert admin.post("/v1/jobs/actions", json={"action": "cancel", "state": "queued", "why": "all"}).json() == {
+    assert admin.post("/v1/job-actions", json={"action": "cancel", "state": "queued", "why": "all"}).json() == {
         "changed": [3, 1],
         "unchanged": {},
     }
-    assert admin.post("/v1/jobs/actions", json={"action": "retry", "jobs": [2]}).json()["changed"] == []
+    assert admin.post("/v1/job-actions", json={"action": "retry", "jobs": [2]}).json()["changed"] == []
 
 
 @pytest.mark.usefixtures("book")

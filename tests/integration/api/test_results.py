@@ -30,7 +30,7 @@ def test_scores_come_whole_as_csv_parquet_and_arrow(admin: httpx.Client, scored_
     text = admin.get(f"/v1/jobs/{scored_job}/scores.csv").text.splitlines()
     parquet = pq.read_table(io.BytesIO(admin.get(f"/v1/jobs/{scored_job}/scores.parquet").content))
     arrow = pa.ipc.open_stream(admin.get(f"/v1/jobs/{scored_job}/scores.arrow").content).read_all()
-    assert text[0] == "record_key,probability,points,band,model_version"
+    assert text[0] == "record_key,probability,points,band,model_version,reason_1,reason_2,reason_3,reason_4"
     assert len(text) - 1 == parquet.num_rows == arrow.num_rows == RECORDS - REJECTED
     assert parquet.equals(arrow)
     assert [line.split(",")[0] for line in text[1:]] == parquet.column("record_key").to_pylist()

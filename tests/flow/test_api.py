@@ -1,0 +1,101 @@
+"""The API and its client as a user meets them: `tidemark up`, then the examples of the documentation, over HTTP."""
+
+import os
+import re
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+import pytest
+
+from scheduler.client import Tidemark
+from scheduler.client_transport import TidemarkError
+from scheduler.local_api import find_local_api
+from tests.flow.installation import Installation
+from tests.waiting import wait_for
+
+RECORDS = 600
+PERSON, VALUE = "person-7f3a9c", "value-51d0be"  # they must not appear where nobody may read them
+EXAMPLES = Path(__file__).parents[2] / "docs" / "python-client.md"
+
+
+@pytest.fixture
+def running(
+    laptop: Installation, book_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Installation]:
+    """An installation with its API, and the files that the examples name in the current folder."""
+    laptop.settings |= {"TIDEMARK_API_PORT": "0", "TIDEMARK_SCORING_WORKERS": "1", "TIDEMARK_SHARD_ROWS": "200"}
+    portfolio, data = book_files
+    frame = pd.read_csv(data, dtype={"customer_id": str}).head(RECORDS)
+    frame["customer_id"] = [f"{PERSON}-{row}" for row in range(RECORDS)]
+    frame["income"] = frame["income"].astype(object)
+    frame.loc[5, "income"] = VALUE
+    frame.to_csv(laptop.folder / "customers.csv", index=False)
+    text = portfolio.read_text().replace('name = "simulated_book"', 'name = "customers"')
+    (laptop.folder / "customers.toml").write_text(text)
+    laptop.start("up")
+    home = laptop.folder / "home"
+    wait_for(lambda: find_local_api(home), 90, "the API to answer")
+    monkeypatch.chdir(laptop.folder)
+    with patch.dict(os.environ, {"TIDEMARK_HOME": str(home)}):
+        yield laptop
+
+
+def test_the_examples_run_and_nothing_personal_is_written_where_it_should_not(running: Installation) -> None:
+    told: dict[str, Any] = {}
+    for example in re.findall(r"```python\n(.*?)```", EXAMPLES.read_text(encoding="utf-8"), flags=re.DOTALL):
+        exec(example, told)
+    tidemark: Tidemark = told["tidemark"]
+    assert told["trained"].state == "done", told["trained"].detail
+    assert (told["job"].scored, told["job"].rejected) == (RECORDS - 1, 1)
+    assert len(told["scores"]) == RECORDS - 1
+    assert told["rejects"]["record_key"].tolist() == [f"{PERSON}-5"]
+    check_that_at_once_equals_the_night(told)
+    check_that_wrong_records_are_told(tidemark, told["records"])
+    check_that_nothing_personal_is_written(running, tidemark)
+    tidemark.close()
+
+
+def check_that_at_once_equals_the_night(told: dict[str, Any]) -> None:
+    nightly = told["scores"].set_index("record_key").loc[told["at_once"]["record_key"]]
+    # The same model in batches of another shape: sums in another order, six decimals told.
+    found = told["at_once"]["probability"].to_numpy()
+    assert found == pytest.approx(nightly["probability"].to_numpy(), abs=2e-6)
+    seconds = [seconds_of(told["tidemark"], told["records"].head(1)) for _ in range(9)]
+    assert statistics.median(seconds) < 1.0  # benchmarks/online_latency.py measures; here only: nobody polls
+
+
+def check_that_wrong_records_are_told(tidemark: Tidemark, records: pd.DataFrame) -> None:
+    one = records.iloc[0].to_dict()
+    wrong = tidemark.score([one | {"nonsense": 1}, {"customer_id": "x"}, one | {"income": VALUE}])
+    assert wrong["reason"].tolist() == ["unknown_column", "missing_column", "not_a_number"]
+    with pytest.raises(TidemarkError, match="/problems/not-found"):
+        tidemark.score([one], portfolio="absent")
+
+
+def check_that_nothing_personal_is_written(running: Installation, tidemark: Tidemark) -> None:
+    """Logs, Redis' files, metrics, the event log, refusals: no key and no value of a record."""
+    home = running.folder / "home"
+    written = {str(path): path.read_bytes() for name in ("logs", "redis", "run") for path in _files(home / name)}
+    send = tidemark._transport.send
+    written["metrics"] = send("GET", "/metrics").content
+    written["events"] = send("GET", "/v1/jobs/2/events").content
+    with pytest.raises(TidemarkError) as refused:
+        send("POST", "/v1/score", json={"portfolio": "customers", "records": [{PERSON: [VALUE]}], "x": VALUE})
+    # A name that the sender chose may come back as the place of a mistake; a value may not.
+    written["refusal"] = str(refused.value).replace(PERSON, "").encode()
+    assert [name for name, text in written.items() if PERSON.encode() in text or VALUE.encode() in text] == []
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def seconds_of(tidemark: Tidemark, records: pd.DataFrame) -> float:
+    started = time.perf_counter()
+    tidemark.score(records)
+    return time.perf_counter() - started
