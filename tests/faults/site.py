@@ -160,9 +160,9 @@ class Site:
         """How often a shard of a job was worked on again."""
         return Oracle(self.engine, job_id).repeated_claims({one.pid for one in self.strikes() if one.pid is not None})
 
-    def count(self, statement: str) -> int:
-        """The number that a statement gives."""
-        return Oracle(self.engine, 0).count(statement)
+    def count(self, statement: str, job_id: int = 0) -> int:
+        """The number that a statement, about a job or not, gives."""
+        return Oracle(self.engine, job_id).count(statement)
 
     def strikes(self) -> list[Strike]:
         """Every fault so far: those that processes did to themselves, and those that the test did."""
