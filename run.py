@@ -58,6 +58,9 @@ COMMANDS = {
     "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),
     "test": Command("run the tests; arguments go to pytest", TEST, (("-m", "pytest"),), runs_here=True),
     "faults": Command("run the whole fault matrix, with its slow parts", TEST, (FAULTS,), runs_here=True),
+    "bench": Command(
+        "run the benchmarks of speed; --quick takes 3 minutes", TEST, (("-m", "benchmarks"),), runs_here=True
+    ),
     "check": Command("run ruff, basedpyright and import-linter", TEST, CHECKS, runs_here=True),
 }
 

@@ -58,7 +58,8 @@ def _draw_inputs(network: keras.Model, transform: FeatureTransform) -> Inputs:
     random = np.random.default_rng(0)
     fewest = min((len(names) for names in transform.categories.values()), default=0) + 2
     inputs: Inputs = {}
-    for name, tensor in network.input.items():
+    declared: Any = network.input
+    for name, tensor in declared.items():
         shape = (_CHECKED_RECORDS, *tensor.shape[1:])
         if "positions" in name:
             inputs[name] = random.uniform(0, 3, shape).astype(np.float32)

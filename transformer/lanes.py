@@ -56,7 +56,7 @@ def exponential(x):
     n = np.floor(x * _LOG2_E + _HALF)
     r = x - n * _LN2_HIGH - n * _LN2_LOW
     series = ((((_E0 * r + _E1) * r + _E2) * r + _E3) * r + _E4) * r + _E5
-    power = _float_of_bits((np.int32(n) + _BIAS) << _MANTISSA_BITS)
+    power = _float_of_bits((np.int32(n) + _BIAS) << _MANTISSA_BITS)  # pyright: ignore[reportCallIssue]
     return (series * r * r + r + _ONE) * power
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ class GivenPostgres:
 class PostgresServer(GivenPostgres):
     """A server of our own: it can be stopped, killed and started again at the same address."""
 
-    def __init__(self, binaries: PostgresBinaries) -> None:
+    def __init__(self, binaries: PostgresBinaries, settings: Mapping[str, str] | None = None) -> None:
+        self._settings = dict(settings or {})
         self.version = binaries.version
         self._binaries = reachable(binaries)
         self._folder = make_folder(f"pg{binaries.version}", owner=unprivileged_uid())
@@ -141,7 +142,7 @@ class PostgresServer(GivenPostgres):
             "unix_socket_directories": "",
             "fsync": "off",  # the machine will not lose power between two tests
             "shared_buffers": "32MB",
-        }
+        } | self._settings
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self._folder / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -1,0 +1,1 @@
+"""What others would use for the same work, in processes and an environment of their own."""

@@ -1,0 +1,43 @@
+"""One worker and two; and how a job's rate and a worker's memory grow with the book."""
+
+from statistics import median
+from typing import Any
+
+from sqlalchemy import text
+
+from benchmarks.running import running_system, tidemark
+from benchmarks.site import Site
+from db.engine import writing
+
+TIMES = 10  # the larger book
+
+
+def measure(site: Site) -> dict[str, Any]:
+    assert site.version
+    results: dict[str, Any] = {}
+    name, rate = site.definition.name, {}
+    for workers in (1, 2):
+        with running_system(site, workers=workers):
+            runs = [tidemark(site, "score", name)["seconds"] for _ in range(site.runs)]
+            rate[workers] = site.records / median(runs)
+            if workers == 2:
+                _multiply_book(site)
+                large = tidemark(site, "score", name)
+                results["records of the larger book"] = large["inputs"]
+                results["its records per second"] = round(large["inputs"] / large["seconds"])
+                results["larger against smaller"] = round(large["inputs"] / large["seconds"] / rate[2], 2)
+    results["records per second"] = {f"{workers} workers": round(one) for workers, one in rate.items()}
+    results["two workers against one, PostgreSQL on the same 2 cores"] = round(rate[2] / rate[1], 2)
+    return results
+
+
+def _multiply_book(site: Site) -> None:
+    key, source = site.definition.key, site.definition.source
+    columns = ", ".join(f'"{name}"' for name in site.definition.input_columns)
+    with writing(site.engine) as connection:
+        connection.execute(
+            text(
+                f'INSERT INTO "{source}" ("{key}", {columns}) SELECT "{key}" + times * {site.records}, {columns} '  # noqa: S608
+                f'FROM "{source}", generate_series(1, {TIMES - 1}) times'
+            )
+        )

@@ -1,0 +1,83 @@
+"""How soon a worker is ready, what it holds in memory, and how long a small job takes on a running system."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import text
+
+from benchmarks.running import running_system, tidemark
+from benchmarks.site import Site
+from db.engine import writing
+from db.portfolios import save_portfolio
+
+SMALL = 1000
+
+
+def measure(site: Site) -> dict[str, Any]:
+    assert site.version
+    ready = [_seconds_until_ready(site) for _ in range(3)]
+    with running_system(site, workers=2) as process:
+        memory = _memory_of_children(process.pid)
+        _make_small_book(site)
+        small = [tidemark(site, "score", site.definition.name) for _ in range(site.runs)]
+    save_portfolio(site.engine, site.definition, who="benchmark")
+    return {
+        "seconds until a worker is ready, champion loaded": {"median": round(median(ready), 1), "runs": len(ready)},
+        "megabytes of a scoring child (peak)": memory,
+        f"seconds of a job of {SMALL} records, first claim to close": round(median(one["seconds"] for one in small), 2),
+        "the same with the command's own start": round(median(one["wall_seconds"] for one in small), 2),
+    }
+
+
+def _seconds_until_ready(site: Site) -> float:
+    command = [sys.executable, "-m", "worker", "--queues", "scoring", "--concurrency", "1"]
+    environment = site.environment | {"TIDEMARK_REDIS_URL": "redis://127.0.0.1:1/0"}  # Redis plays no part in this
+    begun = monotonic()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "Worker process ready" in line:
+            break
+    seconds = monotonic() - begun
+    process.kill()
+    process.communicate()
+    return seconds
+
+
+def _memory_of_children(root: int) -> list[int]:
+    """Peak resident megabytes of every process below `root` that holds TensorFlow."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _descends_from(int(entry.name), root):
+            status = (entry / "status").read_text()
+            maps = (entry / "maps").read_text() if os.access(entry / "maps", os.R_OK) else ""
+            if "tensorflow" in maps:
+                peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+                found.append(int(peak.split()[1]) // 1024)
+    return sorted(found)
+
+
+def _descends_from(process: int, root: int) -> bool:
+    while process > 1:
+        if process == root:
+            return True
+        try:
+            process = int((Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return False
+    return False
+
+
+def _make_small_book(site: Site) -> None:
+    """The portfolio looks at a view of its first records."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    key, source = site.definition.key, site.definition.source
+    with writing(site.engine) as connection:
+        connection.execute(text(f'CREATE VIEW small_book AS SELECT * FROM "{source}" WHERE "{key}" <= {SMALL}'))  # noqa: S608
+    save_portfolio(site.engine, replace(site.definition, source="small_book"), who="benchmark")
