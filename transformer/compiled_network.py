@@ -19,6 +19,7 @@ from transformer.lanes import LANES, PITCH, add_bias, add_product, attend, compi
 
 _CHECKED_RECORDS = 64
 _TOLERANCE = 1e-4  # of a logit, ten times what was ever seen
+_ZERO = np.float32(0)
 
 
 class CompiledNetwork:
@@ -47,7 +48,7 @@ class CompiledNetwork:
         numbers, kinds, names = _flatten(inputs)
         rows, parts = len(numbers), self._parts
         logits = np.empty(rows, np.float64)
-        summary = np.empty((rows, len(parts.head[0])), np.float32)
+        summary = np.empty((rows, len(parts.head[0]) + parts.sizes[4]), np.float32)
         weights = (parts.encoder, parts.decoder, parts.head)
         _run(numbers, kinds, names, parts.tables, weights, parts.sizes, logits, summary)
         return logits, summary
@@ -216,7 +217,7 @@ def _feed_forward(x, widening, widening_bias, narrowing, narrowing_bias):
 
 @compiled
 def _summarise(record, past, beside, sizes, seen):
-    """What the head reads: pooled token, mean, and where there is a history its last period and mean; direct path."""
+    """Pooled token, mean, and where there is a history its last period and mean; behind them the direct way."""
     _, steps, width, _, direct = sizes
     for d in range(width):
         for lane in range(LANES):
@@ -231,7 +232,7 @@ def _summarise(record, past, beside, sizes, seen):
         at += 2 * width
     for d in range(direct):
         for lane in range(LANES):
-            seen[at + d, lane] = gelu(beside[d, lane])
+            seen[at + d, lane] = beside[d, lane]
 
 
 @compiled
@@ -247,22 +248,32 @@ def _mean(x, out):
 
 @compiled
 def _judge(seen, card, head, start, stop, logits, summary):
-    scale, shift, inner, inner_bias, outer, outer_bias = head
-    normal = np.empty_like(seen)
+    """The mean of all members and the scorecard's part; what attention found is normalised first."""
+    scale, shift, inner, inner_bias, outer, linear, own_scale, own_shift, own_outer, bias = head
+    width = scale.shape[0]
+    found = seen[:width]
     hidden = np.empty((inner_bias.shape[0], PITCH), np.float32)
     logit = np.empty(LANES, np.float32)
-    normalise(seen, normal)
-    for i in range(normal.shape[0]):
+    normalise(found, found)
+    for i in range(width):
         for lane in range(LANES):
-            normal[i, lane] = normal[i, lane] * scale[i] + shift[i]
+            found[i, lane] = found[i, lane] * scale[i] + shift[i]
     fill(inner_bias, hidden)
-    add_product(inner, normal, hidden)
+    add_product(inner, found, hidden)
     for lane in range(LANES):
-        logit[lane] = outer_bias + card[lane]
+        logit[lane] = bias + card[lane]
+    for i in range(width):
+        for lane in range(LANES):
+            logit[lane] += linear[i] * found[i, lane]
     for i in range(hidden.shape[0]):
         for lane in range(LANES):
             logit[lane] += outer[i] * gelu(hidden[i, lane])
+    for i in range(own_scale.shape[1]):
+        for member in range(own_scale.shape[0]):
+            a, b, c = own_scale[member, i], own_shift[member, i], own_outer[member, i]
+            for lane in range(LANES):
+                logit[lane] += c * max(a * seen[width + i, lane] + b, _ZERO)
     for row in range(start, stop):
         logits[row] = logit[row - start]
-        for i in range(normal.shape[0]):
-            summary[row, i] = normal[i, row - start]
+        for i in range(seen.shape[0]):
+            summary[row, i] = seen[i, row - start]

@@ -186,17 +186,25 @@ def _cross_shapes(width: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _head(layers: dict[str, Any]) -> tuple[Any, ...]:
-    """Scale and shift of the norm, the members side by side, and the mean of what they say."""
-    norm, head = layers["head_norm"], layers["head"]
+    """Scale and shift of the norm, then the members' weights, divided by their number: what counts is their mean."""
+    norm, head, direct = layers["summary_norm"], layers["head"], layers.get("direct")
     inner, outer = _array(head.inner), _array(head.outer)  # (E, W, hidden), (E, hidden)
     members, width, hidden = inner.shape
+    own = (
+        [np.zeros((0, 0))] * 3 if direct is None else [_array(direct.scale), _array(direct.shift), _array(direct.outer)]
+    )
+    count = members + len(own[0])
     return (
         _array(norm.gamma).astype(np.float32),
         _array(norm.beta).astype(np.float32),
         np.ascontiguousarray(inner.transpose(1, 0, 2).reshape(width, members * hidden), np.float32),
         _array(head.inner_bias).reshape(-1).astype(np.float32),
-        (outer / members).reshape(-1).astype(np.float32),
-        np.float32(_array(head.outer_bias).mean()),
+        (outer / count).reshape(-1).astype(np.float32),
+        (_array(head.linear).sum(axis=1) / count).astype(np.float32),
+        own[0].astype(np.float32),
+        own[1].astype(np.float32),
+        (own[2] / count).astype(np.float32),
+        np.float32(_array(head.outer_bias).sum() / count),
     )
 
 
