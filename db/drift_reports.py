@@ -9,6 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from db.clock import now_plus
 from db.engine import reading
+from db.events import record_event
 from db.monitoring_tables import alarm_limits, drift_reports
 from db.states import Verdict
 
@@ -47,7 +48,12 @@ def insert_report(connection: Connection, report: DriftReport) -> bool:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {name: getattr(report, name) for name in _COLUMNS if name != "created_at"}
     stored = dialect.insert(drift_reports).values(**values).on_conflict_do_nothing().returning(drift_reports.c.id)
-    return connection.execute(stored).scalar() is not None
+    is_stored = connection.execute(stored).scalar() is not None
+    if is_stored:  # webhooks hear of it
+        record_event(
+            connection, f"drift.{report.verdict}", who="monitor", job_id=report.job_id, portfolio=report.portfolio
+        )
+    return is_stored
 
 
 def find_report(engine: Engine, job_id: int) -> DriftReport | None:

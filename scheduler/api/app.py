@@ -21,6 +21,7 @@ from scheduler.api import (
     models,
     online,
     portfolios,
+    promotion,
     records,
     results,
     schedules,
@@ -51,9 +52,9 @@ Refusals are problem details (RFC 9457) with a stable `type`; mistakes in a body
 come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
 _ROUTERS = (
-    portfolios.router, records.router, jobs.router, jobs.actions_router, job_events.router, results.router,
-    schedules.router, models.router, online.router, keys.router, webhooks.router, erasures.router, health.router,
-    metrics.router,
+    portfolios.router, records.router, promotion.router, promotion.outcomes_router, jobs.router, jobs.actions_router,
+    job_events.router, results.router, schedules.router, models.router, online.router, keys.router, webhooks.router,
+    erasures.router, health.router, metrics.router,
 )  # fmt: skip
 
 

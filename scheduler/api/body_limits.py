@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from scheduler.api.problems import Problem
 
 # These are streamed to a file, which stops at its own limit.
-_UPLOADS = re.compile(r"^/v1/portfolios/[^/]+/records$")
+_UPLOADS = re.compile(r"^/v1/portfolios/[^/]+/(records|outcomes)$")
 
 
 class BodyLimitMiddleware:

@@ -25,6 +25,8 @@ _VersionCursor = Annotated[
 class DecisionDocument(Document):
     """What was decided about a model version, with all numbers."""
 
+    decision: int | None = Field(examples=[1])
+    action: str = Field(description="gate, or what a person or the trigger did", examples=["gate"])
     at: datetime | None = Field(examples=["2026-11-24T21:59:03Z"])
     version: str = Field(examples=["m-3f9c2a"])
     against: str | None = Field(examples=[None])
@@ -147,6 +149,8 @@ def _values_of(model: ModelVersion) -> dict[str, Any]:
 
 def _describe_decision(one: Decision) -> DecisionDocument:
     return DecisionDocument(
+        decision=one.id,
+        action=one.action or "gate",
         at=one.created_at,
         version=one.version,
         against=one.against_version,

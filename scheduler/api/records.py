@@ -98,15 +98,21 @@ async def upload(
     """Load records into the portfolio's source table; rows of the same key are replaced. All or nothing."""
     portfolio = await anyio.to_thread.run_sync(caller.portfolio, name)
     settings = caller.context.settings
-    ending, unpack = _read_headers(request)
     with tempfile.TemporaryDirectory(prefix="tidemark-upload-") as folder:
-        path = Path(folder) / f"upload{ending}"
-        try:
-            await _Upload(path, settings.api_upload_bytes, unpack).take(request.stream())
-        except ClientDisconnect as error:
-            raise Problem(400, "malformed-body", "the client went away") from error
+        path = await receive_upload(request, Path(folder), settings.api_upload_bytes)
         load = partial(_load, caller, portfolio.definition, path, settings, replace_all=replace)
         return await anyio.to_thread.run_sync(load)
+
+
+async def receive_upload(request: Request, folder: Path, limit: int) -> Path:
+    """Stream a request's body to a file whose name ends as its content type says. Raises `Problem`."""
+    ending, unpack = _read_headers(request)
+    path = folder / f"upload{ending}"
+    try:
+        await _Upload(path, limit, unpack).take(request.stream())
+    except ClientDisconnect as error:
+        raise Problem(400, "malformed-body", "the client went away") from error
+    return path
 
 
 def _read_headers(request: Request) -> tuple[str, Any]:

@@ -1,6 +1,7 @@
 """Schemathesis tries the API as its OpenAPI description says, and against it, with every check on."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ HOOKS = "tests.integration.api.schemathesis_hooks"
 ROOT = Path(__file__).parents[3]
 # Rules that JSON Schema cannot say (a cron expression, a name that resolves, columns of a book, a key that was used for
 # another body) refuse bodies which the schema allows: there 400 and 422 are expected too. Every other check stays.
-REFUSING = ("POST /v1/jobs", "POST /v1/portfolios", "POST /v1/portfolios/{name}/records", "POST /v1/schedules",
-            "POST /v1/webhooks")  # fmt: skip
+REFUSING = ("POST /v1/jobs", "POST /v1/portfolios", "POST /v1/portfolios/{name}/records",
+            "POST /v1/portfolios/{name}/outcomes", "POST /v1/schedules", "POST /v1/webhooks")  # fmt: skip
 EXPECTED = '["2xx", "401", "403", "404", "409", "400", "422"]'
 _RULE = """[[operations]]
 include-name = "{name}"
@@ -44,4 +45,4 @@ def test_the_api_is_as_its_description_says(engine: Engine, scored_job: int, tmp
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=280
         )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "Tested: 4" in done.stdout, done.stdout[-1000:]
+    assert re.search(r"Tested: [4-9][0-9]", done.stdout), done.stdout[-1000:]

@@ -1,0 +1,58 @@
+"""The champion and outcomes over HTTP."""
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from db.drift_reports import DriftReport, insert_report
+from db.engine import writing
+from db.states import Verdict
+from db.webhook_queue import claim_message
+from db.webhooks import create_webhook
+from tests.building import add_model, load_book
+
+CSV = {"Content-Type": "text/csv"}
+
+
+def test_a_person_promotes_and_rolls_back_with_a_reason(admin: httpx.Client, engine: Engine) -> None:
+    load_book(engine, [1])
+    add_model(engine)
+    add_model(engine, "m2", champion=False)
+    promoted = admin.post("/v1/models/m2/promote", json={"why": "the better one"}).json()
+    assert (promoted["champion"], promoted["before"]) == ("m2", "m1")
+    assert admin.post("/v1/models/m2/promote").status_code == 409
+    back = admin.post("/v1/portfolios/book/rollback", json={"why": "it was not"}).json()
+    assert (back["champion"], back["before"]) == ("m1", "m2")
+    decisions = admin.get("/v1/portfolios/book/decisions").json()["decisions"]
+    assert [(one["version"], one["reason"]) for one in decisions[:2]] == [
+        ("m1", "it was not"),
+        ("m2", "the better one"),
+    ]
+    assert all(one["by"].startswith("key ") for one in decisions[:2])
+
+
+def test_a_portfolio_is_held_and_released(admin: httpx.Client, engine: Engine) -> None:
+    load_book(engine, [1])
+    told = [admin.post(f"/v1/portfolios/book/{action}").json() for action in ("hold", "hold", "release")]
+    assert [(one["held"], one["changed"]) for one in told] == [(True, True), (True, False), (False, True)]
+
+
+@pytest.mark.usefixtures("scored_job")
+def test_outcomes_are_loaded_once_and_a_wrong_file_is_told(admin: httpx.Client) -> None:
+    body = "id,outcome,outcome_date\n10,1,2099-01-01\n11,0,2099-01-01\n"
+    first = admin.post("/v1/portfolios/book/outcomes", content=body, headers=CSV)
+    assert first.status_code == 200, first.text
+    assert (first.json()["loaded"], first.json()["without_score"]) == (2, 0)
+    assert admin.post("/v1/portfolios/book/outcomes", content=body, headers=CSV).json()["unchanged"] == 2
+    wrong = admin.post("/v1/portfolios/book/outcomes", content="id\n1\n", headers=CSV)
+    assert (wrong.status_code, wrong.json()["type"]) == (422, "/problems/invalid-records")
+    assert admin.get("/v1/portfolios/book/outcomes").json()["vintages"] == []
+
+
+def test_webhooks_hear_of_a_verdict(engine: Engine, scored_job: int) -> None:
+    create_webhook(engine, "https://receiver.example/", ["drift.drifted"], portfolio=None, who="test")
+    with writing(engine) as connection:
+        insert_report(connection, DriftReport("book", scored_job, "m1", Verdict.DRIFTED, {}))
+    message = claim_message(engine)
+    assert message is not None
+    assert (message.event, message.facts["job"]) == ("drift.drifted", scored_job)
