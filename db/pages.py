@@ -81,7 +81,10 @@ def page_scores(
     if after is not None:
         chosen.append(scores.c.record_key > after)
     rows = _read(engine, select(*columns).where(*chosen).order_by(scores.c.record_key).limit(limit))
-    return [StoredScore(*row[:4], None if row[4] is None else tuple(json.loads(row[4]))) for row in rows]
+    return [
+        StoredScore(row[0], row[1], row[2], row[3], None if row[4] is None else tuple(json.loads(row[4])))
+        for row in rows
+    ]
 
 
 def page_rejects(

@@ -55,6 +55,8 @@ def read_outcome_rows(path: Path, definition: PortfolioDefinition, columns: Outc
     source = open_source(path, (definition.key, columns.day, *candidates))
     outcome = next((one for one in candidates if one in source.names), candidates[0])
     uses = {definition.key: "key", outcome: "the outcome", columns.day: "the day it was known"}
+    if len(uses) < 3:
+        raise DataFileError(source.where, "expected three columns: the key, the outcome, and the day it was known")
     absent = {column: use for column, use in uses.items() if column not in source.names}
     if absent:
         raise MissingColumnError(source.where, absent, source.names)

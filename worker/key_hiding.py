@@ -13,7 +13,7 @@ def hide_keys(result: ShardResult, claim: Claim, secret: str | None) -> ShardRes
     definition = claim.job.definition
     if not definition.privacy.hashed_keys:
         return result
-    record_keys = [str(key) for key in stored_keys(definition, secret, result.record_keys)]
+    record_keys = [str(key) for key in stored_keys(definition, secret, [str(one) for one in result.record_keys])]
     rejected = stored_keys(definition, secret, [one.record_key for one in result.rejects])
     return replace(
         result,

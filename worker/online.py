@@ -146,7 +146,7 @@ def _find_wrong_name(
 def _reasons_of(scored: ScoredRecords, at: int, scorer: Scorer) -> list[str] | None:
     if scored.reasons is None:
         return None
-    return [scorer.reason_codes[code] for code in scored.reasons[at].tolist() if code >= 0]
+    return [str(scorer.reason_codes[code]) for code in scored.reasons[at].tolist() if code >= 0]
 
 
 def _as_column(values: list[Any]) -> "NDArray[Any]":

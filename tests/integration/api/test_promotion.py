@@ -56,3 +56,10 @@ def test_webhooks_hear_of_a_verdict(engine: Engine, scored_job: int) -> None:
     message = claim_message(engine)
     assert message is not None
     assert (message.event, message.facts["job"]) == ("drift.drifted", scored_job)
+
+
+@pytest.mark.usefixtures("scored_job")
+def test_one_column_cannot_be_the_outcome_and_its_day(admin: httpx.Client) -> None:
+    options = {"outcome": "outcome", "date": "outcome"}
+    answer = admin.post("/v1/portfolios/book/outcomes", content="id,outcome\n1,1\n", headers=CSV, params=options)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-records")
