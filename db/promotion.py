@@ -16,6 +16,7 @@ from db.retraining import change_retraining, lock_retraining
 from db.retraining_policy import AffectedNights
 from db.states import JobKind, JobState
 from db.tables import champions, decisions, jobs
+from db.unusable import mark_unusable
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _answer_for_nights(
 ) -> int | None:
     """Mark the nights of a champion that was taken back; by policy the book is scored again with the one put back."""
     for job_id in nights:
-        record_event(connection, "job.unusable", who="rollback", job_id=job_id, why=why)
+        mark_unusable(connection, job_id, why, who="rollback")
     policy = find_portfolio(connection, portfolio).definition.retraining
     if not nights or policy.affected_nights is AffectedNights.MARK:
         return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 
@@ -19,11 +20,20 @@ from db.engine import writing
 from db.registry import Champion, Decision, decide, get_champion, get_model, register_model
 from db.retraining import change_retraining, lock_retraining
 from db.shards import Claim
+from db.sources import read_all
 from transformer.bundle import LoadedModel, load_bundle, save_bundle
+from transformer.continued_pretraining import continue_pretraining
 from transformer.errors import TrainingDataError
 from transformer.explanation import Explainer
 from transformer.explanation_fitting import ExplanationOptions, fit_explainer
-from transformer.fine_tuning import FineTuningOptions, Lesson, fine_tune, recalibrate
+from transformer.fine_tuning import (
+    FineTuningOptions,
+    Lesson,
+    fine_tune,
+    inputs_of,
+    recalibrate,
+    unreadable_rows,
+)
 from transformer.fitting import EpochReport
 from transformer.points import ScoreScale
 from transformer.splitting import hash_order
@@ -33,7 +43,7 @@ from worker.examination import Measured, Parts, count_canary_mismatches, gather_
 from worker.gate import Judgement, Outcome, judge_challenger
 from worker.heartbeat import Heartbeat
 from worker.learnable_records import Records, parts_of, read_records
-from worker.lessons import LessonPlan, plan_lesson
+from worker.lessons import LessonPlan, plan_lesson, plan_lesson_without_outcomes
 from worker.paired import compare_brier
 from worker.reference import FrozenReference, freeze_records
 from worker.trigger import Answer
@@ -84,32 +94,41 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
     champion = load_bundle(context.settings.bundles_url, seen.version)
     calm = int(claim.job.options.get("after_job") or 0)
     records = read_records(context, definition, champion, parent, heartbeat, after_job=calm)
-    plan = plan_lesson(records.labels.dates, records.is_new, ~records.is_new, hash_order(records.keys))
+    order = hash_order(records.keys)
+    start, name = champion, "fine_tuned"
+    if claim.job.options.get("task") == Answer.PRETRAIN:
+        start, name = replace(champion, network=_pretrained(context, definition, champion, heartbeat)), "pretrained"
+        plan = plan_lesson_without_outcomes(records.labels.dates, order)
+    else:
+        plan = plan_lesson(records.labels.dates, records.is_new, ~records.is_new, order)
     _require_material(records, plan)
     lesson = Lesson(*(records.material(rows) for rows in (plan.learn, plan.stop, plan.replay, plan.exam)))
     heartbeat.renew({"stage": "fine-tuning", "records": len(lesson.learn)})
-    models = {
-        "fine_tuned": fine_tune(
-            champion,
-            lesson,
-            options=options_of(claim.job.options),
-            on_epoch=lambda report: heartbeat.renew(_progress_of(report)),
-            on_batch=heartbeat,
-        ),
-        "recalibrated": recalibrate(champion, lesson),
-    }
-    heartbeat.renew({"stage": "gate"})
-    explainers = {
-        "fine_tuned": explain_tuned(models["fine_tuned"], lesson, heartbeat),
-        "recalibrated": champion.explainer,
-    }
+    options = options_of(claim.job.options)
+    tuned = fine_tune(
+        start, lesson, options=options, on_epoch=lambda one: heartbeat.renew(_progress_of(one)), on_batch=heartbeat
+    )
+    models = {name: tuned, "recalibrated": recalibrate(champion, lesson)}
+    explainers = {name: explain_tuned(tuned, lesson, heartbeat), "recalibrated": champion.explainer}
     newest = lesson.exam if len(lesson.exam) else lesson.stop
     offered = {
-        name: Offered(model, explainers[name], freeze_records(model, newest.frame, definition))
-        for name, model in models.items()
+        made: Offered(model, explainers[made], freeze_records(model, newest.frame, definition))
+        for made, model in models.items()
     }
+    heartbeat.renew({"stage": "gate"})
     challengers = _examine(context, claim, champion, offered, parts_of(records, plan), heartbeat)
     _register(context, claim, seen, challengers, records, plan)
+
+
+def _pretrained(
+    context: WorkerContext, definition: PortfolioDefinition, champion: LoadedModel, heartbeat: Heartbeat
+) -> keras.Model:
+    """Pretrain the champion's network further on tonight's book, whose outcomes nobody knows."""
+    columns = champion.schema.columns
+    frame = pd.concat(read_all(context.engine, definition.source, definition.key, columns), ignore_index=True)
+    frame = frame.drop(index=unreadable_rows(champion, frame).tolist()).reset_index(drop=True)
+    heartbeat.renew({"stage": "pretraining", "records": len(frame)})
+    return continue_pretraining(champion, inputs_of(champion, frame), on_batch=heartbeat)
 
 
 def explain_tuned(model: TrainedModel, lesson: Lesson, heartbeat: Heartbeat) -> Explainer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-EXAM_SHARE = 0.4  # of the new records, whole dates, the newest
+EXAM_SHARE = 0.3  # of the new records, whole dates, the newest
 STOP_SHARE = 0.25  # of what is left before the exam, the newest
 OLD_EXAM_SHARE = 0.15  # of the old records, chosen by a hash of the key; training holds out the same ones
 REPLAY_PER_NEW = 1.0  # old records for each new one
@@ -52,6 +52,21 @@ def plan_lesson(
         old_exam=old_exam[np.argsort(order[old_exam], kind="stable")][:MOST_OLD_EXAM],
         learned_date=str(max(dates[rest].tolist(), default="")),
         exam_date=exam_date,
+    )
+
+
+def plan_lesson_without_outcomes(dates: NDArray[np.str_], order: NDArray[np.float64]) -> LessonPlan:
+    """Plan a lesson where there is nothing new: old records alone, and no exam, so that the gate waits for outcomes."""
+    is_exam, is_stop = order < OLD_EXAM_SHARE, order < 2 * OLD_EXAM_SHARE
+    nothing = np.zeros(0, dtype=np.int64)
+    return LessonPlan(
+        learn=np.flatnonzero(~is_stop),
+        stop=np.flatnonzero(is_stop & ~is_exam),
+        exam=nothing,
+        replay=nothing,
+        old_exam=np.flatnonzero(is_exam)[:MOST_OLD_EXAM],
+        learned_date=str(max(dates.tolist(), default="")),
+        exam_date="",
     )
 
 
