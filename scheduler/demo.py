@@ -1,6 +1,6 @@
 """The demo: a simulated book of customers, loaded, trained on and scored through real queue workers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -122,6 +122,7 @@ def describe(result: DemoResult) -> dict[str, Any]:
         "job": result.scoring.id,
         "model_version": result.scoring.model_version,
         "nights": [describe_night(night) for night in result.nights],
+        "promotions": promotions(result.nights),
         "plots": [str(path) for path in result.plots],
     }
 
@@ -139,6 +140,26 @@ def describe_night(night: Night) -> dict[str, Any]:
         "roc_auc": round(night.auc, 4),
         "followed_by": [*night.answers, *(decided(one) for one in night.decisions if one.action == "rollback")],
     }
+
+
+def promotions(nights: Sequence[Night]) -> list[dict[str, Any]]:
+    """Return what each promotion by the gate brought, on outcomes of the moved population that neither learned from."""
+    told: list[dict[str, Any]] = []
+    for night in nights:
+        for one in night.decisions:
+            checks = {check["name"]: check["figures"] for check in one.figures.get("checks", [])}
+            if one.promoted and "roc_auc" in checks:
+                auc, brier = checks["roc_auc"], checks["gain"]["Brier score"]
+                sides = {"before": "champion", "after": "challenger"}
+                told.append(
+                    {
+                        "night": night.number,
+                        "version": one.version,
+                        "roc_auc": {when: round(auc[side], 4) for when, side in sides.items()},
+                        "brier": {when: round(brier[side], 4) for when, side in sides.items()},
+                    }
+                )
+    return told
 
 
 def decided(decision: Decision) -> str:

@@ -49,7 +49,7 @@ POLICY = RetrainingPolicy(
     least_bad_outcomes=1_000,
     cool_down_nights=7,
     probation_nights=5,
-    gate=GatePolicy(largest_points_psi=0.5),
+    gate=GatePolicy(largest_points_psi=0.25),
 )
 
 

@@ -116,7 +116,7 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
         for made, model in models.items()
     }
     heartbeat.renew({"stage": "gate"})
-    challengers = _examine(context, claim, champion, offered, parts_of(records, plan), heartbeat)
+    challengers = _examine(context, claim, champion, offered, parts_of(records, plan, definition.segments), heartbeat)
     _register(context, claim, seen, challengers, records, plan)
 
 

@@ -18,6 +18,8 @@ from worker.heartbeat import Heartbeat
 from worker.lessons import LessonPlan
 from worker.outcome_labels import Labels, join_outcomes
 
+MOST_SEGMENT_VALUES = 20
+
 
 @dataclass(frozen=True)
 class Records:
@@ -49,7 +51,7 @@ def read_records(
     from worker.training import read_target  # noqa: PLC0415 - training imports this module
 
     own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
-    columns = tuple(dict.fromkeys((*champion.schema.columns, *own)))
+    columns = tuple(dict.fromkeys((*champion.schema.columns, *own, *definition.segments)))
     frames: list[pd.DataFrame] = []
     for frame in read_all(context.engine, definition.learning_source, definition.key, columns):
         frames.append(frame)
@@ -69,9 +71,20 @@ def read_records(
     return Records(frame, frame[RECORD_KEY].to_numpy(dtype=object), labels, is_new)
 
 
-def parts_of(records: Records, plan: LessonPlan) -> Parts:
+def parts_of(records: Records, plan: LessonPlan, segments: tuple[str, ...]) -> Parts:
     """Return the records that judge a challenger: the exam first, then the old ones."""
     rows = np.concatenate([plan.exam, plan.old_exam])
     exam, old = np.arange(len(plan.exam)), np.arange(len(plan.exam), len(rows))
     material = records.material(rows)
-    return Parts(material.frame, material.target, exam, old, plan.learned_date, plan.exam_date, {})
+    masks = _segment_masks(material.frame.iloc[exam], segments)
+    return Parts(material.frame, material.target, exam, old, plan.learned_date, plan.exam_date, masks)
+
+
+def _segment_masks(exam: pd.DataFrame, segments: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
+    """A mask for each of the commonest values of each segment column."""
+    masks: dict[str, NDArray[np.bool_]] = {}
+    for column in segments:
+        values = exam[column].astype("object")
+        for value in values.value_counts().index[:MOST_SEGMENT_VALUES]:
+            masks[f"{column}={value}"] = (values == value).to_numpy(dtype=bool)
+    return masks

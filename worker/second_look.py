@@ -48,7 +48,9 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
     exam = np.flatnonzero(records.is_new & (dates > learned_date))
     old = np.flatnonzero(~records.is_new & (order < OLD_EXAM_SHARE))
     exam_date = str(min(dates[exam].tolist(), default=""))
-    parts = parts_of(records, LessonPlan(NOTHING, NOTHING, exam, NOTHING, old, learned_date, exam_date))
+    parts = parts_of(
+        records, LessonPlan(NOTHING, NOTHING, exam, NOTHING, old, learned_date, exam_date), definition.segments
+    )
     measured = Measured(parts, heartbeat)
     nights, shadow = _shadow_of(context, version)
     evidence = gather_evidence(
@@ -89,7 +91,7 @@ def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
     since = replace(get_model(context.engine, seen.version), learned_until={"outcome_id": options["after_outcome"]})
     records = read_records(context, definition, champion, since, heartbeat)
     exam = np.flatnonzero(records.is_new)
-    parts = parts_of(records, LessonPlan(NOTHING, NOTHING, exam, NOTHING, NOTHING, "", ""))
+    parts = parts_of(records, LessonPlan(NOTHING, NOTHING, exam, NOTHING, NOTHING, "", ""), ())
     measured = Measured(parts, heartbeat)
     loss = compare_brier(
         parts.target,

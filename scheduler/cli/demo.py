@@ -34,7 +34,7 @@ def demo(
             result = play_demo(stage, customers=customers, seed=seed, nights=0 if quick else nights)
         figures, output = describe(result), session.output
         output.emit(figures | {"database": session.database_address})
-        told = [(name, value) for name, value in figures.items() if name not in ("nights", "plots")]
+        told = [(name, value) for name, value in figures.items() if name not in ("nights", "promotions", "plots")]
         output.show_table(("", "value"), told, title="The demo in figures")
         output.show("\nScores in points (higher is safer)")
         most = max(count for _, count in points_histogram(result.frame))
@@ -55,12 +55,18 @@ def demo(
 
 
 def _show_nights(output: "Output", nights: "Sequence[Night]", plots: "Sequence[Path]") -> None:
-    from scheduler.demo import describe_night
+    from scheduler.demo import describe_night, promotions
 
     rows = [describe_night(night) for night in nights]
     columns = ("night", "happens", "model_version", "verdict", "psi", "roc_auc")
     table = [[*(row[column] for column in columns), "; ".join(row["followed_by"])] for row in rows]
     output.show_table((*columns, "followed by"), table, title=f"\n{len(rows)} nights")
+    for one in promotions(nights):
+        output.show(
+            f"Night {one['night']}: {one['version']} was promoted. On outcomes that neither model learned from:"
+        )
+        for figure, told in (("ROC AUC", one["roc_auc"]), ("Brier score", one["brier"])):
+            output.show(f"  {figure} {told['before']} before, {told['after']} after")
     for path in plots:
         output.show(f"Drawn: {path}")
 
