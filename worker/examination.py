@@ -54,6 +54,8 @@ class Measured:
 
     def _run(self, model: LoadedModel | TrainedModel) -> tuple[Floats, float]:
         found = self._known.get(id(model.network))
+        if not len(self._parts.frame):
+            return np.zeros(0), 1.0
         if found is None:
             inputs, predict = inputs_of(model, self._parts.frame), make_predictor(model.network)
             logits = predict_logits(model.network, inputs, on_batch=self._on_batch, predict=predict)

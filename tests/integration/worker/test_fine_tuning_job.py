@@ -144,7 +144,7 @@ def test_a_challenger_that_lacked_evidence_is_judged_again_and_a_worse_champion_
     assert again is not None
     assert get_job(engine, again).options["task"] == "gate"
     judged = work(context, again)
-    assert (judged.result or {})["promoted"] is True
+    assert (judged.result or {})["promoted"] is True, judged.result
     champion = get_champion(engine, BOOK)
     assert champion is not None
     assert champion.version != first
