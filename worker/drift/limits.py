@@ -69,8 +69,8 @@ def are_outdated(limits: AlarmLimits, *, nights: int, n_current: int) -> bool:
 def describe_history(shifts: Sequence[float], n_current: int) -> tuple[float, float]:
     """Return autocorrelation and standard deviation of quiet nights' shifts.
 
-    The deviation is between the usual one and the portfolio's own, by the number of independent nights that the own is
-    known from, and never below the sampling error of the book.
+    Where the portfolio's own deviation is below the usual one, it lies between the two, by the number of independent
+    nights that the own is known from; it is never below the sampling error of the book.
     """
     sampling = 1 / n_current
     usual = sampling + USUAL_DEVIATION**2
@@ -84,8 +84,8 @@ def describe_history(shifts: Sequence[float], n_current: int) -> tuple[float, fl
     autocorrelation = float(np.clip(careful, 0.0, _LARGEST_AUTOCORRELATION))
     independent = max(2.0, nights * (1 - autocorrelation) / (1 + autocorrelation))
     own = total / nights * independent / (independent - 1)  # their own mean was taken from so few
-    variance = (USUAL_WEIGHT * usual + independent * own) / (USUAL_WEIGHT + independent)
-    return autocorrelation, float(np.sqrt(max(sampling, variance)))
+    between = (USUAL_WEIGHT * usual + independent * own) / (USUAL_WEIGHT + independent)
+    return autocorrelation, float(np.sqrt(max(sampling, own, between)))
 
 
 def _simulate(

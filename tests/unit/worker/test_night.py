@@ -40,7 +40,7 @@ def verdict_of(counts: dict[str, Any], **changes: Any) -> tuple[Verdict, str]:
 
 
 @pytest.mark.parametrize(
-    ("mean", "verdict"), [(600, Verdict.STABLE), (586, Verdict.WATCH), (575, Verdict.DRIFTED), (640, Verdict.DRIFTED)]
+    ("mean", "verdict"), [(600, Verdict.STABLE), (588, Verdict.WATCH), (575, Verdict.DRIFTED), (640, Verdict.DRIFTED)]
 )
 def test_the_verdict_follows_the_size_of_the_shift(mean: float, verdict: Verdict) -> None:
     assert verdict_of(counts_of(mean))[0] is verdict

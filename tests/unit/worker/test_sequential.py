@@ -67,7 +67,7 @@ def test_autocorrelation_and_deviation_are_estimated_at_the_careful_end(autocorr
     shifts = [one.shift for one in history(0.1, autocorrelation, count=120)]
     found, deviation = describe_history(shifts, 1_000_000)
     assert autocorrelation - 0.05 <= found <= autocorrelation + 0.2
-    assert 0.09 <= deviation <= 0.3
+    assert 0.07 <= deviation <= 0.2
 
 
 def test_a_short_history_is_taken_for_a_restless_one() -> None:
