@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scheduler.cli.options import Json
+from scheduler.cli.options import Json, PortfolioName
 
 if TYPE_CHECKING:
     from worker.drift import Distribution
@@ -34,6 +34,32 @@ def compare_files(
     output.emit(document)
     shown = [(name, as_range(value) if isinstance(value, list) else value) for name, value in document.items()]
     output.show_table(("", "value"), shown, title=f"{current.name} against {reference.name}")
+
+
+@app.command("show")
+def show(
+    name: PortfolioName,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.png", help="Draw the nights into a picture.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Nights at most, the newest ones.")] = 30,
+    json: Json = False,
+) -> None:
+    """Show the monitored nights of a portfolio, oldest first: verdict, PSI, shift of the mean, and why."""
+    from db.portfolios import get_portfolio
+    from scheduler.cli.session import open_session
+    from scheduler.nights import COLUMNS, draw_nights, read_nights, row_of
+
+    with open_session(wants_json=json) as session:
+        get_portfolio(session.engine, name)
+        nights = read_nights(session.engine, name, limit=limit)
+        if out is not None:
+            draw_nights(nights, name, out)
+        document = {"portfolio": name, "nights": [one.to_document() for one in nights]}
+        session.output.emit(document | {"file": None if out is None else str(out)})
+        session.output.show_table(COLUMNS, map(row_of, nights), title=f"Nights of {name}")
+        if out is not None:
+            session.output.show(f"Drawn into {out}.")
 
 
 def comparison_document(reference: "Distribution", current: "Distribution") -> dict[str, Any]:

@@ -1,0 +1,139 @@
+"""What the monitor costs: the same night in 10 shards and in 1,200, each shard with 60 columns and 150 score values.
+
+    python -m benchmarks.monitor_cost [EMPTY_DATABASE_URL]
+
+Measured are the adding up of the shards when the job closes (once a job, in the last shard's transaction), and the monitor's
+own work: reading what is known, the verdict, and the transaction that writes it. The default database is a new SQLite file.
+"""
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Engine, text
+
+from benchmarks.report import write_report
+from db.drift_reports import insert_report
+from db.engine import open_engine, reading, writing
+from db.histograms import ShardMonitoring, fold_histograms
+from db.jobs import Job, JobRequest, find_follow_up, get_job, submit_job
+from db.registry import Decision, decide, register_model
+from db.scores import complete_scored_shard
+from db.shards import claim_shard
+from db.states import JobKind
+from db.upgrade import prepare_database
+from scheduler.planning import plan_job
+from tests.building import BOOK, MODEL, book_definition, load_book, result_for
+from worker.monitoring import examine, limits_for, read_known, report_of
+
+COLUMNS = 60
+SHARDS = (10, 1_200)
+RECORDS_A_SHARD = 10_000  # that the histograms tell of; the ledger itself is driven with one record a shard
+REPEATS = 30
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{Path(folder) / 'monitor.db'}"
+        engine = open_engine(url)
+        prepare_database(engine)
+        load_book(engine, range(max(SHARDS)))
+        add_champion(engine)
+        score_night(engine, 10)  # the night before
+        results: dict[str, Any] = {
+            "database": engine.dialect.name,
+            "columns": COLUMNS,
+            "records_a_shard": RECORDS_A_SHARD,
+        }
+        for shards in SHARDS:
+            job = score_night(engine, shards)
+            results[f"{shards}_shards"] = measure(engine, job)
+            print(shards, results[f"{shards}_shards"])
+        engine.dispose()
+    print(write_report(f"monitor_cost_{results['database']}", results))
+
+
+def add_champion(engine: Engine) -> None:
+    reference = {"points": points_of(1), "unscorable": 0, "fields": fields_of(), "segments": {}}
+    decision = Decision(BOOK, MODEL, None, promoted=True, reason="-", figures={}, decided_by="-", job_id=None)
+    with writing(engine) as connection:
+        register_model(
+            connection, version=MODEL, job_id=None, definition=book_definition(), metrics={}, reference=reference
+        )
+        decide(connection, decision, seen=None)
+
+
+def score_night(engine: Engine, shards: int) -> Job:
+    """Score a night in so many shards, each of which counted as many records as a real one."""
+    job_id = submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "benchmark", {}, MODEL))
+    plan_job(engine, job_id, shard_rows=max(SHARDS) // shards)
+    counted = ShardMonitoring(
+        fields=fields_of(),
+        segments={"segment": {"1": {"points": points_of(2)}, "2": {"points": points_of(3)}}},
+        migration={band: {other: 100 for other in "ABCDEFGH"} for band in "ABCDEFGH"},
+        canary={"records": 100, "mismatches": 0, "largest_difference": 0.0},
+    )
+    while (claimed := claim_shard(engine, "scoring", worker="w", lease_seconds=600)) is not None:
+        result = replace(result_for(engine, claimed), histogram=points_of(claimed.ordinal), monitored=counted)
+        complete_scored_shard(engine, claimed, result, worker="w")
+    return get_job(engine, job_id)
+
+
+def measure(engine: Engine, job: Job) -> dict[str, Any]:
+    """Return milliseconds: median and worst of the monitor's work, and what setting limits and adding up cost."""
+    monitoring = find_follow_up(engine, job.id)
+    assert monitoring is not None
+    begun = perf_counter()
+    limits = limits_for(read_known(engine, monitoring))
+    setting = perf_counter() - begun
+    parts: dict[str, list[float]] = {"read": [], "verdict": [], "write": [], "all": []}
+    for _ in range(REPEATS):
+        started = perf_counter()
+        known = read_known(engine, monitoring)
+        read = perf_counter()
+        report = report_of(known, examine(known, limits))
+        judged = perf_counter()
+        with writing(engine) as connection:
+            assert insert_report(connection, report)
+        written = perf_counter()
+        for name, seconds in zip(
+            parts, (read - started, judged - read, written - judged, written - started), strict=True
+        ):
+            parts[name].append(1000 * seconds)
+        with writing(engine) as connection:
+            connection.execute(text("DELETE FROM tidemark_drift_reports WHERE job_id = :job"), {"job": job.id})
+    return {
+        "monitor_milliseconds": {name: round(median(values), 2) for name, values in parts.items()},
+        "worst_milliseconds": round(max(parts["all"]), 2),
+        "setting_limits_milliseconds": round(1000 * setting, 1),
+        "adding_up_milliseconds": round(1000 * time_fold(engine, job.id), 1),
+    }
+
+
+def time_fold(engine: Engine, job_id: int) -> float:
+    """Return the seconds of adding up a job's shards again; the row that is there stays."""
+    with reading(engine):
+        pass  # the connection is open
+    begun = perf_counter()
+    with writing(engine) as connection:
+        fold_histograms(connection, job_id)
+    return perf_counter() - begun
+
+
+def points_of(seed: int) -> dict[str, int]:
+    scores = np.random.default_rng(seed).normal(600, 40, RECORDS_A_SHARD).round().astype(int)
+    values, counts = np.unique(np.clip(scores, 525, 675), return_counts=True)
+    return {str(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def fields_of() -> dict[str, list[int]]:
+    return {f"column_{place}": [50, 0, *[995] * 10] for place in range(COLUMNS)}
+
+
+if __name__ == "__main__":
+    main()
