@@ -2,8 +2,9 @@
 
     python -m benchmarks.monitor_cost [EMPTY_DATABASE_URL]
 
-Measured are the adding up of the shards when the job closes (once a job, in the last shard's transaction), and the monitor's
-own work: reading what is known, the verdict, and the transaction that writes it. The default database is a new SQLite file.
+Measured are the adding up of the shards when the job closes (once a job, in the last shard's transaction), and the
+monitor's own work: reading what is known, the verdict, and the transaction that writes it. The default database is a
+new SQLite file.
 """
 
 import sys
@@ -75,7 +76,7 @@ def score_night(engine: Engine, shards: int) -> Job:
     counted = ShardMonitoring(
         fields=fields_of(),
         segments={"segment": {"1": {"points": points_of(2)}, "2": {"points": points_of(3)}}},
-        migration={band: {other: 100 for other in "ABCDEFGH"} for band in "ABCDEFGH"},
+        migration={band: dict.fromkeys("ABCDEFGH", 100) for band in "ABCDEFGH"},
         canary={"records": 100, "mismatches": 0, "largest_difference": 0.0},
     )
     while (claimed := claim_shard(engine, "scoring", worker="w", lease_seconds=600)) is not None:

@@ -136,6 +136,11 @@ def find_job(connection: Connection, job_id: int) -> Job:
     return as_job(row)
 
 
+def find_model_version(connection: Connection, job_id: int) -> str | None:
+    """Return the model version of a job, within the caller's transaction."""
+    return connection.execute(select(jobs.c.model_version).where(jobs.c.id == job_id)).scalar()
+
+
 def find_follow_up(engine: Engine, subject_job_id: int) -> Job | None:
     """Return the newest job about another job, None if there is none."""
     statement = select(*JOB_COLUMNS).where(jobs.c.subject_job_id == subject_job_id).order_by(jobs.c.id.desc()).limit(1)

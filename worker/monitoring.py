@@ -11,7 +11,7 @@ from db.closing import complete_whole_job
 from db.drift_reports import DriftReport, Night, find_first_night, find_limits, insert_report, list_nights, store_limits
 from db.engine import Engine, reading, writing
 from db.histograms import Counts, read_job_counts
-from db.jobs import Job, find_job
+from db.jobs import Job, find_job, find_model_version
 from db.monitoring_policy import ReferenceChoice
 from db.outcomes import VINTAGES_TASK
 from db.registry import ModelVersion, find_model
@@ -109,7 +109,7 @@ def read_known(engine: Engine, job: Job) -> Known:
             first = find_first_night(connection, name, model.version)
         wanted = [one for one in (night.id, before, same_day, first) if one is not None]
         counts = read_job_counts(connection, wanted)
-        has_same_model = before is not None and find_job(connection, before).model_version == model.version
+        has_same_model = before is not None and find_model_version(connection, before) == model.version
     limits = None if stored is None else AlarmLimits.from_document(stored)
     return Known(night, model, counts, nights, limits, effect, same_day, first, has_same_model)
 

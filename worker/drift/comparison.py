@@ -1,6 +1,6 @@
 """All figures of one distribution of scores against another, and the verdict where nothing but the two is known."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class DriftFigures:
 
     def to_document(self) -> dict[str, Any]:
         """Return the figures as a JSON document."""
-        return asdict(self) | {"psi_interval": list(self.psi_interval)}
+        return vars(self) | {"psi_interval": list(self.psi_interval)}
 
 
 def compare(

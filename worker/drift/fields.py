@@ -1,6 +1,6 @@
 """Every input column against the reference at once: PSI, missing and unseen records, the fullest bin."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class FieldFigures:
 
     def to_document(self) -> dict[str, Any]:
         """Return the figures as a JSON document."""
-        return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        return {name: round(value, 6) for name, value in vars(self).items()}
 
 
 def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:

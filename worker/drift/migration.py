@@ -1,6 +1,6 @@
 """How records moved between the bands of two nights, and a test of whether the bands' sizes stayed the same."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Migration:
 
     def to_document(self) -> dict[str, Any]:
         """Return it as a JSON document."""
-        return asdict(self) | {"bands": list(self.bands), "counts": [list(row) for row in self.counts]}
+        return vars(self) | {"bands": list(self.bands), "counts": [list(row) for row in self.counts]}
 
 
 def describe_migration(counts: dict[str, dict[str, int]]) -> Migration | None:

@@ -13,7 +13,7 @@ The limits are set by simulation: `worker.drift.limits`.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 _CAP = 3.0  # times the limit: a sum must be able to come down when the shift is gone
@@ -46,7 +46,7 @@ class AlarmLimits:
 
     def to_document(self) -> dict[str, Any]:
         """Return the limits as a JSON document."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "AlarmLimits":

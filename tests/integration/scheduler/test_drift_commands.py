@@ -1,0 +1,87 @@
+"""`tidemark drift show` and what is done about nights that are not to be used, through the commands."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from db.drift_reports import DriftReport, insert_report
+from db.engine import open_engine, writing
+from db.scores import complete_scored_shard
+from db.shards import claim_shard
+from db.states import Verdict
+from db.unusable import mark_unusable
+from db.upgrade import prepare_database
+from scheduler.cli.main import main
+from tests.building import BOOK, MODEL, add_model, load_book, result_for, start_scoring
+
+FIGURES = {
+    "psi_corrected": 0.31,
+    "psi_interval": [0.25, 0.37],
+    "shift": -0.5,
+    "expected": {"bad_rate": 0.1, "auc": 0.7},
+    "reasons": ["PSI 0.310 in one night"],
+}
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """A book with one drifted night, and one whose pipeline was broken."""
+    url = f"sqlite:///{tmp_path / 'tidemark.db'}"
+    monkeypatch.setenv("TIDEMARK_DATABASE_URL", url)
+    engine = open_engine(url)
+    prepare_database(engine)
+    load_book(engine, range(20))
+    add_model(engine)
+    for verdict, figures in ((Verdict.DRIFTED, FIGURES), (Verdict.BROKEN_PIPELINE, {"reasons": ["no feed"]})):
+        job = start_scoring(engine, shard_rows=20)
+        claimed = claim_shard(engine, "scoring", worker="w", lease_seconds=60)
+        assert claimed is not None
+        complete_scored_shard(engine, claimed, result_for(engine, claimed), worker="w")
+        with writing(engine) as connection:
+            insert_report(connection, DriftReport(BOOK, job.id, MODEL, verdict, figures))
+            if verdict is Verdict.BROKEN_PIPELINE:
+                mark_unusable(connection, job.id, "no feed", who="monitor")
+    return engine
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    assert main([*arguments, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_nights_are_told_oldest_first_and_drawn(
+    book: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "nights.png"
+    told = run(capsys, "drift", "show", BOOK, "--out", str(picture))
+    assert [night["verdict"] for night in told["nights"]] == ["drifted", "broken_pipeline"]
+    assert told["nights"][0]["figures"]["psi_corrected"] == 0.31
+    assert told["nights"][1]["unusable_reason"] == "no feed"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_nights_are_shown_with_bars_and_reasons(book: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drift", "show", BOOK]) == 0
+    shown = capsys.readouterr().out
+    assert "███" in shown
+    assert "PSI 0.310 in one night" in shown
+
+
+def test_a_picture_needs_a_name_that_ends_in_png(
+    book: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = run(capsys, "drift", "show", BOOK, "--out", str(tmp_path / "nights.gif"), code=64)["error"]
+    assert "ends in .png" in error["message"]
+
+
+def test_scores_that_are_not_to_be_used_are_exported_only_when_asked_for(
+    book: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nights = run(capsys, "drift", "show", BOOK)["nights"]
+    broken, path = str(nights[1]["job"]), str(tmp_path / "scores.csv")
+    refused = run(capsys, "scores", "export", broken, path, code=64)["error"]["message"]
+    assert "marked not to be used" in refused
+    assert run(capsys, "scores", "export", broken, path, "--unusable")["scores"] == 20
