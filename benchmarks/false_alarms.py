@@ -66,9 +66,10 @@ def main() -> None:
     shifts = {psi: find_shift(psi) for psi in (0.1, 0.25)}
     cases = [(book, autocorrelation, shifts) for book in books for autocorrelation in AUTOCORRELATIONS]
     with ProcessPoolExecutor(2) as pool:
-        results = list(pool.map(measure, cases))
-    for one in results:
-        print(one)
+        results: list[dict[str, Any]] = []
+        for one in pool.map(measure, cases):
+            print(one, flush=True)
+            results.append(one)
     told = {"shifts": shifts, "common": COMMON, "nights": THREE_YEARS, "cases": results}
     if books is BOOKS:
         print(write_report("false_alarms", told | {"seconds": round(perf_counter() - begun)}))

@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -93,8 +93,9 @@ def measure(engine: Engine, job: Job) -> dict[str, Any]:
     limits = limits_for(read_known(engine, monitoring))
     setting = perf_counter() - begun
     parts: dict[str, list[float]] = {"read": [], "verdict": [], "write": [], "all": []}
+    processor: list[float] = []
     for _ in range(REPEATS):
-        started = perf_counter()
+        started, busy = perf_counter(), process_time()
         known = read_known(engine, monitoring)
         read = perf_counter()
         report = report_of(known, examine(known, limits))
@@ -110,6 +111,7 @@ def measure(engine: Engine, job: Job) -> dict[str, Any]:
             connection.execute(text("DELETE FROM tidemark_drift_reports WHERE job_id = :job"), {"job": job.id})
     return {
         "monitor_milliseconds": {name: round(median(values), 2) for name, values in parts.items()},
+        "own_processor_milliseconds": round(median(processor), 2),
         "worst_milliseconds": round(max(parts["all"]), 2),
         "setting_limits_milliseconds": round(1000 * setting, 1),
         "adding_up_milliseconds": round(1000 * time_fold(engine, job.id), 1),
