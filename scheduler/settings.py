@@ -23,6 +23,9 @@ class SchedulerSettings(BaseSettings):
     lease_seconds: float = Field(
         default=60.0, gt=0, description="The workers' lease; read here to hold the sweep against it."
     )
+    heartbeat_seconds: float = Field(
+        default=5.0, gt=0, description="The workers' heartbeat; read here so that no worker is started in vain."
+    )
     pause_seconds: float = Field(
         default=15.0, gt=0, description="A job that paused by itself is tried again after so long."
     )
@@ -56,10 +59,15 @@ class SchedulerSettings(BaseSettings):
         return self.home.expanduser().resolve()
 
     @model_validator(mode="after")
-    def _sweep_is_shorter_than_a_lease(self) -> Self:
+    def _lease_sweep_and_heartbeat_fit(self) -> Self:
         if self.sweep_seconds > self.lease_seconds:
             raise ValueError(
                 f"TIDEMARK_SWEEP_SECONDS ({self.sweep_seconds:g}) must not be longer than "
                 f"TIDEMARK_LEASE_SECONDS ({self.lease_seconds:g}): a lost lease is noticed by a sweep"
+            )
+        if self.lease_seconds <= 2 * self.heartbeat_seconds:  # as the workers say, which would start again and again
+            raise ValueError(
+                f"TIDEMARK_LEASE_SECONDS ({self.lease_seconds:g}) must be more than twice "
+                f"TIDEMARK_HEARTBEAT_SECONDS ({self.heartbeat_seconds:g})"
             )
         return self

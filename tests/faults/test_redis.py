@@ -46,6 +46,7 @@ def proxied_site(
     site.close()
 
 
+@pytest.mark.slow
 @pytest.mark.fault(7)
 def test_messages_ten_times_in_any_order_and_for_nothing_change_nothing(laptop_site: Site) -> None:
     site = laptop_site
@@ -69,6 +70,7 @@ def test_messages_ten_times_in_any_order_and_for_nothing_change_nothing(laptop_s
     assert site.repeated_claims(finished) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.fault(4)
 def test_redis_emptied_and_killed_at_half_loses_nothing(site: Site, redis_server: RedisServer) -> None:
     site.inject(SLOWER)

@@ -25,7 +25,17 @@ def kill(point: str, times: int = 1, **more: str) -> dict[str, object]:
 
 
 @pytest.mark.fault(1)
-def test_a_worker_killed_after_any_step_loses_and_doubles_nothing(site: Site) -> None:
+def test_a_worker_killed_after_any_step_loses_and_doubles_nothing(laptop_site: Site) -> None:
+    kill_after_every_step(laptop_site)
+
+
+@pytest.mark.slow
+@pytest.mark.fault(1)
+def test_the_same_on_postgresql(postgres_site: Site) -> None:
+    kill_after_every_step(postgres_site)
+
+
+def kill_after_every_step(site: Site) -> None:
     site.inject(*(kill(point) for point in POINTS))
     job_id = site.submit()
     site.start()
