@@ -103,6 +103,7 @@ def measure(engine: Engine, job: Job) -> dict[str, Any]:
         with writing(engine) as connection:
             assert insert_report(connection, report)
         written = perf_counter()
+        processor.append(1000 * (process_time() - busy))
         for name, seconds in zip(
             parts, (read - started, judged - read, written - judged, written - started), strict=True
         ):
