@@ -21,7 +21,9 @@ from transformer.bundle import load_bundle
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
 POINTS = ("after_verdict", "after_bundle", "after_decision")
-GATE = GatePolicy(least_bad=20, largest_points_psi=100, least_calibration_slope=0.3, largest_calibration_slope=3)
+GATE = GatePolicy(
+    least_bad=20, least_speed=0, largest_points_psi=100, least_calibration_slope=0.3, largest_calibration_slope=3
+)
 POLICY = RetrainingPolicy(least_bad_outcomes=50, cool_down_nights=0, gate=GATE)
 
 

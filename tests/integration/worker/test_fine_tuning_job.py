@@ -35,7 +35,9 @@ def definition() -> PortfolioDefinition:
     kinds = {"numeric": FieldKind.NUMERIC, "categorical": FieldKind.CATEGORICAL}
     names = [*((one.name, one.kind) for one in FIELDS), *((f"delay_{step}", "numeric") for step in range(4))]
     fields = tuple(FieldDefinition(name, kinds[kind]) for name, kind in names)
-    gate = GatePolicy(least_bad=10, largest_points_psi=100, least_calibration_slope=0.1, largest_calibration_slope=10)
+    gate = GatePolicy(
+        least_bad=10, least_speed=0, largest_points_psi=100, least_calibration_slope=0.1, largest_calibration_slope=10
+    )
     policy = RetrainingPolicy(gate=gate, least_bad_outcomes=20)
     return PortfolioDefinition(BOOK, "A book", BOOK, "id", "bad", fields=fields, retraining=policy)
 
