@@ -4,11 +4,13 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from db.monitoring_policy import MonitoringPolicy
 from db.privacy_policy import PrivacyPolicy
 from db.retraining_policy import RetrainingPolicy
+
+ReasonsReference = Literal["population", "good"]
 
 
 class FieldKind(StrEnum):
@@ -20,11 +22,12 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True)
 class FieldDefinition:
-    """One column of the record. `missing_codes` are values that mean "not known"."""
+    """One column of the record. `missing_codes` are values that mean "not known"; `reason` is its text in a letter."""
 
     name: str
     kind: FieldKind
     missing_codes: tuple[float | str, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class HistoryDefinition:
     kind: FieldKind
     columns: tuple[str, ...]
     missing_codes: tuple[float | str, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class PortfolioDefinition:
     key: str
     target: str | None = None
     as_of: str | None = None
+    entity: str | None = None  # records of the same one are never on both sides of a split
     score: ScoreScale = field(default_factory=ScoreScale)
     reject_budget: float = 0.01
     running_shards: int | None = None  # of scoring jobs, at once; None: as many as there are workers
@@ -63,6 +68,7 @@ class PortfolioDefinition:
     histories: tuple[HistoryDefinition, ...] = ()
     segments: tuple[str, ...] = ()
     monitoring: MonitoringPolicy = field(default_factory=MonitoringPolicy)
+    reasons_reference: ReasonsReference = "population"
     retraining: RetrainingPolicy = field(default_factory=RetrainingPolicy)
     privacy: PrivacyPolicy = field(default_factory=PrivacyPolicy)
 
@@ -110,9 +116,11 @@ class PortfolioDefinition:
 
 
 def _read_field(document: dict[str, Any]) -> FieldDefinition:
-    return FieldDefinition(document["name"], FieldKind(document["kind"]), tuple(document["missing_codes"]))
+    kind = FieldKind(document["kind"])
+    return FieldDefinition(document["name"], kind, tuple(document["missing_codes"]), document.get("reason"))
 
 
 def _read_history(document: dict[str, Any]) -> HistoryDefinition:
     kind = FieldKind(document["kind"])
-    return HistoryDefinition(document["name"], kind, tuple(document["columns"]), tuple(document["missing_codes"]))
+    codes = tuple(document["missing_codes"])
+    return HistoryDefinition(document["name"], kind, tuple(document["columns"]), codes, document.get("reason"))

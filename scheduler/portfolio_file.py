@@ -14,6 +14,7 @@ from db.definition import (
 from scheduler.portfolio_monitoring import read_monitoring, read_segments
 from scheduler.portfolio_privacy import read_privacy
 from scheduler.portfolio_problems import PortfolioFileError, Problem, find_key_lines, find_line
+from scheduler.portfolio_reporting import read_reason, read_reference
 from scheduler.portfolio_retraining import read_retraining
 from scheduler.portfolio_rules import require_equal_lengths, require_inputs, require_single_use
 from scheduler.portfolio_values import (
@@ -32,8 +33,8 @@ from scheduler.portfolio_values import (
 )
 
 _TOP_KEYS = (
-    *("name", "title", "source", "key", "target", "as_of", "score"),
-    *("segments", "rejects", "limits", "monitoring", "retraining", "retention", "privacy", "fields", "history"),
+    *("name", "title", "source", "key", "target", "as_of", "entity", "score", "segments", "rejects", "limits"),
+    *("reasons", "monitoring", "retraining", "retention", "privacy", "fields", "history"),
 )
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _DEEP_NAME = re.compile(r"""(?:[\w"'-]+[ \t]*\.[ \t]*){30}""")
@@ -114,12 +115,14 @@ def _read_definition(document: Table, problems: Problems) -> PortfolioDefinition
         key=key or "",
         target=read_column_name(document, ("target",), problems),
         as_of=read_column_name(document, ("as_of",), problems),
+        entity=read_column_name(document, ("entity",), problems),
         score=_read_score(document, problems),
         reject_budget=_read_budget(document, problems),
         running_shards=_read_limit(document, problems),
         fields=_read_fields(document, problems),
         histories=_read_histories(document, problems),
         monitoring=read_monitoring(document, problems),
+        reasons_reference=read_reference(document, problems),
         retraining=read_retraining(document, problems),
         privacy=read_privacy(document, problems),
     )
@@ -190,10 +193,10 @@ def _read_fields(document: Table, problems: Problems) -> tuple[FieldDefinition, 
     for name, table in read_named_sections(document, "fields", problems):
         path = ("fields", name)
         is_identifier(name, path, problems, what="column name")
-        require_known_keys(table, path, ("kind", "missing_codes"), problems)
+        require_known_keys(table, path, ("kind", "missing_codes", "reason"), problems)
         kind = read_kind(table, (*path, "kind"), problems)
         codes = read_missing_codes(table, (*path, "missing_codes"), kind, problems)
-        fields.append(FieldDefinition(name, kind, codes))
+        fields.append(FieldDefinition(name, kind, codes, read_reason(table, path, problems)))
     return tuple(fields)
 
 
@@ -202,10 +205,11 @@ def _read_histories(document: Table, problems: Problems) -> tuple[HistoryDefinit
     for name, table in read_named_sections(document, "history", problems):
         path = ("history", name)
         is_identifier(name, path, problems, what="history name")
-        require_known_keys(table, path, ("kind", "columns", "missing_codes"), problems)
+        require_known_keys(table, path, ("kind", "columns", "missing_codes", "reason"), problems)
         kind = read_kind(table, (*path, "kind"), problems)
         codes = read_missing_codes(table, (*path, "missing_codes"), kind, problems)
-        histories.append(HistoryDefinition(name, kind, _read_columns(table, name, problems), codes))
+        reason = read_reason(table, path, problems)
+        histories.append(HistoryDefinition(name, kind, _read_columns(table, name, problems), codes, reason))
     return tuple(histories)
 
 

@@ -28,7 +28,10 @@ def require_equal_lengths(definition: PortfolioDefinition, problems: Problems) -
 
 def require_single_use(definition: PortfolioDefinition, problems: Problems) -> None:
     """Note columns that stand at two places; SQLite takes names that differ only in case for the same column."""
-    roles = (("key", definition.key), ("target", definition.target), ("as_of", definition.as_of))
+    roles = (
+        *(("key", definition.key), ("target", definition.target)),
+        *(("as_of", definition.as_of), ("entity", definition.entity)),
+    )
     uses = [((role,), column) for role, column in roles if column]
     uses += [(("fields", one.name), one.name) for one in definition.fields]
     uses += [(("history", one.name, "columns"), column) for one in definition.histories for column in one.columns]

@@ -17,6 +17,7 @@ class SchedulerSettings(BaseSettings):
 
     home: Path = Field(default=Path(".tidemark"), description="State folder.")
     redis_url: SecretStr | None = Field(default=None, description="Redis URL; default: the embedded server's.")
+    models_url: str | None = Field(default=None, description="Where model bundles live; default: home/models.")
     shard_rows: int = Field(default=10_000, ge=1, description="Records per shard of a scoring job.")
     tick_seconds: float = Field(default=0.2, gt=0, description="Pause between two looks for work.")
     sweep_seconds: float = Field(default=5.0, gt=0, description="Pause between two sweeps for expired leases.")
@@ -52,6 +53,11 @@ class SchedulerSettings(BaseSettings):
     def broker_url(self) -> str:
         """The Redis URL in force. It may hold a password: never log it."""
         return embedded_redis_url(self.home) if self.redis_url is None else self.redis_url.get_secret_value()
+
+    @property
+    def bundles_url(self) -> str:
+        """Where model bundles live."""
+        return self.models_url or str(self.state_folder / "models")
 
     @property
     def state_folder(self) -> Path:

@@ -83,6 +83,17 @@ def submit_training(
     )
 
 
+def submit_comparison(engine: Engine, first: str, second: str, request: Request) -> int:
+    """Ask for two versions of one portfolio to be compared on records that both held out; return the job's id."""
+    models = [get_model(engine, version) for version in (first, second)]
+    portfolio = models[0].portfolio
+    if models[1].portfolio != portfolio:
+        raise UsageError(f"{first} is a model of {portfolio}, {second} of {models[1].portfolio}: no records in common")
+    options = {"task": "comparison", "versions": [first, second]}
+    key, rank = request.idempotency_key, request.rank
+    return submit_job(engine, JobRequest(JobKind.MONITORING, portfolio, request.who, options, None, key, rank))
+
+
 def _check_night(night: str | None) -> None:
     try:
         if night is not None and date.fromisoformat(night).isoformat() == night:

@@ -5,6 +5,7 @@ m0123456789abcdef/
     reasons.safetensors    the head that finds reason codes; absent where none was fitted
     model.json             schema, transform, network sizes, calibration, metrics, reasons, notes, reference to watch by
     card.md card.json *.png    the model card; absent where none was written
+    held_out.safetensors   outcomes and probabilities of the held-out records; absent likewise
     manifest.json          SHA-256 of the others; written last
 """
 
@@ -22,7 +23,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from transformer.bundle_store import fetch_bundle, publish_bundle
+from transformer.bundle_manifest import FORMAT, MANIFEST, address_of, fetch_checked, read_manifest
+from transformer.bundle_store import publish_bundle
 from transformer.errors import BundleError
 from transformer.explanation import Explainer
 from transformer.features import FeatureTransform
@@ -32,10 +34,7 @@ from transformer.reference import ModelReference
 from transformer.schema import RecordSchema
 from transformer.training import TrainedModel
 
-WEIGHTS, REASONS, MODEL, MANIFEST = "weights.safetensors", "reasons.safetensors", "model.json", "manifest.json"
-FORMAT = 2
-READABLE_FORMATS = (1, 2)  # the first one knew neither reasons nor a card
-_VERSION_DIGITS = 16
+WEIGHTS, REASONS, MODEL = "weights.safetensors", "reasons.safetensors", "model.json"
 
 
 @dataclass(frozen=True)
@@ -63,19 +62,19 @@ def save_bundle(
     *,
     notes: dict[str, Any] | None = None,
     explainer: Explainer | None = None,
-    card: Mapping[str, bytes] | None = None,
+    extras: Mapping[str, bytes] | None = None,
     reference: ModelReference | None = None,
 ) -> str:
     """Write the bundle and return its version, an address of its content; saving the same model twice is harmless.
 
-    `card` holds the files of the model card by name. No partial bundle is ever visible: it is written aside, flushed to
-    disk, and renamed.
+    `extras` are further files by name: the model card, the held-out scores. No partial bundle is ever visible: it is
+    written aside, flushed to disk, and renamed.
     """
     contents = {WEIGHTS: _weights_bytes(model.network), MODEL: _model_bytes(model, explainer, notes or {}, reference)}
     contents |= {} if explainer is None else {REASONS: save(explainer.to_arrays())}
-    contents |= card or {}
+    contents |= extras or {}
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    version = _address_of(checksums)
+    version = address_of(checksums)
     manifest = {"version": version, "format": FORMAT, "keras": keras.__version__, "files": checksums}
     contents[MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode()
     with tempfile.TemporaryDirectory(prefix="tidemark-bundle-") as folder:
@@ -88,7 +87,7 @@ def save_bundle(
 def load_bundle(models_url: str, version: str) -> LoadedModel:
     """Read a bundle. Every checksum is compared before anything is used. Raises `BundleError`."""
     names = read_manifest(models_url, version)
-    contents = _fetch_checked(models_url, version, {name: names.get(name) for name in (MODEL, WEIGHTS)})
+    contents = fetch_checked(models_url, version, {name: names.get(name) for name in (MODEL, WEIGHTS)})
     document = json.loads(contents[MODEL])
     transform = FeatureTransform.from_document(document["transform"])
     options = NetworkOptions(**document["network"])
@@ -107,51 +106,10 @@ def load_bundle(models_url: str, version: str) -> LoadedModel:
     )
 
 
-def load_card(models_url: str, version: str) -> dict[str, bytes]:
-    """Return the files of the model card by name; none where the bundle holds none. Raises `BundleError`."""
-    files = {name: checksum for name, checksum in read_manifest(models_url, version).items() if is_card_file(name)}
-    return _fetch_checked(models_url, version, files)
-
-
-def is_card_file(name: str) -> bool:
-    """Whether a file of a bundle belongs to the model card."""
-    return name in {"card.md", "card.json"} or name.endswith(".png")
-
-
-def read_manifest(models_url: str, version: str) -> dict[str, str]:
-    """Return the SHA-256 of each of a bundle's files, checked against its version. Raises `BundleError`."""
-    content = fetch_bundle(models_url, version, (MANIFEST,))[MANIFEST]
-    try:
-        manifest = json.loads(content)
-        files: dict[str, str] = manifest["files"]
-        named, layout = manifest["version"], manifest["format"]
-        names = [str(name) for name in files]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(version, f"{MANIFEST} cannot be read") from error
-    if named != version or layout not in READABLE_FORMATS:
-        raise BundleError(version, f"{MANIFEST} is of version {named}, format {layout}; expected format 1 or {FORMAT}")
-    if version != _address_of(files) or not all(name.replace(".", "").replace("_", "").isalnum() for name in names):
-        raise BundleError(version, f"{MANIFEST} does not list the content that its version says")
-    return files
-
-
-def _address_of(checksums: dict[str, str]) -> str:
-    return "m" + hashlib.sha256(json.dumps(checksums, sort_keys=True).encode()).hexdigest()[:_VERSION_DIGITS]
-
-
-def _fetch_checked(models_url: str, version: str, expected: Mapping[str, str | None]) -> dict[str, bytes]:
-    contents = fetch_bundle(models_url, version, tuple(expected))
-    for name, content in contents.items():
-        found = hashlib.sha256(content).hexdigest()
-        if found != expected[name]:
-            raise BundleError(version, f"{name} is damaged: SHA-256 {found[:12]}..., expected {expected[name]}")
-    return contents
-
-
 def _load_explainer(models_url: str, version: str, document: dict[str, Any], checksum: str | None) -> Explainer | None:
     if checksum is None:
         return None
-    content = _fetch_checked(models_url, version, {REASONS: checksum})[REASONS]
+    content = fetch_checked(models_url, version, {REASONS: checksum})[REASONS]
     return Explainer.from_parts(document["reasons"], load(content))
 
 

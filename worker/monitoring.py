@@ -28,6 +28,7 @@ from worker.trigger import follow_up
 logger = getLogger(__name__)
 
 WHO = "monitor"
+COMPARISON_TASK = "comparison"
 _NIGHTS = 120  # of the series; the sums are bounded, so what lies further back cannot matter
 _PSI_BINS = 11  # ten of scores and one of unscorable records
 
@@ -72,6 +73,10 @@ def monitor_next_job(context: WorkerContext, hint: int | None = None) -> bool:
             from worker.vintages import measure_vintages_claimed  # noqa: PLC0415 - a night needs no scikit-learn
 
             measure_vintages_claimed(context, claim)
+        elif claim is not None and claim.job.options.get("task") == COMPARISON_TASK:
+            from worker.comparison import compare_claimed  # noqa: PLC0415 - the same
+
+            compare_claimed(context, claim)
         elif claim is not None:
             _monitor_claimed(context, claim)
     return claim is not None

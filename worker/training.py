@@ -1,6 +1,5 @@
 """Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
@@ -19,14 +18,11 @@ from db.states import JobKind
 from transformer.bundle import load_bundle, save_bundle
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
-from transformer.explanation import Explainer
-from transformer.explanation_fitting import ExplanationOptions, fit_explainer
-from transformer.features import read_columns
-from transformer.masking import ReferenceKind
 from transformer.schema import Field, History, RecordSchema
 from transformer.scoring import Scorer
 from transformer.training import Book, EpochReport, TrainedModel, TrainingOptions, train_model
 from worker.context import WorkerContext, claimed_shard
+from worker.describing import describe_model
 from worker.fine_tuning import work_on_fine_tuning
 from worker.gate import Judgement, judge_candidate
 from worker.heartbeat import Heartbeat
@@ -70,11 +66,16 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
         on_batch=heartbeat,
     )
     heartbeat.renew({"stage": "reasons"})
-    explainer = explain(model, book, kind="population", on_batch=heartbeat)
+    told = describe_model(model, book, definition, on_batch=heartbeat)
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
     frozen = freeze(model, book, definition)
     version = save_bundle(
-        model, context.settings.bundles_url, notes=notes, explainer=explainer, reference=frozen.bundled
+        model,
+        context.settings.bundles_url,
+        notes=notes,
+        explainer=told.explainer,
+        extras=told.files,
+        reference=frozen.bundled,
     )
     heartbeat.renew({"stage": "gate"})
     seen = get_champion(context.engine, definition.name)
@@ -84,21 +85,6 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     is_promoted = _register(context, claim, Trained(model, version, judgement, frozen.counts, learned), seen)
     told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
-
-
-def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: Callable[[], None]) -> Explainer:
-    """Fit the model's reasons on records that it may learn from: known outcome, readable, not held out."""
-    is_usable = np.isin(book.target, (0.0, 1.0)) & ~np.isin(book.keys, model.holdout_keys)
-    frame = book.frame[is_usable].reset_index(drop=True)
-    _, problems = read_columns(frame, model.schema)
-    readable = np.setdiff1d(np.arange(len(frame)), [one.row for one in problems])
-    return fit_explainer(
-        model,
-        frame.iloc[readable].reset_index(drop=True),
-        book.target[is_usable][readable],
-        options=ExplanationOptions(kind=kind),
-        on_batch=on_batch,
-    )
 
 
 def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat) -> tuple[Book, Labels]:

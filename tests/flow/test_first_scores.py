@@ -1,8 +1,10 @@
 """The main job, end to end, through real processes: from a file to scores in a file."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.flow.installation import Installation
 
@@ -26,11 +28,21 @@ def test_a_newcomer_gets_from_a_csv_to_scores_on_the_embedded_defaults(
 
     laptop.run("scores", "export", str(scored["job"]), "scores.csv")
     exported = pd.read_csv(laptop.folder / "scores.csv")
-    assert list(exported.columns) == ["record_key", "probability", "points", "band", "model_version"]
+    told = ["reason_1", "reason_2", "reason_3", "reason_4"]
+    assert list(exported.columns) == ["record_key", "probability", "points", "band", "model_version", *told]
+    assert exported["reason_1"].notna().mean() > 0.5
     assert sorted(exported["record_key"]) == [f"C{number:06d}" for number in range(1, 3001)]
 
-    again = laptop.json("score", "simulated_book", "--model", trained["model_version"])
-    assert again["digest"] == scored["digest"]
+    again = laptop.json("score", "simulated_book", "--model", trained["model_version"], "--no-reasons")
+    assert again["digest"] == scored["digest"], "reasons change no score"
+
+    written = laptop.json("model", "report", trained["model_version"], "--out", "card")["files"]
+    assert {"card.md", "card.json", "calibration.png", "distribution.png", "importance.png"} <= set(written)
+    card = json.loads((laptop.folder / "card" / "card.json").read_text())
+    assert card["held_out"]["figures"]["roc_auc"]["value"] == pytest.approx(trained["metrics"]["roc_auc"])
+    compared = laptop.json("model", "compare", trained["model_version"], trained["model_version"])
+    assert compared["records"] == trained["counts"]["holdout"]
+    assert compared["figures"]["roc_auc"]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert laptop.json("job", "verify", str(again["job"]))["ok"]
 
     (jobs,) = [one for one in laptop.json("doctor")["checks"] if one["check"] == "jobs"]

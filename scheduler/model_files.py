@@ -1,0 +1,42 @@
+"""Takes files out of a model's bundle: checked by their SHA-256, without the network's libraries."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import fsspec
+
+from scheduler.errors import UsageError
+
+_MANIFEST = "manifest.json"
+_CARD = ("card.json", "card.md")
+
+
+def copy_card(models_url: str, version: str, folder: Path) -> list[Path]:
+    """Write the model card's files into `folder` and return their paths, the Markdown first.
+
+    Raises `UsageError` for a bundle that is missing, damaged, or older than model cards.
+    """
+    store, root = fsspec.core.url_to_fs(models_url)
+    files: dict[str, str] = json.loads(_read(store, f"{root}/{version}/{_MANIFEST}", version))["files"]
+    names = sorted(name for name in files if name in _CARD or name.endswith(".png"))
+    if not set(_CARD) <= set(names):
+        raise UsageError(f"model {version} keeps no model card; a model from tidemark train does")
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for name in names:
+        content = _read(store, f"{root}/{version}/{name}", version)
+        if hashlib.sha256(content).hexdigest() != files[name]:
+            raise UsageError(f"{name} of model {version} is damaged; restore its bundle from a backup")
+        path = folder / Path(name).name
+        path.write_bytes(content)
+        written.append(path)
+    return sorted(written, key=lambda path: (path.suffix != ".md", path.name))
+
+
+def _read(store: fsspec.AbstractFileSystem, path: str, version: str) -> bytes:
+    try:
+        content = store.cat_file(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} is not there; the bundle of model {version} is missing or damaged") from error
+    return content.encode() if isinstance(content, str) else content

@@ -1,0 +1,112 @@
+"""What a trained model's bundle says of it besides its weights: reasons, model card, held-out scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from db.definition import PortfolioDefinition
+from transformer.explanation import Explainer, codes_of
+from transformer.explanation_fitting import ExplanationOptions, fit_explainer
+from transformer.features import read_columns
+from transformer.held_out import HELD_OUT, HeldOutScores
+from transformer.masking import ReferenceKind
+from transformer.model_card import CardFacts, HeldOut, write_card
+from transformer.points import ScoreScale
+from transformer.training import Book, TrainedModel
+
+
+@dataclass(frozen=True)
+class Description:
+    """The explainer, and further files of the bundle by name."""
+
+    explainer: Explainer
+    files: dict[str, bytes]
+
+
+def describe_model(
+    model: TrainedModel,
+    book: Book,
+    definition: PortfolioDefinition,
+    *,
+    folds: dict[str, Any] | None = None,
+    on_batch: Callable[[], None],
+) -> Description:
+    """Fit the reasons, and write the card of a model that was trained on this book."""
+    explainer = explain(model, book, kind=definition.reasons_reference, on_batch=on_batch)
+    rows = pd.Index(book.keys).get_indexer(pd.Index(model.holdout_keys))
+    target = book.target[rows]
+    held_out = HeldOut(book.frame.iloc[rows].reset_index(drop=True), target, model.reference_probabilities)
+    files = write_card(_facts_of(model, book, definition, folds), held_out, explainer)
+    kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities)
+    return Description(explainer, files | {HELD_OUT: kept.to_bytes()})
+
+
+def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: Callable[[], None]) -> Explainer:
+    """Fit the model's reasons on records that it may learn from: known outcome, readable, not held out."""
+    is_usable = np.isin(book.target, (0.0, 1.0)) & ~np.isin(book.keys, model.holdout_keys)
+    frame = book.frame[is_usable].reset_index(drop=True)
+    _, problems = read_columns(frame, model.schema)
+    readable = np.setdiff1d(np.arange(len(frame)), [one.row for one in problems])
+    return fit_explainer(
+        model,
+        frame.iloc[readable].reset_index(drop=True),
+        book.target[is_usable][readable],
+        options=ExplanationOptions(kind=kind),
+        on_batch=on_batch,
+    )
+
+
+def reason_texts_of(definition: PortfolioDefinition) -> dict[str, str]:
+    """Return the text of each reason code that the portfolio gives one."""
+    texts = {one.name: one.reason for one in definition.fields}
+    texts |= {f"{one.name}[{column}]": one.reason for one in definition.histories for column in one.columns}
+    return {code: text for code, text in texts.items() if text is not None}
+
+
+def _facts_of(
+    model: TrainedModel, book: Book, definition: PortfolioDefinition, folds: dict[str, Any] | None
+) -> CardFacts:
+    known = book.target[np.isin(book.target, (0.0, 1.0))]
+    schema, scale = model.schema, definition.score
+    data = {
+        "portfolio": definition.name,
+        "source": definition.source,
+        "target": definition.target,
+        "as_of": definition.as_of,
+        "records": len(book.frame),
+        "records_with_outcome": len(known),
+        "bad_rate": float(known.mean()),
+        "learnt_from": model.counts["train"],
+        "stopped_and_calibrated_on": model.counts["valid"],
+        "held_out": model.counts["holdout"],
+        "held_out_by": "a hash of the key, a share of each outcome" if book.as_of is None else "time: the latest part",
+    }
+    preparation = {
+        "records_left_out_as_unreadable": model.counts["left_out_problems"],
+        "input_columns": len(schema.columns),
+        "share_of_values_not_known": float(book.frame.isna().to_numpy().mean()),
+        "numeric_columns": sum(kind == "numeric" for kind, _codes in schema.readings.values()),
+        "history_periods": schema.steps,
+        "columns_with_codes_for_not_known": sum(bool(codes) for _kind, codes in schema.readings.values()),
+        "known_names_of_categories": {name: len(names) for name, names in model.transform.categories.items()},
+    }
+    training = {
+        "epochs": model.epochs_run,
+        "seconds": round(model.seconds, 1),
+        "weights": int(model.network.count_params()),
+        "calibration_line": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
+    }
+    assert set(reason_texts_of(definition)) <= set(codes_of(schema)), "codes are made of the same columns"
+    return CardFacts(
+        title=definition.title,
+        data=data,
+        preparation=preparation,
+        training=training,
+        scale=ScoreScale(scale.points, scale.odds, scale.points_to_double),
+        segments=definition.segments,
+        reason_texts=reason_texts_of(definition),
+        folds=folds,
+    )
