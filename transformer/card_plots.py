@@ -54,8 +54,8 @@ def draw_ranking(target: Floats, probability: Floats) -> bytes:
     """ROC curve with the KS distance, and precision over recall."""
     figure = Figure(figsize=(9.2, 4.3), layout="constrained")
     left, right = (_style(axes) for axes in figure.subplots(1, 2))
-    false_rate, true_rate, _ = roc_curve(target, probability)
-    widest = int(np.argmax(true_rate - false_rate))
+    false_rate, true_rate = (np.asarray(one, dtype=np.float64) for one in roc_curve(target, probability)[:2])
+    widest = int((true_rate - false_rate).argmax())
     left.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--")
     left.plot(false_rate, true_rate, color=GOOD, linewidth=1.8)
     ends = [false_rate[widest], true_rate[widest]]

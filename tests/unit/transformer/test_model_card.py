@@ -1,4 +1,4 @@
-"""The model card: every section is there, its figures are those of the held-out records, equal models give equal cards."""
+"""The model card: every section is there, figures are those of the held-out records, equal models give equal cards."""
 
 import json
 
