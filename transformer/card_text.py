@@ -45,7 +45,9 @@ def _head(document: dict[str, Any]) -> str:
 def _facts(title: str, facts: dict[str, Any]) -> str:
     if not facts:
         return ""
-    return f"## {title}\n\n" + _table(("", ""), ((_words(name), _shown(value)) for name, value in facts.items()))
+    return f"## {title}\n\n" + _table(
+        ("", ""), ((_words(name), _shown(value)) for name, value in facts.items() if value is not None)
+    )
 
 
 def _figures(document: dict[str, Any]) -> str:

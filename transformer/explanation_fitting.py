@@ -40,8 +40,8 @@ class ExplanationOptions:
     kind: ReferenceKind = "population"
     seed: int = 7
     most_rows: int = 6000
-    predictions: int = 300_000
-    steps: int = 1500
+    predictions: int = 200_000
+    steps: int = 1000
     batch_rows: int = 256
     learning_rate: float = 1e-2
     weight_decay: float = 1e-4
