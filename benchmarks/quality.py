@@ -5,7 +5,8 @@
 Every model learns from a set's own training and validation rows and is judged by its test rows. The network chooses its
 validation rows, its strategy and its mixture itself; trees stop early on the set's validation rows and are fitted
 again on both with that number of trees. LightGBM, XGBoost and CatBoost take part where installed
-(`pip install .[bench]`). Differences to the best tree model come with a 95 % interval of 500 paired bootstrap draws of the test rows.
+(`pip install .[bench]`). Differences to the best tree model come with a 95 % interval of 500 paired bootstrap draws of
+the test rows.
 """
 
 import argparse
