@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class LoadedModel:
     notes: dict[str, Any]
     explainer: Explainer | None = None
     reference: ModelReference | None = None
+    strategy: dict[str, Any] = field(default_factory=dict)
+    preparation: dict[str, Any] = field(default_factory=dict)
 
     @property
     def schema(self) -> RecordSchema:
@@ -103,6 +105,8 @@ def load_bundle(models_url: str, version: str) -> LoadedModel:
         notes=document["notes"],
         explainer=_load_explainer(models_url, version, document, names.get(REASONS)),
         reference=None if frozen is None else ModelReference.from_document(frozen),
+        strategy=document.get("strategy", {}),
+        preparation=document.get("preparation", {}),
     )
 
 
@@ -134,6 +138,8 @@ def _model_bytes(
         "network": asdict(model.network_options),
         "calibration": asdict(model.calibration),
         "metrics": model.metrics,
+        "strategy": model.strategy,
+        "preparation": model.preparation,
         "notes": notes,
         "reasons": None if explainer is None else explainer.to_document(),
         "reference": None if reference is None else reference.to_document(),

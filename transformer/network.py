@@ -65,18 +65,21 @@ def build_network(transform: FeatureTransform, options: NetworkOptions | None = 
     norm = keras.layers.LayerNormalization(epsilon=1e-6, name="summary_norm")
     parts = [norm(keras.ops.concatenate(summary, axis=-1))]
     if options.direct:
-        direct = _map_all(inputs, transform, options.direct, prefix="direct")
-        parts.append(LearntVectors(name="direct_bias")(direct))
+        mapped = _map_all(inputs, transform, options.direct, prefix="direct")
+        parts.append(LearntVectors(name="direct_bias")(sum(mapped[1:], mapped[0])))
     # All that the heads read is the output of one layer, for whoever explains them.
     seen = keras.layers.Identity(name="head_norm")(keras.ops.concatenate(parts, axis=-1))
     width, members = parts[0].shape[-1], options.members * options.seeds
     kept = keras.layers.Dropout(options.rate, name="head_dropout")(seen[:, :width])
-    logits = HeadMembers(members, options.member_hidden, name="head")(kept)
+    # The scorecard's part: zero while the rest is fitted by steps, then set by ridge regression (`scorecard`). It is
+    # added before the members are joined: TensorFlow 2.21 adds (B, 1) to joined members (B, 2E) as a sum over the
+    # batch, and a record's score would depend on its neighbours.
+    mapped = _map_all(inputs, transform, 1, prefix="card", trainable=False)
+    card = keras.ops.sum(keras.ops.concatenate(mapped, axis=-1), axis=-1, keepdims=True)
+    logits = HeadMembers(members, options.member_hidden, name="head")(kept) + card
     if options.direct:
         direct = DirectMembers(members, options.direct_rate, name="direct")(seen[:, width:])
-        logits = keras.ops.concatenate([logits, direct], axis=-1)
-    # The scorecard's part: zero while the rest is fitted by steps, then set by ridge regression (`scorecard`).
-    logits = logits + _map_all(inputs, transform, 1, prefix="card", trainable=False)
+        logits = keras.ops.concatenate([logits, direct + card], axis=-1)
     network = keras.Model(inputs, logits, name="tidemark")
     for layer in network.layers:
         if layer.name.startswith("card_"):
@@ -140,8 +143,8 @@ def _decode_history(inputs: dict[str, Any], transform: FeatureTransform, record:
 
 def _map_all(
     inputs: dict[str, Any], transform: FeatureTransform, width: int, *, prefix: str, trainable: bool = True
-) -> Any:
-    """A linear map of all bins, kinds of missing and names: (B, width)."""
+) -> list[Any]:
+    """Linear maps of all bins, kinds of missing and names, to be added up: (B, width) each."""
     schema, common = transform.schema, {"trainable": trainable}
     parts: list[Any] = []
     if "positions" in inputs:
@@ -158,7 +161,7 @@ def _map_all(
         names = NameTokens(sizes * schema.steps, width, name=f"{prefix}_month_names", **common)
         flat = keras.ops.reshape(inputs["history_categories"], (-1, schema.steps * len(sizes)))
         parts.append(keras.ops.sum(names(flat), axis=1))
-    return sum(parts[1:], parts[0])
+    return parts
 
 
 def count_kinds(columns: tuple[Field, ...] | tuple[History, ...]) -> int:

@@ -1,5 +1,6 @@
 """Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
 
+import math
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
@@ -20,7 +21,8 @@ from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
 from transformer.schema import Field, History, RecordSchema
 from transformer.scoring import Scorer
-from transformer.training import Book, EpochReport, TrainedModel, TrainingOptions, train_model
+from transformer.splitting import hash_order
+from transformer.training import Book, EpochReport, Start, TrainedModel, TrainingOptions, train_model
 from worker.context import WorkerContext, claimed_shard
 from worker.describing import describe_model
 from worker.fine_tuning import work_on_fine_tuning
@@ -57,24 +59,27 @@ def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
 def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
     book, labels = read_book(context, definition, heartbeat)
+    book = sample_book(book, claim.job.options.get("sample"))
     heartbeat.renew({"stage": "training", "records": len(book.frame)})
+    schema = schema_of(definition)
     model = train_model(
         book,
-        schema_of(definition),
+        schema,
         options=options_of(claim.job.options),
+        start=start_of(context, claim.job.options, schema),
         on_epoch=lambda report: heartbeat.renew(_progress_of(report)),
         on_batch=heartbeat,
     )
     heartbeat.renew({"stage": "reasons"})
-    told = describe_model(model, book, definition, on_batch=heartbeat)
+    described = describe_model(model, book, definition, on_batch=heartbeat)
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
     frozen = freeze(model, book, definition)
     version = save_bundle(
         model,
         context.settings.bundles_url,
         notes=notes,
-        explainer=told.explainer,
-        extras=told.files,
+        explainer=described.explainer,
+        extras=described.files,
         reference=frozen.bundled,
     )
     heartbeat.renew({"stage": "gate"})
@@ -133,8 +138,32 @@ def schema_of(definition: PortfolioDefinition) -> RecordSchema:
 
 def options_of(options: dict[str, Any]) -> TrainingOptions:
     """Return the training options of a job: those that a user may set, the rest as they are by default."""
-    allowed = {name: options[name] for name in ("seed", "epochs") if options.get(name) is not None}
-    return TrainingOptions(**allowed)
+    names = {"seed": "seed", "seeds": "seeds", "epochs": "epochs", "time_limit": "time_limit_minutes"}
+    allowed = {ours: options[name] for name, ours in names.items() if options.get(name) is not None}
+    return TrainingOptions(**allowed, class_weights=bool(options.get("class_weights")))
+
+
+def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSchema) -> Start | None:
+    """Return the network that a job asks to start from. Raises `TrainingDataError` if it reads other columns."""
+    version = options.get("from")
+    if version is None:
+        return None
+    parent = load_bundle(context.settings.bundles_url, version)
+    if parent.schema != schema:
+        raise TrainingDataError(
+            f"the model {version} reads other columns than the portfolio has now",
+            "train from nothing: leave out --from",
+        )
+    return Start(parent.network, parent.transform, parent.network_options)
+
+
+def sample_book(book: Book, most: int | None) -> Book:
+    """Return at most so many records of a book, chosen by a hash of the key: the same ones at every training."""
+    if most is None or len(book.frame) <= most:
+        return book
+    rows = np.sort(np.argsort(hash_order(book.keys), kind="stable")[:most])
+    as_of = None if book.as_of is None else book.as_of[rows]
+    return Book(book.frame.iloc[rows].reset_index(drop=True), book.target[rows], book.keys[rows], as_of)
 
 
 def _champion_metrics(
@@ -182,7 +211,7 @@ def _register(
             definition=definition,
             metrics=model.metrics,
             reference=trained.reference,
-            parent_version=None,
+            parent_version=claim.job.options.get("from"),
             learned_until=trained.learned_until,
         )
         is_promoted = decide(connection, decision, seen=seen)
@@ -192,10 +221,6 @@ def _register(
 
 
 def _progress_of(report: EpochReport) -> dict[str, Any]:
-    return {
-        "stage": "training",
-        "epoch": report.epoch,
-        "epochs": report.epochs,
-        "valid_auc": round(report.valid_auc, 5),
-        "train_loss": round(report.train_loss, 5),
-    }
+    figures = {"valid_auc": report.valid_auc, "train_loss": report.train_loss}
+    told = {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
+    return {"stage": report.stage, "epoch": report.epoch, "epochs": report.epochs, **told}

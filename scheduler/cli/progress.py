@@ -85,4 +85,6 @@ def _figures(job: Job) -> str:
     progress = job.progress or {}
     if "epoch" not in progress:
         return ""
-    return f"epoch {progress['epoch']} of {progress['epochs']}, validation ROC AUC {progress['valid_auc']:.4f}"
+    told = f"epoch {progress['epoch']} of {progress['epochs']}"
+    auc = progress.get("valid_auc")  # pretraining and refitting look at no validation rows
+    return told if auc is None else f"{told}, validation ROC AUC {auc:.4f}"

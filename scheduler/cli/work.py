@@ -16,7 +16,23 @@ _REPORT_SECONDS = 30.0  # how long a waiting command waits for the monitor once 
 def train(
     name: PortfolioName,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, max=16, help="Sets of heads trained side by side on one trunk.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=1000, help="Epochs at most.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option("--from", metavar="VERSION", help="Start from this version's network and transform.")
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option("--time-limit", min=0.1, metavar="MIN", help="Fit for about so many minutes."),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=100, metavar="RECORDS", help="Learn from so many records at most.")
+    ] = None,
+    class_weights: Annotated[
+        bool, typer.Option("--class-weights", help="Both outcomes weigh the same while fitting (rare events).")
+    ] = False,
     hold: Annotated[bool, typer.Option("--hold", help="Do not promote the result.")] = False,
     wait: Wait = True,
     timeout: Timeout = None,
@@ -28,7 +44,8 @@ def train(
     from scheduler.cli.session import open_session
     from scheduler.submission import Request, submit_training
 
-    options = {"seed": seed, "epochs": epochs, "hold": hold or None}
+    options = {"seed": seed, "seeds": seeds, "epochs": epochs, "from": start_from, "time_limit": time_limit}
+    options |= {"sample": sample, "class_weights": class_weights or None, "hold": hold or None}
     given = {option: value for option, value in options.items() if value is not None}
     with open_session(wants_json=json) as session:
         asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)

@@ -4,12 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.transformer.books import make_book
+from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.compiled_network import compilations
 from transformer.errors import SchemaError
+from transformer.features import FeatureTransform
+from transformer.network import build_network
+from transformer.prediction import make_predictor
 from transformer.reading import read_columns
 from transformer.scoring import Scorer
 from transformer.training import TrainedModel
+
+RANDOM = np.random.default_rng(11)
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +28,18 @@ def test_order_does_not_change_a_score(scorer: Scorer, frame: pd.DataFrame) -> N
         order = np.random.default_rng(seed).permutation(len(frame))
         shuffled = scorer.score(frame.iloc[order].reset_index(drop=True)).probabilities
         np.testing.assert_array_equal(shuffled, whole[order])
+
+
+def test_neighbours_change_no_logit_however_large_every_weight_is() -> None:
+    frame, _, _ = make_book(300)
+    arrays, _ = read_columns(frame, SCHEMA)
+    transform = FeatureTransform.fit(arrays, SCHEMA)
+    network = build_network(transform)
+    network.set_weights([RANDOM.normal(size=one.shape) for one in network.get_weights()])
+    inputs, predict = transform.transform(arrays), make_predictor(network)
+    whole = predict({name: values[:64] for name, values in inputs.items()}).numpy()
+    among_others = {name: np.concatenate([values[:32], values[100:132]]) for name, values in inputs.items()}
+    np.testing.assert_array_equal(predict(among_others).numpy()[:32], whole[:32])
 
 
 @pytest.mark.parametrize("rows", [1, 17, 255, 256, 257, 999])

@@ -1,0 +1,133 @@
+"""How well the network orders the records of the public sets, beside trees and a scorecard, on the same rows.
+
+    python -m benchmarks.quality [--data ../shared/data] [--seeds 3] [--sets NAME,NAME] [--few DRAWS]
+
+Every model learns from a set's own training and validation rows and is judged by its test rows. The network chooses its
+validation rows, its strategy and its mixture itself; trees stop early on the set's validation rows and are fitted
+again on both with that number of trees. LightGBM, XGBoost and CatBoost take part where installed
+(`pip install .[bench]`). Differences to the best tree model come with a 95 % interval of 500 paired bootstrap draws of
+the test rows.
+"""
+
+import argparse
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+
+from benchmarks.quality_peers import peers
+from benchmarks.quality_sets import SETS, read_set
+from benchmarks.report import write_report
+from transformer.book import Book
+from transformer.schema import RecordSchema
+from transformer.training import TrainingOptions, train_model
+
+DRAWS = 500
+TREES = ("LightGBM", "XGBoost", "CatBoost")
+
+Floats = NDArray[np.float64]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--few", type=int, default=0, help="draws of 1 % of the outcomes of credit_cards")
+    options = parser.parse_args()
+    results: list[dict[str, Any]] = []
+    for name in filter(None, options.sets.split(",")):
+        data, schema = read_set(options.data, name)
+        results.append({"set": name} | measure(data, schema, seeds=options.seeds))
+        print(results[-1], flush=True)
+        write_report("quality", results)
+    if options.few:
+        results += measure_few(options.data, draws=options.few)
+    print(write_report("quality", results))
+
+
+def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int) -> dict[str, Any]:
+    """Return figures on the test rows: of the network the mean over seeds, of each peer, and paired differences."""
+    is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
+    scored, seconds, slopes, strategy = [], [], [], {}
+    for seed in range(1, seeds + 1):
+        started = process_time()
+        keys = data["record_id"].astype(str).to_numpy(dtype=object)
+        book = Book(data, outcome, keys, holdout=is_test)
+        model = train_model(book, schema, options=TrainingOptions(seed=seed))
+        seconds.append(process_time() - started)
+        scored.append(model.reference_probabilities)
+        slopes.append(model.metrics["calibration_slope"])
+        strategy = model.strategy
+    order = np.flatnonzero(is_test)
+    truth = outcome[order]
+    figures = [figures_of(truth, one) for one in scored]
+    network: dict[str, Any] = {key: round(float(np.mean([one[key] for one in figures])), 5) for key in figures[0]}
+    network |= {"calibration_slope": round(float(np.mean(slopes)), 3), "cpu_seconds": round(float(np.mean(seconds)), 1)}
+    told: dict[str, Any] = {"test_rows": len(order), "network": network, "mixture": strategy["mixture"]}
+    probabilities = {name: fit(data, schema) for name, fit in peers()}
+    told |= {name: {k: round(v, 5) for k, v in figures_of(truth, one).items()} for name, one in probabilities.items()}
+    trees = [name for name in probabilities if name in TREES]
+    if trees:
+        best = max(trees, key=lambda name: told[name]["roc_auc"])
+        told["against_best_tree"] = {"name": best} | compare(
+            truth, np.mean(scored, axis=0), probabilities[best], scored
+        )
+    return told
+
+
+def compare(truth: Floats, mean: Floats, other: Floats, scored: list[Floats]) -> dict[str, Any]:
+    """Return the difference in ROC AUC of the seeds' mean figure, with a paired interval of the first seed's scores."""
+    random, gains = np.random.default_rng(1), []
+    for _ in range(DRAWS):
+        rows = random.integers(0, len(truth), len(truth))
+        if 0 < truth[rows].sum() < len(rows):
+            one = np.mean([roc_auc_score(truth[rows], each[rows]) for each in scored[:1]])
+            gains.append(one - roc_auc_score(truth[rows], other[rows]))
+    single = np.mean([roc_auc_score(truth, one) for one in scored]) - roc_auc_score(truth, other)
+    low, high = np.quantile(gains, [0.025, 0.975])
+    ensemble = roc_auc_score(truth, mean) - roc_auc_score(truth, other)
+    return {
+        "difference": round(float(single), 4),
+        "interval": [round(float(low), 4), round(float(high), 4)],
+        "mean_of_seeds_difference": round(float(ensemble), 4),
+    }
+
+
+def measure_few(folder: Path, *, draws: int, share: float = 0.01) -> list[dict[str, Any]]:
+    """Return figures of networks and CatBoost that know a share of the outcomes of credit_cards."""
+    data, schema = read_set(folder, "credit_cards")
+    is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
+    learn = np.flatnonzero((data["split"] == "train").to_numpy())
+    rows: list[dict[str, Any]] = []
+    for draw in range(draws):
+        chosen = np.random.default_rng(1000 + draw).permutation(learn)[: round(share * len(learn))]
+        known = np.where(is_test, outcome, np.nan)
+        known[chosen] = outcome[chosen]
+        keys = data["record_id"].astype(str).to_numpy(dtype=object)
+        model = train_model(Book(data, known, keys, holdout=is_test), schema, options=TrainingOptions(seed=draw + 1))
+        row: dict[str, Any] = {"set": f"credit_cards, {share:.0%} of outcomes", "draw": draw}
+        row |= {"network": round(model.metrics["roc_auc"], 4), "strategy": model.strategy["strategy"]}
+        for name, fit in peers():
+            if name in ("CatBoost", "scorecard"):
+                row[name] = round(float(roc_auc_score(outcome[is_test], fit(data, schema, chosen))), 4)
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def figures_of(truth: Floats, probability: Floats) -> dict[str, float]:
+    return {
+        "roc_auc": float(roc_auc_score(truth, probability)),
+        "pr_auc": float(average_precision_score(truth, probability)),
+        "brier": float(brier_score_loss(truth, probability)),
+        "log_loss": float(log_loss(truth, probability)),
+    }
+
+
+if __name__ == "__main__":
+    main()

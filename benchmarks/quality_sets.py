@@ -1,0 +1,36 @@
+"""The public sets that the quality benchmark reads, and what their columns are."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from transformer.schema import Field, History, RecordSchema
+
+_MONTHS = {
+    "PAY": ("PAY_6", "PAY_5", "PAY_4", "PAY_3", "PAY_2", "PAY_0"),
+    "BILL_AMT": tuple(f"BILL_AMT{month}" for month in range(6, 0, -1)),
+    "PAY_AMT": tuple(f"PAY_AMT{month}" for month in range(6, 0, -1)),
+}
+# Each set: categorical columns that hold numbers, histories, and codes that mean "not known".
+SETS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]], tuple[float | str, ...]]] = {
+    "credit_cards": (("SEX", "EDUCATION", "MARRIAGE"), _MONTHS, ()),
+    "give_me_credit": ((), {}, ()),
+    "home_equity_lines": ((), {}, (-7, -8, -9)),
+    "german_credit": ((), {}, ()),
+    "machine_failure": ((), {}, ()),
+    "cardio": (("gender",), {}, ()),
+    "breast_cancer": ((), {}, ()),
+}
+
+
+def read_set(folder: Path, name: str) -> tuple[pd.DataFrame, RecordSchema]:
+    """Return the records of a set and its columns; text columns are categorical."""
+    data = pd.read_parquet(folder / name / "data.parquet")
+    categorical, histories, codes = SETS[name]
+    months = {column for columns in histories.values() for column in columns}
+    fields: list[Field] = []
+    for column in data.columns.drop(["record_id", "split", "target"]):
+        if column not in months:
+            is_number = pd.api.types.is_numeric_dtype(data[column]) and column not in categorical
+            fields.append(Field(column, "numeric", codes) if is_number else Field(column, "categorical"))
+    return data, RecordSchema(tuple(fields), tuple(History(one, "numeric", own) for one, own in histories.items()))
