@@ -123,7 +123,7 @@ class Scorer:
             stop = min(start + self._batch_rows, rows)
             batch = {name: values[start:stop] for name, values in inputs.items()}
             logits[start:stop], told = self._score_batch(batch, stop - start, with_reasons=reasons is not None)
-            if reasons is not None:
+            if reasons is not None and told is not None:
                 reasons[start:stop] = told
             on_batch()
         return logits
