@@ -25,7 +25,6 @@ from tests.servers.postgres_server import PostgresServer
 
 RECORDS, QUICK_RECORDS = 200_000, 60_000
 RUNS, QUICK_RUNS = 7, 5
-EPOCHS = 3  # speed does not depend on what was learnt
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,10 @@ class Site:
 
     @cached_property
     def version(self) -> str:
-        """A model that was trained on the labelled records and is the champion."""
-        from benchmarks.training import train_champion  # noqa: PLC0415 - TensorFlow only where it is needed
+        """The default network for this book, as its champion."""
+        from benchmarks.model import make_champion  # noqa: PLC0415 - TensorFlow only where it is needed
 
-        return train_champion(self.engine, self.definition, self.home, epochs=EPOCHS)
+        return make_champion(self.engine, self.definition, self.home)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def run_naive(address: str, query: str, span: tuple[int, int], key: str, score: 
     probability = score(frame)
     written = pd.DataFrame({"record_key": frame[key].astype(str), "probability": probability})
     written["points"] = np.rint(600 + 20 * np.log2((1 - probability) / probability / 50)).astype(int)
-    written.to_sql("naive_scores", engine, if_exists="append", index=False, method="multi", chunksize=10_000)
+    written.to_sql("naive_scores", engine, if_exists="append", index=False)
 
 
 def run_fast(address: str, query: str, span: tuple[int, int], key: str, score: Scorer) -> None:

@@ -46,9 +46,7 @@ def measure(site: Site) -> dict[str, Any]:
         "tidemark": lambda: by_shards(scores, copy_columns),
         "COPY row by row": lambda: by_shards(scores, row_by_row),
         "tidemark, no primary key": lambda: by_shards(bare, copy_columns),
-        "to_sql, no primary key": lambda: frame.to_sql(
-            "written", site.engine, if_exists="replace", index=False, method="multi", chunksize=5_000
-        ),
+        "to_sql, no primary key": lambda: frame.to_sql("written", site.engine, if_exists="replace", index=False),
     }
     seconds = time_alternating(acts, runs=site.runs)
     with writing(site.engine) as connection:
