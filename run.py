@@ -41,6 +41,8 @@ RUN, TEST = "requirements.lock", "requirements-test.lock"
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 RUFF = (("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."))
 CHECKS = (*RUFF, ("-m", "basedpyright"), ("-c", IMPORT_LINTER))
+# Two at a time: most tests wait for servers and processes. `run.py test -n 0` runs one after the other.
+PYTEST = ("-m", "pytest", "-n", "2", "--dist", "loadfile")
 FAULTS = (
     "-m",
     "pytest",
@@ -56,7 +58,7 @@ FAULTS = (
 COMMANDS = {
     "demo": Command("show the whole story on a small book", RUN, (("-m", "scheduler.cli.main", "demo"),)),
     "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),
-    "test": Command("run the tests; arguments go to pytest", TEST, (("-m", "pytest"),), runs_here=True),
+    "test": Command("run the tests; arguments go to pytest", TEST, (PYTEST,), runs_here=True),
     "faults": Command("run the whole fault matrix, with its slow parts", TEST, (FAULTS,), runs_here=True),
     "bench": Command(
         "run the benchmarks of speed; --quick takes 3 minutes", TEST, (("-m", "benchmarks"),), runs_here=True
