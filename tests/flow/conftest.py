@@ -41,7 +41,7 @@ def cluster(tmp_path: Path, any_database_url: str, redis_url: str) -> Iterator[I
         "TIDEMARK_LEASE_SECONDS": "6",
         "TIDEMARK_HEARTBEAT_SECONDS": "1",
         "TIDEMARK_SWEEP_SECONDS": "1",
-        "TIDEMARK_SHARD_ROWS": "50",
+        "TIDEMARK_SHARD_ROWS": "4",  # hundreds of shards: the job must still run when its workers are killed
     }
     installation = Installation(tmp_path, settings)
     yield installation
