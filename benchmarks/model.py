@@ -17,7 +17,7 @@ from transformer.features import FeatureTransform, read_columns
 from transformer.network import NetworkOptions, build_network
 from transformer.probabilities import Calibration
 from transformer.training import TrainedModel
-from worker.training import schema_of
+from worker.portfolio_terms import schema_of
 
 FITTING_RECORDS = 20_000
 

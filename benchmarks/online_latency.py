@@ -15,6 +15,7 @@ from benchmarks.report import write_report
 from scheduler.client import Tidemark
 from scheduler.local_api import find_local_api
 from scheduler.simulator import simulate_customers, simulated_portfolio
+from tests.waiting import wait_for
 
 START_SECONDS = 60
 
@@ -26,9 +27,7 @@ def measure(customers: int, requests: int) -> dict[str, Any]:
         os.environ |= {"TIDEMARK_HOME": str(home), "TIDEMARK_API_PORT": "0"}
         up = subprocess.Popen([sys.executable, "-m", "scheduler.cli.main", "up"], stderr=subprocess.DEVNULL)
         try:
-            ends = time.monotonic() + START_SECONDS
-            while find_local_api(home) is None and time.monotonic() < ends:
-                time.sleep(0.1)
+            wait_for(lambda: find_local_api(home), START_SECONDS, "the API to answer")
             with Tidemark(timeout_seconds=120) as client:
                 return _measure_with(client, Path(folder), customers, requests)
         finally:

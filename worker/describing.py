@@ -14,8 +14,8 @@ from transformer.features import read_columns
 from transformer.held_out import HELD_OUT, HeldOutScores
 from transformer.masking import ReferenceKind
 from transformer.model_card import CardFacts, HeldOut, write_card
-from transformer.points import ScoreScale
 from transformer.training import Book, TrainedModel
+from worker.portfolio_terms import scale_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _facts_of(
     model: TrainedModel, book: Book, definition: PortfolioDefinition, folds: dict[str, Any] | None
 ) -> CardFacts:
     known = book.target[np.isin(book.target, (0.0, 1.0))]
-    schema, scale = model.schema, definition.score
+    schema = model.schema
     data = {
         "portfolio": definition.name,
         "source": definition.source,
@@ -105,7 +105,7 @@ def _facts_of(
         data=data,
         preparation=preparation,
         training=training,
-        scale=ScoreScale(scale.points, scale.odds, scale.points_to_double),
+        scale=scale_of(definition),
         segments=definition.segments,
         reason_texts=reason_texts_of(definition),
         folds=folds,

@@ -35,7 +35,6 @@ from transformer.fine_tuning import (
     unreadable_rows,
 )
 from transformer.fitting import EpochReport
-from transformer.points import ScoreScale
 from transformer.splitting import hash_order
 from transformer.training import TrainedModel
 from worker.context import WorkerContext
@@ -45,6 +44,7 @@ from worker.heartbeat import Heartbeat
 from worker.learnable_records import Records, parts_of, read_records
 from worker.lessons import LessonPlan, plan_lesson, plan_lesson_without_outcomes
 from worker.paired import compare_brier
+from worker.portfolio_terms import scale_of
 from worker.reference import FrozenReference, freeze_records
 from worker.trigger import Answer
 
@@ -277,11 +277,6 @@ def decision_of(
         job_id=claim.job.id if is_first else None,
         action="undecided" if judgement.outcome is Outcome.UNDECIDED else GATE,
     )
-
-
-def scale_of(definition: PortfolioDefinition) -> ScoreScale:
-    """Return the portfolio's score scale as the network's code knows it."""
-    return ScoreScale(definition.score.points, definition.score.odds, definition.score.points_to_double)
 
 
 def _progress_of(report: EpochReport) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from db.definition import PortfolioDefinition
 from db.registry import ModelVersion
-from db.sources import RECORD_KEY, UNREADABLE, read_all
+from db.sources import RECORD_KEY
 from transformer.bundle import LoadedModel
-from transformer.errors import TrainingDataError
 from transformer.fine_tuning import Material, unreadable_rows
+from worker.book_reading import read_labelled
 from worker.context import WorkerContext
 from worker.examination import Parts
 from worker.heartbeat import Heartbeat
 from worker.lessons import LessonPlan
-from worker.outcome_labels import Labels, join_outcomes
+from worker.outcome_labels import Labels
 
 MOST_SEGMENT_VALUES = 20
 
@@ -48,20 +48,8 @@ def read_records(
 
     New are those that `parent` was not trained on, scored after the job `after_job`.
     """
-    from worker.training import read_target  # noqa: PLC0415 - training imports this module
-
-    own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
-    columns = tuple(dict.fromkeys((*champion.schema.columns, *own, *definition.segments)))
-    frames: list[pd.DataFrame] = []
-    for frame in read_all(context.engine, definition.learning_source, definition.key, columns):
-        frames.append(frame)
-        heartbeat()
-    if not frames:
-        raise TrainingDataError(f"{definition.learning_source} holds no records", "load some: tidemark load")
-    whole = pd.concat(frames, ignore_index=True)
-    whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
-    target = np.full(len(whole), np.nan) if definition.target is None else read_target(whole[definition.target])
-    labels = join_outcomes(context.engine, definition, whole, target)
+    columns = (*champion.schema.columns, *definition.segments)
+    whole, labels = read_labelled(context, definition, columns, heartbeat)
     is_usable = ~np.isnan(labels.target)
     is_usable[unreadable_rows(champion, whole)] = False
     rows = np.flatnonzero(is_usable)

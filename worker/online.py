@@ -19,12 +19,12 @@ from db.online_requests import OnlineRequest, find_request, store_answer
 from db.portfolios import Portfolio, get_portfolio
 from transformer.bundle import load_bundle
 from transformer.errors import BundleError
-from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords, Scorer
 from worker.address import client_url
 from worker.context import WorkerContext
 from worker.messages import BELL_SECONDS, ONLINE_LIST, REDIS_TIMEOUT_SECONDS, bell_of
 from worker.model_slot import ModelSlot
+from worker.portfolio_terms import scale_of
 
 logger = getLogger(__name__)
 
@@ -103,8 +103,7 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
     columns = {name: _as_column([records[index][name] for index in usable]) for name in scorer.schema.columns}
     frame = pd.DataFrame(columns, index=range(len(usable)))
     scored = scorer.score(frame)
-    scale = definition.score
-    own = ScoreScale(scale.points, scale.odds, scale.points_to_double)
+    own = scale_of(definition)
     points = own.points_of(scored.probabilities)
     bands = own.band_of(points)
     for problem in scored.problems:

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from db.definition import PortfolioDefinition
-from transformer.points import ScoreScale
 from transformer.reference import ModelReference, freeze_reference
 from transformer.scoring import Scorer
 from transformer.training import Book, TrainedModel
 from worker.counting import count_points, count_segments
+from worker.portfolio_terms import scale_of
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ def freeze_records(model: TrainedModel, holdout: pd.DataFrame, definition: Portf
     scorer = Scorer(model, "unsaved")
     bundled = freeze_reference(holdout, model.transform, scorer)
     scored = scorer.score(holdout)
-    scale = ScoreScale(definition.score.points, definition.score.odds, definition.score.points_to_double)
-    points = scale.points_of(scored.probabilities)
+    points = scale_of(definition).points_of(scored.probabilities)
     left_out, rows = model.counts["left_out_problems"], model.counts["rows"]
     counts = {
         "points": count_points(points),

@@ -28,6 +28,7 @@ from worker.counting import ScoredShard, count_shard
 from worker.key_hiding import hide_keys
 from worker.messages import SCORING_QUEUE
 from worker.model_slot import ModelSlot
+from worker.portfolio_terms import scale_of
 from worker.shadow import score_shadow
 
 logger = getLogger(__name__)
@@ -60,7 +61,7 @@ def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> Non
     usable = frame.drop(index=list(unusable)) if unusable else frame
     heartbeat()
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
-    result = build_result(frame, usable, unusable, scored, scorer, _scale_of(claim))
+    result = build_result(frame, usable, unusable, scored, scorer, scale_of(job.definition))
     result = hide_keys(result, claim, context.key_secret)
     canary = slot.canary(job.model_version, job.id)
     monitored = count_shard(context.engine, job, ScoredShard(scorer, usable, scored, result, canary))
@@ -113,11 +114,6 @@ def build_result(
         data_digest=data_digest(frame.drop(columns=[ROW])),
         reasons=None if scored.reasons is None else as_json_texts(scored.reasons, scorer.reason_codes).tolist(),
     )
-
-
-def _scale_of(claim: Claim) -> ScoreScale:
-    scale = claim.job.definition.score
-    return ScoreScale(points=scale.points, odds=scale.odds, points_to_double=scale.points_to_double)
 
 
 def _as_reject(frame: pd.DataFrame, row: int, problem: Problem) -> Reject:

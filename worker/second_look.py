@@ -20,11 +20,12 @@ from transformer.splitting import hash_order
 from worker.context import WorkerContext
 from worker.drift import Histogram, compare, merge
 from worker.examination import Measured, count_canary_mismatches, gather_evidence
-from worker.fine_tuning import decision_of, held_back, scale_of
+from worker.fine_tuning import decision_of, held_back
 from worker.gate import judge_challenger
 from worker.learnable_records import parts_of, read_records
 from worker.lessons import OLD_EXAM_SHARE, LessonPlan
 from worker.paired import compare_brier
+from worker.portfolio_terms import scale_of
 
 logger = getLogger(__name__)
 

@@ -9,9 +9,9 @@ from db.engine import Engine
 from db.jobs import Job
 from db.shadow import ShadowResult, find_shadow
 from transformer.errors import TransformerError
-from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords
 from worker.model_slot import ModelSlot
+from worker.portfolio_terms import scale_of
 
 
 def score_shadow(
@@ -28,8 +28,7 @@ def score_shadow(
         shadow = slot.scorer(version).score(usable, on_batch=beat)
     except TransformerError:
         return None
-    scale = job.definition.score
-    points = ScoreScale(scale.points, scale.odds, scale.points_to_double).points_of(shadow.probabilities)
+    points = scale_of(job.definition).points_of(shadow.probabilities)
     values, counts = np.unique(points, return_counts=True)
     common, mine, theirs = np.intersect1d(shadow.rows, scored.rows, assume_unique=True, return_indices=True)
     moved = np.abs(shadow.probabilities[mine] - scored.probabilities[theirs])

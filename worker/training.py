@@ -6,30 +6,27 @@ from logging import getLogger
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from db.closing import complete_whole_job
-from db.definition import PortfolioDefinition
 from db.engine import writing
 from db.registry import Champion, Decision, decide, get_champion, register_model
 from db.shards import Claim
-from db.sources import RECORD_KEY, UNREADABLE, read_all
 from db.states import JobKind
 from transformer.bundle import load_bundle, save_bundle
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
-from transformer.schema import Field, History, RecordSchema
+from transformer.schema import RecordSchema
 from transformer.scoring import Scorer
 from transformer.splitting import hash_order
 from transformer.training import Book, EpochReport, Start, TrainedModel, TrainingOptions, train_model
+from worker.book_reading import read_book
 from worker.context import WorkerContext, claimed_shard
 from worker.describing import describe_model
 from worker.fine_tuning import work_on_fine_tuning
 from worker.gate import Judgement, judge_candidate
 from worker.heartbeat import Heartbeat
 from worker.messages import TRAINING_QUEUE
-from worker.outcome_labels import Labels, join_outcomes
+from worker.portfolio_terms import schema_of
 from worker.reference import freeze
 
 logger = getLogger(__name__)
@@ -90,50 +87,6 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     is_promoted = _register(context, claim, Trained(model, version, judgement, frozen.counts, learned), seen)
     told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
-
-
-def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat) -> tuple[Book, Labels]:
-    """Read every record that has a key; of those with the same key the first. Raises `TrainingDataError`."""
-    if definition.target is None:
-        raise TrainingDataError(f"the portfolio {definition.name} names no target to learn", "add: target = COLUMN")
-    own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
-    frames: list[pd.DataFrame] = []
-    for frame in read_all(
-        context.engine, definition.learning_source, definition.key, (*definition.input_columns, *own)
-    ):
-        frames.append(frame)
-        heartbeat()
-    if not frames:
-        raise TrainingDataError(f"the source {definition.learning_source} holds no records", "load some: tidemark load")
-    whole = pd.concat(frames, ignore_index=True)
-    # Records with text in place of a number are left out: they could not be scored either.
-    whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
-    as_of = None if definition.as_of is None else whole[definition.as_of].to_numpy()
-    keys = whole[RECORD_KEY].to_numpy(dtype=object)
-    labels = join_outcomes(context.engine, definition, whole, read_target(whole[definition.target]))
-    return Book(whole[list(definition.input_columns)], labels.target, keys, as_of), labels
-
-
-def read_target(column: pd.Series) -> NDArray[np.float64]:
-    """Return 1.0, 0.0 or NaN (not known) for each record. Raises `TrainingDataError` for anything else."""
-    empty = column.isna() | column.astype("str").str.strip().eq("")
-    target = pd.to_numeric(column.where(~empty), errors="coerce").to_numpy(dtype=np.float64)
-    is_wrong = ~empty.to_numpy() & ~np.isin(target, (0.0, 1.0))
-    if is_wrong.any():
-        example = str(column.iloc[int(np.flatnonzero(is_wrong)[0])])[:40]
-        raise TrainingDataError(
-            f"the target {column.name} must be 1 (the bad event), 0 or empty; "
-            f"{int(is_wrong.sum())} records hold something else, such as {example!r}",
-            "correct those records, or name another target column",
-        )
-    return target
-
-
-def schema_of(definition: PortfolioDefinition) -> RecordSchema:
-    """Return what the network must know of a portfolio."""
-    fields = tuple(Field(one.name, one.kind.value, one.missing_codes) for one in definition.fields)
-    histories = tuple(History(one.name, one.kind.value, one.columns, one.missing_codes) for one in definition.histories)
-    return RecordSchema(fields, histories)
 
 
 def options_of(options: dict[str, Any]) -> TrainingOptions:

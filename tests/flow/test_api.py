@@ -1,13 +1,10 @@
 """The API and its client as a user meets them: `tidemark up`, then the examples of the documentation, over HTTP."""
 
-import os
 import re
 import statistics
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -24,9 +21,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "python-client.md"
 
 
 @pytest.fixture
-def running(
-    laptop: Installation, book_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Installation]:
+def running(laptop: Installation, book_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Installation:
     """An installation with its API, and the files that the examples name in the current folder."""
     laptop.settings |= {"TIDEMARK_API_PORT": "0", "TIDEMARK_SCORING_WORKERS": "1", "TIDEMARK_SHARD_ROWS": "200"}
     portfolio, data = book_files
@@ -41,8 +36,8 @@ def running(
     home = laptop.folder / "home"
     wait_for(lambda: find_local_api(home), 90, "the API to answer")
     monkeypatch.chdir(laptop.folder)
-    with patch.dict(os.environ, {"TIDEMARK_HOME": str(home)}):
-        yield laptop
+    monkeypatch.setenv("TIDEMARK_HOME", str(home))
+    return laptop
 
 
 def test_the_examples_run_and_nothing_personal_is_written_where_it_should_not(running: Installation) -> None:
