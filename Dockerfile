@@ -20,6 +20,7 @@ ENV PATH=/opt/tidemark/bin:$PATH \
     TIDEMARK_API_HOST=0.0.0.0 \
     PYTHONUNBUFFERED=1
 USER tidemark
+RUN ["python", "-m", "transformer.precompile"]
 WORKDIR /var/lib/tidemark
 VOLUME /var/lib/tidemark
 EXPOSE 8400

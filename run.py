@@ -274,6 +274,8 @@ class Installer:
         # The lock is complete and holds the build backend, so nothing is resolved and nothing else is fetched.
         self.run([*install_command, "--no-deps", "--require-hashes", "-r", lock_name])
         self.run([*install_command, "--no-deps", "--no-build-isolation", "-e", "."])
+        # Or the first worker to start would compile the scorer, and its first job would wait half a minute.
+        self.run([str(PYTHON), "-m", "transformer.precompile"])
 
     def _add_pip(self):
         if can_import(PYTHON, "pip"):

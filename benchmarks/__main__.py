@@ -17,8 +17,20 @@ from typing import Any
 from benchmarks.report import write_report
 from benchmarks.site import Site, open_site
 
-SCENARIOS = ("read", "features", "score", "write", "ledger", "planning", "start_up", "end_to_end", "scale")
-SLOW = ("scale",)
+SCENARIOS = (
+    "read",
+    "features",
+    "score",
+    "write",
+    "ledger",
+    "planning",
+    "start_up",
+    "end_to_end",
+    "reasons",
+    "ray_data",
+    "scale",
+)
+SLOW = ("ray_data", "scale")
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.credit_cards_quality import PORTFOLIO
 from db.definition import PortfolioDefinition
 from db.engine import Engine, open_engine
 from db.loading import load_records
@@ -23,6 +22,7 @@ from scheduler.simulator import simulate_customers, simulated_portfolio
 from tests.servers.postgres_binaries import newest_postgres
 from tests.servers.postgres_server import PostgresServer
 
+PORTFOLIO = Path(__file__).parent.parent / "examples" / "portfolios" / "credit_cards.toml"
 RECORDS, QUICK_RECORDS = 200_000, 60_000
 RUNS, QUICK_RUNS = 7, 5
 

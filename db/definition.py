@@ -60,7 +60,7 @@ class PortfolioDefinition:
     key: str
     target: str | None = None
     as_of: str | None = None
-    entity: str | None = None  # records of the same one are never on both sides of a split
+    entity: str | None = None  # records of the same one are never on both sides of a split that a hash makes
     score: ScoreScale = field(default_factory=ScoreScale)
     reject_budget: float = 0.01
     running_shards: int | None = None  # of scoring jobs, at once; None: as many as there are workers

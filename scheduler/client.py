@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 import httpx
 
@@ -24,7 +24,7 @@ from scheduler.client_transport import Transport, local_address
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Job", "Tidemark"]
+__all__ = ["Job", "Tidemark", "TrainingOptions"]
 
 _CONTENT_TYPES = {
     ".csv": "text/csv",
@@ -33,6 +33,20 @@ _CONTENT_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
     ".pq": "application/vnd.apache.parquet",
 }
+
+
+class TrainingOptions(TypedDict, total=False):
+    """What a training may be told; see `tidemark train --help`. `start_from` is a version, `time_limit` in minutes."""
+
+    seed: int
+    epochs: int
+    start_from: str
+    seeds: int
+    time_limit: float
+    sample: int
+    folds: int
+    class_weights: bool
+    hold: bool
 
 
 class Tidemark:
@@ -90,26 +104,31 @@ class Tidemark:
         portfolio: str,
         *,
         model_version: str | None = None,
+        night: str | None = None,
+        reasons: bool = True,
         priority: str = "normal",
         idempotency_key: str | None = None,
     ) -> Job:
-        """Ask for a whole book to be scored, with the champion unless another version is named."""
+        """Ask for a whole book to be scored, with the champion unless another version is named.
+
+        `night` is the date that the records are of, YYYY-MM-DD; default: today.
+        """
         wanted = {"kind": "scoring", "portfolio": portfolio, "priority": priority, "model_version": model_version}
-        return self._submit(wanted, idempotency_key)
+        return self._submit(wanted | {"night": night, "reasons": reasons}, idempotency_key)
 
     def submit_training(
         self,
         portfolio: str,
         *,
-        seed: int | None = None,
-        epochs: int | None = None,
-        hold: bool = False,
         priority: str = "normal",
         idempotency_key: str | None = None,
+        **options: Unpack[TrainingOptions],
     ) -> Job:
-        """Ask for a model to be trained from scratch; `hold` keeps it from being promoted."""
-        wanted = {"kind": "training", "portfolio": portfolio, "priority": priority}
-        return self._submit(wanted | {"seed": seed, "epochs": epochs, "hold": hold}, idempotency_key)
+        """Ask for a model to be trained, with the options of `tidemark train`; `hold` keeps it from being promoted."""
+        wanted: dict[str, Any] = {"kind": "training", "portfolio": portfolio, "priority": priority, **options}
+        if "start_from" in wanted:
+            wanted["from"] = wanted.pop("start_from")
+        return self._submit(wanted, idempotency_key)
 
     def dry_run(self, portfolio: str, *, model_version: str | None = None) -> dict[str, Any]:
         """Return what a scoring job would be: inputs, shards, model version, seconds. Nothing is stored."""

@@ -75,7 +75,7 @@ def submit_training(
     definition = get_portfolio(engine, portfolio).definition
     if definition.target is None:
         raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")
-    own = [name for name in (definition.target, definition.as_of) if name is not None]
+    own = [name for name in (definition.target, definition.as_of, definition.entity) if name is not None]
     check_source(engine, definition.source, (definition.key, *own, *definition.input_columns))
     key, rank = request.idempotency_key, request.rank
     return submit_job(

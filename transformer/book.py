@@ -12,7 +12,8 @@ class Book:
     """The N records to learn from: one row each in all.
 
     `target` is 1.0 for the bad event, 0.0, or NaN where not known; `as_of` is what orders the records in time.
-    `holdout` marks the records to hold out; without it training chooses them.
+    `entity` is whose record it is: those of one entity are never on both sides of a split. `holdout` marks the records
+    to hold out; without it training chooses them.
     """
 
     frame: pd.DataFrame
@@ -20,3 +21,16 @@ class Book:
     keys: NDArray[np.object_]
     as_of: NDArray[np.object_] | None = None
     holdout: NDArray[np.bool_] | None = None
+    entity: NDArray[np.object_] | None = None
+
+    @property
+    def groups(self) -> NDArray[np.object_]:
+        """What is hashed to choose a record's side of a split: its entity, else its key."""
+        return self.keys if self.entity is None else self.entity
+
+    def part(self, rows: NDArray[np.int64]) -> "Book":
+        """Return some of the records."""
+        frame = self.frame.iloc[rows].reset_index(drop=True)
+        optional = {name: getattr(self, name) for name in ("as_of", "holdout", "entity")}
+        chosen = {name: None if values is None else values[rows] for name, values in optional.items()}
+        return Book(frame, self.target[rows], self.keys[rows], **chosen)

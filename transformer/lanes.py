@@ -5,7 +5,8 @@ records, so that the machine's vectors are full whatever the width of the networ
 on its neighbours. Measured against TensorFlow's products on (tokens, 32) matrices: 45 against 25 to 40 billion
 multiplications a second on one core, and nothing is written between an operation and the next.
 
-Numba compiles these functions at the first use on a machine (some seconds) and keeps the result beside this file.
+Numba compiles these functions once on a machine (`precompile`, a step of the installation) and keeps the result beside
+this file.
 """
 
 # Numba has no types, and the names of what it compiles are those of formulas.

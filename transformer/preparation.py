@@ -13,7 +13,7 @@ from transformer.examples import Examples
 from transformer.features import MISSING_ID, UNKNOWN_ID, FeatureTransform, Inputs
 from transformer.reading import BLANK, FIRST_CODE, Kinds, RecordArrays, read_columns
 from transformer.schema import RecordSchema
-from transformer.splitting import Indices, Parts, split_beside, split_labelled
+from transformer.splitting import Indices, Labelled, Parts, split_beside, split_labelled
 
 MINIMUM_LABELLED = 50
 MINIMUM_PER_CLASS = 10
@@ -81,17 +81,12 @@ def prepare(
 
 
 def _split(book: Book, rows: Indices, valid_share: float, holdout_share: float) -> Parts:
+    as_of = None if book.as_of is None else book.as_of[rows]
+    entity = None if book.entity is None else book.entity[rows]
+    labelled = Labelled(rows, book.target[rows], book.keys[rows], as_of, entity)
     if book.holdout is not None:
-        given = book.holdout[rows]
-        return split_beside(rows, book.target[rows], book.keys[rows], given, valid_share=valid_share)
-    return split_labelled(
-        rows,
-        book.target[rows],
-        book.keys[rows],
-        as_of=None if book.as_of is None else book.as_of[rows],
-        valid_share=valid_share,
-        holdout_share=holdout_share,
-    )
+        return split_beside(labelled, book.holdout[rows], valid_share=valid_share)
+    return split_labelled(labelled, valid_share=valid_share, holdout_share=holdout_share)
 
 
 def balance(target: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,7 +30,9 @@ class Probe:
 def fit_probe(representation: Floats, target: Floats, strength: float) -> Probe:
     """Fit on N rows (N, W); columns are brought to mean 0 and deviation 1 for the ridge."""
     mean, deviation = representation.mean(axis=0), representation.std(axis=0) + 1e-3
-    model = LogisticRegression(C=strength, max_iter=500).fit((representation - mean) / deviation, target)
+    model = LogisticRegression(C=strength, max_iter=500, solver="newton-cholesky").fit(
+        (representation - mean) / deviation, target
+    )
     weights = model.coef_[0] / deviation
     return Probe(weights, float(model.intercept_[0] - mean @ weights), strength)
 

@@ -20,6 +20,7 @@ from transformer.features import BINS, FeatureTransform, Inputs
 from transformer.network import count_kinds, name_sizes
 
 MOST_ROWS = 50_000  # more rows change a linear model of some hundred weights by nothing
+MOST_NEWTON_COLUMNS = 1500
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse of the ridge's weight, strongest first
 
 Floats = NDArray[np.float64]
@@ -89,7 +90,10 @@ def fit_scorecard(design: NDArray[np.float32], target: Floats, weight: Floats | 
         chosen = np.random.default_rng(0).permutation(len(target))[:MOST_ROWS]
         design, target = design[chosen], target[chosen]
         weight = None if weight is None else weight[chosen]
-    model = LogisticRegression(C=strength, max_iter=300).fit(design, target, sample_weight=weight)
+    # Newton's method needs 4 steps where L-BFGS needs 100 of them, a tenth of the time and a lower loss; but each step
+    # solves for all columns at once.
+    solver = "newton-cholesky" if design.shape[1] <= MOST_NEWTON_COLUMNS else "lbfgs"
+    model = LogisticRegression(C=strength, max_iter=300, solver=solver).fit(design, target, sample_weight=weight)
     return Scorecard(model.coef_[0].astype(np.float32), float(model.intercept_[0]), strength)
 
 

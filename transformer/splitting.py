@@ -18,41 +18,39 @@ class Parts:
     holdout: Indices
 
 
-def split_labelled(
-    rows: Indices,
-    target: NDArray[np.float64],
-    keys: NDArray[np.object_],
-    *,
-    as_of: NDArray[np.object_] | None,
-    valid_share: float,
-    holdout_share: float,
-) -> Parts:
-    """Cut the labelled rows; target, keys and as_of belong to `rows`, one by one.
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled rows of a book, and what belongs to each of them, one by one."""
 
-    With `as_of` the latest share is held out; otherwise a share of each class, chosen by a hash of the key, so that a
-    record held out once is held out at every training. The validation part is always chosen by the hash.
+    rows: Indices
+    target: NDArray[np.float64]
+    keys: NDArray[np.object_]
+    as_of: NDArray[np.object_] | None = None
+    entity: NDArray[np.object_] | None = None
+
+
+def split_labelled(labelled: Labelled, *, valid_share: float, holdout_share: float) -> Parts:
+    """Cut the labelled rows into three parts.
+
+    With `as_of` the latest share is held out. Otherwise a share of each class, chosen by a hash of the key, so that a
+    record held out once is held out at every training; with `entity`, all records of a share of the entities.
     """
-    order = hash_order(keys)
-    if as_of is None:
-        is_holdout = _lowest_share_of_each_class(order, target, holdout_share)
+    if labelled.as_of is None:
+        every = np.arange(len(labelled.rows))
+        is_holdout = _lowest_share(labelled, every, holdout_share)
     else:
-        is_holdout = _latest_share(as_of, holdout_share)
-    rest = np.flatnonzero(~is_holdout)
-    is_valid = _lowest_share_of_each_class(-order[rest], target[rest], valid_share / (1 - holdout_share))
-    return Parts(rows[rest[~is_valid]], rows[rest[is_valid]], rows[is_holdout])
+        is_holdout = _latest_share(labelled.as_of, holdout_share)
+    return split_beside(labelled, is_holdout, valid_share=valid_share / (1 - holdout_share))
 
 
-def split_beside(
-    rows: Indices,
-    target: NDArray[np.float64],
-    keys: NDArray[np.object_],
-    is_holdout: NDArray[np.bool_],
-    *,
-    valid_share: float,
-) -> Parts:
-    """Cut the labelled rows beside a holdout that is given; all belong to `rows`, one by one."""
+def split_beside(labelled: Labelled, is_holdout: NDArray[np.bool_], *, valid_share: float) -> Parts:
+    """Cut the labelled rows beside a holdout that is given.
+
+    The validation part is a share of each class with the highest hashes, or all records of so many entities.
+    """
     rest = np.flatnonzero(~is_holdout)
-    is_valid = _lowest_share_of_each_class(-hash_order(keys)[rest], target[rest], valid_share)
+    is_valid = _lowest_share(labelled, rest, valid_share, from_above=True)
+    rows = labelled.rows
     return Parts(rows[rest[~is_valid]], rows[rest[is_valid]], rows[is_holdout])
 
 
@@ -62,9 +60,16 @@ def hash_order(keys: NDArray[np.object_]) -> NDArray[np.float64]:
     return np.frombuffer(digests, dtype=">u8").astype(np.float64) / 2.0**64
 
 
-def _lowest_share_of_each_class(
-    order: NDArray[np.float64], target: NDArray[np.float64], share: float
+def _lowest_share(
+    labelled: Labelled, chosen_from: Indices, share: float, *, from_above: bool = False
 ) -> NDArray[np.bool_]:
+    keys, entity, target = labelled.keys, labelled.entity, labelled.target[chosen_from]
+    order = hash_order((keys if entity is None else entity)[chosen_from])
+    order = -order if from_above else order
+    if entity is not None:
+        each = np.unique(order)
+        count = round(share * len(each))
+        return order <= each[count - 1] if count else np.zeros(len(order), dtype=bool)
     chosen = np.zeros(len(order), dtype=bool)
     for value in (0.0, 1.0):
         members = np.flatnonzero(target == value)

@@ -94,14 +94,15 @@ def _prepare_child(
 def _presence_of(
     settings: WorkerSettings, database: DatabaseSettings, queues: tuple[str, ...], *, ends_with_parent: bool
 ) -> type[PresenceStep]:
-    stops_with_parent = ends_with_parent
+    stops_with_parent, listened_to = ends_with_parent, queues
 
     class Presence(PresenceStep):
         """Says to the database that this worker lives."""
 
         url = database.url
         redis_url = settings.broker_url
-        kind = "worker:" + ",".join(queues)
+        queues = listened_to
+        kind = "worker:" + ",".join(listened_to)
         ends_with_parent = stops_with_parent
         lost_after_seconds = settings.lost_after_seconds
 

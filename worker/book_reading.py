@@ -20,7 +20,16 @@ def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat
     whole, labels = read_labelled(context, definition, definition.input_columns, heartbeat)
     as_of = None if definition.as_of is None else whole[definition.as_of].to_numpy()
     keys = whole[RECORD_KEY].to_numpy(dtype=object)
-    return Book(whole[list(definition.input_columns)], labels.target, keys, as_of), labels
+    entity = read_entity(whole, definition)
+    return Book(whole[list(definition.input_columns)], labels.target, keys, as_of, entity=entity), labels
+
+
+def read_entity(records: pd.DataFrame, definition: PortfolioDefinition) -> NDArray[np.object_] | None:
+    """Return whose record each is, where the portfolio says so; a record of nobody stands for itself."""
+    if definition.entity is None:
+        return None
+    named = records[definition.entity].astype("object")
+    return named.where(named.notna(), records[RECORD_KEY]).to_numpy(dtype=object)
 
 
 def read_labelled(
@@ -30,7 +39,7 @@ def read_labelled(
 
     Records with text in place of a number are left out: they could not be scored either. Raises `TrainingDataError`.
     """
-    own = tuple(name for name in (definition.target, definition.as_of) if name is not None)
+    own = tuple(name for name in (definition.target, definition.as_of, definition.entity) if name is not None)
     wanted, source = tuple(dict.fromkeys((*columns, *own))), definition.learning_source
     frames: list[pd.DataFrame] = []
     for frame in read_all(context.engine, source, definition.key, wanted):

@@ -39,7 +39,7 @@ def describe_model(
     rows = pd.Index(book.keys).get_indexer(pd.Index(model.holdout_keys))
     target = book.target[rows]
     held_out = HeldOut(book.frame.iloc[rows].reset_index(drop=True), target, model.reference_probabilities)
-    files = write_card(_facts_of(model, book, definition, folds), held_out, explainer)
+    files = write_card(facts_of(model, book, definition, folds), held_out, explainer)
     kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities)
     return Description(explainer, files | {HELD_OUT: kept.to_bytes()})
 
@@ -66,9 +66,10 @@ def reason_texts_of(definition: PortfolioDefinition) -> dict[str, str]:
     return {code: text for code, text in texts.items() if text is not None}
 
 
-def _facts_of(
+def facts_of(
     model: TrainedModel, book: Book, definition: PortfolioDefinition, folds: dict[str, Any] | None
 ) -> CardFacts:
+    """Return what the card says of how a model was made; `folds` are the figures of a cross-validation."""
     known = book.target[np.isin(book.target, (0.0, 1.0))]
     schema = model.schema
     data = {

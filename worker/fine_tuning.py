@@ -94,7 +94,7 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
     champion = load_bundle(context.settings.bundles_url, seen.version)
     calm = int(claim.job.options.get("after_job") or 0)
     records = read_records(context, definition, champion, parent, heartbeat, after_job=calm)
-    order = hash_order(records.keys)
+    order = hash_order(records.groups)
     start, name = champion, "fine_tuned"
     if claim.job.options.get("task") == Answer.PRETRAIN:
         start, name = replace(champion, network=_pretrained(context, definition, champion, heartbeat)), "pretrained"

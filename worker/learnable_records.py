@@ -11,7 +11,7 @@ from db.registry import ModelVersion
 from db.sources import RECORD_KEY
 from transformer.bundle import LoadedModel
 from transformer.fine_tuning import Material, unreadable_rows
-from worker.book_reading import read_labelled
+from worker.book_reading import read_entity, read_labelled
 from worker.context import WorkerContext
 from worker.examination import Parts
 from worker.heartbeat import Heartbeat
@@ -23,10 +23,14 @@ MOST_SEGMENT_VALUES = 20
 
 @dataclass(frozen=True)
 class Records:
-    """Every labelled record that can be read, one row each; `is_new` where the champion was not trained on it."""
+    """Every labelled record that can be read, one row each; `is_new` where the champion was not trained on it.
+
+    `groups` is what a hash chooses sides by: the entity where the portfolio names one, else the key.
+    """
 
     frame: pd.DataFrame
     keys: NDArray[np.object_]
+    groups: NDArray[np.object_]
     labels: Labels
     is_new: NDArray[np.bool_]
 
@@ -56,7 +60,8 @@ def read_records(
     labels = labels.part(rows)
     frame = whole.iloc[rows].reset_index(drop=True)
     is_new = labels.is_newer_than(parent.learned_until or {}, after_job=after_job)
-    return Records(frame, frame[RECORD_KEY].to_numpy(dtype=object), labels, is_new)
+    keys, entity = frame[RECORD_KEY].to_numpy(dtype=object), read_entity(frame, definition)
+    return Records(frame, keys, keys if entity is None else entity, labels, is_new)
 
 
 def parts_of(records: Records, plan: LessonPlan, segments: tuple[str, ...]) -> Parts:

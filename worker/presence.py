@@ -1,8 +1,9 @@
 """A worker's parent process: says now and then that it lives, and ends where it can be of no use any more.
 
 A worker that lost Redis or the database for long exits, so that its supervisor starts a fresh one: what holds it up may
-be its own (a stale address, exhausted sockets). The watch runs on an alarm of the system, because Celery's own timers
-stand still while it looks for Redis, and a thread would not survive the forks.
+be its own (a stale address, exhausted sockets). One that is connected and hears nothing connects anew, and exits if
+that does not help. The watch runs on an alarm of the system, because Celery's own timers stand still while it looks
+for Redis, and a thread would not survive the forks.
 """
 
 import os
@@ -16,11 +17,13 @@ from celery import bootsteps
 from celery.exceptions import WorkerShutdown
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from db.engine import open_engine
 from db.errors import DatabaseError
 from db.processes import forget, mark_seen
+from worker.hearing import Hearing
 
 logger = getLogger(__name__)
 
@@ -37,6 +40,7 @@ class PresenceStep(bootsteps.StartStopStep):
     requires = frozenset({"celery.worker.components:Timer"})
     url = ""
     redis_url = ""
+    queues: tuple[str, ...] = ()
     kind = "worker"
     ends_with_parent = False
     lost_after_seconds = 60.0
@@ -47,6 +51,8 @@ class PresenceStep(bootsteps.StartStopStep):
         self._name = f"{self.kind}@{socket.gethostname()}:{os.getpid()}"
         self._started_by = os.getppid()
         self._redis_seen_at = self._database_seen_at = time.monotonic()
+        self._hearing = Hearing(self.queues, getattr(parent, "concurrency", None) or 1)
+        self._connected_anew = False
 
     def start(self, parent: Any) -> None:
         """Say it now, and every so often from now on."""
@@ -84,11 +90,26 @@ class PresenceStep(bootsteps.StartStopStep):
         try:
             with Connection(self.redis_url, transport_options=_ASKING) as connection:
                 channel: Any = connection.default_channel
-                channel.client.ping()
+                is_deaf = self._hearing.is_deaf(channel.client)
         except (OperationalError, RedisError, OSError) as error:
             logger.warning("Redis does not answer: %s", error)
+            return
+        if is_deaf:
+            self._end_deafness()
         else:
             self._redis_seen_at = time.monotonic()
+            self._connected_anew = False
+
+    def _end_deafness(self) -> None:
+        """Let Celery connect anew, as it does after a lost connection; where that did not help, let the worker exit."""
+        if self._connected_anew:
+            logger.critical("This worker hears nothing on its new connection either; it exits to be started anew.")
+            type(self).lost_server = "Redis"
+            raise WorkerShutdown(LOST_SERVER)
+        logger.warning("Messages wait and this worker hears nothing; it connects to Redis anew.")
+        self._connected_anew = True
+        self._hearing.begin_anew()
+        raise RedisConnectionError("messages wait, and nothing is heard")
 
     def _say(self) -> None:
         if self._with_engine(lambda engine: mark_seen(engine, self._name, self.kind)):

@@ -45,7 +45,7 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
     learned = waiting.learned_until or {}
     records = read_records(context, definition, champion, waiting, heartbeat)
     learned_date = str(learned.get("outcome_date") or learned.get("as_of") or "")
-    dates, order = records.labels.dates, hash_order(records.keys)
+    dates, order = records.labels.dates, hash_order(records.groups)
     exam = np.flatnonzero(records.is_new & (dates > learned_date))
     old = np.flatnonzero(~records.is_new & (order < OLD_EXAM_SHARE))
     exam_date = str(min(dates[exam].tolist(), default=""))

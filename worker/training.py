@@ -13,6 +13,7 @@ from db.registry import Champion, Decision, decide, get_champion, register_model
 from db.shards import Claim
 from db.states import JobKind
 from transformer.bundle import load_bundle, save_bundle
+from transformer.cross_validation import cross_validate, cut_book
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
 from transformer.schema import RecordSchema
@@ -34,13 +35,17 @@ logger = getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A saved model: what the gate says of it, the counts of its held-out part, the newest that it was trained on."""
+    """A saved model: what the gate says of it, the counts of its held-out part, the newest that it was trained on.
+
+    `folds` holds the figures of a cross-validation, where one was asked for.
+    """
 
     model: TrainedModel
     version: str
     judgement: Judgement
     reference: dict[str, Any]
     learned_until: dict[str, Any]
+    folds: dict[str, Any] | None
 
 
 def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
@@ -67,8 +72,9 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
         on_epoch=lambda report: heartbeat.renew(_progress_of(report)),
         on_batch=heartbeat,
     )
+    folds = _cross_validate(claim, book, schema, heartbeat)
     heartbeat.renew({"stage": "reasons"})
-    described = describe_model(model, book, definition, on_batch=heartbeat)
+    described = describe_model(model, book, definition, folds=folds, on_batch=heartbeat)
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
     frozen = freeze(model, book, definition)
     version = save_bundle(
@@ -84,7 +90,8 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     held = bool(claim.job.options.get("hold"))
     judgement = judge_candidate(model.metrics, _champion_metrics(context, seen, model, book, heartbeat), held=held)
     learned = labels.newest(np.flatnonzero(~np.isnan(labels.target)))
-    is_promoted = _register(context, claim, Trained(model, version, judgement, frozen.counts, learned), seen)
+    trained = Trained(model, version, judgement, frozen.counts, learned, folds)
+    is_promoted = _register(context, claim, trained, seen)
     told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
 
@@ -114,9 +121,22 @@ def sample_book(book: Book, most: int | None) -> Book:
     """Return at most so many records of a book, chosen by a hash of the key: the same ones at every training."""
     if most is None or len(book.frame) <= most:
         return book
-    rows = np.sort(np.argsort(hash_order(book.keys), kind="stable")[:most])
-    as_of = None if book.as_of is None else book.as_of[rows]
-    return Book(book.frame.iloc[rows].reset_index(drop=True), book.target[rows], book.keys[rows], as_of)
+    return book.part(np.sort(np.argsort(hash_order(book.keys), kind="stable")[:most]))
+
+
+def _cross_validate(claim: Claim, book: Book, schema: RecordSchema, heartbeat: Heartbeat) -> dict[str, Any] | None:
+    count = claim.job.options.get("folds")
+    if count is None:
+        return None
+    heartbeat.renew({"stage": "folds", "epoch": 0, "epochs": count})
+    return cross_validate(
+        book,
+        schema,
+        cut_book(book, count),
+        options=options_of(claim.job.options),
+        on_fold=lambda done: heartbeat.renew({"stage": "folds", "epoch": done, "epochs": count}),
+        on_batch=heartbeat,
+    )
 
 
 def _champion_metrics(
@@ -169,6 +189,7 @@ def _register(
         )
         is_promoted = decide(connection, decision, seen=seen)
         result = {"metrics": model.metrics, "counts": model.counts, "promoted": is_promoted, "reason": judgement.reason}
+        result |= {} if trained.folds is None else {"folds": trained.folds}
         complete_whole_job(connection, claim, result=result, model_version=version)
     return is_promoted
 

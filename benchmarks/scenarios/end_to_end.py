@@ -43,7 +43,7 @@ def _peers(site: Site, version: str) -> dict[str, Callable[[], float | str]]:
     halves = [(part * site.records // PROCESSES, (part + 1) * site.records // PROCESSES) for part in range(PROCESSES)]
 
     def run(kind: str, python: str, spans: list[tuple[int, int]]) -> float | str:
-        _make_tables(site)
+        make_tables(site)
         address = site.url.replace("+psycopg", "")
         where = (address, site.definition.source, site.definition.key)
         begin = [python, "-m", "benchmarks.peers.pipeline", kind, *where]
@@ -57,7 +57,7 @@ def _peers(site: Site, version: str) -> dict[str, Callable[[], float | str]]:
     }
 
 
-def _make_tables(site: Site) -> None:
+def make_tables(site: Site) -> None:
     with writing(site.engine) as connection:
         for name in ("naive_scores", "fast_scores"):
             connection.execute(text(f"DROP TABLE IF EXISTS {name}"))

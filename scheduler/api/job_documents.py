@@ -1,6 +1,6 @@
 """Jobs as JSON: what is sent and what comes back."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -25,18 +25,49 @@ class ScoringSubmission(_Submission):
     model_version: str | None = Field(
         default=None, pattern=VERSION_PATTERN, description="Default: the champion.", examples=[None]
     )
+    night: date | None = Field(
+        default=None, description="Date that the records are of; default: today.", examples=["2026-11-25"]
+    )
+    reasons: bool = Field(strict=True, default=True, description="Store each score's reasons.", examples=[True])
     dry_run: bool = Field(strict=True, default=False, description="Check, count and estimate only.", examples=[False])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The job's options: what was set, by the names that the worker knows."""
+        night = {} if self.night is None else {"night": self.night.isoformat()}
+        return night if self.reasons else night | {"reasons": False}
 
 
 class TrainingSubmission(_Submission):
-    """Train a model from scratch; the gate decides on promotion."""
+    """Train a model, from nothing or from another version's network; the gate decides on promotion."""
 
     kind: Literal["training"] = Field(examples=["training"])
     seed: int | None = Field(
         strict=True, default=None, ge=0, le=2**31 - 1, description="Seed of everything random.", examples=[1]
     )
     epochs: int | None = Field(strict=True, default=None, ge=1, le=1000, description="Epochs at most.", examples=[12])
+    start_from: str | None = Field(
+        alias="from", default=None, pattern=VERSION_PATTERN, description="Version to start from.", examples=[None]
+    )
+    seeds: int | None = Field(
+        strict=True, default=None, ge=1, le=16, description="Sets of heads on one trunk.", examples=[1]
+    )
+    time_limit: float | None = Field(default=None, ge=0.1, le=1e5, description="Minutes of fitting.", examples=[30])
+    sample: int | None = Field(
+        strict=True, default=None, ge=100, le=2**53, description="Records to learn from at most.", examples=[1000000]
+    )
+    folds: int | None = Field(strict=True, default=None, ge=2, le=50, description="Cross-validate too.", examples=[5])
+    class_weights: bool = Field(
+        strict=True, default=False, description="Both outcomes weigh the same while fitting.", examples=[False]
+    )
     hold: bool = Field(strict=True, default=False, description="Do not promote the result.", examples=[False])
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The job's options: what was set, by the names that the worker knows."""
+        own = {"portfolio", "priority", "kind"}
+        given = self.model_dump(by_alias=True, exclude=own, exclude_none=True)
+        return {name: value for name, value in given.items() if value is not False}
 
 
 Submission = Annotated[ScoringSubmission | TrainingSubmission, Field(discriminator="kind")]

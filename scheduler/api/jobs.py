@@ -158,10 +158,10 @@ def _in_flight(caller: Caller, key: str | None) -> Generator[None]:
 def _submit(caller: Caller, submission: ScoringSubmission | TrainingSubmission, key: str | None) -> int:
     asked = Request(caller.who, key, submission.priority)
     if isinstance(submission, ScoringSubmission):
-        return submit_scoring(caller.engine, submission.portfolio, asked, model=submission.model_version)
-    options = {"seed": submission.seed, "epochs": submission.epochs, "hold": submission.hold or None}
-    given = {name: value for name, value in options.items() if value is not None}
-    return submit_training(caller.engine, submission.portfolio, asked, options=given)
+        return submit_scoring(
+            caller.engine, submission.portfolio, asked, model=submission.model_version, options=submission.options
+        )
+    return submit_training(caller.engine, submission.portfolio, asked, options=submission.options)
 
 
 def _dry_run(caller: Caller, submission: ScoringSubmission) -> DryRunDocument:

@@ -33,6 +33,9 @@ def train(
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Both outcomes weigh the same while fitting (rare events).")
     ] = False,
+    folds: Annotated[
+        int | None, typer.Option("--folds", min=2, max=50, metavar="K", help="Cross-validate too; told in the card.")
+    ] = None,
     hold: Annotated[bool, typer.Option("--hold", help="Do not promote the result.")] = False,
     wait: Wait = True,
     timeout: Timeout = None,
@@ -45,7 +48,7 @@ def train(
     from scheduler.submission import Request, submit_training
 
     options = {"seed": seed, "seeds": seeds, "epochs": epochs, "from": start_from, "time_limit": time_limit}
-    options |= {"sample": sample, "class_weights": class_weights or None, "hold": hold or None}
+    options |= {"folds": folds, "sample": sample, "class_weights": class_weights or None, "hold": hold or None}
     given = {option: value for option, value in options.items() if value is not None}
     with open_session(wants_json=json) as session:
         asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)
@@ -123,7 +126,7 @@ def _tell_trained(session: "Session", job: "Job") -> int:
 
     result = job.result or {}
     document = {"job": job.id, "state": job.state, "model_version": job.model_version, "seconds": job.seconds}
-    found = {name: result.get(name) for name in ("metrics", "counts", "promoted", "reason")}
+    found = {name: result.get(name) for name in ("metrics", "folds", "counts", "promoted", "reason")}
     session.output.emit(document | found | {"cause": job.cause, "detail": job.detail})
     if job.result is None:
         show_failure(session, job)
@@ -131,6 +134,11 @@ def _tell_trained(session: "Session", job: "Job") -> int:
     session.output.show_table(
         ("held-out records", "value"), result["metrics"].items(), title=f"Model {job.model_version}"
     )
+    if "folds" in result:
+        figures = result["folds"]["figures"]
+        rows = [(name, one["mean"], f"{one['low']:.4f} to {one['high']:.4f}") for name, one in figures.items()]
+        title = f"{result['folds']['folds']} folds, {result['folds']['by']}"
+        session.output.show_table(("cross-validation", "mean", "95 % interval"), rows, title=title)
     session.output.show(f"{'Promoted' if result['promoted'] else 'Not promoted'}: {result['reason']}.")
     session.output.say(f"Next: tidemark score {job.portfolio}")
     return exit_code_of(job)

@@ -9,7 +9,7 @@ FAULTS = {
     2: "all workers and the scheduler killed, started again",
     3: "a worker stopped for three leases after predicting, then continued",
     4: "Redis killed without persistence, and FLUSHALL",
-    5: "Redis silent for 120 s; connections to it reset",
+    5: "Redis silent for 120 s; connections to it reset; a worker that hears nothing",
     6: "PostgreSQL restarted, connections cut during COMMIT; SQLite locked",
     7: "messages ten times, reordered, for unknown and finished shards",
     8: "workers' clocks an hour off; both daylight-saving nights",
@@ -21,6 +21,7 @@ FAULTS = {
     14: "a hundred submissions at once with one idempotency key",
     15: "a new model promoted in mid-job",
     16: "any order of claim, heartbeat, recover, write, cancel, pause, tick",
+    17: "fine-tuning killed after its verdict, its bundle, its decision",
 }
 
 

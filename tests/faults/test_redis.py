@@ -108,6 +108,21 @@ def test_submitting_while_redis_is_down_succeeds_and_the_job_runs_when_it_is_bac
 
 @pytest.mark.slow
 @pytest.mark.fault(5)
+def test_a_worker_that_is_connected_and_hears_nothing_connects_anew(laptop_site: Site) -> None:
+    site = laptop_site
+    site.inject({"point": "listening", "deaf": True, "times": 1})
+    job_id = site.submit()
+    site.start()
+    began_at = time.time()
+    site.wait_until(job_id, JobState.DONE)
+    site.note_fault(began_at=began_at)
+    site.assert_whole(job_id)
+    assert site.repeated_claims(job_id) == 0
+    assert len(site.struck()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.fault(5)
 def test_connections_to_redis_that_are_reset_again_and_again_lose_nothing(
     proxied_site: Site, proxy: tuple[RedisServer, TcpProxy]
 ) -> None:

@@ -27,7 +27,8 @@ GATE = GatePolicy(
 POLICY = RetrainingPolicy(least_bad_outcomes=50, cool_down_nights=0, gate=GATE)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.fault(17)
+@pytest.mark.timeout(900)
 def test_a_fine_tuning_killed_at_every_seam_is_one_fine_tuning_with_one_champion(site: Site) -> None:
     site.installation.settings |= {"TIDEMARK_TRAINING_LEASE_SECONDS": "30", "TIDEMARK_SCORING_WORKERS": "1"}
     move_population(site)
@@ -45,6 +46,7 @@ def test_a_fine_tuning_killed_at_every_seam_is_one_fine_tuning_with_one_champion
     site.wait_until(job.id, JobState.DONE, 400)
 
     assert [len(site.struck(number)) for number in range(len(POINTS))] == [1] * len(POINTS)
+    site.matrix.note(injected=len(POINTS), what="killed processes")
     assert [one.id for one in list_jobs(site.engine, kind=JobKind.FINE_TUNING)] == [job.id]
     models = list_models(site.engine, BOOK)
     assert [one.state for one in models].count(ModelState.CHAMPION) == 1

@@ -3,6 +3,7 @@
 TIDEMARK_TEST_FAULTS is a JSON list of {"point", "times", "key"} with one of
   "signal": N        the process sends itself this signal
   "delay": SECONDS   it sleeps, which makes the job last long enough to be harmed
+  "deaf": true       at the point "listening", a worker's first connection asks Redis for no message
   "hold": true       it waits until the test makes the file release-NUMBER: a barrier
 "times" absent means always. TIDEMARK_TEST_FAULTS_FOLDER counts how often each has struck, over all processes.
 Points: after_claim, in_prediction, before_write, before_commit, after_commit; of a fine-tuning
@@ -132,7 +133,21 @@ def harm_fine_tuning(module):
     module.save_bundle, module.decide = save_and_strike, decide_and_strike
 
 
+def harm_listening(module):
+    """Let the first channel that is made while a turn is left never ask for a message."""
+    start = module.Channel._brpop_start
+
+    def start_or_stay_deaf(self, *arguments, **options):
+        if not hasattr(self, "is_deaf"):
+            deaf = [number for number, fault in enumerate(FAULTS) if fault["point"] == "listening"]
+            self.is_deaf = any(take_turn(number, FAULTS[number]["times"]) for number in deaf)
+        return None if self.is_deaf else start(self, *arguments, **options)
+
+    module.Channel._brpop_start = start_or_stay_deaf
+
+
 HARM = {
+    "kombu.transport.redis": harm_listening,
     "worker.trigger": harm_trigger,
     "worker.fine_tuning": harm_fine_tuning,
     "db.shards": harm_shards,

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from db.engine import open_engine
 from db.events import list_events
-from db.jobs import list_jobs
+from db.jobs import get_job, list_jobs
 from db.upgrade import prepare_database
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi
@@ -55,6 +55,15 @@ def test_a_dry_run_counts_and_stores_nothing(admin: httpx.Client, engine: Engine
 @pytest.mark.usefixtures("scored_job")
 def test_a_dry_run_estimates_the_time_from_the_newest_finished_job(admin: httpx.Client) -> None:
     assert admin.post("/v1/jobs", json=SCORE | {"dry_run": True}).json()["seconds_estimate"] >= 0
+
+
+@pytest.mark.usefixtures("book")
+def test_options_reach_the_job_as_the_command_line_gives_them(admin: httpx.Client, engine: Engine) -> None:
+    wanted = {"folds": 5, "seeds": 2, "sample": 1000, "time_limit": 1.5, "class_weights": True, "from": "m1"}
+    assert admin.post("/v1/jobs", json=TRAIN | wanted).status_code == 202
+    assert admin.post("/v1/jobs", json=SCORE | {"night": "2026-11-25", "reasons": False}).status_code == 202
+    assert get_job(engine, 1).options == wanted
+    assert get_job(engine, 2).options == {"night": "2026-11-25", "reasons": False}
 
 
 @pytest.mark.usefixtures("book")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transformer.splitting import Parts, split_labelled
+from transformer.splitting import Labelled, Parts, split_labelled
 
 ROWS = 1000
 RANDOM = np.random.default_rng(0)
@@ -14,7 +14,7 @@ TARGET = (RANDOM.random(ROWS) < 0.2).astype(float)
 
 def split(order: np.ndarray | None = None, as_of: np.ndarray | None = None) -> Parts:
     rows = np.arange(ROWS) if order is None else order
-    return split_labelled(rows, TARGET[rows], KEYS[rows], as_of=as_of, valid_share=0.12, holdout_share=0.15)
+    return split_labelled(Labelled(rows, TARGET[rows], KEYS[rows], as_of), valid_share=0.12, holdout_share=0.15)
 
 
 def test_the_parts_are_disjoint_whole_and_of_the_wanted_sizes() -> None:
@@ -41,3 +41,15 @@ def test_with_dates_the_latest_are_held_out_and_no_date_is_on_both_sides() -> No
     parts = split(as_of=as_of)
     assert set(as_of[parts.holdout]) == {"2026-10"}
     assert "2026-10" not in set(as_of[parts.train]) | set(as_of[parts.valid])
+
+
+def test_records_of_one_entity_are_on_one_side_and_stay_there() -> None:
+    entity = np.array([f"customer {row % 200}" for row in range(ROWS)], dtype=object)
+    rows, shares = np.arange(ROWS), {"valid_share": 0.12, "holdout_share": 0.15}
+    parts = split_labelled(Labelled(rows, TARGET, KEYS, entity=entity), **shares)
+    sides = [set(entity[part].tolist()) for part in (parts.train, parts.valid, parts.holdout)]
+    assert sum(map(len, sides)) == 200
+    assert [len(side) for side in sides] == [146, 24, 30]
+    renamed = np.array([f"other {key}" for key in KEYS], dtype=object)
+    again = split_labelled(Labelled(rows, TARGET, renamed, entity=entity), **shares)
+    assert set(again.holdout) == set(parts.holdout)

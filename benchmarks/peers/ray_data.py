@@ -1,0 +1,124 @@
+"""A nightly run as Ray Data users write it: key ranges read by ADBC, an FT-Transformer under torch.compile, COPY.
+
+    python -m benchmarks.peers.ray_data ADDRESS TABLE KEY RECORDS COLUMN...
+
+Says ready, then takes lines with a batch size and answers each with the seconds of one whole run. They are counted from
+when all scoring actors are ready and compiled, so what Ray has read by then is in its favour.
+"""
+
+import io
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+ACTORS, CHUNK = 2, 20_000
+
+
+def main() -> None:
+    import ray  # noqa: PLC0415 - a peer that need not be there
+
+    address, table, key, records, *columns = sys.argv[1:]
+    ray.init(num_cpus=ACTORS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(run(address, table, key, int(records), columns, int(line)), flush=True)
+
+
+def run(address: str, table: str, key: str, records: int, columns: list[str], batch: int) -> float:
+    """Read, score and write the whole book once; return the seconds."""
+    import ray  # noqa: PLC0415
+
+    names = ", ".join(f'"{name}"' for name in (key, *columns))
+    spans = [{"first": first, "last": min(first + CHUNK, records)} for first in range(0, records, CHUNK)]
+    query = f'SELECT {names} FROM "{table}" WHERE "{key}" > %d AND "{key}" <= %d'  # noqa: S608 - our own names
+    read = ray.data.from_items(spans, override_num_blocks=len(spans)).map_batches(
+        read_span, batch_size=1, batch_format="pandas", fn_kwargs={"address": address, "query": query}, num_cpus=0.1
+    )
+    scored = read.map_batches(
+        Scorer,
+        fn_constructor_kwargs={"key": key, "columns": columns, "rows": batch},
+        batch_size=CHUNK,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=ACTORS),
+        num_cpus=0.7,
+    )
+    written = scored.map_batches(
+        write, batch_format="pyarrow", batch_size=None, fn_kwargs={"address": address}, num_cpus=0.1
+    )
+    told = written.to_pandas()
+    if int(told["rows"].sum()) != records:
+        raise SystemExit(f"Ray wrote {told['rows'].sum()} of {records} records")
+    return float(told["ended"].max() - told["ready"].max())
+
+
+def read_span(spans: pd.DataFrame, address: str, query: str) -> Any:
+    from adbc_driver_postgresql import dbapi  # noqa: PLC0415
+
+    with dbapi.connect(address) as source, source.cursor() as cursor:
+        cursor.execute(query % (int(spans["first"].iloc[0]), int(spans["last"].iloc[0])))
+        return cursor.fetch_arrow_table()
+
+
+class Scorer:
+    """One process: the network compiled once, for batches of one size."""
+
+    def __init__(self, key: str, columns: list[str], rows: int) -> None:
+        import torch  # noqa: PLC0415
+
+        from benchmarks.peers.ft_transformer import FTTransformer  # noqa: PLC0415
+
+        torch.set_num_threads(1)
+        self._key, self._columns, self._rows = key, columns, rows
+        self._network = torch.compile(FTTransformer(len(columns)).eval())
+        with torch.inference_mode():
+            self._network(torch.zeros(rows, len(columns)))
+        self._ready = time.time()
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return keys, probabilities, points and bands of a table of records."""
+        import torch  # noqa: PLC0415
+
+        from benchmarks.peers.scoring import as_numbers  # noqa: PLC0415
+
+        frame = table.to_pandas()
+        values = np.nan_to_num(as_numbers(frame[self._columns])).astype(np.float32)
+        held = np.zeros((-(-len(values) // self._rows) * self._rows, values.shape[1]), np.float32)
+        held[: len(values)] = values
+        parts: list[Any] = []
+        with torch.inference_mode():
+            for first in range(0, len(held), self._rows):
+                logits = self._network(torch.from_numpy(held[first : first + self._rows]))
+                parts += [torch.sigmoid(logits).numpy()]
+        probability = np.clip(np.concatenate(parts)[: len(frame)].astype(np.float64), 1e-6, 1 - 1e-6)
+        points = np.rint(600 + 20 * np.log2((1 - probability) / probability / 50)).astype(np.int32)
+        return pa.table(
+            {
+                "k": frame[self._key].astype(str),
+                "p": probability,
+                "s": points,
+                "b": np.full(len(frame), "A"),
+                "ready": np.full(len(frame), self._ready),
+            }
+        )
+
+
+def write(table: pa.Table, address: str) -> pa.Table:
+    import psycopg  # noqa: PLC0415
+    from pyarrow import csv  # noqa: PLC0415
+
+    text = io.BytesIO()
+    csv.write_csv(table.select(["k", "p", "s", "b"]), text, csv.WriteOptions(include_header=False))
+    with psycopg.connect(address) as target:
+        with target.cursor().copy("COPY fast_scores FROM STDIN (FORMAT csv)") as copy:
+            copy.write(text.getbuffer())
+        target.commit()
+    return pa.table({"rows": [table.num_rows], "ready": [table["ready"][0].as_py()], "ended": [time.time()]})
+
+
+if __name__ == "__main__":
+    main()
