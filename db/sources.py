@@ -127,6 +127,14 @@ def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows
     return ranges
 
 
+def join_neighbours(ranges: list[KeyRange], times: int) -> list[KeyRange]:
+    """Return ranges that are each so many of these, one after the other; that of the records without a key stays."""
+    keyed = [one for one in ranges if not one.holds_missing_keys]
+    groups = [keyed[start : start + times] for start in range(0, len(keyed), times)]
+    joined = [KeyRange(one[0].after, one[-1].upto, sum(each.expected for each in one)) for one in groups]
+    return joined + [one for one in ranges if one.holds_missing_keys]
+
+
 def cut_in_two(connection: Connection, source: str, key: str, key_range: KeyRange) -> list[KeyRange]:
     """Cut a range into two of about equal size; [] where all its records share one key, or have none.
 

@@ -7,20 +7,35 @@ from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, Sourc
 from db.jobs import Job, fail_job, get_job, list_queued_job_ids
 from db.registry import get_model
 from db.shards import insert_shards
-from db.sources import KeyRange, check_source, plan_key_ranges
+from db.sources import KeyRange, check_source, join_neighbours, plan_key_ranges
 from db.states import FailureCause, JobKind
 
 logger = getLogger(__name__)
 
 WHO = "scheduler"
+SHARD_ROWS = 10_000
+# A shard's ledger costs the same whatever its size: of many shards each becomes longer, until there are plenty again.
+ENOUGH_SHARDS, MOST_TIMES = 200, 5
 
 
-def plan_queued_jobs(engine: Engine, *, shard_rows: int) -> list[int]:
-    """Plan every queued job, return the ids of those that this call planned; one that cannot be never stops others."""
+def plan_queued_jobs(engine: Engine, *, shard_rows: int | None = None) -> list[int]:
+    """Plan every queued job, return the ids of those that this call planned; one that cannot be never stops others.
+
+    Without `shard_rows` the size of the book decides (`rows_per_shard`).
+    """
     return [job_id for job_id in list_queued_job_ids(engine) if _plan_or_fail(engine, job_id, shard_rows)]
 
 
-def plan_job(engine: Engine, job_id: int, *, shard_rows: int) -> bool:
+def rows_per_shard(records: int) -> int:
+    """Return how many records a shard of a book of this size has.
+
+    >>> [rows_per_shard(records) for records in (50_000, 2_000_000, 10_000_000, 1_000_000_000)]
+    [10000, 10000, 50000, 50000]
+    """
+    return SHARD_ROWS * max(1, min(MOST_TIMES, records // (ENOUGH_SHARDS * SHARD_ROWS)))
+
+
+def plan_job(engine: Engine, job_id: int, *, shard_rows: int | None = None) -> bool:
     """Plan one job; False if another scheduler was first. A job whose source is not usable fails with its cause."""
     job = get_job(engine, job_id)
     try:
@@ -36,7 +51,7 @@ def plan_job(engine: Engine, job_id: int, *, shard_rows: int) -> bool:
     return is_planned
 
 
-def _plan_or_fail(engine: Engine, job_id: int, shard_rows: int) -> bool:
+def _plan_or_fail(engine: Engine, job_id: int, shard_rows: int | None) -> bool:
     try:
         return plan_job(engine, job_id, shard_rows=shard_rows)
     except (DatabaseUnreachableError, DatabaseWriteRefusedError):
@@ -47,7 +62,7 @@ def _plan_or_fail(engine: Engine, job_id: int, shard_rows: int) -> bool:
         return False
 
 
-def _ranges_of(engine: Engine, job: Job, shard_rows: int) -> list[KeyRange]:
+def _ranges_of(engine: Engine, job: Job, shard_rows: int | None) -> list[KeyRange]:
     if job.kind is not JobKind.SCORING:
         return [KeyRange(None, None, 0)]
     assert job.model_version is not None, "a scoring job is submitted with its model version"
@@ -55,4 +70,8 @@ def _ranges_of(engine: Engine, job: Job, shard_rows: int) -> list[KeyRange]:
     check_source(engine, job.definition.source, (job.definition.key, *wanted))
     # Read apart from the write: on SQLite the cut of a large book would hold the write lock for seconds.
     with reading(engine) as connection:
-        return plan_key_ranges(connection, job.definition.source, job.definition.key, shard_rows=shard_rows)
+        source, key = job.definition.source, job.definition.key
+        ranges = plan_key_ranges(connection, source, key, shard_rows=shard_rows or SHARD_ROWS)
+    if shard_rows is not None:
+        return ranges
+    return join_neighbours(ranges, rows_per_shard(sum(one.expected for one in ranges)) // SHARD_ROWS)

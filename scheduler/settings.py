@@ -18,7 +18,11 @@ class SchedulerSettings(BaseSettings):
     home: Path = Field(default=Path(".tidemark"), description="State folder.")
     redis_url: SecretStr | None = Field(default=None, description="Redis URL; default: the embedded server's.")
     models_url: str | None = Field(default=None, description="Where model bundles live; default: home/models.")
-    shard_rows: int = Field(default=10_000, ge=1, description="Records per shard of a scoring job.")
+    shard_rows: int | None = Field(
+        default=None,
+        ge=1,
+        description="Records per shard of a scoring job; default: 10,000, in large books up to 50,000.",
+    )
     tick_seconds: float = Field(default=0.2, gt=0, description="Pause between two looks for work.")
     sweep_seconds: float = Field(default=5.0, gt=0, description="Pause between two sweeps for expired leases.")
     lease_seconds: float = Field(

@@ -15,6 +15,7 @@ from db.settings import DatabaseSettings
 from db.sources import check_source, count_records
 from db.states import PRIORITIES, JobKind
 from scheduler.errors import UsageError
+from scheduler.planning import rows_per_shard
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ def submit_scoring(
     return submit_job(engine, asked)
 
 
-def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_rows: int) -> dict[str, Any]:
+def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_rows: int | None) -> dict[str, Any]:
     """Check a scoring request as `submit_scoring` does, and return what it would be; nothing is stored."""
     version = _checked_version(engine, portfolio, model)
     source = get_portfolio(engine, portfolio).definition.source
     records = count_records(engine, source)
-    shards = -(-records // shard_rows)
+    shards = -(-records // (shard_rows or rows_per_shard(records)))
     return {"portfolio": portfolio, "source": source, "model_version": version, "inputs": records, "shards": shards}
 
 

@@ -17,14 +17,12 @@ BATCHES = (512, 1024, 2048, 4096, 8192)
 
 
 def measure(site: Site) -> dict[str, Any]:
-    import tensorflow as tf  # noqa: PLC0415 - TensorFlow only where it is needed
+    import tensorflow as tf  # noqa: PLC0415 - TensorFlow only where it is needed, on the one thread that `main` set
 
     from transformer.bundle import load_bundle  # noqa: PLC0415
     from transformer.compiled_network import CompiledNetwork  # noqa: PLC0415
     from transformer.features import read_columns  # noqa: PLC0415
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     model = load_bundle(str(site.home / "models"), site.version)
     inputs = model.transform.transform(read_columns(site.frame.iloc[:ROWS], model.schema)[0])
     compiled = CompiledNetwork.of(model.network, model.transform)
