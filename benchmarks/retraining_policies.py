@@ -207,6 +207,7 @@ def _fine_tune(records: Records, player: Player, number: int, folder: str) -> No
             name,
             name,
             model,
+            {},
             judge_challenger(
                 gather_evidence(parts, measured, player.model, model, SCALE, canary_mismatches=0), POLICY.gate
             ),

@@ -40,9 +40,13 @@ def _run(
     settings: WorkerSettings, database: DatabaseSettings, queues: tuple[str, ...], options: argparse.Namespace
 ) -> int:
     # REMAP_SIGTERM must be set before Celery is imported.
+    from celery.signals import setup_logging  # noqa: PLC0415
+
     from worker.app import create_app, has_lost_server  # noqa: PLC0415
     from worker.presence import LOST_SERVER  # noqa: PLC0415
 
+    # Celery would raise the level of all loggers to its own; who listens to this signal has done it already.
+    setup_logging.connect(_leave_logging, weak=False)
     concurrency = options.concurrency or settings.cores
     app = create_app(
         settings, database, queues=queues, concurrency=concurrency, ends_with_parent=options.ends_with_parent
@@ -53,6 +57,10 @@ def _run(
     command = ["--quiet", "worker", "--pool", "prefork", "--concurrency", str(concurrency)]
     app.worker_main([*command, "--queues", ",".join(served), "--hostname", name, *quiet])
     return LOST_SERVER if has_lost_server(app) else 0  # Celery keeps its exit code for itself
+
+
+def _leave_logging(**_signal: object) -> None:
+    """Logging is set up in `main`."""
 
 
 def _parser() -> argparse.ArgumentParser:

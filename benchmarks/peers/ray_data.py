@@ -1,14 +1,16 @@
 """A nightly run as Ray Data users write it: key ranges read by ADBC, an FT-Transformer under torch.compile, COPY.
 
-    python -m benchmarks.peers.ray_data ADDRESS TABLE KEY RECORDS COLUMN...
+    python -m benchmarks.peers.ray_data ADDRESS TABLE KEY RECORDS BATCH COLUMN...
 
-Says ready, then takes lines with a batch size and answers each with the seconds of one whole run. They are counted from
-when all scoring actors are ready and compiled, so what Ray has read by then is in its favour.
+Prints the seconds of one whole run, counted from when all scoring actors are ready and compiled; reading begins then.
 """
 
 import io
+import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,15 +23,17 @@ ACTORS, CHUNK = 2, 20_000
 def main() -> None:
     import ray  # noqa: PLC0415 - a peer that need not be there
 
-    address, table, key, records, *columns = sys.argv[1:]
+    address, table, key, records, batch, *columns = sys.argv[1:]
     ray.init(num_cpus=ACTORS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ray.data.DataContext.get_current().enable_progress_bars = False
-    print("ready", flush=True)
-    for line in sys.stdin:
-        print(run(address, table, key, int(records), columns, int(line)), flush=True)
+    where = {"address": address, "table": table, "key": key}
+    with tempfile.TemporaryDirectory() as barrier:
+        print(run(Path(barrier), **where, records=int(records), batch=int(batch), columns=columns), flush=True)
 
 
-def run(address: str, table: str, key: str, records: int, columns: list[str], batch: int) -> float:
+def run(  # noqa: PLR0913 - what the command line gives
+    barrier: Path, *, address: str, table: str, key: str, records: int, batch: int, columns: list[str]
+) -> float:
     """Read, score and write the whole book once; return the seconds."""
     import ray  # noqa: PLC0415
 
@@ -37,11 +41,15 @@ def run(address: str, table: str, key: str, records: int, columns: list[str], ba
     spans = [{"first": first, "last": min(first + CHUNK, records)} for first in range(0, records, CHUNK)]
     query = f'SELECT {names} FROM "{table}" WHERE "{key}" > %d AND "{key}" <= %d'  # noqa: S608 - our own names
     read = ray.data.from_items(spans, override_num_blocks=len(spans)).map_batches(
-        read_span, batch_size=1, batch_format="pandas", fn_kwargs={"address": address, "query": query}, num_cpus=0.1
+        read_span,
+        batch_size=1,
+        batch_format="pandas",
+        fn_kwargs={"address": address, "query": query, "barrier": barrier},
+        num_cpus=0.1,
     )
     scored = read.map_batches(
         Scorer,
-        fn_constructor_kwargs={"key": key, "columns": columns, "rows": batch},
+        fn_constructor_kwargs={"key": key, "columns": columns, "rows": batch, "barrier": barrier},
         batch_size=CHUNK,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=ACTORS),
@@ -56,9 +64,11 @@ def run(address: str, table: str, key: str, records: int, columns: list[str], ba
     return float(told["ended"].max() - told["ready"].max())
 
 
-def read_span(spans: pd.DataFrame, address: str, query: str) -> Any:
+def read_span(spans: pd.DataFrame, address: str, query: str, barrier: Path) -> Any:
     from adbc_driver_postgresql import dbapi  # noqa: PLC0415
 
+    while len(list(barrier.iterdir())) < ACTORS:
+        time.sleep(0.02)
     with dbapi.connect(address) as source, source.cursor() as cursor:
         cursor.execute(query % (int(spans["first"].iloc[0]), int(spans["last"].iloc[0])))
         return cursor.fetch_arrow_table()
@@ -67,7 +77,7 @@ def read_span(spans: pd.DataFrame, address: str, query: str) -> Any:
 class Scorer:
     """One process: the network compiled once, for batches of one size."""
 
-    def __init__(self, key: str, columns: list[str], rows: int) -> None:
+    def __init__(self, key: str, columns: list[str], rows: int, barrier: Path) -> None:
         import torch  # noqa: PLC0415
 
         from benchmarks.peers.ft_transformer import FTTransformer  # noqa: PLC0415
@@ -78,6 +88,7 @@ class Scorer:
         with torch.inference_mode():
             self._network(torch.zeros(rows, len(columns)))
         self._ready = time.time()
+        (barrier / str(os.getpid())).touch()
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return keys, probabilities, points and bands of a table of records."""

@@ -22,7 +22,7 @@ def measure(site: Site) -> dict[str, Any]:
     assert site.version
     ready = [_seconds_until_ready(site) for _ in range(3)]
     with running_system(site, workers=2) as process:
-        memory = _memory_of_children(process.pid)
+        memory = memory_of_children(process.pid)
         _make_small_book(site)
         small = [tidemark(site, "score", site.definition.name) for _ in range(site.runs)]
     save_portfolio(site.engine, site.definition, who="benchmark")
@@ -49,7 +49,7 @@ def _seconds_until_ready(site: Site) -> float:
     return seconds
 
 
-def _memory_of_children(root: int) -> list[int]:
+def memory_of_children(root: int) -> list[int]:
     """Peak resident megabytes of every process below `root` that holds TensorFlow."""
     found: list[int] = []
     for entry in Path("/proc").iterdir():
