@@ -17,7 +17,9 @@ def test_a_newcomer_gets_from_a_csv_to_scores_on_the_embedded_defaults(
     portfolio, data = map(str, book_files)
     assert laptop.json("portfolio", "add", portfolio)["outcome"] == "added"
     assert laptop.json("load", "simulated_book", data)["total"] == 3000
-    trained = laptop.json("train", "simulated_book", *TRAINING)
+    trained = laptop.json("train", "simulated_book", *TRAINING, "--folds", "2")
+    assert trained["folds"]["folds"] == 2
+    assert sum(trained["folds"]["records"]) == trained["counts"]["labelled"]
     assert set(trained["metrics"]) >= {"roc_auc", "pr_auc", "ks", "brier", "log_loss", "accuracy"}
     assert (trained["state"], trained["promoted"]) == ("done", True)
 
@@ -25,6 +27,9 @@ def test_a_newcomer_gets_from_a_csv_to_scores_on_the_embedded_defaults(
     assert (scored["state"], scored["inputs"], scored["scored"], scored["rejected"]) == ("done", 3000, 3000, 0)
     assert scored["model_version"] == trained["model_version"]
     assert scored["verdict"] in {"stable", "watch", "drifted", "insufficient"}
+
+    log = (laptop.folder / "home" / "logs" / "scoring-worker.log").read_text()
+    assert "Shard scored: job 2, shard 0, attempt 1" in log
 
     laptop.run("scores", "export", str(scored["job"]), "scores.csv")
     exported = pd.read_csv(laptop.folder / "scores.csv")
@@ -39,6 +44,7 @@ def test_a_newcomer_gets_from_a_csv_to_scores_on_the_embedded_defaults(
     written = laptop.json("model", "report", trained["model_version"], "--out", "card")["files"]
     assert {"card.md", "card.json", "calibration.png", "distribution.png", "importance.png"} <= set(written)
     card = json.loads((laptop.folder / "card" / "card.json").read_text())
+    assert card["folds"] == trained["folds"]
     assert card["held_out"]["figures"]["roc_auc"]["value"] == pytest.approx(trained["metrics"]["roc_auc"])
     compared = laptop.json("model", "compare", trained["model_version"], trained["model_version"])
     assert compared["records"] == trained["counts"]["holdout"]
