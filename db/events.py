@@ -55,3 +55,11 @@ def list_events(engine: Engine, job_id: int, *, limit: int = 200) -> list[Event]
     statement = select(*columns).where(events.c.job_id == job_id).order_by(events.c.id.desc()).limit(limit)
     with reading(engine) as connection:
         return [Event(*row) for row in reversed(connection.execute(statement).all())]
+
+
+def list_portfolio_events(engine: Engine, portfolio: str, *, limit: int = 50) -> list[Event]:
+    """Return the newest events that name a portfolio (models, schedules, definitions), newest first."""
+    columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
+    statement = select(*columns).where(events.c.portfolio == portfolio).order_by(events.c.id.desc()).limit(limit)
+    with reading(engine) as connection:
+        return [Event(*row) for row in connection.execute(statement)]

@@ -1,0 +1,33 @@
+"""The secret that signs the dashboard's cookies: a setting, or a file that its owner alone can read."""
+
+import os
+import secrets
+from pathlib import Path
+
+from scheduler.api.settings import ApiSettings
+
+_FILE = "dashboard-secret"
+_BYTES = 32
+
+
+def read_secret(settings: ApiSettings) -> str:
+    """Return the secret; the first one to ask in a state folder makes it, all others read that one."""
+    if settings.dashboard_secret is not None:
+        return settings.dashboard_secret.get_secret_value()
+    path = settings.state_folder / _FILE
+    if not path.exists():
+        _make(path)
+    return path.read_text(encoding="ascii").strip()
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{_FILE}.{os.getpid()}-{secrets.token_hex(4)}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(_BYTES) + "\n")
+    try:
+        os.link(aside, path)  # unlike a rename it never replaces what another process has just made
+    except FileExistsError:
+        pass  # then that one is the secret
+    finally:
+        aside.unlink()
