@@ -15,7 +15,7 @@ from scheduler.dashboard.charts.drawing import Chart
 from scheduler.dashboard.charts.job_charts import rejects_chart
 
 KEPT_SHARDS = 100_000  # of a file that is saved
-_LISTED_SHARDS, _LISTED_EVENTS, _CELLS = 100, 60, 600
+_LISTED_SHARDS, _LISTED_EVENTS, _CELLS = 100, 200, 600
 # The state that a cell takes which stands for several shards: what needs a look comes first.
 _NOTABLE = (
     ShardState.FAILED, ShardState.RUNNING, ShardState.WAITING, ShardState.CANCELLED, ShardState.SPLIT, ShardState.DONE,
@@ -60,6 +60,16 @@ class JobView:
     waits_because: str | None
     follow_up: int | None
     actions: list[str]
+
+    @property
+    def job_events(self) -> list[Event]:
+        """What happened to the job as a whole."""
+        return [one for one in self.events if one.shard_id is None]
+
+    @property
+    def shard_events(self) -> list[Event]:
+        """What happened to single shards."""
+        return [one for one in self.events if one.shard_id is not None]
 
     @property
     def shard_rows(self) -> list[tuple[object, ...]]:

@@ -66,7 +66,8 @@ class Report:
 def show_models(request: Request, visitor: Reader, name: PortfolioName) -> HTMLResponse:
     """Show champion and challengers, decisions, and what was done by whom."""
     caller = visitor.caller
-    portfolio, models = caller.portfolio(name), list_models(caller.engine, name)
+    portfolio = caller.portfolio(name)
+    models = sorted(list_models(caller.engine, name), key=lambda one: one.state is not ModelState.CHAMPION)
     decisions = [_tell(one) for one in list_decisions(caller.engine, name, limit=_MOST_DECISIONS)]
     return show(
         request,

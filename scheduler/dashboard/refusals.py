@@ -27,6 +27,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+# Their addresses change with their content.
+_KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 class PageMiddleware:
@@ -52,7 +54,8 @@ class PageMiddleware:
                 if wants_page and headers.get("content-type") == MEDIA_TYPE:
                     refused = message
                     return
-                for name, value in HEADERS.items():
+                is_static = scope["path"].startswith("/static/") and message["status"] == 200
+                for name, value in (HEADERS | _KEPT if is_static else HEADERS).items():
                     headers.setdefault(name, value)
             elif refused is not None:
                 body += message.get("body", b"")
