@@ -15,7 +15,7 @@ from scheduler.dashboard.charts.drawing import Chart
 from scheduler.dashboard.charts.job_charts import rejects_chart
 
 KEPT_SHARDS = 100_000  # of a file that is saved
-_LISTED_SHARDS, _LISTED_EVENTS, _CELLS = 100, 200, 600
+_LISTED_SHARDS, _LISTED_EVENTS, _CELLS = 100, 100, 600
 # The state that a cell takes which stands for several shards: what needs a look comes first.
 _NOTABLE = (
     ShardState.FAILED, ShardState.RUNNING, ShardState.WAITING, ShardState.CANCELLED, ShardState.SPLIT, ShardState.DONE,
@@ -57,19 +57,10 @@ class JobView:
     listed: list[ShownShard]
     rejects: Chart | None
     events: list[Event]
+    shard_events: list[Event]
     waits_because: str | None
     follow_up: int | None
     actions: list[str]
-
-    @property
-    def job_events(self) -> list[Event]:
-        """What happened to the job as a whole."""
-        return [one for one in self.events if one.shard_id is None]
-
-    @property
-    def shard_events(self) -> list[Event]:
-        """What happened to single shards."""
-        return [one for one in self.events if one.shard_id is not None]
 
     @property
     def shard_rows(self) -> list[tuple[object, ...]]:
@@ -99,7 +90,8 @@ def view_job(caller: Caller, job_id: int) -> JobView:
         cells=map_cells(list_shard_states(engine, job_id)),
         listed=list_shards(engine, job_id, limit=_LISTED_SHARDS),
         rejects=rejects_chart(counted) if counted else None,
-        events=list_events(engine, job_id, limit=_LISTED_EVENTS)[::-1],
+        events=list_events(engine, job_id, limit=_LISTED_EVENTS, of_shards=False)[::-1],
+        shard_events=list_events(engine, job_id, limit=_LISTED_EVENTS, of_shards=True)[::-1],
         waits_because=find_waiting_error(engine, job_id),
         follow_up=None if follow_up is None else follow_up.id,
         actions=[name for name, states in _ALLOWED.items() if job.state in states],

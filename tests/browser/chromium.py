@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, sync_playwright
 
 _ARGUMENTS = [
-    "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--headless", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _INSTALL = "apt-get update; apt-get install -y --no-install-recommends chromium"
