@@ -46,7 +46,7 @@ def save(
 ) -> Response:
     """Send the chart or its table as a file."""
     portfolio = visitor.caller.portfolio(name)
-    chart = _chart_of(visitor, portfolio, record_key) or customer_chart([])
+    chart = _chart_of(visitor, portfolio, record_key) or customer_chart([], {})
     return send_chart(chart, Look(file_format, save=True), file_name=f"{name}-one-record")
 
 
@@ -54,7 +54,7 @@ def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str) -> Chart | None:
     """Return the chart with its table; None where the record has no result."""
     forms = forms_of_key(portfolio.name, key)
     found = list_person_scores(visitor.caller.engine, portfolio.name, forms)
-    return customer_chart(found) if found else None
+    return customer_chart(found, portfolio.definition.reason_texts) if found else None
 
 
 def _draw_all(chart: Chart) -> dict[str, str]:

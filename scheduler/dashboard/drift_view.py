@@ -14,7 +14,7 @@ from scheduler.dashboard.charts.drawing import Chart
 from scheduler.dashboard.charts.drift_charts import fields_chart, migration_chart, nights_chart, scores_chart
 from scheduler.nights import ShownNight, read_nights
 
-MOST_NIGHTS = 90
+MOST_NIGHTS = 60
 
 
 @dataclass(frozen=True)

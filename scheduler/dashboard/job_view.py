@@ -85,7 +85,7 @@ def view_job(caller: Caller, job_id: int) -> JobView:
         seconds=seconds,
         rate=rate,
         share=_share_of(job),
-        seconds_left=(job.inputs - finished) / rate if rate and job.is_open else None,
+        seconds_left=(job.inputs - finished) / rate if rate and job.state is JobState.RUNNING else None,
         shards=count_shards(engine, job_id),
         cells=map_cells(list_shard_states(engine, job_id)),
         listed=list_shards(engine, job_id, limit=_LISTED_SHARDS),

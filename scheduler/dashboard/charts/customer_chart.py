@@ -1,6 +1,6 @@
 """The chart of the Customer page: one record's points over time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from db.person_scores import PersonScore
@@ -9,8 +9,8 @@ from scheduler.dashboard.charts.drawing import Chart, Palette, Table
 _LABELLED = 10
 
 
-def customer_chart(found: Sequence[PersonScore]) -> Chart:
-    """Points of each night, oldest first; nights whose scores are not to be used are hollow."""
+def customer_chart(found: Sequence[PersonScore], texts: Mapping[str, str]) -> Chart:
+    """Points of each night, oldest first; hollow where they are not to be used. `texts` are those of reason codes."""
     scored = [one for one in found if one.points is not None]
 
     def draw(figure: Any, palette: Palette) -> None:
@@ -28,12 +28,13 @@ def customer_chart(found: Sequence[PersonScore]) -> Chart:
         axes.margins(y=0.2)
 
     columns = ("scored at", "job", "model", "points", "band", "probability", "reasons", "not to be used because")
-    rows = [_row(one) for one in found]
+    rows = [_row(one, texts) for one in found]
     said = f"The points of {len(scored)} nights; each stands in the table with its reasons."
     return Chart("customer", "Score over time", said, Table(columns, rows), draw)
 
 
-def _row(one: PersonScore) -> tuple[Any, ...]:
+def _row(one: PersonScore, texts: Mapping[str, str]) -> tuple[Any, ...]:
     why = one.unusable_reason or (None if one.rejected is None else f"rejected: {one.rejected}")
-    told = (one.points, one.band, one.probability, ", ".join(one.reasons))
+    reasons = "; ".join(texts.get(code, code) for code in one.reasons)
+    told = (one.points, one.band, one.probability, reasons)
     return (f"{one.finished_at:%Y-%m-%d %H:%M}", one.job_id, one.model_version, *told, why)

@@ -62,7 +62,7 @@ def nights_chart(nights: Sequence[ShownNight], policy: MonitoringPolicy) -> Char
         axes.set_xticks(places[::step], [one.date[5:] for one in drawn[::step]], rotation=45)
         axes.set(ylabel="PSI, 95 % interval")
         if drawn:
-            axes.legend(loc="best", fontsize=7)
+            figure.legend(loc="outside upper right", fontsize=7, ncols=3)
 
     said = f"PSI of {len(drawn)} nights, with the bounds {policy.watch_psi:g} and {policy.drifted_psi:g}."
     return Chart("nights", "Nights over time", said, Table(_NIGHT_COLUMNS, [_night_row(one) for one in nights]), draw)
