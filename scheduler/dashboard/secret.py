@@ -2,22 +2,34 @@
 
 import os
 import secrets
+from logging import getLogger
 from pathlib import Path
 
+from scheduler.api.problems import Problem
 from scheduler.api.settings import ApiSettings
+
+logger = getLogger(__name__)
 
 _FILE = "dashboard-secret"
 _BYTES = 32
 
 
 def read_secret(settings: ApiSettings) -> str:
-    """Return the secret; the first one to ask in a state folder makes it, all others read that one."""
+    """Return the secret; the first one to ask in a state folder makes it, all others read that one.
+
+    Raises `Problem` (503) where the folder cannot be written and no secret is set.
+    """
     if settings.dashboard_secret is not None:
         return settings.dashboard_secret.get_secret_value()
     path = settings.state_folder / _FILE
-    if not path.exists():
-        _make(path)
-    return path.read_text(encoding="ascii").strip()
+    try:
+        if not path.exists():
+            _make(path)
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        logger.error("The dashboard has no secret: %s: %s", path, error.strerror)  # noqa: TRY400 - the cause is told
+        detail = "the state folder cannot be written; set TIDEMARK_DASHBOARD_SECRET"
+        raise Problem(503, "unavailable", detail) from error
 
 
 def _make(path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.browser.chromium import find_chromium, install_chromium, open_browser
 _MISSING = "there is no Chromium; on Debian: apt-get install chromium"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an open browser keeps an event loop that other tests would stumble over
 def browser() -> Iterator[Browser]:
     """A browser without a window."""
     is_ci = bool(os.environ.get("CI"))

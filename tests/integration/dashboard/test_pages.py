@@ -76,6 +76,16 @@ def test_a_record_is_found_by_a_form_and_its_key_stands_in_no_address(api: Runni
     assert "No finished scoring job" in window.send("/portfolios/book/customer", {"record_key": "absent"}).text
 
 
+@pytest.mark.usefixtures("two_nights")
+@pytest.mark.parametrize("key", ["person-7f3a", "person-7f3a\x00", "person-7f3a" * 200])
+def test_the_key_of_a_record_stands_in_no_log(api: RunningApi, caplog: pytest.LogCaptureFixture, key: str) -> None:
+    caplog.set_level("DEBUG")
+    answer = opened(api).send("/portfolios/book/customer", {"record_key": key})
+    assert (answer.status_code == 200) == (key == "person-7f3a")
+    assert "person-7f3a" not in caplog.text
+    assert answer.status_code == 200 or "person-7f3a" not in answer.text
+
+
 def test_another_portfolio_does_not_exist_for_a_limited_key(api: RunningApi, two_nights: int, engine: Engine) -> None:
     load_book(engine, [1], name="other", source="other")
     window = opened(api, KeyRole.ADMIN, ["other"])

@@ -118,6 +118,14 @@ def test_the_secret_lies_in_a_file_that_its_owner_alone_can_read(api: RunningApi
     assert list(tmp_path.glob("dashboard-secret.*")) == []
 
 
+def test_where_no_secret_can_be_kept_the_sign_in_says_what_to_do(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("")
+    with running_api(engine, home=tmp_path / "a file" / "home") as api:
+        answer = Window(api).page("/sign-in")
+    assert answer.status_code == 503
+    assert "TIDEMARK_DASHBOARD_SECRET" in answer.text
+
+
 def test_a_session_lives_on_in_another_process_of_the_same_secret(engine: Engine, tmp_path: Path) -> None:
     secret = "x" * 40
     with running_api(engine, home=tmp_path / "a", dashboard_secret=secret) as first:
