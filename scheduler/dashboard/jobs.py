@@ -15,13 +15,14 @@ from db.shard_map import list_shards
 from db.states import JobKind, JobState
 from scheduler.api.job_documents import JobsAction
 from scheduler.api.jobs import act_on_many, visible_portfolios
-from scheduler.api.parameters import NAME_PATTERN, TEXT_PATTERN, JobId
+from scheduler.api.parameters import LARGEST_ID, NAME_PATTERN, JobId
 from scheduler.dashboard.access import Operator, Reader, Visitor
 from scheduler.dashboard.charts.drawing import Chart
 from scheduler.dashboard.charts.job_charts import rejects_chart, shards_chart
 from scheduler.dashboard.charts.saving import Wanted, send_chart
 from scheduler.dashboard.job_view import KEPT_SHARDS, view_job
 from scheduler.dashboard.pages import show
+from scheduler.dashboard.reasons import Reason, Why
 from scheduler.submission import Request as Asked
 from scheduler.submission import submit_scoring, submit_training
 
@@ -32,7 +33,6 @@ _ACTIONS: dict[str, Callable[..., Job]] = {
     "cancel": cancel_job, "pause": pause_job, "resume": resume_job, "retry": retry_job,
 }  # fmt: skip
 Action = Literal["cancel", "pause", "resume", "retry"]
-Why = Annotated[str, Form(max_length=500, pattern=TEXT_PATTERN)]
 # An empty choice of a form is sent as an empty text.
 _NAME_OR_ALL = f"^$|{NAME_PATTERN}"
 _KindOrAll = Literal["", "scoring", "training", "fine_tuning", "monitoring"]
@@ -55,7 +55,7 @@ def list_(
     portfolio: Annotated[str, Query(pattern=_NAME_OR_ALL)] = "",
     kind: _KindOrAll = "",
     state: _StateOrAll = "",
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
 ) -> HTMLResponse:
     """List jobs that fit a filter, newest first."""
     caller = visitor.caller
@@ -93,7 +93,7 @@ def act_on_filtered(
     visitor: Operator,
     chosen: Annotated[ChosenJobs, Depends()],
     action: Annotated[Action, Form()],
-    why: Why = "",
+    why: Reason,
 ) -> HTMLResponse:
     """Do the same to every job that fits the filter, and tell what became of each."""
     wanted = JobsAction(

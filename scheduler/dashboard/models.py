@@ -57,6 +57,11 @@ class Report:
         return [(one["rows"], one["predicted"], one["observed"]) for one in self.card["calibration_curve"]]
 
     @property
+    def distribution(self) -> list[tuple[Any, ...]]:
+        """Good and bad records by points."""
+        return [(f"{one['from']} to {one['to']}", one["good"], one["bad"]) for one in self.card["score_distribution"]]
+
+    @property
     def importance(self) -> list[tuple[Any, ...]]:
         """Columns with their importance, the largest first; none where no reasons were fitted."""
         return [(one["code"], one["importance"]) for one in (self.card["reasons"] or {}).get("importance", ())]

@@ -1,18 +1,16 @@
 """Forms of the Models page: promote, roll back, hold, release; each with its reason, each by an admin."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
 from db.promotion import hold, promote_version, roll_back
-from scheduler.api.parameters import TEXT_PATTERN, PortfolioName, Version
+from scheduler.api.parameters import PortfolioName, Version
 from scheduler.dashboard.access import Admin
+from scheduler.dashboard.reasons import Reason
 
 router = APIRouter()
-
-# Who changes what a bank decides with says why.
-Reason = Annotated[str, Form(min_length=3, max_length=500, pattern=TEXT_PATTERN)]
 
 
 @router.post("/models/{version}/promote")

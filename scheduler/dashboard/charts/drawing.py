@@ -11,7 +11,7 @@ from typing import Any
 from scheduler.nights import COLOURS
 from scheduler.result_streams import safe_cell
 
-_INCHES = {"wide": 9.0, "narrow": 4.4}
+_INCHES = {"wide": 6.6, "narrow": 4.4}
 _DOTS_AN_INCH = 150
 _INKS = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
 # matplotlib keeps its settings in one place for all threads.
