@@ -35,8 +35,8 @@ _ACTIONS: dict[str, Callable[..., Job]] = {
 Action = Literal["cancel", "pause", "resume", "retry"]
 # An empty choice of a form is sent as an empty text.
 _NAME_OR_ALL = f"^$|{NAME_PATTERN}"
-_KindOrAll = Literal["", "scoring", "training", "fine_tuning", "monitoring"]
-_StateOrAll = Literal["", "queued", "running", "paused", "done", "failed", "cancelled"]
+_KindOrAll = JobKind | Literal[""]
+_StateOrAll = JobState | Literal[""]
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,7 @@ def list_(
 ) -> HTMLResponse:
     """List jobs that fit a filter, newest first."""
     caller = visitor.caller
-    wanted = JobFilter(
-        visible_portfolios(caller, portfolio or None), JobKind(kind) if kind else None,
-        JobState(state) if state else None,
-    )  # fmt: skip
+    wanted = JobFilter(visible_portfolios(caller, portfolio or None), kind or None, state or None)
     found = page_jobs(caller.engine, wanted, before=before, limit=_ROWS + 1)
     names = [one.name for one in list_portfolios(caller.engine) if caller.may_see(one.name)]
     chosen = {"portfolio": portfolio, "kind": kind, "state": state}
@@ -99,8 +96,8 @@ def act_on_filtered(
     wanted = JobsAction(
         action=action,
         portfolio=chosen.portfolio or None,
-        kind=JobKind(chosen.kind) if chosen.kind else None,
-        state=JobState(chosen.state) if chosen.state else None,
+        kind=chosen.kind or None,
+        state=chosen.state or None,
         why=why,
     )
     return show(request, visitor, "actions.html", action=action, outcome=act_on_many(visitor.caller, wanted))
