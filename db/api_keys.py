@@ -91,6 +91,24 @@ def check_key(engine: Engine, text: str) -> ApiKey | None:
     return _as_key(row)
 
 
+def find_key_in_force(engine: Engine, public_id: str) -> ApiKey | None:
+    """Return a key that is neither revoked nor expired, for somebody who proved earlier to hold it; else None."""
+    is_stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now_plus(-_USE_NOTED_EVERY_SECONDS))
+    is_lasting = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now_plus())
+    wanted = (api_keys.c.public_id == public_id, api_keys.c.revoked_at.is_(None), is_lasting)
+    with reading(engine) as connection:
+        row = connection.execute(select(*_COLUMNS, is_stale.label("is_stale")).where(*wanted)).one_or_none()
+    if row is not None and row.is_stale:
+        _note_use(engine, public_id)
+    return None if row is None else _as_key(row)
+
+
+def record_session(engine: Engine, key: ApiKey, event: str, *, who: str) -> None:
+    """Note in the event log that a key's holder `signed_in` to the dashboard, or `signed_out`."""
+    with writing(engine) as connection:
+        _record(connection, event, key.public_id, key.name, who)
+
+
 def list_keys(engine: Engine) -> list[ApiKey]:
     """Return every key, revoked ones too, oldest first."""
     with reading(engine) as connection:

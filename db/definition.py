@@ -79,6 +79,13 @@ class PortfolioDefinition:
         return tuple(one.name for one in self.fields) + history_columns
 
     @property
+    def reason_texts(self) -> dict[str, str]:
+        """The text of each reason code that the portfolio gives one."""
+        texts = {one.name: one.reason for one in self.fields}
+        texts |= {f"{one.name}[{column}]": one.reason for one in self.histories for column in one.columns}
+        return {code: text for code, text in texts.items() if text is not None}
+
+    @property
     def learning_source(self) -> str:
         """The table or view that holds the records to learn from, as they were when they were scored."""
         return self.retraining.records or self.source

@@ -49,9 +49,19 @@ def record_shard_events(
         connection.execute(insert(events), [same | {"shard_id": shard_id} for shard_id in shard_ids])
 
 
-def list_events(engine: Engine, job_id: int, *, limit: int = 200) -> list[Event]:
-    """Return the newest events of a job, oldest first."""
+def list_events(engine: Engine, job_id: int, *, limit: int = 200, of_shards: bool | None = None) -> list[Event]:
+    """Return the newest events of a job, oldest first; those of its shards alone, or of the job alone, where asked."""
     columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
     statement = select(*columns).where(events.c.job_id == job_id).order_by(events.c.id.desc()).limit(limit)
+    if of_shards is not None:
+        statement = statement.where(events.c.shard_id.is_not(None) if of_shards else events.c.shard_id.is_(None))
     with reading(engine) as connection:
         return [Event(*row) for row in reversed(connection.execute(statement).all())]
+
+
+def list_portfolio_events(engine: Engine, portfolio: str, *, limit: int = 50) -> list[Event]:
+    """Return the newest events that name a portfolio (models, schedules, definitions), newest first."""
+    columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
+    statement = select(*columns).where(events.c.portfolio == portfolio).order_by(events.c.id.desc()).limit(limit)
+    with reading(engine) as connection:
+        return [Event(*row) for row in connection.execute(statement)]

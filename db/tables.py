@@ -269,6 +269,13 @@ Index(
     postgresql_where=text("event = 'shard.taken_back'"),
     sqlite_where=text("event = 'shard.taken_back'"),
 )
+Index(
+    "ix_tidemark_events_portfolio",
+    events.c.portfolio,
+    events.c.id,
+    postgresql_where=text("portfolio IS NOT NULL"),
+    sqlite_where=text("portfolio IS NOT NULL"),
+)
 
 processes = Table(
     f"{PREFIX}processes",
@@ -277,4 +284,5 @@ processes = Table(
     Column("kind", Text, nullable=False),
     Column("started_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("seen_at", UtcDateTime, nullable=False, default=now_plus()),
+    Column("memory_bytes", BigInteger, comment="of the process and its children; NULL where the system does not tell"),
 )

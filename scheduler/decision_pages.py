@@ -1,11 +1,11 @@
-"""Writes a decision as a page that a person can read: Markdown with every number that was looked at."""
+"""A decision as a person reads it: what, why, what was looked at, every number; also as a page in Markdown."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from db.registry import Decision
 
-_MARKS = {True: "passed", False: "FAILED", None: "told"}
+MARKS = {True: "passed", False: "FAILED", None: "told"}
 _ACTIONS = {
     "gate": "The gate",
     "undecided": "The gate, without a decision",
@@ -22,11 +22,33 @@ def write_decision_page(decision: Decision) -> str:
 
 
 def _lines(decision: Decision) -> Iterator[str]:
+    yield f"# Decision {decision.id}: {name_action(decision)}, portfolio {decision.portfolio}"
+    yield ""
+    yield f"**{tell_outcome(decision)}** {decision.reason}."
+    yield ""
+    yield from _table(("", "value"), list_facts(decision))
+    checks = decision.figures.get("checks", [])
+    if checks:
+        yield "## What was looked at"
+        yield ""
+        yield from _table(
+            ("check", "", "finding"), [(one["name"], MARKS[one["passed"]], one["said"]) for one in checks]
+        )
+        yield "Differences are the new model minus the old one, with their paired interval."
+        yield ""
+    yield "## All numbers"
+    yield ""
+    yield from _table(("figure", "value"), list(flatten(decision.figures)))
+
+
+def name_action(decision: Decision) -> str:
+    """Return who or what decided, such as "The gate"."""
     action = decision.action or "gate"
-    yield f"# Decision {decision.id}: {_ACTIONS.get(action, action)}, portfolio {decision.portfolio}"
-    yield ""
-    yield f"**{_outcome(decision)}** {decision.reason}."
-    yield ""
+    return _ACTIONS.get(action, action)
+
+
+def list_facts(decision: Decision) -> list[tuple[str, Any]]:
+    """Return what is known of a decision beside its figures, by name."""
     facts = {
         "model version": decision.version,
         "compared with": decision.against_version,
@@ -35,36 +57,25 @@ def _lines(decision: Decision) -> Iterator[str]:
         "job": decision.job_id or decision.figures.get("job"),
         "at": decision.created_at,
     }
-    yield from _table(("", "value"), [(name, value) for name, value in facts.items() if value is not None])
-    checks = decision.figures.get("checks", [])
-    if checks:
-        yield "## What was looked at"
-        yield ""
-        yield from _table(
-            ("check", "", "finding"), [(one["name"], _MARKS[one["passed"]], one["said"]) for one in checks]
-        )
-        yield "Differences are the new model minus the old one, with their paired interval."
-        yield ""
-    yield "## All numbers"
-    yield ""
-    yield from _table(("figure", "value"), list(_flat(decision.figures)))
+    return [(name, value) for name, value in facts.items() if value is not None]
 
 
-def _outcome(decision: Decision) -> str:
+def tell_outcome(decision: Decision) -> str:
+    """Return what was decided, as a short sentence."""
     if decision.action in ("hold", "release", "undecided"):
         return {"hold": "Held.", "release": "Released.", "undecided": "No decision yet."}[decision.action]
     return "Promoted." if decision.promoted else "Refused."
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every number with the names that lead to it; sentences stand in the table above already."""
+def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every number with the names that lead to it; the sentences of checks are left out."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{path}.")
+            yield from flatten(inner, f"{path}.")
         elif name == "checks":
             for check in inner:
-                yield from _flat(check["figures"], f"{check['name']}.")
+                yield from flatten(check["figures"], f"{check['name']}.")
         elif isinstance(inner, list):
             yield path, ", ".join(_text(one) for one in inner)
         else:

@@ -17,21 +17,42 @@ def copy_card(models_url: str, version: str, folder: Path) -> list[Path]:
 
     Raises `UsageError` for a bundle that is missing, damaged, or older than model cards.
     """
-    store, root = fsspec.core.url_to_fs(models_url)
-    files: dict[str, str] = json.loads(_read(store, f"{root}/{version}/{_MANIFEST}", version))["files"]
-    names = sorted(name for name in files if name in _CARD or name.endswith(".png"))
-    if not set(_CARD) <= set(names):
-        raise UsageError(f"model {version} keeps no model card; a model from tidemark train does")
+    names = list_card_files(models_url, version)
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for name in names:
-        content = _read(store, f"{root}/{version}/{name}", version)
-        if hashlib.sha256(content).hexdigest() != files[name]:
-            raise UsageError(f"{name} of model {version} is damaged; restore its bundle from a backup")
         path = folder / Path(name).name
-        path.write_bytes(content)
+        path.write_bytes(read_card_file(models_url, version, name))
         written.append(path)
     return sorted(written, key=lambda path: (path.suffix != ".md", path.name))
+
+
+def list_card_files(models_url: str, version: str) -> list[str]:
+    """Return the names of the model card's files.
+
+    Raises `UsageError` for a bundle that is missing, or older than model cards.
+    """
+    names = sorted(name for name in _read_checksums(models_url, version) if name in _CARD or name.endswith(".png"))
+    if not set(_CARD) <= set(names):
+        raise UsageError(f"model {version} keeps no model card; a model from tidemark train does")
+    return names
+
+
+def read_card_file(models_url: str, version: str, name: str) -> bytes:
+    """Return one of the model card's files, found whole. Raises `UsageError` where it is not, or not there."""
+    checksum = _read_checksums(models_url, version).get(name)
+    if checksum is None:
+        raise UsageError(f"the bundle of model {version} holds no {name}")
+    store, root = fsspec.core.url_to_fs(models_url)
+    content = _read(store, f"{root}/{version}/{name}", version)
+    if hashlib.sha256(content).hexdigest() != checksum:
+        raise UsageError(f"{name} of model {version} is damaged; restore its bundle from a backup")
+    return content
+
+
+def _read_checksums(models_url: str, version: str) -> dict[str, str]:
+    store, root = fsspec.core.url_to_fs(models_url)
+    return json.loads(_read(store, f"{root}/{version}/{_MANIFEST}", version))["files"]
 
 
 def _read(store: fsspec.AbstractFileSystem, path: str, version: str) -> bytes:

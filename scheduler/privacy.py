@@ -1,4 +1,4 @@
-"""Erases a person, under every form that the key may have in results."""
+"""The forms that the key of a person may have in results, and erasing a person under every one of them."""
 
 from db.engine import Engine
 from db.erasure import Erasure, erase_record
@@ -8,6 +8,10 @@ from db.settings import DatabaseSettings
 
 def erase_person(engine: Engine, portfolio: str, key: str, *, who: str) -> Erasure:
     """Erase the record with this key and everything that was made of it, also where its key stands as a hash."""
+    return erase_record(engine, portfolio, forms_of_key(portfolio, key), who=who)
+
+
+def forms_of_key(portfolio: str, key: str) -> tuple[str, ...]:
+    """Return the key as it is and, where this process knows the secret of the house, as its hash."""
     secret = DatabaseSettings().key_secret_text
-    forms = (key,) if secret is None else (key, hash_key(secret, portfolio, key))
-    return erase_record(engine, portfolio, forms, who=who)
+    return (key,) if secret is None else (key, hash_key(secret, portfolio, key))

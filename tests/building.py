@@ -50,10 +50,10 @@ def load_book(engine: Engine, keys: Sequence[Any], *, key_type: str = "integer",
     return load_records(engine, definition, [book_frame(keys)], key_type=key_type, who="test")
 
 
-def add_model(engine: Engine, version: str = MODEL, *, champion: bool = True) -> None:
+def add_model(engine: Engine, version: str = MODEL, *, champion: bool = True, **counted: Any) -> None:
     """Register a model version for the book, without a bundle."""
     definition = book_definition()
-    reference = {"points": {"500": 300, "520": 300}, "unscorable": 0}
+    reference = {"points": {"500": 300, "520": 300}, "unscorable": 0} | counted
     with writing(engine) as connection:
         register_model(connection, version=version, job_id=None, definition=definition, metrics={}, reference=reference)
         if champion:

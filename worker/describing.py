@@ -59,13 +59,6 @@ def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: C
     )
 
 
-def reason_texts_of(definition: PortfolioDefinition) -> dict[str, str]:
-    """Return the text of each reason code that the portfolio gives one."""
-    texts = {one.name: one.reason for one in definition.fields}
-    texts |= {f"{one.name}[{column}]": one.reason for one in definition.histories for column in one.columns}
-    return {code: text for code, text in texts.items() if text is not None}
-
-
 def facts_of(
     model: TrainedModel, book: Book, definition: PortfolioDefinition, folds: dict[str, Any] | None
 ) -> CardFacts:
@@ -100,7 +93,7 @@ def facts_of(
         "weights": int(model.network.count_params()),
         "calibration_line": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
     }
-    assert set(reason_texts_of(definition)) <= set(codes_of(schema)), "codes are made of the same columns"
+    assert set(definition.reason_texts) <= set(codes_of(schema)), "codes are made of the same columns"
     return CardFacts(
         title=definition.title,
         data=data,
@@ -108,6 +101,6 @@ def facts_of(
         training=training,
         scale=scale_of(definition),
         segments=definition.segments,
-        reason_texts=reason_texts_of(definition),
+        reason_texts=definition.reason_texts,
         folds=folds,
     )

@@ -24,6 +24,7 @@ from db.engine import open_engine
 from db.errors import DatabaseError
 from db.processes import forget, mark_seen
 from worker.hearing import Hearing
+from worker.memory import held_bytes
 
 logger = getLogger(__name__)
 
@@ -112,7 +113,8 @@ class PresenceStep(bootsteps.StartStopStep):
         raise RedisConnectionError("messages wait, and nothing is heard")
 
     def _say(self) -> None:
-        if self._with_engine(lambda engine: mark_seen(engine, self._name, self.kind)):
+        memory = held_bytes(os.getpid())
+        if self._with_engine(lambda engine: mark_seen(engine, self._name, self.kind, memory_bytes=memory)):
             self._database_seen_at = time.monotonic()
 
     def _with_engine(self, act: Any) -> bool:

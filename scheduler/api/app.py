@@ -39,6 +39,7 @@ from scheduler.api.problems import (
 )
 from scheduler.api.rates import RateLimiter
 from scheduler.api.settings import ApiSettings
+from scheduler.dashboard.site import add_dashboard
 from scheduler.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
@@ -79,6 +80,7 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
     for router in _ROUTERS:
         app.include_router(router)
     _add_description(app)
+    add_dashboard(app, settings)
     app.openapi = lambda: describe_api(app)
     return app
 

@@ -50,6 +50,10 @@ class Caller:
         """The name that the event log keeps."""
         return f"key {self.key.public_id} ({self.key.name})"
 
+    def has_role(self, role: KeyRole) -> bool:
+        """Whether the key has this role, or one above it."""
+        return _RANKS[self.key.role] >= _RANKS[role]
+
     def may_see(self, portfolio: str) -> bool:
         """Whether the key reaches this portfolio."""
         return self.key.portfolios is None or portfolio in self.key.portfolios
@@ -93,11 +97,17 @@ def _caller_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alon
             advice = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
             raise Problem(401, "key-required", advice, headers={"WWW-Authenticate": "Bearer"})
         context.rates.take(key.public_id)
-        if _RANKS[key.role] < _RANKS[role]:
-            raise Problem(403, "not-allowed", f"this needs a key with the role {role}, this one has {key.role}")
-        return Caller(context, key)
+        caller = Caller(context, key)
+        require_role(caller, role)
+        return caller
 
     return find_caller
+
+
+def require_role(caller: Caller, role: KeyRole) -> None:
+    """Raise `Problem` (403) where the key's role is too low."""
+    if not caller.has_role(role):
+        raise Problem(403, "not-allowed", f"this needs a key with the role {role}, this one has {caller.key.role}")
 
 
 # What a handler asks for: `caller: Reader`.

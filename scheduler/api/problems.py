@@ -187,7 +187,8 @@ def add_problem_handlers(app: FastAPI) -> None:
         name = _NAME_OF_STATUS.get(error.status_code, "malformed-body")
         headers = dict(error.headers or {})
         if error.status_code == 405:  # one path has several routes; each knows its own methods alone
-            headers["Allow"] = ", ".join(methods_of(app, request.url.path))
+            known = ", ".join(methods_of(app, request.url.path))
+            headers |= {"Allow": known} if known else {}  # pages are not in the description
         return Problem(error.status_code, name, str(error.detail), headers=headers).response()
 
     for kind, _, _ in _TABLE:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,6 +20,10 @@ class ApiSettings(BaseSettings):
     api_requests_per_minute: int = Field(default=1200, ge=1, description="Requests of one key in a minute.")
     api_stream_seconds: float = Field(default=600.0, gt=0, description="Longest stream of events; clients reconnect.")
     api_online_seconds: float = Field(default=10.0, gt=0, description="How long `POST /v1/score` waits for a worker.")
+
+    dashboard_secret: SecretStr | None = Field(
+        default=None, min_length=32, description="Signs the dashboard's cookies; default: made in the state folder."
+    )
 
     @property
     def state_folder(self) -> Path:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from db.api_keys import KeyRequest, create_key
@@ -19,9 +20,10 @@ from tests.waiting import wait_for
 class RunningApi:
     """Address of a running API, and clients with keys."""
 
-    def __init__(self, engine: Engine, url: str) -> None:
+    def __init__(self, engine: Engine, url: str, app: FastAPI) -> None:
         self.engine = engine
         self.url = url
+        self.app = app
         self._clients: list[httpx.Client] = []
 
     def key(self, role: KeyRole = KeyRole.ADMIN, portfolios: list[str] | None = None) -> str:
@@ -51,7 +53,7 @@ def running_api(engine: Engine, *, redis_url: str | None = None, **settings: obj
     thread.start()
     wait_for(lambda: server.started, 20, "the API to listen")
     port = server.servers[0].sockets[0].getsockname()[1]
-    api = RunningApi(engine, f"http://127.0.0.1:{port}")
+    api = RunningApi(engine, f"http://127.0.0.1:{port}", app)
     try:
         yield api
     finally:

@@ -1,0 +1,92 @@
+"""The shards of a job as a person looks at them: where each stands, in whose hands, with which counts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+
+from db.clock import now_plus
+from db.engine import reading
+from db.states import ShardState
+from db.tables import jobs, shards
+
+_WORKED_WITHIN_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class ShownShard:
+    """One shard; `read_rows` and the counts are 0 until it is done. The limits of its key range stay out."""
+
+    id: int
+    ordinal: int
+    state: ShardState
+    attempt: int
+    worker: str | None
+    expected: int
+    scored: int
+    rejected: int
+    error: str | None
+    heartbeat_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class WorkerShard:
+    """The shard that a worker process works on, or worked on last."""
+
+    worker: str
+    job_id: int
+    portfolio: str
+    kind: str
+    model_version: str | None
+    ordinal: int
+    state: ShardState
+    heartbeat_at: datetime | None
+    finished_at: datetime | None
+
+
+_COLUMNS = tuple(shards.c[name] for name in ShownShard.__dataclass_fields__)
+
+
+def list_shards(
+    engine: Engine, job_id: int, *, limit: int, after: int = -1, state: ShardState | None = None
+) -> list[ShownShard]:
+    """Return a page of a job's shards in the order of their ordinals, beginning after the ordinal `after`."""
+    statement = select(*_COLUMNS).where(shards.c.job_id == job_id, shards.c.ordinal > after)
+    if state is not None:
+        statement = statement.where(shards.c.state == state)
+    with reading(engine) as connection:
+        return [_as_shard(row) for row in connection.execute(statement.order_by(shards.c.ordinal).limit(limit))]
+
+
+def list_shard_states(engine: Engine, job_id: int) -> list[tuple[int, ShardState]]:
+    """Return ordinal and state of every shard of a job: all that its map needs."""
+    statement = select(shards.c.ordinal, shards.c.state).where(shards.c.job_id == job_id).order_by(shards.c.ordinal)
+    with reading(engine) as connection:
+        return [(row[0], ShardState(row[1])) for row in connection.execute(statement)]
+
+
+def list_worker_shards(engine: Engine) -> list[WorkerShard]:
+    """Return the newest shard of each worker process that worked within a day, by the worker's name."""
+    is_recent = jobs.c.finished_at.is_(None) | (jobs.c.finished_at > now_plus(-_WORKED_WITHIN_SECONDS))
+    # A worker has one shard at a time: the one that it heard of last is the one it works on.
+    newest = func.row_number().over(partition_by=shards.c.worker, order_by=shards.c.heartbeat_at.desc()).label("age")
+    own = (shards.c.worker, shards.c.job_id, jobs.c.portfolio, jobs.c.kind, jobs.c.model_version)
+    times = (shards.c.heartbeat_at, shards.c.finished_at)
+    joined = select(*own, shards.c.ordinal, shards.c.state, *times, newest).join(jobs, jobs.c.id == shards.c.job_id)
+    inner = joined.where(is_recent, shards.c.worker.is_not(None), shards.c.heartbeat_at.is_not(None)).subquery()
+    columns = (inner.c[name] for name in WorkerShard.__dataclass_fields__)
+    with reading(engine) as connection:
+        rows = connection.execute(select(*columns).where(inner.c.age == 1).order_by(inner.c.worker))
+        return [_as_worker_shard(row) for row in rows]
+
+
+def _as_shard(row: Any) -> ShownShard:
+    values: dict[str, Any] = dict(row._mapping) | {"state": ShardState(row.state)}
+    return ShownShard(**values)
+
+
+def _as_worker_shard(row: Any) -> WorkerShard:
+    values: dict[str, Any] = dict(row._mapping) | {"state": ShardState(row.state)}
+    return WorkerShard(**values)

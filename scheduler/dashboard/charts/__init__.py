@@ -1,0 +1,1 @@
+"""The charts of the dashboard, drawn by matplotlib; each has the table behind it."""

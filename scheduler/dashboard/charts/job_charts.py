@@ -1,0 +1,56 @@
+"""The charts of the Job page: rejects by reason, and the map of the shards as a picture to save."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from db.shard_map import ShownShard
+from db.states import ShardState
+from scheduler.dashboard.charts.drawing import Chart, Palette, Table
+
+
+def rejects_chart(rejects: Mapping[str, int]) -> Chart:
+    """How many records were rejected, by reason."""
+    ordered = sorted(rejects.items(), key=lambda one: one[1])
+
+    def draw(figure: Any, palette: Palette) -> None:
+        axes = figure.subplots()
+        bars = axes.barh([name for name, _ in ordered], [count for _, count in ordered], color=palette.second)
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3)
+        axes.set(xlabel="records")
+        axes.margins(x=0.15)
+
+    said = f"{sum(rejects.values())} rejected records by reason."
+    rows: list[tuple[Any, ...]] = list(reversed(ordered))
+    return Chart("rejects", "Rejects by reason", said, Table(("reason", "records"), rows), draw, 1.1 + 0.3 * len(rows))
+
+
+def shards_chart(shards: Sequence[ShownShard]) -> Chart:
+    """Every shard as a square in the colour of its state, in the order of the book."""
+    side = max(1, math.ceil(math.sqrt(len(shards) * 2.5)))
+    states = list(ShardState)
+
+    def draw(figure: Any, palette: Palette) -> None:
+        from matplotlib.colors import ListedColormap  # noqa: PLC0415 - slow to import, and needed here alone
+        from matplotlib.patches import Patch  # noqa: PLC0415 - the same
+
+        axes = figure.subplots()
+        cells = np.full(math.ceil(max(1, len(shards)) / side) * side, np.nan)
+        cells[: len(shards)] = [states.index(one.state) for one in shards]
+        colours = ListedColormap([palette.states[state] for state in states])
+        axes.pcolormesh(
+            cells.reshape(-1, side)[::-1], cmap=colours, vmin=-0.5, vmax=len(states) - 0.5, edgecolors=palette.paper
+        )
+        axes.set_axis_off()
+        found = [state for state in states if any(one.state is state for one in shards)]
+        patches = [Patch(color=palette.states[state], label=str(state)) for state in found]
+        figure.legend(handles=patches, loc="outside lower center", ncols=6)
+
+    columns = ("shard", "state", "attempts", "worker", "expected", "scored", "rejected", "finished", "error")
+    rows = [
+        (one.ordinal, str(one.state), one.attempt, one.worker, one.expected, one.scored, one.rejected, at, one.error)
+        for one, at in ((one, None if one.finished_at is None else one.finished_at.isoformat()) for one in shards)
+    ]
+    return Chart("shards", "Shards", f"The states of {len(shards)} shards.", Table(columns, rows), draw, 2.6)

@@ -1,0 +1,93 @@
+"""Sessions as signed cookies: a random id and the public id of the key that signed in, nothing else.
+
+Whether the key is still good is asked of the database at every request, so revoking it ends all its sessions.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from fastapi import Request, Response
+from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous.signer import Signer
+
+LIFETIME_SECONDS = 12 * 3600  # a working day
+FORM_SECONDS = 3600  # how long a sign-in form stays good
+_ID_BYTES = 18
+
+
+@dataclass(frozen=True)
+class Session:
+    """Who is signed in. `key_id` is the public part of an API key, empty before signing in."""
+
+    id: str
+    key_id: str
+
+
+@dataclass(frozen=True)
+class CookieKind:
+    """One of the two cookies. The salt keeps one from being taken for the other."""
+
+    name: str
+    salt: str
+    path: str
+    same_site: Literal["lax", "strict"]
+    seconds: int
+
+
+# Lax, not Strict: a link in a chat or a mail to a job's page must find its reader signed in. Lax cookies are not sent
+# with other sites' POST requests, and every POST needs its token besides.
+SIGNED_IN = CookieKind("tidemark_session", "tidemark.session", "/", "lax", LIFETIME_SECONDS)
+SIGNING_IN = CookieKind("tidemark_form", "tidemark.form", "/sign-in", "strict", FORM_SECONDS)
+
+
+class Sessions:
+    """Makes and reads the cookies, and the tokens of forms. The secret is asked for at the first use."""
+
+    def __init__(self, secret: Callable[[], str]) -> None:
+        self._ask_secret = secret
+
+    @cached_property
+    def _secret(self) -> str:
+        return self._ask_secret()
+
+    def begin(self, key_id: str) -> Session:
+        """Return a new session of a key."""
+        return Session(secrets.token_urlsafe(_ID_BYTES), key_id)
+
+    def read(self, request: Request, kind: CookieKind) -> Session | None:
+        """Return the session of a request; None where it has none, or one that is forged or too old."""
+        cookie = request.cookies.get(kind.name)
+        if cookie is None:
+            return None
+        try:
+            session_id, key_id = self._serializer(kind).loads(cookie, max_age=kind.seconds)
+        except (BadData, ValueError, TypeError):
+            return None
+        return Session(str(session_id), str(key_id))
+
+    def write(self, request: Request, response: Response, session: Session, kind: CookieKind) -> None:
+        """Put the session into the response's cookie, which no script can read."""
+        response.set_cookie(
+            kind.name,
+            self._serializer(kind).dumps([session.id, session.key_id]),
+            max_age=kind.seconds,
+            path=kind.path,
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite=kind.same_site,
+        )
+
+    def token_of(self, session: Session) -> str:
+        """Return the token that every form of this session carries."""
+        return Signer(self._secret, salt="tidemark.token").get_signature(session.id).decode()
+
+    def is_token_of(self, session: Session, token: str) -> bool:
+        """Whether a form came from a page of this session."""
+        return hmac.compare_digest(self.token_of(session).encode(), token.encode(errors="replace"))
+
+    def _serializer(self, kind: CookieKind) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._secret, salt=kind.salt)

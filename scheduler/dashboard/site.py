@@ -1,0 +1,29 @@
+"""Puts the dashboard into the API's application."""
+
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from scheduler.api.settings import ApiSettings
+from scheduler.dashboard import customer, drift, jobs, models, promotion, signing_in, tonight, workers
+from scheduler.dashboard.pages import STATIC, Pages
+from scheduler.dashboard.refusals import PageMiddleware
+from scheduler.dashboard.secret import read_secret
+from scheduler.dashboard.sessions import Sessions
+
+_ROUTERS = (
+    signing_in.router, tonight.router, jobs.router, drift.router, models.router, promotion.router, customer.router,
+    workers.router,
+)  # fmt: skip
+
+
+def add_dashboard(app: FastAPI, settings: ApiSettings) -> None:
+    """Add the pages with what they are made of; none of them is part of the API's description."""
+    pages = Pages()
+    app.state.pages = pages
+    app.state.sessions = Sessions(partial(read_secret, settings))
+    app.add_middleware(PageMiddleware, render=pages.render)
+    for router in _ROUTERS:
+        app.include_router(router, include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
