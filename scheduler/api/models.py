@@ -1,5 +1,6 @@
 """`/v1/models`: model versions, the decisions about them, and the reports of the monitor."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ from db.states import ModelState, Verdict
 from scheduler.api.context import Reader
 from scheduler.api.parameters import Document, JobId, Limit, NumberCursor, Page, PortfolioName, Version, problems
 from scheduler.api.problems import Problem
+from scheduler.errors import UsageError
+from scheduler.model_files import read_card_file
 
 router = APIRouter(prefix="/v1", tags=["models"])
 _ALL = 10_000
@@ -54,6 +57,13 @@ class ShownModelDocument(ModelDocument):
 
     reference: dict[str, Any] = Field(description="what nights are compared with", examples=[{"points": {"600": 12}}])
     decisions: list[DecisionDocument]
+
+
+class ModelReportDocument(Document):
+    """The model card of one version; its pictures are files of the bundle (`tidemark model report`)."""
+
+    version: str = Field(examples=["m-3f9c2a"])
+    card: dict[str, Any] = Field(examples=[{"title": "Customers", "held_out": {"rows": 6000}}])
 
 
 class ModelPage(Page):
@@ -105,6 +115,17 @@ def show(caller: Reader, version: Version) -> ShownModelDocument:
     decided = [one for one in list_decisions(caller.engine, model.portfolio, limit=_ALL) if one.version == version]
     told = [_describe_decision(one) for one in decided]
     return ShownModelDocument(**_values_of(model), reference=model.reference, decisions=told)
+
+
+@router.get("/models/{version}/report", response_model=ModelReportDocument, responses=problems(404))
+def show_report(caller: Reader, version: Version) -> ModelReportDocument:
+    """Give the model card: data, preparation, figures with intervals, calibration, segments, reasons, limits."""
+    caller.model(version)
+    try:
+        card = json.loads(read_card_file(caller.context.scheduler_settings.bundles_url, version, "card.json"))
+    except (UsageError, OSError, ValueError) as error:
+        raise Problem(404, "not-found", f"model {version} keeps no report that can be read") from error
+    return ModelReportDocument(version=version, card=card)
 
 
 @router.get("/portfolios/{name}/decisions", response_model=DecisionPage, responses=problems(404))

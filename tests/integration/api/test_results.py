@@ -1,6 +1,9 @@
 """Scores and rejects over HTTP: a page at a time, or whole in three formats; metrics, models, schedules."""
 
+import hashlib
 import io
+import json
+from pathlib import Path
 
 import httpx
 import pyarrow as pa
@@ -11,6 +14,7 @@ from sqlalchemy import Engine
 from db.scores import complete_scored_shard
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.integration.api.conftest import RECORDS, REJECTED
+from tests.integration.api.server import running_api
 
 
 def test_pages_of_scores_hold_every_score_once_in_key_order(admin: httpx.Client, scored_job: int) -> None:
@@ -82,6 +86,25 @@ def test_models_and_decisions_are_shown(admin: httpx.Client, engine: Engine) -> 
     assert admin.get("/v1/models/m1").json()["decisions"][0]["promoted"] is True
     assert admin.get("/v1/portfolios/book/decisions").json()["decisions"][0]["version"] == "m1"
     assert admin.get("/v1/portfolios/book/drift").json()["reports"] == []
+
+
+def test_a_models_report_is_its_card_and_its_absence_is_said(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEMARK_MODELS_URL", str(tmp_path))
+    load_book(engine, [1])
+    add_model(engine)
+    with running_api(engine) as api:
+        client = api.client(api.key())
+        assert client.get("/v1/models/m1/report").json()["type"] == "/problems/not-found"
+        card = b'{"title": "The book", "held_out": {"rows": 12}}'
+        (tmp_path / "m1").mkdir()
+        (tmp_path / "m1" / "card.json").write_bytes(card)
+        checksums = {"files": {"card.json": hashlib.sha256(card).hexdigest(), "card.md": "0" * 64}}
+        (tmp_path / "m1" / "manifest.json").write_text(json.dumps(checksums))
+        assert client.get("/v1/models/m1/report").json() == {"version": "m1", "card": json.loads(card)}
+        (tmp_path / "m1" / "card.json").write_bytes(card.replace(b"12", b"13"))
+        assert client.get("/v1/models/m1/report").status_code == 404
 
 
 def test_a_schedule_is_added_changed_paused_and_removed(admin: httpx.Client, engine: Engine) -> None:
