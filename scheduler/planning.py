@@ -15,7 +15,7 @@ logger = getLogger(__name__)
 WHO = "scheduler"
 SHARD_ROWS = 10_000
 # A shard's ledger costs the same whatever its size: of many shards each becomes longer, until there are plenty again.
-ENOUGH_SHARDS, MOST_TIMES = 200, 5
+ENOUGH_SHARDS, MOST_TIMES = 200, 6
 
 
 def plan_queued_jobs(engine: Engine, *, shard_rows: int | None = None) -> list[int]:
@@ -30,7 +30,7 @@ def rows_per_shard(records: int) -> int:
     """Return how many records a shard of a book of this size has.
 
     >>> [rows_per_shard(records) for records in (50_000, 2_000_000, 10_000_000, 1_000_000_000)]
-    [10000, 10000, 50000, 50000]
+    [10000, 10000, 50000, 60000]
     """
     return SHARD_ROWS * max(1, min(MOST_TIMES, records // (ENOUGH_SHARDS * SHARD_ROWS)))
 

@@ -8,7 +8,7 @@ from scheduler.planning import rows_per_shard
 
 @pytest.mark.parametrize(
     ("records", "rows"),
-    [(0, 10_000), (50_000, 10_000), (3_999_999, 10_000), (4_000_000, 20_000), (10_000_000, 50_000), (10**9, 50_000)],
+    [(0, 10_000), (50_000, 10_000), (3_999_999, 10_000), (4_000_000, 20_000), (10_000_000, 50_000), (10**9, 60_000)],
 )
 def test_shards_grow_once_there_are_plenty(records: int, rows: int) -> None:
     assert rows_per_shard(records) == rows
