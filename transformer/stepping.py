@@ -1,8 +1,7 @@
 """One step of training and its state: optimizer, averaged weights, learning rate, augmentation."""
 
 import math
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import keras
@@ -10,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from transformer.examples import Batch, RowSource
-from transformer.flat_adamw import FlatAdamW, Pace
 
 if TYPE_CHECKING:
     from transformer.fitting import FittingOptions
@@ -26,8 +24,11 @@ class Stepper:
     def __init__(self, network: keras.Model, options: "FittingOptions") -> None:
         self._network = network
         self._options = options
-        pace = Pace(options.weight_decay, options.clip_norm, options.pull, UNDECAYED)
-        self._optimizer = FlatAdamW(network.trainable_variables, pace)
+        self._optimizer = keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay)
+        self._optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
+        self._optimizer.build(network.trainable_variables)
+        self._averages = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
+        self._anchors = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
         self._random = tf.random.Generator.from_seed(options.seed)
         self._batch_rows, self._steps_per_epoch, self._step_count = 1, 1, 0
         self._step = tf.function(self._take_step)
@@ -36,7 +37,11 @@ class Stepper:
         """Start again from the network's present weights, with `rows` rows an epoch."""
         self._batch_rows = min(self._options.batch_rows, rows)
         self._steps_per_epoch, self._step_count = max(1, rows // self._batch_rows), 0
-        self._optimizer.begin()
+        for variable in self._optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        for kept in (self._averages, self._anchors):
+            for one, variable in zip(kept, self._network.trainable_variables, strict=True):
+                one.assign(variable.value)
 
     def run_epoch(
         self, train: RowSource, random: np.random.Generator, epochs: int, on_batch: Callable[[], None]
@@ -50,14 +55,9 @@ class Stepper:
             on_batch()
         return float(np.mean(losses))
 
-    @contextmanager
-    def averaged_weights(self) -> Generator[None]:
+    def averaged_weights(self) -> "_Averaged":
         """Put the averaged weights into the network for the time of a `with` block."""
-        self._optimizer.show_average()
-        try:
-            yield
-        finally:
-            self._optimizer.show_weights()
+        return _Averaged(self._network, self._averages)
 
     def _schedule(self, total: int) -> tuple[np.float32, np.float32]:
         """Linear warm-up, then a cosine down to zero; the average looks back no further than there were steps."""
@@ -75,7 +75,16 @@ class Stepper:
             logits = self._network(inputs, training=True)  # (B, E)
             losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.broadcast_to(target, tf.shape(logits)), logits)
             loss = tf.reduce_mean(losses * batch.weight[:, None])
-        self._optimizer.take_step(tape.gradient(loss, [one.value for one in variables]), rate, averaging)
+        gradients, _ = tf.clip_by_global_norm(
+            tape.gradient(loss, [variable.value for variable in variables]), self._options.clip_norm
+        )
+        cast("Any", self._optimizer.learning_rate).assign(rate)
+        self._optimizer.apply(gradients, variables)
+        if self._options.pull:
+            for variable, anchor in zip(variables, self._anchors, strict=True):
+                variable.assign_sub(rate * self._options.pull * (variable.value - anchor))
+        for average, variable in zip(self._averages, variables, strict=True):
+            average.assign(averaging * average + (1.0 - averaging) * variable.value)
         return loss
 
     def _hide_values(self, inputs: Any) -> dict[str, Any]:
@@ -91,3 +100,19 @@ class Stepper:
                 mark = float(cast("Any", self._network.get_layer(layer)).kinds)
                 hidden[kind] = tf.where(is_hidden, mark, hidden[kind])
         return hidden
+
+
+class _Averaged:
+    def __init__(self, network: keras.Model, averages: list[tf.Variable]) -> None:
+        self._variables = network.trainable_variables
+        self._averages = averages
+        self._kept: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._kept = [variable.numpy() for variable in self._variables]
+        for variable, average in zip(self._variables, self._averages, strict=True):
+            variable.assign(average)
+
+    def __exit__(self, *_error: object) -> None:
+        for variable, kept in zip(self._variables, self._kept, strict=True):
+            variable.assign(kept)
