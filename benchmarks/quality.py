@@ -1,12 +1,14 @@
-"""How well the network orders the records of the public sets, beside trees and a scorecard, on the same rows.
+"""How well the network orders the records of the public sets, beside trees, deep models and a scorecard.
 
-    python -m benchmarks.quality [--data ../shared/data] [--seeds 3] [--sets NAME,NAME] [--few DRAWS]
+    python -m benchmarks.quality [--data ../shared/data] [--seeds 3] [--sets NAME,NAME] [--splits NUMBER] [--deep]
+    python -m benchmarks.quality --few DRAWS [--share 0.01]
 
 Every model learns from a set's own training and validation rows and is judged by its test rows. The network chooses its
-validation rows, its strategy and its mixture itself; trees stop early on the set's validation rows and are fitted
-again on both with that number of trees. LightGBM, XGBoost and CatBoost take part where installed
+validation rows, its strategy and its mixture itself; the others stop early on the set's validation rows and are fitted
+again on both. LightGBM, XGBoost and CatBoost take part where installed, FT-Transformer and TabM with `--deep`
 (`pip install .[bench]`). Differences to the best tree model come with a 95 % interval of 500 paired bootstrap draws of
-the test rows.
+the test rows. `--splits` draws the three parts anew so often, for sets too small for one split. With `--few` the models
+know a share of the outcomes of credit_cards. Each set has its own file of results.
 """
 
 import argparse
@@ -18,8 +20,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+from sklearn.model_selection import train_test_split
 
-from benchmarks.quality_peers import peers
+from benchmarks.quality_peers import deep_peers, peers
 from benchmarks.quality_sets import SETS, read_set
 from benchmarks.report import write_report
 from transformer.book import Book
@@ -37,20 +40,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--few", type=int, default=0, help="draws of 1 % of the outcomes of credit_cards")
+    parser.add_argument("--splits", type=int, default=0, help="draw the three parts anew so often")
+    parser.add_argument("--deep", action="store_true", help="with FT-Transformer and TabM")
+    parser.add_argument("--few", type=int, default=0, help="draws of a share of the outcomes of credit_cards")
+    parser.add_argument("--share", type=float, default=0.01)
     options = parser.parse_args()
-    results: list[dict[str, Any]] = []
-    for name in filter(None, options.sets.split(",")):
-        data, schema = read_set(options.data, name)
-        results.append({"set": name} | measure(data, schema, seeds=options.seeds))
-        print(results[-1], flush=True)
-        write_report("quality", results)
     if options.few:
-        results += measure_few(options.data, draws=options.few)
-    print(write_report("quality", results))
+        print(measure_few(options.data, draws=options.few, share=options.share))
+        return
+    for name in options.sets.split(","):
+        data, schema = read_set(options.data, name)
+        if options.splits:
+            print(measure_splits(name, data, schema, splits=options.splits), flush=True)
+            continue
+        results = {"set": name} | measure(data, schema, seeds=options.seeds, deep=options.deep)
+        print(results, write_report(f"quality_{name}", results), flush=True)
 
 
-def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int) -> dict[str, Any]:
+def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int, deep: bool = False) -> dict[str, Any]:
     """Return figures on the test rows: of the network the mean over seeds, of each peer, and paired differences."""
     is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
     scored, seconds, slopes, strategy = [], [], [], {}
@@ -68,8 +75,11 @@ def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int) -> dict[str
     figures = [figures_of(truth, one) for one in scored]
     network: dict[str, Any] = {key: round(float(np.mean([one[key] for one in figures])), 5) for key in figures[0]}
     network |= {"calibration_slope": round(float(np.mean(slopes)), 3), "cpu_seconds": round(float(np.mean(seconds)), 1)}
-    told: dict[str, Any] = {"test_rows": len(order), "network": network, "mixture": strategy["mixture"]}
+    told: dict[str, Any] = {"test_rows": len(order), "seeds": seeds, "network": network, "mixture": strategy["mixture"]}
+    told["network"]["roc_auc_of_seeds"] = [round(one["roc_auc"], 5) for one in figures]
     probabilities = {name: fit(data, schema) for name, fit in peers()}
+    if deep:
+        probabilities |= {name: fit(data, schema) for name, fit in deep_peers()}
     told |= {name: {k: round(v, 5) for k, v in figures_of(truth, one).items()} for name, one in probabilities.items()}
     trees = [name for name in probabilities if name in TREES]
     if trees:
@@ -98,26 +108,56 @@ def compare(truth: Floats, mean: Floats, other: Floats, scored: list[Floats]) ->
     }
 
 
-def measure_few(folder: Path, *, draws: int, share: float = 0.01) -> list[dict[str, Any]]:
-    """Return figures of networks and CatBoost that know a share of the outcomes of credit_cards."""
+def measure_splits(name: str, data: pd.DataFrame, schema: RecordSchema, *, splits: int) -> dict[str, Any]:
+    """Return the mean figures over random splits of 60, 20 and 20 percent, and differences in ROC AUC by split."""
+    rows: list[dict[str, Any]] = []
+    results: dict[str, Any] = {"set": name, "splits": splits}
+    for split in range(splits):
+        _, rest = train_test_split(data.index, test_size=0.4, stratify=data["target"], random_state=split)
+        valid, test = train_test_split(rest, test_size=0.5, stratify=data["target"][rest], random_state=split)
+        parts = pd.Series("train", index=data.index)
+        parts[valid], parts[test] = "valid", "test"
+        rows.append(measure(data.assign(split=parts), schema, seeds=1))
+        models = [one for one, told in rows[0].items() if isinstance(told, dict) and "roc_auc" in told]
+        for model in models:
+            kept = ("roc_auc", "pr_auc", "brier", "log_loss")
+            results[model] = {key: round(float(np.mean([one[model][key] for one in rows])), 5) for key in kept}
+        differences = {model: [one["network"]["roc_auc"] - one[model]["roc_auc"] for one in rows] for model in models}
+        results["network_minus"] = {
+            model: {
+                "mean": round(float(np.mean(found)), 5),
+                "error": round(float(np.std(found) / max(1, len(found) - 1) ** 0.5), 5),
+            }
+            for model, found in differences.items()
+            if model != "network"
+        }
+        print(split, {model: round(rows[-1][model]["roc_auc"], 4) for model in models}, flush=True)
+        write_report(f"quality_{name}", results | {"splits": split + 1})
+    return results
+
+
+def measure_few(folder: Path, *, draws: int, share: float) -> dict[str, Any]:
+    """Return figures of networks, CatBoost and scorecard that know a share of the outcomes of credit_cards."""
     data, schema = read_set(folder, "credit_cards")
     is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
     learn = np.flatnonzero((data["split"] == "train").to_numpy())
-    rows: list[dict[str, Any]] = []
+    results: dict[str, Any] = {"set": "credit_cards", "share_of_outcomes": share, "draws": []}
     for draw in range(draws):
         chosen = np.random.default_rng(1000 + draw).permutation(learn)[: round(share * len(learn))]
         known = np.where(is_test, outcome, np.nan)
         known[chosen] = outcome[chosen]
         keys = data["record_id"].astype(str).to_numpy(dtype=object)
         model = train_model(Book(data, known, keys, holdout=is_test), schema, options=TrainingOptions(seed=draw + 1))
-        row: dict[str, Any] = {"set": f"credit_cards, {share:.0%} of outcomes", "draw": draw}
-        row |= {"network": round(model.metrics["roc_auc"], 4), "strategy": model.strategy["strategy"]}
+        row: dict[str, Any] = {"strategy": model.strategy["strategy"], "network": round(model.metrics["roc_auc"], 4)}
         for name, fit in peers():
-            if name in ("CatBoost", "scorecard"):
+            if name in ("CatBoost", "LightGBM", "scorecard"):
                 row[name] = round(float(roc_auc_score(outcome[is_test], fit(data, schema, chosen))), 4)
-        rows.append(row)
+        results["draws"].append(row)
         print(row, flush=True)
-    return rows
+        names = [name for name in row if name != "strategy"]
+        results["mean"] = {name: round(float(np.mean([one[name] for one in results["draws"]])), 4) for name in names}
+        write_report(f"quality_few_{share:g}", results)
+    return results
 
 
 def figures_of(truth: Floats, probability: Floats) -> dict[str, float]:

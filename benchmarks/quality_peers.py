@@ -1,8 +1,11 @@
-"""The models that the network is compared with: trees where installed, and a scorecard on weights of evidence."""
+"""The models that the network is compared with: trees and deep models where installed, and a scorecard."""
 
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.site import peers_python
 from transformer.schema import RecordSchema
 
 MOST_TREES, PATIENCE, RATE = 2000, 100, 0.03
@@ -42,6 +46,36 @@ def peers() -> Iterator[tuple[str, Fit]]:
         stop = {"early_stopping_rounds": PATIENCE}
         yield "CatBoost", _trees(lambda n: kind_c(iterations=n, learning_rate=RATE, **quiet), "best_iteration_", stop)
     yield "scorecard", fit_scorecard
+
+
+def deep_peers() -> Iterator[tuple[str, Fit]]:
+    """Give the deep models for tables whose packages the peers' interpreter has."""
+    command = [peers_python(), "-c", "import tabm, rtdl_revisiting_models"]
+    found = subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - our own interpreter
+    if found.returncode == 0:
+        yield "FT-Transformer", _deep("ft_transformer")
+        yield "TabM", _deep("tabm")
+
+
+def _deep(kind: str) -> Fit:
+    def fit(data: pd.DataFrame, schema: RecordSchema) -> Floats:
+        features = _encode(data, schema)
+        names = [column for column in features if features[column].dtype == "category"]
+        part = data["split"].map({"train": 0, "valid": 1, "test": 2}).to_numpy(np.int64)
+        with tempfile.TemporaryDirectory() as folder:
+            rows, answer = Path(folder) / "rows.npz", Path(folder) / "answer.npy"
+            np.savez(
+                rows,
+                numbers=features.drop(columns=names).to_numpy(np.float64),
+                names=np.array([features[name].cat.codes for name in names], dtype=np.int64).reshape(len(names), -1).T,
+                target=data["target"].to_numpy(np.float64),
+                part=part,
+            )
+            command = [peers_python(), "-m", "benchmarks.peers.deep_tabular", kind, str(rows), str(answer)]
+            subprocess.run(command, check=True)  # noqa: S603
+            return np.load(answer)
+
+    return fit
 
 
 def _trees(make: Callable[[int], Any], best: str, stop: dict[str, Any]) -> Fit:

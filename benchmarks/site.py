@@ -52,8 +52,7 @@ class Site:
     @property
     def peers_python(self) -> str:
         """The interpreter that has the peers."""
-        own = Path(".venv-peers/bin/python")
-        return os.environ.get("TIDEMARK_BENCH_PYTHON") or str(own if own.exists() else sys.executable)
+        return peers_python()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,6 +66,12 @@ class Site:
         from benchmarks.model import make_champion  # noqa: PLC0415 - TensorFlow only where it is needed
 
         return make_champion(self.engine, self.definition, self.home)
+
+
+def peers_python() -> str:
+    """Return the interpreter that has the peers: TIDEMARK_BENCH_PYTHON, else of `.venv-peers`, else this one."""
+    own = Path(".venv-peers/bin/python")
+    return os.environ.get("TIDEMARK_BENCH_PYTHON") or str(own if own.exists() else sys.executable)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _COLUMNS = ("is_held", "failures", "last_job_id", "last_night_id", "tried_until"
 
 @dataclass(frozen=True)
 class RetrainingState:
-    """Where a portfolio stands. `failures` counts fine-tunings in a row after which nothing became stable."""
+    """Where a portfolio stands. `failures` counts fine-tunings in a row without a promotion or a stable night."""
 
     is_held: bool
     failures: int

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 
 class WhenDrifted(StrEnum):
-    """What follows a drifted night."""
+    """What follows a drifted night, or outcomes that do not fit the scores."""
 
     FINE_TUNE = "fine_tune"
     ALERT = "alert"
@@ -44,6 +44,7 @@ class RetrainingPolicy:
     """The section [retraining]. Nights are scoring jobs that were monitored."""
 
     when_drifted: WhenDrifted = WhenDrifted.FINE_TUNE
+    when_outcomes_differ: WhenDrifted = WhenDrifted.FINE_TUNE  # outcomes that do not fit what the scores had said
     without_outcomes: WithoutOutcomes = WithoutOutcomes.ALERT
     records: str | None = None  # where records are kept as they were when scored; None = the source
     least_bad_outcomes: int = 300
@@ -60,6 +61,8 @@ class RetrainingPolicy:
         """Read back what `dataclasses.asdict` made."""
         values = dict(document)
         values["when_drifted"] = WhenDrifted(values["when_drifted"])
+        if "when_outcomes_differ" in values:
+            values["when_outcomes_differ"] = WhenDrifted(values["when_outcomes_differ"])
         values["without_outcomes"] = WithoutOutcomes(values["without_outcomes"])
         values["affected_nights"] = AffectedNights(values["affected_nights"])
         values["gate"] = GatePolicy(**values["gate"])

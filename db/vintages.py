@@ -12,6 +12,9 @@ from db.engine import reading
 from db.learning_tables import outcomes, vintages
 from db.tables import jobs, scores
 
+MOST_NIGHTS = 100  # that are looked back on
+_COLUMNS = ("job_id", "portfolio", "model_version", "outcomes", "bad", "figures", "updated_at")
+
 Floats = NDArray[np.float64]
 
 
@@ -71,9 +74,16 @@ def save_vintage(connection: Connection, vintage: Vintage) -> None:
     connection.execute(insert(vintages).values(**values, outcomes=vintage.outcomes))
 
 
+def find_champion_vintages(connection: Connection, portfolio: str, version: str) -> list[Vintage]:
+    """Return the vintages that a version scored, newest first, within the caller's transaction."""
+    statement = select(*(vintages.c[name] for name in _COLUMNS))
+    wanted = (vintages.c.portfolio == portfolio, vintages.c.model_version == version)
+    rows = connection.execute(statement.where(*wanted).order_by(vintages.c.job_id.desc()).limit(MOST_NIGHTS))
+    return [Vintage(*row) for row in rows]
+
+
 def list_vintages(engine: Engine, portfolio: str, *, limit: int = 100) -> list[Vintage]:
     """Return a portfolio's newest vintages, newest first."""
-    names = ("job_id", "portfolio", "model_version", "outcomes", "bad", "figures", "updated_at")
-    statement = select(*(vintages.c[name] for name in names)).where(vintages.c.portfolio == portfolio)
+    statement = select(*(vintages.c[name] for name in _COLUMNS)).where(vintages.c.portfolio == portfolio)
     with reading(engine) as connection:
         return [Vintage(*row) for row in connection.execute(statement.order_by(vintages.c.job_id.desc()).limit(limit))]

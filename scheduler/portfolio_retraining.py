@@ -44,6 +44,9 @@ def read_retraining(document: Table, problems: Problems) -> RetrainingPolicy:
     }
     return RetrainingPolicy(
         when_drifted=_read_choice(table, (_SECTION, "when_drifted"), usual.when_drifted, problems),
+        when_outcomes_differ=_read_choice(
+            table, (_SECTION, "when_outcomes_differ"), usual.when_outcomes_differ, problems
+        ),
         without_outcomes=_read_choice(table, (_SECTION, "without_outcomes"), usual.without_outcomes, problems),
         affected_nights=_read_choice(table, (_SECTION, "affected_nights"), usual.affected_nights, problems),
         records=_read_records(table, problems),

@@ -58,9 +58,11 @@ def prepare(
     copies = _copies(book, schema, rows)
     left_out = np.zeros(0, dtype=np.int64) if len(copies) > COARSE_SHARE * len(rows) else copies
     kept = Parts(np.setdiff1d(parts.train, left_out), np.setdiff1d(parts.valid, left_out), parts.holdout)
-    fitted = transform or FeatureTransform.fit(arrays, schema, kept.train)
-    inputs = fitted.transform(arrays)
     unlabelled = np.setdiff1d(np.flatnonzero(np.isnan(book.target)), unreadable)
+    # With few outcomes the records that pretraining learns from say better where values lie.
+    learnt = kept.train if len(unlabelled) <= len(rows) else np.union1d(kept.train, unlabelled)
+    fitted = transform or FeatureTransform.fit(arrays, schema, learnt)
+    inputs = fitted.transform(arrays)
     counts = {
         "rows": len(book.frame),
         "labelled": len(rows),
@@ -74,10 +76,16 @@ def prepare(
         "unlabelled": len(unlabelled),
         "equal_records": len(copies),
         "equal_records_left_out": len(left_out),
-        "fitted_on": "the training rows" if transform is None else "the parent model's training rows",
+        "fitted_on": _tell_fitted(transform, kept.train, learnt),
         "fields": _report_fields(arrays, inputs, fitted),
     }
     return Prepared(fitted, inputs, book.target, kept, unlabelled, counts, report)
+
+
+def _tell_fitted(given: FeatureTransform | None, train: Indices, learnt: Indices) -> str:
+    if given is not None:
+        return "the parent model's training rows"
+    return "the training rows" if len(learnt) == len(train) else "the training rows and those without an outcome"
 
 
 def _split(book: Book, rows: Indices, valid_share: float, holdout_share: float) -> Parts:

@@ -30,6 +30,18 @@ LEARNING_RATE = 2e-3
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """What was done, as a JSON document, and how forecasts are read off the summary (W): their logits are summary @ F.
+
+    The first of `forecasts` (W, F) is of all histories, the others of one numeric history each; without a history there
+    are none.
+    """
+
+    document: dict[str, Any]
+    forecasts: tuple[NDArray[np.float64], ...] = ()
+
+
+@dataclass(frozen=True)
 class PretrainingOptions:
     """How to pretrain; `deadline` is a value of `time.perf_counter`."""
 
@@ -46,8 +58,8 @@ def pretrain(
     sizes: NetworkOptions,
     options: PretrainingOptions,
     hooks: Hooks,
-) -> dict[str, Any]:
-    """Train all of the network but its head on the inputs of N rows, in place; return what was done."""
+) -> Pretrained:
+    """Train all of the network but its head on the inputs of N rows, in place."""
     rows = len(next(iter(inputs.values())))
     random = np.random.default_rng(options.seed)
     chosen = np.sort(random.permutation(rows)[:MOST_ROWS])
@@ -67,7 +79,8 @@ def pretrain(
         hooks.on_epoch(EpochReport(epoch, options.epochs, losses[-1], np.nan, np.nan, seconds, stage="pretraining"))
         if options.deadline is not None and perf_counter() + seconds > options.deadline:
             break
-    return {"rows": rows, "epochs": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+    told = {"rows": rows, "epochs": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+    return Pretrained(told, tasks.read_forecasts())
 
 
 class _Tasks:
@@ -104,6 +117,14 @@ class _Tasks:
         self._optimizer = keras.optimizers.AdamW(cast("Any", decay), weight_decay=0.01)
         self._optimizer.build(self._variables)
         self.step = tf.function(self._take_step)
+
+    def read_forecasts(self) -> tuple[NDArray[np.float64], ...]:
+        """Return the weights (W, F) from the summary to the logits of the next period: of all, then of each number."""
+        head: Any = self._heads.get("whole")
+        if head is None:
+            return ()
+        kernel, width = np.asarray(head.kernel, dtype=np.float64), self._past_classes
+        return kernel, *(kernel[:, one * width : (one + 1) * width] for one in range(self._pasts))
 
     def _take_step(self, batch: Inputs) -> tf.Tensor:
         shown, hidden = self._show(batch)

@@ -15,8 +15,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 from transformer.examples import Examples, RowSource
 from transformer.fitting import Fitted, Fitter, FittingOptions, Hooks
 from transformer.prediction import predict_rows
-from transformer.pretraining import represent
-from transformer.probe import STRENGTHS, cross_validate_probe, cut_folds, fit_probe, put_probe
+from transformer.pretraining import Pretrained, represent
+from transformer.probe import STRENGTHS, Probe, cross_validate_probe, cut_folds, fit_probe, put_probe
 from transformer.scorecard import (
     STRENGTHS as CARD_STRENGTHS,
 )
@@ -102,10 +102,11 @@ def fit_with_many(
     return Outcome(mixed, valid.target, sum(one.epochs_run for _, _, one, _ in tried), document)
 
 
-def fit_with_few(task: Task, labelled: Examples, *, is_pretrained: bool) -> Outcome:
+def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) -> Outcome:
     """Choose by cross-validation between a probe, the whole network, and mixtures with the scorecard; fit the choice.
 
-    All logits that are compared are of rows that the candidate has not learnt from.
+    All logits that are compared are of rows that the candidate has not learnt from. A pretrained network is fitted as a
+    whole only where that is better than the probe by a standard error: some dozens of bad outcomes say little.
     """
     network, target, first = task.network, labelled.target, task.network.get_weights()
     options = task.schedules[0]
@@ -116,31 +117,66 @@ def fit_with_few(task: Task, labelled: Examples, *, is_pretrained: bool) -> Outc
     losses = [_loss(choose_mixture(look, card_logits, target).join(look, card_logits), target) for look in looks]
     epochs = int(np.argmin(losses)) + 1
     candidates = {"whole network": (looks[epochs - 1], epochs)}
-    seen, probe_strength = np.zeros((0, 0)), None
-    if is_pretrained:
-        seen = predict_rows(represent(network), labelled.inputs, on_batch=task.hooks.on_batch)
-        tried = {strength: cross_validate_probe(seen, target, strength, folds) for strength in STRENGTHS}
-        probe_strength = min(tried, key=lambda one: _loss(tried[one], target))
-        ways = looks[0].shape[1]
-        candidates["linear probe"] = (np.pad(tried[probe_strength][:, None], ((0, 0), (0, ways - 1))), 0)
+    probed = None if pretrained is None else _probe(task, labelled, folds, pretrained)
+    if probed is not None:
+        candidates["linear probe"] = (np.pad(probed.seen[:, None], ((0, 0), (0, looks[0].shape[1] - 1))), 0)
     mixtures = {name: _choose(name, look, card_logits, target) for name, (look, _) in candidates.items()}
-    name = min(candidates, key=lambda one: _loss(mixtures[one].join(candidates[one][0], card_logits), target))
+    joined = {name: mixtures[name].join(look, card_logits) for name, (look, _) in candidates.items()}
+    name, gain = _prefer_probe(joined, target)
     look, mixture = candidates[name][0], mixtures[name]
     if name == "linear probe":
-        assert probe_strength is not None
-        put_probe(network, fit_probe(seen, target, probe_strength))
+        assert probed is not None, "only a pretrained network has one"
+        put_probe(network, probed.probe)
     else:
         network.set_weights(first)
         fitter.fit(labelled, None, epochs=epochs, stage="refitting")
     mix(network, mixture, fit_scorecard(design, target, labelled.weight, card_strength))
     document = {
         "strategy": name,
-        "why": f"the least log loss in {FOLDS} folds of {len(target)} labelled records",
-        "probe_strength": probe_strength,
-        "compared": {one: _loss(mixtures[one].join(candidates[one][0], card_logits), target) for one in candidates},
+        "why": f"by log loss in {FOLDS} folds of {len(target)} labelled records",
+        "probe_strength": None if probed is None else probed.probe.strength,
+        "compared": {one: _loss(logits, target) for one, logits in joined.items()},
+        "whole_network_gains": gain,
         **_tell(candidates[name][1], mixture, look, card_logits, target),
     }
-    return Outcome(mixture.join(look, card_logits), target, epochs, document)
+    return Outcome(joined[name], target, epochs, document)
+
+
+@dataclass(frozen=True)
+class _Probed:
+    """The probe of all labelled rows, in terms of the summary, and each row's logit by one that has not seen it."""
+
+    probe: Probe
+    seen: Floats
+
+
+def _probe(task: Task, labelled: Examples, folds: Any, pretrained: Pretrained) -> _Probed:
+    """Find what the probe reads and its strength by cross-validation, and fit it.
+
+    It may read the logits of all that is forecast, or of one history alone, rather than the summary that they are drawn
+    from: what matters for the customer's next period then weighs most. Measured with 1 % of the outcomes of
+    credit_cards: 0.726 of ROC AUC against 0.711.
+    """
+    summary = predict_rows(represent(task.network), labelled.inputs, on_batch=task.hooks.on_batch)
+    bases = pretrained.forecasts or (np.eye(summary.shape[1]),)
+    tried = {
+        (number, strength): cross_validate_probe(summary @ basis, labelled.target, strength, folds)
+        for number, basis in enumerate(bases)
+        for strength in STRENGTHS
+    }
+    number, strength = best = min(tried, key=lambda one: _loss(tried[one], labelled.target))
+    probe = fit_probe(summary @ bases[number], labelled.target, strength)
+    return _Probed(Probe(bases[number] @ probe.weights, probe.intercept, strength), tried[best])
+
+
+def _prefer_probe(joined: dict[str, Floats], target: Floats) -> tuple[str, Document]:
+    """Return the candidate to take, and by how much log loss the whole network is better, with a standard error."""
+    if "linear probe" not in joined:
+        return "whole network", {}
+    losses = {name: np.logaddexp(0, np.where(target == 1, -one, one)) for name, one in joined.items()}
+    gains = losses["linear probe"] - losses["whole network"]
+    mean, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
+    return "whole network" if mean > error else "linear probe", {"log_loss": mean, "error": error}
 
 
 def _choose(name: str, look: Floats, card: Floats, target: Floats) -> Mixture:

@@ -1,7 +1,7 @@
 """Trains a network on the labelled records of a book: prepare, pretrain, fit, calibrate, evaluate."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +17,7 @@ from transformer.fitting import EpochReport, FittingOptions, Hooks
 from transformer.network import NetworkOptions, build_network
 from transformer.prediction import predict_logits
 from transformer.preparation import Document, Prepared, prepare
-from transformer.pretraining import PretrainingOptions, pretrain, pretraining_rows
+from transformer.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
 from transformer.probabilities import Calibration
 from transformer.schema import RecordSchema
 from transformer.scorecard import Layout
@@ -113,7 +113,7 @@ def train_model(
         network.set_weights(start.network.get_weights())
     course = _Course(options, deadline, hooks)
     pretrained = _pretrain(network, prepared, sizes, course, is_started=start is not None)
-    outcome = _fit(network, prepared, course, is_pretrained=bool(pretrained["done"]))
+    outcome = _fit(network, prepared, course, pretrained)
     calibration = calibrate(outcome.logits, outcome.target)
     parts = prepared.parts
     reference = calibration.probabilities(
@@ -130,7 +130,7 @@ def train_model(
         reference_probabilities=reference,
         epochs_run=outcome.epochs_run,
         seconds=perf_counter() - began,
-        strategy={**outcome.document, "pretraining": pretrained, "seeds": sizes.seeds},
+        strategy={**outcome.document, "pretraining": pretrained.document, "seeds": sizes.seeds},
         preparation=prepared.report,
     )
 
@@ -150,16 +150,16 @@ class _Course:
 
 def _pretrain(
     network: keras.Model, prepared: Prepared, sizes: NetworkOptions, course: _Course, *, is_started: bool
-) -> Document:
+) -> Pretrained:
     rows = pretraining_rows(len(prepared.target), prepared.parts.holdout)
     labelled = len(prepared.parts.train) + len(prepared.parts.valid)
     wanted, why = _decide_pretraining(course.options, labelled, len(rows), is_started=is_started)
     if not wanted:
-        return {"done": False, "why": why}
+        return Pretrained({"done": False, "why": why})
     inputs = {name: values[rows] for name, values in prepared.inputs.items()}
     how = PretrainingOptions(course.options.seed, deadline=course.deadline)
     told = pretrain(network, prepared.transform, inputs, sizes=sizes, options=how, hooks=course.hooks)
-    return {"done": True, "why": why, **told}
+    return replace(told, document={"done": True, "why": why, **told.document})
 
 
 def _decide_pretraining(options: TrainingOptions, labelled: int, rows: int, *, is_started: bool) -> tuple[bool, str]:
@@ -174,7 +174,7 @@ def _decide_pretraining(options: TrainingOptions, labelled: int, rows: int, *, i
     return True, f"{labelled} of {rows} records have an outcome: the others say what records look like"
 
 
-def _fit(network: keras.Model, prepared: Prepared, course: _Course, *, is_pretrained: bool) -> Outcome:
+def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: Pretrained) -> Outcome:
     options, hooks = course.options, course.hooks
     parts = prepared.parts
     both = np.concatenate([parts.train, parts.valid])
@@ -182,7 +182,8 @@ def _fit(network: keras.Model, prepared: Prepared, course: _Course, *, is_pretra
     layout, weighted = Layout.of(prepared.transform), options.class_weights
     if len(both) <= FEW_LABELLED and options.refit:
         task = Task(network, layout, [FittingOptions.for_rows(len(both), **common)], hooks)
-        return fit_with_few(task, prepared.examples(both, class_weights=weighted), is_pretrained=is_pretrained)
+        labelled = prepared.examples(both, class_weights=weighted)
+        return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None)
     task = Task(network, layout, FittingOptions.to_try(len(parts.train), **common), hooks)
     train = prepared.examples(parts.train, class_weights=weighted)
     again = prepared.examples(both, class_weights=weighted) if options.refit else None

@@ -37,6 +37,7 @@ from transformer.fine_tuning import (
 from transformer.fitting import EpochReport
 from transformer.splitting import hash_order
 from transformer.training import TrainedModel
+from worker.challenger_cards import describe_challenger
 from worker.context import WorkerContext
 from worker.examination import Measured, Parts, count_canary_mismatches, gather_evidence
 from worker.gate import Judgement, Outcome, judge_challenger
@@ -63,6 +64,7 @@ class Offered:
     model: TrainedModel
     explainer: Explainer | None
     frozen: FrozenReference
+    card: dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,11 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
     models = {name: tuned, "recalibrated": recalibrate(champion, lesson)}
     explainers = {name: explain_tuned(tuned, lesson, heartbeat), "recalibrated": champion.explainer}
     newest = lesson.exam if len(lesson.exam) else lesson.stop
-    offered = {
-        made: Offered(model, explainers[made], freeze_records(model, newest.frame, definition))
-        for made, model in models.items()
-    }
+    offered: dict[str, Offered] = {}
+    for made, model in models.items():
+        reasons = explainers[made]
+        card = describe_challenger(model, lesson, definition, made=made, parent=seen.version, explainer=reasons)
+        offered[made] = Offered(model, reasons, freeze_records(model, newest.frame, definition), card)
     heartbeat.renew({"stage": "gate"})
     challengers = _examine(context, claim, champion, offered, parts_of(records, plan, definition.segments), heartbeat)
     _register(context, claim, seen, challengers, records, plan)
@@ -173,7 +176,8 @@ def _examine(
         model = one.model
         notes = {"portfolio": definition.name, "definition": definition.fingerprint, "made": name}
         url = context.settings.bundles_url
-        version = save_bundle(model, url, notes=notes, explainer=one.explainer, reference=one.frozen.bundled)
+        kept: dict[str, Any] = {"explainer": one.explainer, "extras": one.card, "reference": one.frozen.bundled}
+        version = save_bundle(model, url, notes=notes, **kept)
         probabilities = measured.probabilities(model)
         evidence = gather_evidence(
             parts,
@@ -240,7 +244,10 @@ def _register(
             decision = decision_of(claim, one.version, seen, judged, is_first=one is winner, made=one.name)
             if decide(connection, decision, seen=seen):
                 winner, judgement, is_promoted = one, judged, True
-        change_retraining(connection, definition.name, tried_until={**(state.tried_until or {}), **tried})
+        changes: dict[str, Any] = {"tried_until": {**(state.tried_until or {}), **tried}}
+        if is_promoted:  # later outcomes have proven that learning helps
+            changes["failures"] = 0
+        change_retraining(connection, definition.name, **changes)
         result = {
             "metrics": winner.model.metrics,
             "counts": winner.model.counts,

@@ -74,7 +74,8 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
         is_promoted = decide(connection, decision, seen=seen)
         newest = records.labels.newest(np.arange(len(records.keys)))["outcome_id"]
         gated = {"version": version, "outcome_id": newest, "shadow_nights": nights}
-        change_retraining(connection, definition.name, tried_until={**(state.tried_until or {}), "gated": gated})
+        tried: dict[str, Any] = {"tried_until": {**(state.tried_until or {}), "gated": gated}}
+        change_retraining(connection, definition.name, **tried, **({"failures": 0} if is_promoted else {}))
         result = {"promoted": is_promoted, "reason": judged.reason}
         complete_whole_job(connection, claim, result=result, model_version=version)
     logger.info("Judged again: job %d, version %s, %s: %s.", claim.job.id, version, judged.outcome, judged.reason)

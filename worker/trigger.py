@@ -1,6 +1,6 @@
 """What follows a monitored night: a fine-tuning, a gate, a rollback, or nothing. Decided by a pure function."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from logging import getLogger
 
@@ -27,6 +27,8 @@ from db.retraining import (
 from db.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
 from db.sources import count_newer_bad
 from db.states import JobKind, Verdict
+from db.vintages import find_champion_vintages
+from worker.realised_levels import Level, newest_level, tell_difference
 
 logger = getLogger(__name__)
 
@@ -77,18 +79,23 @@ def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | No
     if asked is not None or report.verdict is not Verdict.DRIFTED:
         return asked
     night = find_job(connection, report.job_id)
-    answer, why = answer_drift(_situation(connection, night, state), policy)
-    return _act(connection, night, state, answer, why)
+    # Outcomes of the quiet nights before teach nothing about a population that moved.
+    calm = find_last_calm_night(connection, night.portfolio)
+    answer, why = answer_drift(_situation(connection, night, state, calm=calm), policy)
+    return _act(connection, night, state, answer, why, calm=calm)
 
 
 def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> int | None:
-    """Act on outcomes that came: judge a challenger that waited for them, or compare the champion with the one before.
+    """Act on outcomes that came: judge a waiting challenger, look again at a new champion, or learn again.
 
     Returns the id of the job that it asked for, in the caller's transaction.
     """
     state = lock_retraining(connection, definition.name)
-    asked = judge_waiting(connection, definition, state)
-    return asked if asked is not None else _watch_champion(connection, definition, state)
+    for answer in (judge_waiting, _watch_champion, _answer_outcomes):
+        asked = answer(connection, definition, state)
+        if asked is not None:
+            return asked
+    return None
 
 
 def judge_waiting(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
@@ -141,7 +148,7 @@ def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
     return policy.cool_down_nights * 2 ** min(max(0, failures - 1), 10)
 
 
-def _situation(connection: Connection, night: Job, state: RetrainingState) -> Situation:
+def _situation(connection: Connection, night: Job, state: RetrainingState, *, calm: int) -> Situation:
     name = night.portfolio
     since = None if state.last_night_id is None else count_nights_after(connection, name, state.last_night_id)
     return Situation(
@@ -151,7 +158,7 @@ def _situation(connection: Connection, night: Job, state: RetrainingState) -> Si
         nights_since_last=since,
         failures=state.failures,
         fine_tunings_this_month=count_fine_tunings(connection, name),
-        new_bad_outcomes=_count_learnable(connection, night, state),
+        new_bad_outcomes=_count_learnable(connection, night, state, calm=calm),
     )
 
 
@@ -189,25 +196,41 @@ def _watch_champion(connection: Connection, definition: PortfolioDefinition, sta
     return insert_job(connection, JobRequest(JobKind.FINE_TUNING, name, WHO, options))
 
 
-def _count_learnable(connection: Connection, night: Job, state: RetrainingState) -> int:
-    """Bad outcomes of the moved population that neither champion nor last fine-tuning knew.
+def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
+    """Fine-tune where the newest outcomes of the champion's own nights do not fit its scores, calm as they may be."""
+    champion = find_champion(connection, definition.name)
+    nights = [] if champion is None else find_champion_vintages(connection, definition.name, champion.version)
+    told = tell_difference(
+        newest_level(Level(one.outcomes, one.bad, one.outcomes * one.figures["expected_bad_rate"]) for one in nights)
+    )
+    if told is None:
+        return None
+    night, policy = find_job(connection, nights[0].job_id), definition.retraining
+    policy = replace(policy, when_drifted=policy.when_outcomes_differ, without_outcomes=WithoutOutcomes.ALERT)
+    answer, why = answer_drift(_situation(connection, night, state, calm=0), policy)
+    return _act(connection, night, state, answer, f"{told}; {why}", calm=0)
 
-    Outcomes of the quiet nights before teach nothing about it. The source's target counts where it is dated.
+
+def _count_learnable(connection: Connection, night: Job, state: RetrainingState, *, calm: int) -> int:
+    """Bad outcomes of nights after `calm` that neither champion nor last fine-tuning knew.
+
+    The source's target counts where it is dated.
     """
     assert night.model_version is not None, "a scoring job is submitted with its model version"
     learned = find_model(connection, night.model_version).learned_until or {}
     after_id = max(int(learned.get("outcome_id") or 0), state.tried_outcome_id)
     newest = max(str(learned.get("as_of") or ""), str((state.tried_until or {}).get("as_of") or ""))
-    calm = find_last_calm_night(connection, night.portfolio)
     return count_new_bad(connection, night.portfolio, after_id=after_id, after_job=calm) + (
         count_newer_bad(connection, night.definition, newest) if newest else 0
     )
 
 
-def _act(connection: Connection, night: Job, state: RetrainingState, answer: Answer, why: str) -> int | None:
+def _act(
+    connection: Connection, night: Job, state: RetrainingState, answer: Answer, why: str, *, calm: int
+) -> int | None:
     job_id = None
     if answer is not Answer.ALERT:
-        options = {"task": answer, "after_job": find_last_calm_night(connection, night.portfolio)}
+        options = {"task": answer, "after_job": calm}
         job_id = insert_follow_up(connection, JobKind.FINE_TUNING, night, options)
     if job_id is not None:
         changed = {"last_job_id": job_id, "last_night_id": night.id, "failures": state.failures + 1}

@@ -15,6 +15,7 @@ from db.loading import load_records
 from db.outcomes import load_outcomes
 from db.portfolios import save_portfolio
 from db.registry import find_champion, get_champion, get_model, list_decisions, list_models
+from db.retraining import lock_retraining
 from db.retraining_policy import GatePolicy, RetrainingPolicy
 from db.settings import DatabaseSettings
 from db.states import JobKind, JobState, ModelState, Verdict
@@ -22,6 +23,7 @@ from db.upgrade import prepare_database
 from scheduler.decision_pages import write_decision_page
 from scheduler.planning import plan_queued_jobs
 from tests.unit.transformer.books import FIELDS, make_book
+from transformer.bundle_manifest import load_card
 from worker.context import WorkerContext, open_context
 from worker.settings import WorkerSettings
 from worker.training import train_next_job
@@ -113,7 +115,13 @@ def test_a_drifted_book_gets_a_better_champion_and_both_challengers_are_decided_
     assert (model.parent_version, model.state) == (first, ModelState.CHAMPION)
     assert (model.learned_until or {})["outcome_date"] == "2026-02-02"
     assert get_model(engine, first).state is ModelState.RETIRED
+    with writing(engine) as connection:
+        assert lock_retraining(connection, BOOK).failures == 0, "a promotion is no failure"
     made = {one.figures["made"]: one for one in list_decisions(engine, BOOK)[:2]}
+    for one in made.values():
+        card = load_card(context.settings.bundles_url, one.version)["card.md"].decode()
+        assert first in card, "what it was made from"
+        assert one.figures["made"].replace("_", " ") in card
     assert set(made) == {"fine_tuned", "recalibrated"}
     assert [one.state for one in list_models(engine, BOOK)].count(ModelState.CHAMPION) == 1
     page = write_decision_page(made["fine_tuned"])

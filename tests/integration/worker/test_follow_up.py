@@ -8,13 +8,15 @@ from sqlalchemy import Engine
 
 from db.drift_reports import DriftReport, insert_report
 from db.engine import writing
+from db.events import list_events
 from db.jobs import Job, JobRequest, cancel_job, find_job, get_job, list_jobs, submit_job
 from db.outcomes import load_outcomes
 from db.promotion import promote_version
 from db.registry import get_champion, list_decisions, set_model_state
 from db.retraining import change_retraining, lock_retraining
-from db.retraining_policy import RetrainingPolicy
+from db.retraining_policy import RetrainingPolicy, WhenDrifted
 from db.states import JobKind, ModelState, Verdict
+from db.vintages import Vintage, save_vintage
 from tests.building import BOOK, MODEL, add_model, book_definition, load_book
 from worker.trigger import follow_outcomes, follow_up
 
@@ -142,6 +144,34 @@ def test_outcomes_that_came_since_ask_once_for_a_comparison_with_the_champion_be
     assert asked[1] is None, "one is in flight"
     job = get_job(book, asked[0])
     assert job.options == {"task": "watch", "version": "m2", "before": MODEL, "after_outcome": 0}
+
+
+@pytest.mark.parametrize(("expected_rate", "is_asked"), [(0.7, False), (0.5, True), (0.98, True)])
+def test_outcomes_that_do_not_fit_the_scores_ask_for_a_fine_tuning(
+    book: Engine, expected_rate: float, *, is_asked: bool
+) -> None:
+    """300 of 400 outcomes are bad; the nights themselves were calm."""
+    job = night(book)
+    assert monitor(book, job, Verdict.STABLE) is None
+    figures = {"expected_bad_rate": expected_rate}
+    with writing(book) as connection:
+        save_vintage(connection, Vintage(job.id, BOOK, MODEL, 400, 300, figures))
+        asked = follow_outcomes(connection, book_definition())
+        assert (asked is not None) == is_asked
+        assert follow_outcomes(connection, book_definition()) is None, "never two at once"
+    assert fine_tunings(book) == ([asked] if is_asked else [])
+    if asked is not None:
+        assert get_job(book, asked).options == {"task": "fine_tune", "after_job": 0}
+
+
+def test_a_portfolio_may_ask_for_an_alert_where_outcomes_do_not_fit(book: Engine) -> None:
+    job = night(book)
+    alert = book_definition(retraining=RetrainingPolicy(when_outcomes_differ=WhenDrifted.ALERT))
+    with writing(book) as connection:
+        save_vintage(connection, Vintage(job.id, BOOK, MODEL, 400, 300, {"expected_bad_rate": 0.5}))
+        assert follow_outcomes(connection, alert) is None
+    events = [one.event for one in list_events(book, job.id)]
+    assert "retraining.alert" in events
 
 
 def test_a_waiting_challenger_is_judged_again_only_when_there_is_new_evidence(book: Engine) -> None:

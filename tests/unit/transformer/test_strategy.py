@@ -39,10 +39,12 @@ def test_records_without_outcome_are_learnt_from_first(pretrained: TrainedModel)
     assert told["last_loss"] < told["first_loss"]
 
 
-def test_probe_and_whole_network_are_compared_and_the_better_one_is_taken(pretrained: TrainedModel) -> None:
-    compared = pretrained.strategy["compared"]
+def test_the_whole_network_is_taken_only_where_it_beats_the_probe_by_an_error(pretrained: TrainedModel) -> None:
+    compared, gain = pretrained.strategy["compared"], pretrained.strategy["whole_network_gains"]
     assert set(compared) == {"linear probe", "whole network"}
-    assert pretrained.strategy["strategy"] == min(compared, key=compared.__getitem__)
+    assert gain["log_loss"] == pytest.approx(compared["linear probe"] - compared["whole network"])
+    is_better = gain["log_loss"] > gain["error"] > 0
+    assert pretrained.strategy["strategy"] == ("whole network" if is_better else "linear probe")
     mixture = pretrained.strategy["mixture"]
     assert sum(mixture.values()) == pytest.approx(1.0)
 

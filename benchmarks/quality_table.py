@@ -1,0 +1,54 @@
+"""Prints the tables of docs/quality.md from the results of `benchmarks.quality`.
+
+python -m benchmarks.quality_table
+"""
+
+import json
+from typing import Any
+
+from benchmarks.quality import TREES
+from benchmarks.quality_sets import SETS
+from benchmarks.report import RESULTS
+
+MODELS = ("network", *TREES, "scorecard", "FT-Transformer", "TabM")
+FIGURES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier", "log_loss": "log loss"}
+
+
+def main() -> None:
+    """Print them."""
+    found = {name: _read(f"quality_{name}") for name in SETS}
+    measured = {name: one for name, one in found.items() if one}
+    print(f"| set | | {' | '.join(MODELS)} |\n|---|---|{'---|' * len(MODELS)}")
+    for name, results in measured.items():
+        for key, figure in FIGURES.items():
+            cells = [f"{results[model][key]:.4f}" if model in results else "" for model in MODELS]
+            print(f"| {name} | {figure} | {' | '.join(cells)} |")
+    print("\n| set | seeds | network minus best tree, 95 % | calibration slope |\n|---|---|---|---|")
+    for name, results in measured.items():
+        print(_difference(name, results))
+    for share in ("0.01", "0.05"):
+        few = _read(f"quality_few_{share}")
+        if few:
+            told = ", ".join(f"{model} {value:.4f}" for model, value in few["mean"].items())
+            print(f"\n{float(share):.0%} of the outcomes of credit_cards, mean of {len(few['draws'])} draws: {told}")
+
+
+def _difference(name: str, results: dict[str, Any]) -> str:
+    if "splits" in results:
+        trees = {tree: one for tree, one in results["network_minus"].items() if tree in TREES}
+        best = min(trees, key=lambda tree: trees[tree]["mean"])
+        told = f"{trees[best]['mean']:+.4f} ({best}, standard error {trees[best]['error']:.4f})"
+        return f"| {name} | {results['splits']} splits | {told} | |"
+    best, slope = results["against_best_tree"], results["network"]["calibration_slope"]
+    low, high = best["interval"]
+    told = f"{best['difference']:+.4f} ({low:+.4f} to {high:+.4f}), {best['name']}"
+    return f"| {name} | {results['seeds']} | {told} | {slope:.2f} |"
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text())["results"] if path.exists() else {}
+
+
+if __name__ == "__main__":
+    main()

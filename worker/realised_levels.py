@@ -1,0 +1,43 @@
+"""Whether what happened to scored records still fits what their scores had said. Pure.
+
+Scores can stay as they are while the bad event becomes more or less frequent: no distribution of scores shows that,
+only outcomes do.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+
+LEAST_DIFFERENCE = 0.2  # of the expected bad outcomes: smaller ones are no reason to learn again
+LEAST_DEVIATIONS = 3.0  # of the expected count, were every score right
+LEAST_EXPECTED = 30.0  # bad outcomes expected or seen; with fewer nothing is said
+
+
+@dataclass(frozen=True)
+class Level:
+    """Records of known outcome: how many, how many of them bad, and how many bad ones their scores had expected."""
+
+    outcomes: int
+    bad: int
+    expected: float
+
+
+def newest_level(levels: Iterable[Level]) -> Level:
+    """Join levels, newest first, until they hold enough to judge by."""
+    outcomes, bad, expected = 0, 0, 0.0
+    for one in levels:
+        outcomes, bad, expected = outcomes + one.outcomes, bad + one.bad, expected + one.expected
+        if max(bad, expected) >= LEAST_EXPECTED:
+            break
+    return Level(outcomes, bad, expected)
+
+
+def tell_difference(level: Level) -> str | None:
+    """Say in a sentence that the outcomes do not fit the scores; None where they do or are too few to tell."""
+    if max(level.bad, level.expected) < LEAST_EXPECTED:
+        return None
+    difference = level.bad - level.expected
+    deviation = sqrt(max(level.expected * (1 - level.expected / level.outcomes), 1.0))
+    if abs(difference) < max(LEAST_DIFFERENCE * level.expected, LEAST_DEVIATIONS * deviation):
+        return None
+    return f"{level.bad} of {level.outcomes} outcomes are bad where the scores expected {level.expected:.0f}"
