@@ -3,7 +3,7 @@
 import inspect
 import tempfile
 from collections.abc import Callable, Iterable
-from enum import StrEnum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +172,14 @@ def _code(text: str) -> str:
     return f"`{' '.join(text.split()).replace('|', chr(92) + '|')}`" if text else ""
 
 
-def _kind(option: Any) -> str:
-    return "" if getattr(option, "is_flag", False) else str(option.type.name)
+def _kind(parameter: Any) -> str:
+    """What stands after an option: nothing after a flag, else its placeholder or the kind of its value."""
+    if getattr(parameter, "is_flag", False):
+        return ""
+    annotation = parameter.type_descriptor.annotation
+    if inspect.isclass(annotation) and issubclass(annotation, Enum):
+        return ", ".join(str(one.value) for one in annotation)
+    return parameter.metavar or getattr(annotation, "__name__", str(annotation))
 
 
 def _default(value: object) -> str:
