@@ -32,7 +32,7 @@ PARTS = (
     ),
     Part(
         "Reference",
-        "Every name and number. The pages under Generated are read off the code.",
+        "What each thing is called and does, told by people.",
         (
             "docs/commands",
             "docs/http-api",
@@ -71,6 +71,6 @@ def index_page() -> str:
     """The first page: each part with its pages, in Markdown."""
     lines = ["# Tidemark", "", "Scores a whole book of customers with a Transformer, night after night.", ""]
     for part in PARTS:
-        lines += [f"## {part.name}", "", part.purpose, "", "```{toctree}", ":maxdepth: 1", f":caption: {part.name}", ""]
-        lines += [*part.pages, "```", ""]
+        lines += [f"## {part.name}", "", part.purpose, "", "```{toctree}", ":hidden:", f":caption: {part.name}", ""]
+        lines += [*part.pages, "```", "", *[f"- [](/{page}.md)" for page in part.pages], ""]
     return "\n".join(lines)

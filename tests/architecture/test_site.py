@@ -1,4 +1,4 @@
-"""The documentation's site is whole: it builds without a warning, loads nothing from elsewhere, and leaves nothing out."""
+"""The documentation's site is whole: it builds without a warning, loads nothing from elsewhere, leaves nothing out."""
 
 import re
 import subprocess
