@@ -59,6 +59,9 @@ def cluster(network: Network, tmp_path: Path) -> Iterator[Cluster]:
     hosts = [make_host(network, tmp_path, name, settings) for name in ("office", "first", "second")]
     wait_for(lambda: answers(hosts[0]), START_SECONDS, "PostgreSQL and Redis to answer")
     yield Cluster(network, *hosts)
+    network.kill_everything()
+    for host in hosts:
+        host.close()
 
 
 def make_host(network: Network, folder: Path, name: str, settings: dict[str, str]) -> Installation:
@@ -89,8 +92,7 @@ def start_servers(network: Network) -> str:
     postgres = [programs / "postgres", "-D", folder / "data", *(word for one in settings for word in ("-c", one))]
     redis = [find_redis_binary(), "--bind", address, "--port", "6379", "--requirepass", PASSWORD, "--save", ""]
     for command in ([*as_nobody, *postgres], redis):
-        with (folder / "servers.log").open("ab") as log:
-            subprocess.Popen([*network.on("servers"), *command], stdout=log, stderr=log, cwd=folder)
+        network.start("servers", command, folder)
     return address
 
 

@@ -5,10 +5,9 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-
-from tests.waiting import wait_for
+from pathlib import Path
 
 _NETWORK = "10.77.0"
 END_SECONDS = 20.0
@@ -22,6 +21,7 @@ class Network:
     def __init__(self) -> None:
         self._id = uuid.uuid4().hex[:8]
         self._hosts: list[str] = []
+        self._servers: list[subprocess.Popen[bytes]] = []
         self._add_namespace("switch")
         self._switch("link", "add", "switch", "type", "bridge")
         self._switch("link", "set", "switch", "up")
@@ -42,18 +42,28 @@ class Network:
         """The words before a command that make it run on a host."""
         return ("ip", "netns", "exec", self._namespace(name), "unshare", "--uts", "sh", "-c", _NAMED, name)
 
+    def start(self, name: str, command: Sequence[str | Path], folder: Path) -> None:
+        """Start a server on a host; what it says goes to a log in the folder."""
+        with (folder / f"{name}.log").open("ab") as log:
+            self._servers.append(subprocess.Popen([*self.on(name), *command], stdout=log, stderr=log, cwd=folder))
+
     def cut(self, name: str) -> None:
         """Pull a host's cable: nothing tells anybody that it is gone."""
         self._switch("link", "set", f"to-{name}", "down")
 
-    def close(self) -> None:
-        """Kill what runs on the hosts, and take them away."""
-        for name in reversed(self._hosts):
+    def kill_everything(self) -> None:
+        """Kill what runs on the hosts."""
+        for name in self._hosts:
             for process in self._list_processes(name):
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
+        for server in self._servers:
+            server.wait(END_SECONDS)
+
+    def close(self) -> None:
+        """Kill what runs on the hosts, and take them away."""
+        self.kill_everything()
         for name in reversed(self._hosts):
-            wait_for(lambda name=name: not self._list_processes(name), END_SECONDS, f"the end of {name}")
             _run("ip", "netns", "delete", self._namespace(name))
 
     def _namespace(self, name: str) -> str:
