@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.conftest import CUSTOMERS
+from tests.faults.site import BOOK, CUSTOMERS, Template
 from tests.flow.installation import Installation
 from tests.servers import newest_postgres
 from tests.servers.network import Network, open_network, why_no_network
@@ -19,7 +19,6 @@ from tests.servers.processes import make_folder, unprivileged, unprivileged_uid
 from tests.servers.redis_server import find_redis_binary
 from tests.waiting import wait_for
 
-BOOK = "simulated_book"
 PASSWORD = "told-to-every-host"
 START_SECONDS, JOB_SECONDS = 60.0, 240.0
 
@@ -111,12 +110,10 @@ def answers(office: Installation) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_a_host_that_is_lost_in_mid_job_loses_and_doubles_nothing(
-    cluster: Cluster, book_files: tuple[Path, Path]
-) -> None:
+def test_a_host_that_is_lost_in_mid_job_loses_and_doubles_nothing(cluster: Cluster, template: Template) -> None:
     office = cluster.office
-    office.run("portfolio", "add", str(book_files[0]))
-    office.run("load", BOOK, str(book_files[1]))
+    office.run("portfolio", "add", str(template.files[0]))
+    office.run("load", BOOK, str(template.files[1]))
     office.start("scheduler")
     cluster.first.start("worker", "--queues", "training,scoring", "--concurrency", "1")
     office.json("train", BOOK, "--epochs", "1")
