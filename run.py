@@ -63,6 +63,7 @@ COMMANDS = {
     "bench": Command(
         "run the benchmarks of speed; --quick takes 3 minutes", TEST, (("-m", "benchmarks"),), runs_here=True
     ),
+    "docs": Command("build the documentation into site/; --serve shows it", TEST, (("-m", "docsite"),), runs_here=True),
     "check": Command("run ruff, basedpyright and import-linter", TEST, CHECKS, runs_here=True),
 }
 

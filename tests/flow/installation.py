@@ -22,6 +22,7 @@ class Installation:
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    on_host: tuple[str, ...] = ()  # the words that make a command run on another host
     _running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -33,7 +34,7 @@ class Installation:
     def run(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Run one command to its end and check its exit code."""
         done = subprocess.run(
-            [sys.executable, "-m", "scheduler.cli.main", *arguments],
+            [*self.on_host, sys.executable, "-m", "scheduler.cli.main", *arguments],
             env=self.environment,
             cwd=self.folder,
             capture_output=True,
@@ -52,7 +53,7 @@ class Installation:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command that runs until it is stopped."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "scheduler.cli.main", *arguments],
+            [*self.on_host, sys.executable, "-m", "scheduler.cli.main", *arguments],
             env=self.environment,
             cwd=self.folder,
             stdout=subprocess.PIPE,

@@ -1,0 +1,76 @@
+"""What stands where: the site's order, by what a reader wants."""
+
+from typing import NamedTuple
+
+
+class Part(NamedTuple):
+    """A part of the site: its name, what it is for, and its pages in order."""
+
+    name: str
+    purpose: str
+    pages: tuple[str, ...]
+
+
+PARTS = (
+    Part("Tutorial", "From a CSV file to scores in SQL, step by step.", ("README", "docs/tutorial")),
+    Part(
+        "How-to guides",
+        "One task each.",
+        (
+            "docs/how-to-write-a-portfolio",
+            "docs/how-to-nightly-schedule",
+            "docs/how-to-postgresql-and-redis",
+            "docs/how-to-production",
+            "docs/how-to-monitor",
+            "docs/how-to-upgrade",
+            "docs/how-to-back-up-and-restore",
+            "docs/dashboard",
+            "docs/python-client",
+            "docs/privacy",
+            "docs/sizing",
+        ),
+    ),
+    Part(
+        "Reference",
+        "What each thing is called and does, told by people.",
+        (
+            "docs/commands",
+            "docs/http-api",
+            "docs/portfolio-file",
+            "docs/settings",
+            "docs/database",
+            "docs/data-problems",
+        ),
+    ),
+    Part(
+        "Generated reference",
+        "Read off the code when the site is built, so it is complete.",
+        ("reference/commands", "reference/endpoints", "reference/settings", "reference/tables", "reference/states"),
+    ),
+    Part(
+        "Explanation",
+        "Why it is as it is.",
+        (
+            "ARCHITECTURE",
+            "docs/delivery-promises",
+            "docs/model",
+            "docs/drift",
+            "docs/retraining",
+            "docs/reasons",
+            "docs/quality",
+            "docs/performance",
+            "docs/testing",
+            "docs/decisions/index",
+        ),
+    ),
+    Part("Project", "Working on Tidemark.", ("CONTRIBUTING", "CHANGELOG")),
+)
+
+
+def index_page() -> str:
+    """The first page: each part with its pages, in Markdown."""
+    lines = ["# Tidemark", "", "Scores a whole book of customers with a Transformer, night after night.", ""]
+    for part in PARTS:
+        lines += [f"## {part.name}", "", part.purpose, "", "```{toctree}", ":hidden:", f":caption: {part.name}", ""]
+        lines += [*part.pages, "```", "", *[f"- [](/{page}.md)" for page in part.pages], ""]
+    return "\n".join(lines)
