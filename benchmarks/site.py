@@ -23,8 +23,8 @@ from tests.servers.postgres_binaries import newest_postgres
 from tests.servers.postgres_server import PostgresServer
 
 PORTFOLIO = Path(__file__).parent.parent / "examples" / "portfolios" / "credit_cards.toml"
-RECORDS, QUICK_RECORDS = 200_000, 60_000
-RUNS, QUICK_RUNS = 7, 5
+RECORDS, QUICK_RECORDS = 200_000, 40_000
+RUNS, QUICK_RUNS = 7, 3
 
 
 @dataclass(frozen=True)
