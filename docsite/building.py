@@ -24,12 +24,20 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+_SIGN = "objects.inv"  # lies in every site that was built here
+
+
 class SiteError(Exception):
-    """The site cannot be built without a warning; its text names each."""
+    """The site cannot be built, or not without a warning; its text says why."""
 
 
 def build_site(root: Path, out: Path) -> None:
-    """Build the site of the repository `root` into `out`, which is made anew. A warning is an error."""
+    """Build the site of the repository `root` into `out`, which is made anew. A warning is an error.
+
+    A folder that holds anything but a site is left as it is: `SiteError`.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / _SIGN).exists():
+        raise SiteError(f"{out} holds other files than a site, which would be lost: name a new or empty folder")
     warnings = io.StringIO()
     with tempfile.TemporaryDirectory() as folder:
         source, trees, fresh = (Path(folder) / name for name in ("source", "trees", "site"))

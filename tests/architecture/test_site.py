@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from db.every_table import metadata
+from docsite.building import SiteError, build_site
 from docsite.contents import PARTS
 from docsite.reference import SETTINGS, describe_api, list_commands, list_states
 
@@ -113,3 +114,11 @@ def test_every_setting_table_and_state_is_in_the_reference(site: Path) -> None:
     assert missing("settings.html", settings) == []
     assert missing("tables.html", list(metadata.tables)) == []
     assert missing("states.html", [state.value for kind in list_states().values() for state in kind]) == []
+
+
+def test_a_folder_that_holds_other_files_is_left_as_it_is(tmp_path: Path) -> None:
+    kept = tmp_path / "thesis.txt"
+    kept.write_text("years of work")
+    with pytest.raises(SiteError, match="other files"):
+        build_site(ROOT, tmp_path)
+    assert kept.read_text() == "years of work"
