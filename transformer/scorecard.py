@@ -7,10 +7,12 @@ the three has learnt from.
 
 from dataclasses import dataclass
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import LinAlgWarning
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -20,7 +22,7 @@ from transformer.features import BINS, FeatureTransform, Inputs
 from transformer.network import count_kinds, name_sizes
 
 MOST_ROWS = 50_000  # more rows change a linear model of some hundred weights by nothing
-MOST_NEWTON_CELLS = 40_000_000  # of the design matrix, 320 MB
+MOST_NEWTON_COLUMNS = 1500
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse of the ridge's weight, strongest first
 
 Floats = NDArray[np.float64]
@@ -91,10 +93,12 @@ def fit_scorecard(design: NDArray[np.float32], target: Floats, weight: Floats | 
         design, target = design[chosen], target[chosen]
         weight = None if weight is None else weight[chosen]
     # Newton's method needs 4 steps where L-BFGS needs 100 of them, a tenth of the time and a lower loss; but each step
-    # solves for all columns at once, which are nearly dependent: it takes 64 bits.
-    is_small = design.size <= MOST_NEWTON_CELLS
-    solver, columns = ("newton-cholesky", design.astype(np.float64)) if is_small else ("lbfgs", design)
-    model = LogisticRegression(C=strength, max_iter=300, solver=solver).fit(columns, target, sample_weight=weight)
+    # solves for all columns at once. Where they are too nearly dependent for 32 bits the solver itself goes on with
+    # L-BFGS, and says so: in 64 bits Newton's steps took a small book with many columns three times as long.
+    solver = "newton-cholesky" if design.shape[1] <= MOST_NEWTON_COLUMNS else "lbfgs"
+    with catch_warnings():
+        simplefilter("ignore", LinAlgWarning)
+        model = LogisticRegression(C=strength, max_iter=300, solver=solver).fit(design, target, sample_weight=weight)
     return Scorecard(model.coef_[0].astype(np.float32), float(model.intercept_[0]), strength)
 
 
