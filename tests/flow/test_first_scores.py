@@ -11,6 +11,7 @@ from tests.flow.installation import Installation
 TRAINING = ("--epochs", "2")
 
 
+@pytest.mark.timeout(600)  # it trains three times
 def test_a_newcomer_gets_from_a_csv_to_scores_on_the_embedded_defaults(
     laptop: Installation, book_files: tuple[Path, Path]
 ) -> None:
