@@ -61,7 +61,7 @@ COMMANDS = {
     "test": Command("run the tests; arguments go to pytest", TEST, (PYTEST,), runs_here=True),
     "faults": Command("run the whole fault matrix, with its slow parts", TEST, (FAULTS,), runs_here=True),
     "bench": Command(
-        "run the benchmarks of speed; --quick takes 3 minutes", TEST, (("-m", "benchmarks"),), runs_here=True
+        "run the benchmarks of speed; --quick takes some minutes", TEST, (("-m", "benchmarks"),), runs_here=True
     ),
     "docs": Command("build the documentation into site/; --serve shows it", TEST, (("-m", "docsite"),), runs_here=True),
     "check": Command("run ruff, basedpyright and import-linter", TEST, CHECKS, runs_here=True),

@@ -76,7 +76,7 @@ def _is_flat(value: dict[str, Any]) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run.py bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer records and runs: under 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer records and runs: some minutes")
     parser.add_argument("--data", default="../shared/data", help="folder of the data sets")
     parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], metavar="SCENARIO", help=", ".join(SCENARIOS))
     return parser

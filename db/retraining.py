@@ -93,6 +93,13 @@ def find_last_calm_night(connection: Connection, portfolio: str) -> int:
     return connection.execute(statement.where(*wanted)).scalar() or 0
 
 
+def find_newest_night(connection: Connection, portfolio: str, version: str) -> int | None:
+    """Return the newest scoring job of a version that was monitored; None where none was."""
+    statement = select(func.max(drift_reports.c.job_id))
+    wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.model_version == version)
+    return connection.execute(statement.where(*wanted)).scalar()
+
+
 def count_champion_nights(connection: Connection, portfolio: str) -> int:
     """Return how many nights the present champion scored and had monitored since it was put in place."""
     statement = select(func.count()).select_from(

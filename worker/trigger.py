@@ -21,6 +21,7 @@ from db.retraining import (
     count_shadow_nights,
     find_challengers,
     find_last_calm_night,
+    find_newest_night,
     has_open_fine_tuning,
     lock_retraining,
 )
@@ -199,13 +200,17 @@ def _watch_champion(connection: Connection, definition: PortfolioDefinition, sta
 def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
     """Fine-tune where the newest outcomes of the champion's own nights do not fit its scores, calm as they may be."""
     champion = find_champion(connection, definition.name)
-    nights = [] if champion is None else find_champion_vintages(connection, definition.name, champion.version)
+    newest = None if champion is None else find_newest_night(connection, definition.name, champion.version)
+    if champion is None or newest is None:
+        return None
+    known = find_champion_vintages(connection, definition.name, champion.version)
     told = tell_difference(
-        newest_level(Level(one.outcomes, one.bad, one.outcomes * one.figures["expected_bad_rate"]) for one in nights)
+        newest_level(Level(one.outcomes, one.bad, one.outcomes * one.figures["expected_bad_rate"]) for one in known)
     )
     if told is None:
         return None
-    night, policy = find_job(connection, nights[0].job_id), definition.retraining
+    # The cool-down runs from tonight, not from the night, long ago, whose outcomes came in.
+    night, policy = find_job(connection, newest), definition.retraining
     policy = replace(policy, when_drifted=policy.when_outcomes_differ, without_outcomes=WithoutOutcomes.ALERT)
     answer, why = answer_drift(_situation(connection, night, state, calm=0), policy)
     return _act(connection, night, state, answer, f"{told}; {why}", calm=0)

@@ -164,8 +164,20 @@ def test_outcomes_that_do_not_fit_the_scores_ask_for_a_fine_tuning(
         assert get_job(book, asked).options == {"task": "fine_tune", "after_job": 0}
 
 
+def test_the_cool_down_after_outcomes_runs_from_the_newest_night(book: Engine) -> None:
+    """Outcomes come in weeks after their night: the nights between are no cool-down that has passed."""
+    nights = [night(book) for _ in range(RetrainingPolicy().cool_down_nights + 1)]
+    for one in nights:
+        assert monitor(book, one, Verdict.STABLE) is None
+    with writing(book) as connection:
+        save_vintage(connection, Vintage(nights[0].id, BOOK, MODEL, 400, 300, {"expected_bad_rate": 0.5}))
+        assert follow_outcomes(connection, book_definition()) is not None
+        assert lock_retraining(connection, BOOK).last_night_id == nights[-1].id
+
+
 def test_a_portfolio_may_ask_for_an_alert_where_outcomes_do_not_fit(book: Engine) -> None:
     job = night(book)
+    assert monitor(book, job, Verdict.STABLE) is None
     alert = book_definition(retraining=RetrainingPolicy(when_outcomes_differ=WhenDrifted.ALERT))
     with writing(book) as connection:
         save_vintage(connection, Vintage(job.id, BOOK, MODEL, 400, 300, {"expected_bad_rate": 0.5}))
