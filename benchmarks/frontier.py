@@ -63,7 +63,7 @@ def measure(folder: Path, name: str, sizes: NetworkOptions, seeds: int) -> dict[
     data, schema = read_set(folder, name)
     keys = data["record_id"].astype(str).to_numpy(dtype=object)
     is_test = (data["split"] == "test").to_numpy()
-    book = Book(data, data["target"].to_numpy(np.float64), keys, holdout=is_test)
+    book = Book.of(data, data["target"].to_numpy(np.float64), keys, holdout=is_test)
     models = [
         train_model(book, schema, options=TrainingOptions(seed=seed, network=sizes)) for seed in range(1, 1 + seeds)
     ]

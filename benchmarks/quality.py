@@ -64,7 +64,7 @@ def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int, deep: bool 
     for seed in range(1, seeds + 1):
         started = process_time()
         keys = data["record_id"].astype(str).to_numpy(dtype=object)
-        book = Book(data, outcome, keys, holdout=is_test)
+        book = Book.of(data, outcome, keys, holdout=is_test)
         model = train_model(book, schema, options=TrainingOptions(seed=seed))
         seconds.append(process_time() - started)
         scored.append(model.reference_probabilities)
@@ -147,7 +147,7 @@ def measure_few(folder: Path, *, draws: int, share: float) -> dict[str, Any]:
         known = np.where(is_test, outcome, np.nan)
         known[chosen] = outcome[chosen]
         keys = data["record_id"].astype(str).to_numpy(dtype=object)
-        model = train_model(Book(data, known, keys, holdout=is_test), schema, options=TrainingOptions(seed=draw + 1))
+        model = train_model(Book.of(data, known, keys, holdout=is_test), schema, options=TrainingOptions(seed=draw + 1))
         row: dict[str, Any] = {"strategy": model.strategy["strategy"], "network": round(model.metrics["roc_auc"], 4)}
         for name, fit in peers():
             if name in ("CatBoost", "LightGBM", "scorecard"):

@@ -48,7 +48,7 @@ def main() -> None:
     data = pd.read_parquet(options.data / "credit_cards" / "data.parquet")
     is_test, target = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
     keys = data["record_id"].astype(str).to_numpy(dtype=object)
-    book = Book(data[list(definition.input_columns)], np.where(is_test, np.nan, target), keys)
+    book = Book.of(data[list(definition.input_columns)], np.where(is_test, np.nan, target), keys)
     seconds: dict[str, float] = {}
     began = perf_counter()
     model = train_model(book, schema_of(definition))

@@ -85,7 +85,7 @@ class Records:
 
     def book(self, rows: NDArray[np.int64]) -> Book:
         """Some rows for a training from scratch."""
-        return Book(self.frame.iloc[rows].reset_index(drop=True), self.target[rows], self.keys[rows])
+        return Book.of(self.frame.iloc[rows].reset_index(drop=True), self.target[rows], self.keys[rows])
 
     def material(self, rows: NDArray[np.int64]) -> Material:
         """Some rows for a lesson."""

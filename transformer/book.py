@@ -1,10 +1,13 @@
 """The records to learn from."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from transformer.record_store import FrameStore, RecordStore
 
 
 @dataclass(frozen=True)
@@ -16,12 +19,17 @@ class Book:
     to hold out; without it training chooses them.
     """
 
-    frame: pd.DataFrame
+    records: RecordStore
     target: NDArray[np.float64]
     keys: NDArray[np.object_]
     as_of: NDArray[np.object_] | None = None
     holdout: NDArray[np.bool_] | None = None
     entity: NDArray[np.object_] | None = None
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, target: NDArray[np.float64], keys: NDArray[np.object_], **more: Any) -> Self:
+        """Return the book of a frame; `more` are the optional parts."""
+        return cls(FrameStore(frame), target, keys, **more)
 
     @property
     def groups(self) -> NDArray[np.object_]:
@@ -30,7 +38,6 @@ class Book:
 
     def part(self, rows: NDArray[np.int64]) -> "Book":
         """Return some of the records."""
-        frame = self.frame.iloc[rows].reset_index(drop=True)
         optional = {name: getattr(self, name) for name in ("as_of", "holdout", "entity")}
         chosen = {name: None if values is None else values[rows] for name, values in optional.items()}
-        return Book(frame, self.target[rows], self.keys[rows], **chosen)
+        return Book(self.records.part(rows), self.target[rows], self.keys[rows], **chosen)

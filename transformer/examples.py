@@ -1,4 +1,4 @@
-"""Where training rows come from: arrays in memory here, a file for a book that does not fit (`spool`)."""
+"""Where training rows come from: examples in memory, or rows of arrays that may be mapped from a file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,9 +53,40 @@ class Examples:
 
     def batches(self, batch_rows: int, random: np.random.Generator) -> Iterator[Batch]:
         """Yield the rows in a random order."""
-        order = random.permutation(self.rows)
-        weight = np.ones(self.rows) if self.weight is None else self.weight
-        for start in range(0, self.rows - batch_rows + 1, batch_rows):
-            chosen = order[start : start + batch_rows]
-            inputs = {name: values[chosen] for name, values in self.inputs.items()}
-            yield Batch(inputs, self.target[chosen].astype(np.float32), weight[chosen].astype(np.float32))
+        return _batches(self.inputs, np.arange(self.rows), self.target, self.weight, batch_rows, random)
+
+
+@dataclass(frozen=True)
+class StoredExamples:
+    """N of the rows of arrays that hold more: only those of a batch are read. Else as `Examples`."""
+
+    inputs: Inputs
+    chosen: NDArray[np.int64]
+    target: Floats
+    weight: Floats | None = None
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(self.chosen)
+
+    def batches(self, batch_rows: int, random: np.random.Generator) -> Iterator[Batch]:
+        """Yield the rows in a random order."""
+        return _batches(self.inputs, self.chosen, self.target, self.weight, batch_rows, random)
+
+
+def _batches(
+    inputs: Inputs,
+    chosen: NDArray[np.int64],
+    target: Floats,
+    weight: Floats | None,
+    batch_rows: int,
+    random: np.random.Generator,
+) -> Iterator[Batch]:
+    order = random.permutation(len(chosen))
+    weights = np.ones(len(chosen)) if weight is None else weight
+    for start in range(0, len(chosen) - batch_rows + 1, batch_rows):
+        mine = order[start : start + batch_rows]
+        rows = chosen[mine]
+        batch = {name: values[rows] for name, values in inputs.items()}
+        yield Batch(batch, target[mine].astype(np.float32), weights[mine].astype(np.float32))

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 
 from transformer.book import Book
 from transformer.errors import TrainingDataError
-from transformer.examples import Examples
+from transformer.examples import Examples, StoredExamples
 from transformer.features import MISSING_ID, UNKNOWN_ID, FeatureTransform, Inputs
 from transformer.reading import BLANK, FIRST_CODE, Kinds, RecordArrays, read_columns
+from transformer.record_store import chunks_of, rows_at_once
 from transformer.schema import RecordSchema
 from transformer.splitting import Indices, Labelled, Parts, split_beside, split_labelled
 
 MINIMUM_LABELLED = 50
 MINIMUM_PER_CLASS = 10
+MOST_VALID_ROWS = 50_000  # more say nothing that these do not, and every epoch looks at them
+MOST_FITTED_ROWS = 200_000  # for edges and names
 COARSE_SHARE = 0.05  # with more equal records than this the fields are too coarse to call an equal record a copy
 
 Document = dict[str, Any]
@@ -38,33 +41,36 @@ class Prepared:
     report: Document
 
     def examples(self, rows: Indices, *, class_weights: bool = False) -> Examples:
-        """Return some rows to learn from; with `class_weights` both outcomes weigh the same."""
+        """Return some rows in memory; with `class_weights` both outcomes weigh the same."""
+        source = self.source(rows, class_weights=class_weights)
+        return Examples({name: values[rows] for name, values in self.inputs.items()}, source.target, source.weight)
+
+    def source(self, rows: Indices, *, class_weights: bool = False) -> StoredExamples:
+        """Return some rows where they lie, in memory or in a file."""
         target = self.target[rows]
-        weight = balance(target) if class_weights else None
-        return Examples({name: values[rows] for name, values in self.inputs.items()}, target, weight)
+        return StoredExamples(self.inputs, rows, target, balance(target) if class_weights else None)
 
 
 def prepare(
     book: Book, schema: RecordSchema, *, valid_share: float, holdout_share: float, transform: FeatureTransform | None
 ) -> Prepared:
-    """Read, split and transform; edges and names are learnt from training rows unless a `transform` is given.
+    """Read, split and transform, a chunk at a time; edges and names are learnt from training rows unless given.
 
     Raises `TrainingDataError` where there is too little to learn from.
     """
-    arrays, problems = read_columns(book.frame, schema)
-    unreadable = np.unique(np.array([one.row for one in problems], dtype=np.int64))
+    unreadable, hashes = _look_through(book, schema)
     rows = _labelled_rows(book.target, unreadable)
-    parts = _split(book, rows, valid_share, holdout_share)
-    copies = _copies(book, schema, rows)
+    parts = _split(book, rows, min(valid_share, MOST_VALID_ROWS / len(rows)), holdout_share)
+    copies = rows[pd.Series(hashes[rows] ^ book.target[rows].astype(np.uint64)).duplicated().to_numpy()]
     left_out = np.zeros(0, dtype=np.int64) if len(copies) > COARSE_SHARE * len(rows) else copies
     kept = Parts(np.setdiff1d(parts.train, left_out), np.setdiff1d(parts.valid, left_out), parts.holdout)
     unlabelled = np.setdiff1d(np.flatnonzero(np.isnan(book.target)), unreadable)
     # With few outcomes the records that pretraining learns from say better where values lie.
     learnt = kept.train if len(unlabelled) <= len(rows) else np.union1d(kept.train, unlabelled)
-    fitted = transform or FeatureTransform.fit(arrays, schema, learnt)
-    inputs = fitted.transform(arrays)
+    fitted = transform or _fit_transform(book, schema, learnt)
+    inputs, fields = _transform(book, fitted)
     counts = {
-        "rows": len(book.frame),
+        "rows": len(book.records),
         "labelled": len(rows),
         "train": len(kept.train),
         "valid": len(kept.valid),
@@ -77,9 +83,61 @@ def prepare(
         "equal_records": len(copies),
         "equal_records_left_out": len(left_out),
         "fitted_on": _tell_fitted(transform, kept.train, learnt),
-        "fields": _report_fields(arrays, inputs, fitted),
+        "fitted_on_rows": min(len(learnt), rows_at_once(len(schema.columns), most=MOST_FITTED_ROWS)),
+        "fields": fields,
     }
     return Prepared(fitted, inputs, book.target, kept, unlabelled, counts, report)
+
+
+def _look_through(book: Book, schema: RecordSchema) -> tuple[Indices, NDArray[np.uint64]]:
+    """Return the rows that cannot be read, and a hash of what was read of every row."""
+    unreadable: list[int] = []
+    hashes = np.zeros(len(book.records), dtype=np.uint64)
+    for place, frame in chunks_of(book.records, schema.columns):
+        arrays, problems = read_columns(frame, schema)
+        unreadable.extend({place.start + one.row for one in problems})
+        columns = {("number", name): values for name, values in arrays.numeric.items()}
+        columns |= {("kind", name): values for name, values in arrays.kinds.items()}
+        columns |= {("name", name): values for name, values in arrays.categorical.items()}
+        hashes[place] = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
+    return np.unique(np.array(unreadable, dtype=np.int64)), hashes
+
+
+def _fit_transform(book: Book, schema: RecordSchema, learnt: Indices) -> FeatureTransform:
+    most = rows_at_once(len(schema.columns), most=MOST_FITTED_ROWS)
+    if len(learnt) > most:
+        learnt = np.sort(np.random.default_rng(0).permutation(learnt)[:most])
+    arrays, _ = read_columns(book.records.take(learnt, schema.columns), schema)
+    return FeatureTransform.fit(arrays, schema)
+
+
+def _transform(book: Book, transform: FeatureTransform) -> tuple[Inputs, Document]:
+    """Return the network's inputs of all rows, and the report of the fields."""
+    inputs: Inputs = {}
+    fields: Document = {}
+    for place, frame in chunks_of(book.records, transform.schema.columns):
+        arrays, _ = read_columns(frame, transform.schema)
+        own = transform.transform(arrays)
+        if not inputs:
+            shapes = {name: (len(book.records), *values.shape[1:]) for name, values in own.items()}
+            inputs = {name: book.records.allocate(shapes[name], values.dtype) for name, values in own.items()}
+        for name, values in own.items():
+            inputs[name][place] = values
+        fields = _add(fields, _report_fields(arrays, own, transform))
+    return inputs, fields
+
+
+def _add(one: Document, other: Document) -> Document:
+    """Return the sums of two reports' counts; sizes and kinds are the same in both."""
+    if not one:
+        return other
+    summed: Document = {}
+    for name, value in one.items():
+        if isinstance(value, dict):
+            summed[name] = _add(value, other[name]) if value else value
+        else:
+            summed[name] = value if isinstance(value, str) or name in ("bins", "names") else value + other[name]
+    return summed
 
 
 def _tell_fitted(given: FeatureTransform | None, train: Indices, learnt: Indices) -> str:
@@ -115,13 +173,6 @@ def _labelled_rows(target: NDArray[np.float64], unreadable: Indices) -> Indices:
             "load more records whose target is known",
         )
     return rows
-
-
-def _copies(book: Book, schema: RecordSchema, rows: Indices) -> Indices:
-    """Return the labelled rows that equal an earlier one in every column and the outcome."""
-    labelled = book.frame[list(schema.columns)].iloc[rows].astype("str")
-    hashes = pd.util.hash_pandas_object(labelled, index=False).to_numpy() ^ book.target[rows].astype(np.uint64)
-    return rows[pd.Series(hashes).duplicated().to_numpy()]
 
 
 def _report_fields(arrays: RecordArrays, inputs: Inputs, transform: FeatureTransform) -> Document:

@@ -43,9 +43,10 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class PretrainingOptions:
-    """How to pretrain; `deadline` is a value of `time.perf_counter`."""
+    """How to pretrain, on which rows (default: all); `deadline` is a value of `time.perf_counter`."""
 
     seed: int
+    rows: NDArray[np.int64] | None = None
     epochs: int = EPOCHS
     deadline: float | None = None
 
@@ -59,18 +60,18 @@ def pretrain(
     options: PretrainingOptions,
     hooks: Hooks,
 ) -> Pretrained:
-    """Train all of the network but its head on the inputs of N rows, in place."""
-    rows = len(next(iter(inputs.values())))
+    """Train all of the network but its head in place."""
     random = np.random.default_rng(options.seed)
-    chosen = np.sort(random.permutation(rows)[:MOST_ROWS])
+    rows = np.arange(len(next(iter(inputs.values())))) if options.rows is None else options.rows
+    chosen = rows[np.sort(random.permutation(len(rows))[:MOST_ROWS])]
     inputs = {name: values[chosen] for name, values in inputs.items()}
-    rows, batch_rows = len(chosen), min(BATCH_ROWS, max(32, len(chosen) // 8))
-    tasks = _Tasks(network, transform, sizes, options.seed, steps=options.epochs * max(1, rows // batch_rows))
+    count, batch_rows = len(chosen), min(BATCH_ROWS, max(32, len(chosen) // 8))
+    tasks = _Tasks(network, transform, sizes, options.seed, steps=options.epochs * max(1, count // batch_rows))
     losses: list[float] = []
     for epoch in range(1, options.epochs + 1):
-        started, order = perf_counter(), random.permutation(rows)
+        started, order = perf_counter(), random.permutation(count)
         epoch_losses: list[float] = []
-        for start in range(0, rows - batch_rows + 1, batch_rows):
+        for start in range(0, count - batch_rows + 1, batch_rows):
             batch = {name: values[order[start : start + batch_rows]] for name, values in inputs.items()}
             epoch_losses.append(float(tasks.step(batch)))
             hooks.on_batch()
@@ -79,7 +80,7 @@ def pretrain(
         hooks.on_epoch(EpochReport(epoch, options.epochs, losses[-1], np.nan, np.nan, seconds, stage="pretraining"))
         if options.deadline is not None and perf_counter() + seconds > options.deadline:
             break
-    told = {"rows": rows, "epochs": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+    told = {"rows": count, "epochs": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
     return Pretrained(told, tasks.read_forecasts())
 
 

@@ -148,13 +148,14 @@ def read_names(column: pd.Series, codes: tuple[float | str, ...]) -> NDArray[np.
         ids, distinct = pd.factorize(objects, use_na_sentinel=True)
     except TypeError:  # lists and the like, which have no hash
         ids, distinct = pd.factorize(objects.map(str, na_action="ignore"), use_na_sentinel=True)
-    missing = {_name_of(code) for code in codes}
-    names = [_name_of(value) for value in distinct]
+    missing = {text_of(code) for code in codes}
+    names = [text_of(value) for value in distinct]
     table = np.array([None if name in missing or name == "" else name for name in names] + [None], dtype=object)
     return table[ids]
 
 
-def _name_of(value: object) -> str:
+def text_of(value: object) -> str:
+    """Return a value as a name: 1, 1.0, "1" and true are all "1"."""
     if isinstance(value, (bool, np.bool_)):
         return str(int(value))
     if isinstance(value, (float, np.floating, Decimal)):

@@ -22,6 +22,8 @@ from transformer.features import BINS, FeatureTransform, Inputs
 from transformer.network import count_kinds, name_sizes
 
 MOST_ROWS = 50_000  # more rows change a linear model of some hundred weights by nothing
+MOST_VALUES = 25_000_000  # rows times columns: the solver holds several copies of so many numbers
+CHUNK = 8192  # rows
 MOST_NEWTON_COLUMNS = 1500
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse of the ridge's weight, strongest first
 
@@ -43,13 +45,21 @@ class Scorecard:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the columns of the design matrix stand in the network: (layer, numbers or names, kinds or sizes)."""
+    """What the columns of the design matrix stand for: numbers and their kinds of missing, names and their number."""
 
     steps: int
+    fields: int
+    histories: int
     field_kinds: int
     history_kinds: int
     field_sizes: tuple[int, ...]
     history_sizes: tuple[int, ...]
+
+    @property
+    def columns(self) -> int:
+        """How many columns the design matrix has."""
+        fields = self.fields * (BINS + self.field_kinds) + sum(self.field_sizes)
+        return fields + self.steps * (self.histories * (BINS + self.history_kinds) + sum(self.history_sizes))
 
     @classmethod
     def of(cls, transform: FeatureTransform) -> "Layout":
@@ -57,6 +67,8 @@ class Layout:
         schema = transform.schema
         return cls(
             schema.steps,
+            sum(one.kind == "numeric" for one in schema.fields),
+            sum(one.kind == "numeric" for one in schema.histories),
             count_kinds(schema.fields),
             count_kinds(schema.histories),
             name_sizes(transform, schema.fields),
@@ -66,32 +78,39 @@ class Layout:
 
 def describe(inputs: Inputs, layout: Layout) -> NDArray[np.float32]:
     """Return the design matrix (N, F): bin shares and kinds of each number, one column per name."""
-    parts: list[NDArray[np.float32]] = []
+    rows, at = len(next(iter(inputs.values()))), 0
+    design = np.zeros((rows, layout.columns), np.float32)
     for place, kind, kinds in (
         ("positions", "missing", layout.field_kinds),
         ("history_positions", "history_missing", layout.history_kinds),
     ):
         if place in inputs:
-            positions, missing = (inputs[name].reshape(len(inputs[name]), -1) for name in (place, kind))
-            shares = np.clip(positions[:, :, None] - np.arange(BINS, dtype=np.float32), 0, 1)
-            flags = missing[:, :, None] == np.arange(1, kinds + 1, dtype=np.float32)
-            parts += [shares.reshape(len(shares), -1), flags.reshape(len(flags), -1).astype(np.float32)]
+            positions, missing = (inputs[name].reshape(rows, -1) for name in (place, kind))
+            for column in range(positions.shape[1]):
+                _write_shares(positions[:, column], design[:, at : at + BINS])
+                at += BINS
+            for column in range(missing.shape[1]):
+                design[:, at : at + kinds] = missing[:, column, None] == np.arange(1, kinds + 1, dtype=np.float32)
+                at += kinds
     for name, sizes in (
         ("categories", layout.field_sizes),
         ("history_categories", layout.history_sizes * layout.steps),
     ):
         if name in inputs:
-            ids = inputs[name].reshape(len(inputs[name]), -1)
-            parts += [np.eye(size, dtype=np.float32)[ids[:, column]] for column, size in enumerate(sizes)]
-    return np.concatenate(parts, axis=1)
+            ids = inputs[name].reshape(rows, -1)
+            for column, size in enumerate(sizes):
+                design[np.arange(rows), at + ids[:, column]] = 1
+                at += size
+    return design
+
+
+def _write_shares(positions: NDArray[np.float32], shares: NDArray[np.float32]) -> None:
+    np.subtract(positions[:, None], np.arange(BINS, dtype=np.float32), out=shares)
+    np.clip(shares, 0, 1, out=shares)
 
 
 def fit_scorecard(design: NDArray[np.float32], target: Floats, weight: Floats | None, strength: float) -> Scorecard:
-    """Fit with a given strength, on at most `MOST_ROWS` rows."""
-    if len(target) > MOST_ROWS:
-        chosen = np.random.default_rng(0).permutation(len(target))[:MOST_ROWS]
-        design, target = design[chosen], target[chosen]
-        weight = None if weight is None else weight[chosen]
+    """Fit with a given strength."""
     # Newton's method needs 4 steps where L-BFGS needs 100 of them, a tenth of the time and a lower loss; but each step
     # solves for all columns at once. Where they are too nearly dependent for 32 bits the solver itself goes on with
     # L-BFGS, and says so: in 64 bits Newton's steps took a small book with many columns three times as long.
@@ -102,19 +121,35 @@ def fit_scorecard(design: NDArray[np.float32], target: Floats, weight: Floats | 
     return Scorecard(model.coef_[0].astype(np.float32), float(model.intercept_[0]), strength)
 
 
+def choose_card_rows(rows: int, layout: Layout) -> NDArray[np.int64]:
+    """Return which of so many rows a scorecard is fitted on: all, or as many as say what more would say."""
+    most = min(MOST_ROWS, MOST_VALUES // max(1, layout.columns))
+    return np.arange(rows) if rows <= most else np.random.default_rng(0).permutation(rows)[:most]
+
+
 def choose_scorecard(train: Examples, valid: Examples, layout: Layout) -> tuple[Scorecard, Floats]:
     """Return the scorecard whose strength did best on the validation rows, and its logits there."""
-    design, held_out = describe(train.inputs, layout), describe(valid.inputs, layout)
+    design = describe(train.inputs, layout)
     best, best_logits, best_loss = None, np.zeros(0), np.inf
     for strength in STRENGTHS:
         scorecard = fit_scorecard(design, train.target, train.weight, strength)
-        logits = scorecard.logits(held_out)
+        logits = card_logits(scorecard, valid.inputs, layout)
         loss = log_loss(valid.target, expit(logits))
         if loss >= best_loss:
             break
         best, best_logits, best_loss = scorecard, logits, loss
     assert best is not None
     return best, best_logits
+
+
+def card_logits(scorecard: Scorecard, inputs: Inputs, layout: Layout) -> Floats:
+    """Return the logits of N rows; their design matrix is never whole in memory."""
+    rows = len(next(iter(inputs.values())))
+    parts = [
+        scorecard.logits(describe({name: values[start : start + CHUNK] for name, values in inputs.items()}, layout))
+        for start in range(0, rows, CHUNK)
+    ]
+    return np.concatenate(parts)
 
 
 @dataclass(frozen=True)

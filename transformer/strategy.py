@@ -60,16 +60,22 @@ class Outcome:
     document: Document
 
 
-def fit_with_many(
-    task: Task, train: RowSource, sample: Examples, valid: Examples, *, refit_on: RowSource | None
-) -> Outcome:
+@dataclass(frozen=True)
+class ToLearn:
+    """Rows to learn from, and those of them that a scorecard is fitted on, in memory."""
+
+    source: RowSource
+    card_rows: Examples
+
+
+def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn | None) -> Outcome:
     """Fit the whole network, stop by the validation rows, mix its ways, and fit again on all rows.
 
-    `sample` are the rows of `train` that the scorecard is drawn from. `refit_on` are training and validation rows
-    together; without it the network stays as it was when the validation rows were at their best.
+    `again` are training and validation rows together; without it the network stays as it was when the validation rows
+    were at their best.
     """
     network, first = task.network, task.network.get_weights()
-    card, card_logits = choose_scorecard(sample, valid, task.layout)
+    card, card_logits = choose_scorecard(train.card_rows, valid, task.layout)
 
     def judge(looks: Floats) -> Floats:
         return choose_mixture(looks, card_logits, valid.target).join(looks, card_logits)
@@ -78,7 +84,7 @@ def fit_with_many(
     tried: list[tuple[float, FittingOptions, Fitted, list[Any]]] = []
     for options in task.schedules:
         network.set_weights(first)
-        fitted = fitter.fit(train, valid, epochs=options.epochs, patience=options.patience, judge=judge)
+        fitted = fitter.fit(train.source, valid, epochs=options.epochs, patience=options.patience, judge=judge)
         loss = _loss(judge(fitted.best_look), valid.target)
         tried.append((loss, options, fitted, network.get_weights()))
     _, _, fitted, weights = min(tried, key=lambda one: one[0])
@@ -90,14 +96,14 @@ def fit_with_many(
         "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for loss, one, _, _ in tried],
         **_tell(fitted.best_epoch, mixture, fitted.best_look, card_logits, valid.target),
     }
-    if refit_on is None:
+    if again is None:
         network.set_weights(weights)
     else:
         network.set_weights(first)
-        again = fitter.fit(refit_on, None, epochs=max(1, fitted.best_epoch), stage="refitting")
-        document["refitted"] = {"rows": refit_on.rows, "epochs": again.epochs_run}
-    both = sample if refit_on is None else _join(sample, valid)
-    final = fit_scorecard(describe(both.inputs, task.layout), both.target, both.weight, card.strength)
+        refitted = fitter.fit(again.source, None, epochs=max(1, fitted.best_epoch), stage="refitting")
+        document["refitted"] = {"rows": again.source.rows, "epochs": refitted.epochs_run}
+    last = (again or train).card_rows
+    final = fit_scorecard(describe(last.inputs, task.layout), last.target, last.weight, card.strength)
     mix(network, mixture, final)
     return Outcome(mixed, valid.target, sum(one.epochs_run for _, _, one, _ in tried), document)
 
@@ -235,9 +241,3 @@ def _tell(epochs: int, mixture: Mixture, look: Floats, card: Floats, target: Flo
 
 def _loss(logits: Floats, target: Floats) -> float:
     return float(log_loss(target, expit(logits)))
-
-
-def _join(one: Examples, other: Examples) -> Examples:
-    inputs = {name: np.concatenate([values, other.inputs[name]]) for name, values in one.inputs.items()}
-    weight = None if one.weight is None else np.concatenate([one.weight, np.ones(other.rows)])
-    return Examples(inputs, np.concatenate([one.target, other.target]), weight)

@@ -15,17 +15,20 @@ from transformer.evaluation import evaluate
 from transformer.features import FeatureTransform
 from transformer.fitting import EpochReport, FittingOptions, Hooks
 from transformer.network import NetworkOptions, build_network
-from transformer.prediction import predict_logits
+from transformer.prediction import make_predictor, predict_logits
 from transformer.preparation import Document, Prepared, prepare
 from transformer.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
 from transformer.probabilities import Calibration
+from transformer.record_store import CHUNK_ROWS
 from transformer.schema import RecordSchema
-from transformer.scorecard import Layout
-from transformer.strategy import FEW_LABELLED, Outcome, Task, fit_with_few, fit_with_many
+from transformer.scorecard import Layout, choose_card_rows
+from transformer.splitting import Indices
+from transformer.strategy import FEW_LABELLED, Outcome, Task, ToLearn, fit_with_few, fit_with_many
 
 __all__ = ["Book", "EpochReport", "TrainedModel", "TrainingOptions", "calibrate", "train_model"]
 
 FEW_ROWS_TO_PRETRAIN = 1000  # below this there is nothing to learn from records without outcomes
+LEAST_REFIT_SHARE = 0.05  # a smaller validation part is not worth a second fit for its own sake
 
 Floats = NDArray[np.float64]
 
@@ -116,9 +119,7 @@ def train_model(
     outcome = _fit(network, prepared, course, pretrained)
     calibration = calibrate(outcome.logits, outcome.target)
     parts = prepared.parts
-    reference = calibration.probabilities(
-        predict_logits(network, prepared.examples(parts.holdout).inputs, on_batch=hooks.on_batch)
-    )
+    reference = calibration.probabilities(_logits_of(network, prepared, parts.holdout, hooks))
     return TrainedModel(
         network=network,
         network_options=sizes,
@@ -156,9 +157,8 @@ def _pretrain(
     wanted, why = _decide_pretraining(course.options, labelled, len(rows), is_started=is_started)
     if not wanted:
         return Pretrained({"done": False, "why": why})
-    inputs = {name: values[rows] for name, values in prepared.inputs.items()}
-    how = PretrainingOptions(course.options.seed, deadline=course.deadline)
-    told = pretrain(network, prepared.transform, inputs, sizes=sizes, options=how, hooks=course.hooks)
+    how = PretrainingOptions(course.options.seed, rows, deadline=course.deadline)
+    told = pretrain(network, prepared.transform, prepared.inputs, sizes=sizes, options=how, hooks=course.hooks)
     return replace(told, document={"done": True, "why": why, **told.document})
 
 
@@ -185,9 +185,26 @@ def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: 
         labelled = prepared.examples(both, class_weights=weighted)
         return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None)
     task = Task(network, layout, FittingOptions.to_try(len(parts.train), **common), hooks)
-    train = prepared.examples(parts.train, class_weights=weighted)
-    again = prepared.examples(both, class_weights=weighted) if options.refit else None
-    return fit_with_many(task, train, train, prepared.examples(parts.valid), refit_on=again)
+    is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
+    again = _to_learn(prepared, both, weighted=weighted) if options.refit and is_worth_it else None
+    return fit_with_many(
+        task, _to_learn(prepared, parts.train, weighted=weighted), prepared.examples(parts.valid), again=again
+    )
+
+
+def _to_learn(prepared: Prepared, rows: Indices, *, weighted: bool) -> ToLearn:
+    source = prepared.source(rows, class_weights=weighted)
+    chosen = choose_card_rows(len(rows), Layout.of(prepared.transform))
+    weight = None if source.weight is None else source.weight[chosen]
+    return ToLearn(source, replace(prepared.examples(rows[chosen]), weight=weight))
+
+
+def _logits_of(network: keras.Model, prepared: Prepared, rows: Indices, hooks: Hooks) -> Floats:
+    predict, parts = make_predictor(network), list[Floats]()
+    for start in range(0, len(rows), CHUNK_ROWS):
+        inputs = prepared.examples(rows[start : start + CHUNK_ROWS]).inputs
+        parts.append(predict_logits(network, inputs, on_batch=hooks.on_batch, predict=predict))
+    return np.concatenate(parts)
 
 
 def options_document(model: TrainedModel) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Reads the whole book of a portfolio to learn from: every record once, with what is known of its outcome."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -7,50 +10,110 @@ from numpy.typing import NDArray
 from db.definition import PortfolioDefinition
 from db.sources import RECORD_KEY, UNREADABLE, read_all
 from transformer.errors import TrainingDataError
+from transformer.record_store import RecordStore, RecordWriter, rows_at_once
+from transformer.splitting import hash_order
 from transformer.training import Book
 from worker.context import WorkerContext
 from worker.heartbeat import Heartbeat
 from worker.outcome_labels import Labels, join_outcomes
 
 
-def read_book(context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat) -> tuple[Book, Labels]:
-    """Return the book of a portfolio that names a target. Raises `TrainingDataError`."""
+def read_book(
+    context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat, *, most: int | None = None
+) -> tuple[Book, Labels]:
+    """Return the book of a portfolio that names a target, or a sample of `most` records of it.
+
+    Raises `TrainingDataError`.
+    """
     if definition.target is None:
         raise TrainingDataError(f"the portfolio {definition.name} names no target to learn", "add: target = COLUMN")
-    whole, labels = read_labelled(context, definition, definition.input_columns, heartbeat)
-    as_of = None if definition.as_of is None else whole[definition.as_of].to_numpy()
-    keys = whole[RECORD_KEY].to_numpy(dtype=object)
-    entity = read_entity(whole, definition)
-    return Book(whole[list(definition.input_columns)], labels.target, keys, as_of, entity=entity), labels
+    known = read_labelled(context, definition, definition.input_columns, heartbeat, most=most)
+    as_of = None if definition.as_of is None else known.own[definition.as_of].to_numpy()
+    return Book(known.records, known.labels.target, known.keys, as_of, entity=known.entity), known.labels
 
 
-def read_entity(records: pd.DataFrame, definition: PortfolioDefinition) -> NDArray[np.object_] | None:
-    """Return whose record each is, where the portfolio says so; a record of nobody stands for itself."""
-    if definition.entity is None:
-        return None
-    named = records[definition.entity].astype("object")
-    return named.where(named.notna(), records[RECORD_KEY]).to_numpy(dtype=object)
+@dataclass(frozen=True)
+class LabelledRecords:
+    """N records and what is known of them, row by row. `own` holds the key, the target, `as_of` and the entity."""
+
+    records: RecordStore
+    own: pd.DataFrame
+    labels: Labels
+    entity: NDArray[np.object_] | None
+
+    @property
+    def keys(self) -> NDArray[np.object_]:
+        """The keys as text."""
+        return self.own[RECORD_KEY].to_numpy(dtype=object)
 
 
 def read_labelled(
-    context: WorkerContext, definition: PortfolioDefinition, columns: tuple[str, ...], heartbeat: Heartbeat
-) -> tuple[pd.DataFrame, Labels]:
+    context: WorkerContext,
+    definition: PortfolioDefinition,
+    columns: tuple[str, ...],
+    heartbeat: Heartbeat,
+    *,
+    most: int | None = None,
+) -> LabelledRecords:
     """Return every record that has a key, of those with the same key the first, and their outcomes, row by row.
 
-    Records with text in place of a number are left out: they could not be scored either. Raises `TrainingDataError`.
+    `most` limits them to those of the lowest hashes of the key: the same ones at every training. Records with text in
+    place of a number are left out: they could not be scored either. A book larger than the setting
+    `training_memory_mb` is kept in a file. Raises `TrainingDataError`.
     """
     own = tuple(name for name in (definition.target, definition.as_of, definition.entity) if name is not None)
     wanted, source = tuple(dict.fromkeys((*columns, *own))), definition.learning_source
-    frames: list[pd.DataFrame] = []
-    for frame in read_all(context.engine, source, definition.key, wanted):
-        frames.append(frame)
-        heartbeat()
-    if not frames:
+    settings = context.settings
+    writer = RecordWriter(settings.scratch, most_bytes=settings.training_memory_mb * 1_000_000)
+    kept_own: list[pd.DataFrame] = []
+    frames = read_all(
+        context.engine, source, definition.key, wanted, batch_rows=rows_at_once(4 * len(wanted), most=50_000)
+    )
+    for frame in _readable(frames, heartbeat) if most is None else sample_lowest(_readable(frames, heartbeat), most):
+        writer.append(frame[list(columns)])
+        kept_own.append(frame[[RECORD_KEY, *own]].copy())  # a view would keep all columns alive
+    if not kept_own:
         raise TrainingDataError(f"the source {source} holds no records", "load some: tidemark load")
-    whole = pd.concat(frames, ignore_index=True)
-    whole = whole[~whole[RECORD_KEY].duplicated() & whole[UNREADABLE].isna()].reset_index(drop=True)
-    target = np.full(len(whole), np.nan) if definition.target is None else read_target(whole[definition.target])
-    return whole, join_outcomes(context.engine, definition, whole, target)
+    together = pd.concat(kept_own, ignore_index=True)
+    target = np.full(len(together), np.nan) if definition.target is None else read_target(together[definition.target])
+    labels = join_outcomes(context.engine, definition, together, target)
+    return LabelledRecords(writer.close(), together, labels, _read_entity(together, definition))
+
+
+def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat) -> Iterator[pd.DataFrame]:
+    """Records of one key come in one frame."""
+    for frame in frames:
+        yield frame[~frame[RECORD_KEY].duplicated() & frame[UNREADABLE].isna()].reset_index(drop=True)
+        heartbeat()
+
+
+def sample_lowest(frames: Iterator[pd.DataFrame], most: int) -> Iterator[pd.DataFrame]:
+    """Yield the `most` records of the lowest hashes, in their order; at most twice as many are held at a time."""
+    held: list[tuple[NDArray[np.float64], pd.DataFrame]] = []
+    for frame in frames:
+        held.append((hash_order(frame[RECORD_KEY].to_numpy(dtype=object)), frame))
+        if sum(len(one) for one, _ in held) > 2 * most:
+            held = _lowest(held, most)
+    for _, frame in _lowest(held, most):
+        yield frame
+
+
+def _lowest(
+    held: list[tuple[NDArray[np.float64], pd.DataFrame]], most: int
+) -> list[tuple[NDArray[np.float64], pd.DataFrame]]:
+    every = np.concatenate([order for order, _ in held]) if held else np.zeros(0)
+    if len(every) <= most:
+        return held
+    limit = np.partition(every, most - 1)[most - 1]
+    return [(order[order <= limit], frame[order <= limit].reset_index(drop=True)) for order, frame in held]
+
+
+def _read_entity(own: pd.DataFrame, definition: PortfolioDefinition) -> NDArray[np.object_] | None:
+    """Return whose record each is, where the portfolio says so; a record of nobody stands for itself."""
+    if definition.entity is None:
+        return None
+    named = own[definition.entity].astype("object")
+    return named.where(named.notna(), own[RECORD_KEY]).to_numpy(dtype=object)
 
 
 def read_target(column: pd.Series) -> NDArray[np.float64]:

@@ -14,8 +14,11 @@ from transformer.features import read_columns
 from transformer.held_out import HELD_OUT, HeldOutScores
 from transformer.masking import ReferenceKind
 from transformer.model_card import CardFacts, HeldOut, write_card
+from transformer.record_store import chunks_of, rows_at_once
 from transformer.training import Book, TrainedModel
 from worker.portfolio_terms import scale_of
+
+MOST_EXPLAINED = 100_000  # records from which the ordinary one and the learnt ones are drawn
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def describe_model(
     explainer = explain(model, book, kind=definition.reasons_reference, on_batch=on_batch)
     rows = pd.Index(book.keys).get_indexer(pd.Index(model.holdout_keys))
     target = book.target[rows]
-    held_out = HeldOut(book.frame.iloc[rows].reset_index(drop=True), target, model.reference_probabilities)
+    held_out = HeldOut(book.records.take(rows, definition.segments), target, model.reference_probabilities)
     files = write_card(facts_of(model, book, definition, folds), held_out, explainer)
     kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities)
     return Description(explainer, files | {HELD_OUT: kept.to_bytes()})
@@ -46,17 +49,26 @@ def describe_model(
 
 def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: Callable[[], None]) -> Explainer:
     """Fit the model's reasons on records that it may learn from: known outcome, readable, not held out."""
-    is_usable = np.isin(book.target, (0.0, 1.0)) & ~np.isin(book.keys, model.holdout_keys)
-    frame = book.frame[is_usable].reset_index(drop=True)
+    is_held_out = pd.Index(book.keys).isin(pd.Index(model.holdout_keys))
+    usable = np.flatnonzero(np.isin(book.target, (0.0, 1.0)) & ~is_held_out)
+    most = rows_at_once(len(model.schema.columns), most=MOST_EXPLAINED)
+    if len(usable) > most:
+        usable = np.sort(np.random.default_rng(0).permutation(usable)[:most])
+    frame = book.records.take(usable, model.schema.columns)
     _, problems = read_columns(frame, model.schema)
     readable = np.setdiff1d(np.arange(len(frame)), [one.row for one in problems])
     return fit_explainer(
         model,
         frame.iloc[readable].reset_index(drop=True),
-        book.target[is_usable][readable],
+        book.target[usable][readable],
         options=ExplanationOptions(kind=kind),
         on_batch=on_batch,
     )
+
+
+def _share_not_known(book: Book, columns: tuple[str, ...]) -> float:
+    missing = sum(int(frame.isna().to_numpy().sum()) for _, frame in chunks_of(book.records, columns))
+    return missing / max(1, len(book.records) * len(columns))
 
 
 def facts_of(
@@ -70,7 +82,7 @@ def facts_of(
         "source": definition.source,
         "target": definition.target,
         "as_of": definition.as_of,
-        "records": len(book.frame),
+        "records": len(book.records),
         "records_with_outcome": len(known),
         "bad_rate": float(known.mean()),
         "learnt_from": model.counts["train"],
@@ -81,7 +93,7 @@ def facts_of(
     preparation = {
         "records_left_out_as_unreadable": model.counts["left_out_problems"],
         "input_columns": len(schema.columns),
-        "share_of_values_not_known": float(book.frame.isna().to_numpy().mean()),
+        "share_of_values_not_known": _share_not_known(book, schema.columns),
         "numeric_columns": sum(kind == "numeric" for kind, _codes in schema.readings.values()),
         "history_periods": schema.steps,
         "columns_with_codes_for_not_known": sum(bool(codes) for _kind, codes in schema.readings.values()),

@@ -37,6 +37,7 @@ from transformer.fine_tuning import (
 from transformer.fitting import EpochReport
 from transformer.splitting import hash_order
 from transformer.training import TrainedModel
+from worker.book_reading import sample_lowest
 from worker.challenger_cards import describe_challenger
 from worker.context import WorkerContext
 from worker.examination import Measured, Parts, count_canary_mismatches, gather_evidence
@@ -53,6 +54,7 @@ logger = getLogger(__name__)
 
 GATE = "gate"
 LEAST_LEARNED = 50
+MOST_PRETRAINED = 200_000  # records of tonight's book: more teach little for their time
 # Its reasons are near the champion's: half the rows and a quarter of the predictions that training takes are enough.
 REASONS = ExplanationOptions(most_rows=3_000, predictions=75_000)
 
@@ -128,7 +130,8 @@ def _pretrained(
 ) -> keras.Model:
     """Pretrain the champion's network further on tonight's book, whose outcomes nobody knows."""
     columns = champion.schema.columns
-    frame = pd.concat(read_all(context.engine, definition.source, definition.key, columns), ignore_index=True)
+    book = read_all(context.engine, definition.source, definition.key, columns)
+    frame = pd.concat(sample_lowest(book, MOST_PRETRAINED), ignore_index=True)
     frame = frame.drop(index=unreadable_rows(champion, frame).tolist()).reset_index(drop=True)
     heartbeat.renew({"stage": "pretraining", "records": len(frame)})
     return continue_pretraining(champion, inputs_of(champion, frame), on_batch=heartbeat)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from db.definition import PortfolioDefinition
 from db.registry import ModelVersion
-from db.sources import RECORD_KEY
 from transformer.bundle import LoadedModel
 from transformer.fine_tuning import Material, unreadable_rows
-from worker.book_reading import read_entity, read_labelled
+from transformer.record_store import RecordStore, chunks_of
+from worker.book_reading import read_labelled
 from worker.context import WorkerContext
 from worker.examination import Parts
 from worker.heartbeat import Heartbeat
@@ -28,7 +28,7 @@ class Records:
     `groups` is what a hash chooses sides by: the entity where the portfolio names one, else the key.
     """
 
-    frame: pd.DataFrame
+    store: RecordStore
     keys: NDArray[np.object_]
     groups: NDArray[np.object_]
     labels: Labels
@@ -36,7 +36,7 @@ class Records:
 
     def material(self, rows: NDArray[np.int64]) -> Material:
         """Return some of them as material for a lesson."""
-        return Material(self.frame.iloc[rows].reset_index(drop=True), self.labels.target[rows], self.keys[rows])
+        return Material(self.store.take(rows), self.labels.target[rows], self.keys[rows])
 
 
 def read_records(
@@ -53,15 +53,15 @@ def read_records(
     New are those that `parent` was not trained on, scored after the job `after_job`.
     """
     columns = (*champion.schema.columns, *definition.segments)
-    whole, labels = read_labelled(context, definition, columns, heartbeat)
-    is_usable = ~np.isnan(labels.target)
-    is_usable[unreadable_rows(champion, whole)] = False
+    known = read_labelled(context, definition, columns, heartbeat)
+    is_usable = ~np.isnan(known.labels.target)
+    for place, frame in chunks_of(known.records, champion.schema.columns):
+        is_usable[place.start + unreadable_rows(champion, frame)] = False
     rows = np.flatnonzero(is_usable)
-    labels = labels.part(rows)
-    frame = whole.iloc[rows].reset_index(drop=True)
+    labels, keys = known.labels.part(rows), known.keys[rows]
     is_new = labels.is_newer_than(parent.learned_until or {}, after_job=after_job)
-    keys, entity = frame[RECORD_KEY].to_numpy(dtype=object), read_entity(frame, definition)
-    return Records(frame, keys, keys if entity is None else entity, labels, is_new)
+    groups = keys if known.entity is None else known.entity[rows]
+    return Records(known.records.part(rows), keys, groups, labels, is_new)
 
 
 def parts_of(records: Records, plan: LessonPlan, segments: tuple[str, ...]) -> Parts:

@@ -5,13 +5,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from db.definition import PortfolioDefinition
+from transformer.record_store import rows_at_once
 from transformer.reference import ModelReference, freeze_reference
 from transformer.scoring import Scorer
+from transformer.splitting import hash_order
 from transformer.training import Book, TrainedModel
 from worker.counting import count_points, count_segments
 from worker.portfolio_terms import scale_of
+
+MOST_MEASURED = 200_000  # held-out records: more would say the same, and must fit into memory
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,18 @@ class FrozenReference:
     counts: dict[str, Any]
 
 
+def held_out_rows(model: TrainedModel, book: Book) -> NDArray[np.int64]:
+    """Return the rows of the book's held-out records, of very many those of the lowest hashes."""
+    rows = np.flatnonzero(pd.Index(book.keys).isin(pd.Index(model.holdout_keys)))
+    most = rows_at_once(len(model.schema.columns), most=MOST_MEASURED)
+    if len(rows) <= most:
+        return rows
+    return np.sort(rows[np.argsort(hash_order(book.keys[rows]), kind="stable")[:most]])
+
+
 def freeze(model: TrainedModel, book: Book, definition: PortfolioDefinition) -> FrozenReference:
     """Freeze what the held-out records of a book say of a model."""
-    return freeze_records(model, book.frame[np.isin(book.keys, model.holdout_keys)].reset_index(drop=True), definition)
+    return freeze_records(model, book.records.take(held_out_rows(model, book)), definition)
 
 
 def freeze_records(model: TrainedModel, holdout: pd.DataFrame, definition: PortfolioDefinition) -> FrozenReference:

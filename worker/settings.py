@@ -32,6 +32,12 @@ class WorkerSettings(BaseSettings):
     pause_seconds: float = Field(
         default=15.0, gt=0, description="A job that paused by itself is tried again after so long."
     )
+    training_memory_mb: int = Field(
+        default=1000, ge=0, description="A book of more megabytes is kept in a file while a model is trained."
+    )
+    scratch_folder: Path | None = Field(
+        default=None, description="Where such a file lies, on a disk; default: home/scratch."
+    )
     cores: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Cores shared by the children.")
 
     @property
@@ -43,6 +49,11 @@ class WorkerSettings(BaseSettings):
     def bundles_url(self) -> str:
         """Where model bundles live."""
         return self.models_url or str(self.home.expanduser().resolve() / "models")
+
+    @property
+    def scratch(self) -> Path:
+        """Where files lie that a process needs while it works."""
+        return self.scratch_folder or self.home.expanduser().resolve() / "scratch"
 
     def lease_of(self, queue: str) -> float:
         """Seconds of a lease on the shards of a queue."""

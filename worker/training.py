@@ -18,7 +18,6 @@ from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
 from transformer.schema import RecordSchema
 from transformer.scoring import Scorer
-from transformer.splitting import hash_order
 from transformer.training import Book, EpochReport, Start, TrainedModel, TrainingOptions, train_model
 from worker.book_reading import read_book
 from worker.context import WorkerContext, claimed_shard
@@ -28,7 +27,7 @@ from worker.gate import Judgement, judge_candidate
 from worker.heartbeat import Heartbeat
 from worker.messages import TRAINING_QUEUE
 from worker.portfolio_terms import schema_of
-from worker.reference import freeze
+from worker.reference import freeze, held_out_rows
 
 logger = getLogger(__name__)
 
@@ -60,9 +59,8 @@ def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
 
 def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
-    book, labels = read_book(context, definition, heartbeat)
-    book = sample_book(book, claim.job.options.get("sample"))
-    heartbeat.renew({"stage": "training", "records": len(book.frame)})
+    book, labels = read_book(context, definition, heartbeat, most=claim.job.options.get("sample"))
+    heartbeat.renew({"stage": "training", "records": len(book.records)})
     schema = schema_of(definition)
     model = train_model(
         book,
@@ -117,13 +115,6 @@ def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSche
     return Start(parent.network, parent.transform, parent.network_options)
 
 
-def sample_book(book: Book, most: int | None) -> Book:
-    """Return at most so many records of a book, chosen by a hash of the key: the same ones at every training."""
-    if most is None or len(book.frame) <= most:
-        return book
-    return book.part(np.sort(np.argsort(hash_order(book.keys), kind="stable")[:most]))
-
-
 def _cross_validate(claim: Claim, book: Book, schema: RecordSchema, heartbeat: Heartbeat) -> dict[str, Any] | None:
     count = claim.job.options.get("folds")
     if count is None:
@@ -145,8 +136,8 @@ def _champion_metrics(
     """Measure the champion on the candidate's held-out records; None without a champion that can still be read."""
     if seen is None:
         return None
-    is_held_out = np.isin(book.keys, model.holdout_keys)
-    target, frame = book.target[is_held_out], book.frame[is_held_out].reset_index(drop=True)
+    rows = held_out_rows(model, book)
+    target, frame = book.target[rows], book.records.take(rows, model.schema.columns)
     try:
         scored = Scorer(load_bundle(context.settings.bundles_url, seen.version), seen.version).score(
             frame, on_batch=heartbeat

@@ -11,7 +11,7 @@ from transformer.training import Book, TrainedModel, TrainingOptions, train_mode
 def trained() -> TrainedModel:
     """A model of three epochs on 900 records."""
     frame, target, keys = make_book(900)
-    return train_model(Book(frame, target, keys), SCHEMA, options=TrainingOptions(epochs=3))
+    return train_model(Book.of(frame, target, keys), SCHEMA, options=TrainingOptions(epochs=3))
 
 
 @pytest.fixture(scope="session")

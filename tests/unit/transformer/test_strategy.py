@@ -16,7 +16,7 @@ from transformer.training import Start, TrainedModel, TrainingOptions, train_mod
 
 def book_with_few_outcomes() -> Book:
     frame, target, keys = make_book(1600)
-    return Book(frame, np.where(np.arange(1600) < 300, target, np.nan), keys)
+    return Book.of(frame, np.where(np.arange(1600) < 300, target, np.nan), keys)
 
 
 def examples(rows: int) -> tuple[Examples, FeatureTransform]:
@@ -58,7 +58,7 @@ def test_without_pretraining_there_is_no_probe() -> None:
 
 def test_a_book_with_many_outcomes_is_fitted_again_on_the_validation_rows_too() -> None:
     frame, target, keys = make_book(2 * FEW_LABELLED)
-    model = train_model(Book(frame, target, keys), SCHEMA, options=TrainingOptions(epochs=2))
+    model = train_model(Book.of(frame, target, keys), SCHEMA, options=TrainingOptions(epochs=2))
     assert model.strategy["strategy"] == "whole network"
     assert model.strategy["refitted"]["rows"] == model.counts["train"] + model.counts["valid"]
 
@@ -74,7 +74,7 @@ def test_a_start_keeps_the_bins_and_sizes_of_the_network_it_starts_from(trained:
     frame, target, keys = make_book(400, seed=9)
     frame["amount"] *= 50.0
     start = Start(trained.network, trained.transform, trained.network_options)
-    again = train_model(Book(frame, target, keys), SCHEMA, start=start, options=TrainingOptions(epochs=1, seeds=4))
+    again = train_model(Book.of(frame, target, keys), SCHEMA, start=start, options=TrainingOptions(epochs=1, seeds=4))
     np.testing.assert_array_equal(again.transform.edges["amount"], trained.transform.edges["amount"])
     assert again.network_options == trained.network_options
     assert not again.strategy["pretraining"]["done"]
@@ -107,7 +107,7 @@ def test_a_mixture_in_the_network_is_the_weighted_sum_of_its_ways() -> None:
 def test_class_weights_do_not_move_the_probabilities() -> None:
     frame, target, keys = make_book(1500)
     rare = np.where((target == 1) & (np.arange(1500) % 4 > 0), np.nan, target)
-    model = train_model(Book(frame, rare, keys), SCHEMA, options=TrainingOptions(epochs=2, class_weights=True))
+    model = train_model(Book.of(frame, rare, keys), SCHEMA, options=TrainingOptions(epochs=2, class_weights=True))
     share = np.nanmean(rare)
     assert model.reference_probabilities.mean() == pytest.approx(share, abs=0.05)
 
@@ -115,7 +115,7 @@ def test_class_weights_do_not_move_the_probabilities() -> None:
 def test_a_part_of_a_book_keeps_what_belongs_to_its_records() -> None:
     frame, target, keys = make_book(50)
     entity = np.array([f"e{row}" for row in range(50)], dtype=object)
-    part = Book(frame, target, keys, entity=entity).part(np.array([3, 7]))
+    part = Book.of(frame, target, keys, entity=entity).part(np.array([3, 7]))
     assert part.keys.tolist() == ["k3", "k7"]
     assert part.groups.tolist() == ["e3", "e7"]
     assert part.as_of is None
