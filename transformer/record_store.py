@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from transformer.reading import text_of
 
-CHUNK_ROWS = 50_000  # of a book of up to 50 columns
-VALUES_AT_ONCE = 5_000_000  # rows times columns that are held as frames and arrays at a time
+CHUNK_ROWS = 50_000  # of a book of up to 25 columns
+VALUES_AT_ONCE = 2_500_000  # rows times columns that are held as frames and arrays at a time
 
 Rows = NDArray[np.int64]
 

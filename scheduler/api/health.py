@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz`: is the process there, and can it work. The one thing that is answered without a key."""
 
+from logging import getLogger
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -14,6 +15,7 @@ from scheduler.api.context import context_of
 from scheduler.api.parameters import Document
 
 router = APIRouter(tags=["health"])
+logger = getLogger(__name__)
 
 
 class Health(Document):
@@ -54,8 +56,8 @@ def readyz(request: Request) -> JSONResponse:
             kinds = [one.kind for one in list_processes(engine) if one.is_alive]
             checks["scheduler"] = "ok" if "scheduler" in kinds else "missing"
             checks["workers"] = "ok" if any(kind.startswith("worker:") for kind in kinds) else "missing"
-    except DatabaseError:
-        pass  # the check says "missing"
+    except DatabaseError as error:
+        logger.warning("Not ready, the database does not answer: %s", error.__class__.__name__)
     is_ready = all(found == "ok" for found in checks.values())
     answer = Readiness(status="ok" if is_ready else "not ready", **checks)
     return JSONResponse(answer.model_dump(), 200 if is_ready else 503)

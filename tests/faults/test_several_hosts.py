@@ -1,4 +1,4 @@
-"""The whole on several hosts, each a network namespace: servers, scheduler, two workers; one is lost in mid-job."""
+"""The whole on several hosts, each a network namespace: servers, scheduler, API, workers; one is lost in mid-job."""
 
 import csv
 import os
@@ -20,15 +20,17 @@ from tests.servers.redis_server import find_redis_binary
 from tests.waiting import wait_for
 
 PASSWORD = "told-to-every-host"
+API_PORT = 8400
 START_SECONDS, JOB_SECONDS = 60.0, 240.0
 
 
 @dataclass
 class Cluster:
-    """Hosts with the same settings: `office` gives commands and schedules, `first` and `second` score."""
+    """Hosts with the same settings: `office` gives commands and schedules, `web` answers, the others score."""
 
     network: Network
     office: Installation
+    web: Installation
     first: Installation
     second: Installation
 
@@ -55,7 +57,7 @@ def cluster(network: Network, tmp_path: Path) -> Iterator[Cluster]:
         "TIDEMARK_SWEEP_SECONDS": "1",
         "TIDEMARK_SHARD_ROWS": "4",  # hundreds of shards: the job must still run when a host is lost
     }
-    hosts = [make_host(network, tmp_path, name, settings) for name in ("office", "first", "second")]
+    hosts = [make_host(network, tmp_path, name, settings) for name in ("office", "web", "first", "second")]
     wait_for(lambda: answers(hosts[0]), START_SECONDS, "PostgreSQL and Redis to answer")
     yield Cluster(network, *hosts)
     network.kill_everything()
@@ -110,7 +112,10 @@ def answers(office: Installation) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.faults
-def test_a_host_that_is_lost_in_mid_job_loses_and_doubles_nothing(cluster: Cluster, template: Template) -> None:
+@pytest.mark.parametrize("harm", ["its cable is cut", "its power is cut"])
+def test_a_host_that_is_lost_in_mid_job_loses_and_doubles_nothing(
+    cluster: Cluster, template: Template, harm: str
+) -> None:
     office = cluster.office
     office.run("portfolio", "add", str(template.files[0]))
     office.run("load", BOOK, str(template.files[1]))
@@ -119,9 +124,12 @@ def test_a_host_that_is_lost_in_mid_job_loses_and_doubles_nothing(cluster: Clust
     office.json("train", BOOK, "--epochs", "1")
     cluster.second.start("worker", "--queues", "scoring,monitoring", "--concurrency", "1")
 
-    job = office.json("score", BOOK, "--detach")["job"]
+    job = submit_by_api(cluster)
     wait_for(lambda: len(scoring_hosts(office, job)) == 2, JOB_SECONDS, "both hosts to score")
-    cluster.network.cut("first")
+    if harm == "its cable is cut":
+        cluster.network.cut("first")
+    else:
+        cluster.network.kill("first")
 
     office.wait_for_job(job, "done", JOB_SECONDS)
     office.run("job", "verify", str(job))
@@ -129,6 +137,27 @@ def test_a_host_that_is_lost_in_mid_job_loses_and_doubles_nothing(cluster: Clust
     with (office.folder / "scores.csv").open(newline="") as file:
         keys = [row["record_key"] for row in csv.DictReader(file)]
     assert len(keys) == len(set(keys)) == CUSTOMERS
+
+
+def submit_by_api(cluster: Cluster) -> int:
+    """Ask for the book to be scored, from the office, of the API on another host; return the job."""
+    address = cluster.network.address_of("web")
+    cluster.web.settings |= {"TIDEMARK_API_HOST": address, "TIDEMARK_API_PORT": str(API_PORT)}
+    cluster.web.start("api")
+    key = cluster.office.json("key", "create", "office", "--role", "operate")["key"]
+    code = (
+        "import sys\n"
+        "from scheduler.client import Tidemark\n"
+        "with Tidemark(sys.argv[1], sys.argv[2]) as tidemark:\n"
+        "    print(tidemark.submit_scoring(sys.argv[3]).id)\n"
+    )
+    command = [*cluster.office.on_host, sys.executable, "-c", code, f"http://{address}:{API_PORT}", key, BOOK]
+
+    def ask() -> int | None:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return int(done.stdout) if done.returncode == 0 else None
+
+    return wait_for(ask, START_SECONDS, "the API to take a job") or 0
 
 
 def scoring_hosts(office: Installation, job: int) -> set[str]:

@@ -21,6 +21,7 @@ class Network:
     def __init__(self) -> None:
         self._id = uuid.uuid4().hex[:8]
         self._hosts: list[str] = []
+        self._addresses: dict[str, str] = {}
         self._servers: list[subprocess.Popen[bytes]] = []
         self._add_namespace("switch")
         self._switch("link", "add", "switch", "type", "bridge")
@@ -32,11 +33,15 @@ class Network:
         port = f"to-{name}"
         self._switch("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", self._namespace(name))
         self._switch("link", "set", port, "master", "switch", "up")
-        address = f"{_NETWORK}.{len(self._hosts)}"
+        self._addresses[name] = address = f"{_NETWORK}.{len(self._hosts)}"
         inside = ("ip", "-n", self._namespace(name))
         _run(*inside, "address", "add", f"{address}/24", "dev", "eth0")
         _run(*inside, "link", "set", "eth0", "up")
         return address
+
+    def address_of(self, name: str) -> str:
+        """Return a host's address."""
+        return self._addresses[name]
 
     def on(self, name: str) -> tuple[str, ...]:
         """The words before a command that make it run on a host."""
@@ -51,12 +56,17 @@ class Network:
         """Pull a host's cable: nothing tells anybody that it is gone."""
         self._switch("link", "set", f"to-{name}", "down")
 
+    def kill(self, name: str) -> None:
+        """Kill what runs on a host, as a power cut does; its connections stay open on the other side."""
+        self.cut(name)
+        for process in self._list_processes(name):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
     def kill_everything(self) -> None:
         """Kill what runs on the hosts."""
-        for name in self._hosts:
-            for process in self._list_processes(name):
-                with suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
+        for name in self._addresses:
+            self.kill(name)
         for server in self._servers:
             server.wait(END_SECONDS)
 

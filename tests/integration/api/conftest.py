@@ -1,15 +1,12 @@
 """Fixtures of the API's tests: a running API on each database, and one with a scored book."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_engine
 from db.scores import complete_scored_shard
-from db.upgrade import prepare_database
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import RunningApi, running_api
 
@@ -17,12 +14,9 @@ RECORDS, REJECTED = 25, 3
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(sqlite_engine: Engine) -> Engine:
     """An engine on SQLite; files whose subject is the database ask for each kind."""
-    opened = open_engine(f"sqlite:///{tmp_path / 'tidemark.db'}")
-    prepare_database(opened)
-    yield opened
-    opened.dispose()
+    return sqlite_engine
 
 
 @pytest.fixture

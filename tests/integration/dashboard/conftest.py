@@ -22,12 +22,9 @@ RECORDS = 25
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(sqlite_engine: Engine) -> Engine:
     """An engine on SQLite; tests whose subject is the database ask for `any_engine`."""
-    opened = open_engine(f"sqlite:///{tmp_path / 'tidemark.db'}")
-    prepare_database(opened)
-    yield opened
-    opened.dispose()
+    return sqlite_engine
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """What is asked for is stored once, with the model that was the champion at that moment."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_engine, writing
+from db.engine import writing
 from db.errors import IdempotencyConflictError, NotFoundError
 from db.jobs import get_job, list_jobs
 from db.portfolios import save_portfolio
@@ -22,20 +20,6 @@ def book(engine: Engine) -> Engine:
     load_book(engine, range(25))
     add_model(engine)
     return engine
-
-
-def test_a_hundred_submissions_at_once_with_one_key_are_one_job(book: Engine, database_url: str) -> None:
-    def submit(_number: int) -> int:
-        own = open_engine(database_url)  # a connection of its own, as another process has
-        try:
-            return submit_scoring(own, BOOK, Request("me", idempotency_key="night-7"))
-        finally:
-            own.dispose()
-
-    with ThreadPoolExecutor(16) as pool:
-        job_ids = list(pool.map(submit, range(100)))
-    assert len(set(job_ids)) == 1
-    assert len(list_jobs(book)) == 1
 
 
 def test_one_key_for_two_requests_is_a_conflict(book: Engine) -> None:
