@@ -56,7 +56,7 @@ def main() -> None:
     explainer = explain(model, book, kind=definition.reasons_reference, on_batch=lambda: None)
     seconds["reasons"], began = perf_counter() - began, perf_counter()
     rows = pd.Index(keys).get_indexer(pd.Index(model.holdout_keys))
-    held_out = HeldOut(book.frame.iloc[rows].reset_index(drop=True), target[rows], model.reference_probabilities)
+    held_out = HeldOut(book.records.take(rows), target[rows], model.reference_probabilities)
     write_card(facts_of(model, book, definition, None), held_out, explainer)
     seconds["card"], began = perf_counter() - began, perf_counter()
     freeze(model, book, definition)

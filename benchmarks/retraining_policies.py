@@ -90,7 +90,7 @@ class Records:
     def material(self, rows: NDArray[np.int64]) -> Material:
         """Some rows for a lesson."""
         book = self.book(rows)
-        return Material(book.frame, book.target, book.keys)
+        return Material(book.records.take(np.arange(len(book.records))), book.target, book.keys)
 
 
 @dataclass
