@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from transformer.reading import BLANK, THERE, Floats, Problem, RecordArrays, read_columns
 from transformer.schema import History, RecordSchema
 
-BINS = 16  # per numeric field: half of the edges by rows, half by distinct values
+BINS, FINE_BINS = 16, 96  # per numeric field: half of the edges by rows, half by distinct values
 RARE_ROWS = 8  # a category seen less often in training is folded into "unknown"
 MOST_NAMES = 256  # of a categorical field; the rarer ones are folded into "unknown" too
 MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
 
 __all__ = [
     "BINS",
+    "FINE_BINS",
     "FeatureTransform",
     "Inputs",
     "Problem",
@@ -37,32 +38,36 @@ class FeatureTransform:
     """Where each value lies on edges that were learnt from training rows.
 
     `edges` holds for each numeric field or history K + 1 increasing numbers; a value becomes its position u in [0, K]:
-    the number of the bin plus the share of the bin that lies below it. `categories` holds the known names of each
-    categorical field or history.
+    the number of the bin plus the share of the bin that lies below it; K is at most `bins`. `categories` holds the
+    known names of each categorical field or history.
     """
 
     schema: RecordSchema
     edges: dict[str, Floats]
     categories: dict[str, tuple[str, ...]]
+    bins: int = BINS
 
     @classmethod
-    def fit(cls, arrays: RecordArrays, schema: RecordSchema, rows: NDArray[Any] | None = None) -> Self:
+    def fit(
+        cls, arrays: RecordArrays, schema: RecordSchema, rows: NDArray[Any] | None = None, *, bins: int = BINS
+    ) -> Self:
         """Learn edges and categories from the given rows (default: all)."""
         learnt = arrays if rows is None else arrays.take(rows)
         edges: dict[str, Floats] = {}
         categories: dict[str, tuple[str, ...]] = {}
         for field in schema.fields:
             if field.kind == "numeric":
-                edges[field.name] = fit_edges(learnt.numeric[field.name])
+                edges[field.name] = fit_edges(learnt.numeric[field.name], bins)
             else:
                 categories[field.name] = fit_categories(learnt.categorical[field.name])
         for history in schema.histories:
             if history.kind == "numeric":
-                edges[history.name] = fit_edges(np.concatenate([learnt.numeric[name] for name in history.columns]))
+                pooled = np.concatenate([learnt.numeric[name] for name in history.columns])
+                edges[history.name] = fit_edges(pooled, bins)
             else:
                 pooled = np.concatenate([learnt.categorical[name] for name in history.columns])
                 categories[history.name] = fit_categories(pooled)
-        return cls(schema, edges, categories)
+        return cls(schema, edges, categories, bins)
 
     def transform(self, arrays: RecordArrays) -> Inputs:
         """Return the network's inputs for N records; those that the schema has no column for are left out.
@@ -91,14 +96,15 @@ class FeatureTransform:
         """Return a JSON document that `from_document` reads back; Python writes every float exactly."""
         edges = {name: values.tolist() for name, values in self.edges.items()}
         categories = {name: list(names) for name, names in self.categories.items()}
-        return {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
+        return {"schema": self.schema.to_document(), "edges": edges, "categories": categories, "bins": self.bins}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Read back what `to_document` wrote."""
         edges = {name: np.array(values, dtype=np.float64) for name, values in document["edges"].items()}
         categories = {name: tuple(names) for name, names in document["categories"].items()}
-        return cls(RecordSchema.from_document(document["schema"]), edges, categories)
+        bins = document.get("bins", BINS)  # bundles of the first versions do not say it
+        return cls(RecordSchema.from_document(document["schema"]), edges, categories, bins)
 
     def _place(self, name: str, column: str, arrays: RecordArrays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         values, edges = arrays.numeric[column], self.edges[name]

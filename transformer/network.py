@@ -24,7 +24,7 @@ from transformer.embeddings import (
     NumberTokens,
     PooledToken,
 )
-from transformer.features import BINS, FIRST_KNOWN_ID, FeatureTransform
+from transformer.features import FIRST_KNOWN_ID, FeatureTransform
 from transformer.layers import DecoderLayer, TransformerLayer
 from transformer.schema import Field, History
 
@@ -107,7 +107,9 @@ def _encode_record(inputs: dict[str, Any], transform: FeatureTransform, options:
     width = options.d_model
     tokens: list[Any] = []
     if "positions" in inputs:
-        numbers = NumberTokens(BINS, width, count_kinds(transform.schema.fields), options.field_tokens, name="numbers")
+        numbers = NumberTokens(
+            transform.bins, width, count_kinds(transform.schema.fields), options.field_tokens, name="numbers"
+        )
         tokens.append(numbers(inputs["positions"], inputs["missing"]))
     if "categories" in inputs:
         sizes = name_sizes(transform, transform.schema.fields)
@@ -128,7 +130,7 @@ def _decode_history(inputs: dict[str, Any], transform: FeatureTransform, record:
     width = options.d_model
     past = None
     if "history_positions" in inputs:
-        months = MonthTokens(BINS, width, count_kinds(transform.schema.histories), name="months")
+        months = MonthTokens(transform.bins, width, count_kinds(transform.schema.histories), name="months")
         past = months(inputs["history_positions"], inputs["history_missing"])
     if "history_categories" in inputs:
         sizes = name_sizes(transform, transform.schema.histories)
@@ -148,10 +150,10 @@ def _map_all(
     schema, common = transform.schema, {"trainable": trainable}
     parts: list[Any] = []
     if "positions" in inputs:
-        numbers = DirectNumbers(BINS, width, count_kinds(schema.fields), name=f"{prefix}_numbers", **common)
+        numbers = DirectNumbers(transform.bins, width, count_kinds(schema.fields), name=f"{prefix}_numbers", **common)
         parts.append(numbers(inputs["positions"], inputs["missing"]))
     if "history_positions" in inputs:
-        months = DirectNumbers(BINS, width, count_kinds(schema.histories), name=f"{prefix}_months", **common)
+        months = DirectNumbers(transform.bins, width, count_kinds(schema.histories), name=f"{prefix}_months", **common)
         parts.append(months(inputs["history_positions"], inputs["history_missing"]))
     if "categories" in inputs:
         names = NameTokens(name_sizes(transform, schema.fields), width, name=f"{prefix}_names", **common)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transformer.book import Book
 from transformer.errors import TrainingDataError
 from transformer.examples import Examples, StoredExamples
-from transformer.features import MISSING_ID, UNKNOWN_ID, FeatureTransform, Inputs
+from transformer.features import BINS, MISSING_ID, UNKNOWN_ID, FeatureTransform, Inputs
 from transformer.reading import BLANK, FIRST_CODE, Kinds, RecordArrays, read_columns
 from transformer.record_store import chunks_of, rows_at_once
 from transformer.schema import RecordSchema
@@ -51,23 +51,31 @@ class Prepared:
         return StoredExamples(self.inputs, rows, target, balance(target) if class_weights else None)
 
 
-def prepare(
-    book: Book, schema: RecordSchema, *, valid_share: float, holdout_share: float, transform: FeatureTransform | None
-) -> Prepared:
-    """Read, split and transform, a chunk at a time; edges and names are learnt from training rows unless given.
+@dataclass(frozen=True)
+class PreparationOptions:
+    """Shares of the labelled rows; the bins of a number, or a transform that is given: then nothing is learnt."""
+
+    valid_share: float
+    holdout_share: float
+    bins: int = BINS
+    transform: FeatureTransform | None = None
+
+
+def prepare(book: Book, schema: RecordSchema, options: PreparationOptions) -> Prepared:
+    """Read, split and transform, a chunk at a time; edges and names are learnt from training rows.
 
     Raises `TrainingDataError` where there is too little to learn from.
     """
     unreadable, hashes = _look_through(book, schema)
     rows = _labelled_rows(book.target, unreadable)
-    parts = _split(book, rows, min(valid_share, MOST_VALID_ROWS / len(rows)), holdout_share)
+    parts = _split(book, rows, min(options.valid_share, MOST_VALID_ROWS / len(rows)), options.holdout_share)
     copies = rows[pd.Series(hashes[rows] ^ book.target[rows].astype(np.uint64)).duplicated().to_numpy()]
     left_out = np.zeros(0, dtype=np.int64) if len(copies) > COARSE_SHARE * len(rows) else copies
     kept = Parts(np.setdiff1d(parts.train, left_out), np.setdiff1d(parts.valid, left_out), parts.holdout)
     unlabelled = np.setdiff1d(np.flatnonzero(np.isnan(book.target)), unreadable)
     # With few outcomes the records that pretraining learns from say better where values lie.
     learnt = kept.train if len(unlabelled) <= len(rows) else np.union1d(kept.train, unlabelled)
-    fitted = transform or _fit_transform(book, schema, learnt)
+    fitted = options.transform or _fit_transform(book, schema, learnt, options.bins)
     inputs, fields = _transform(book, fitted)
     counts = {
         "rows": len(book.records),
@@ -82,7 +90,7 @@ def prepare(
         "unlabelled": len(unlabelled),
         "equal_records": len(copies),
         "equal_records_left_out": len(left_out),
-        "fitted_on": _tell_fitted(transform, kept.train, learnt),
+        "fitted_on": _tell_fitted(options.transform, kept.train, learnt),
         "fitted_on_rows": min(len(learnt), rows_at_once(len(schema.columns), most=MOST_FITTED_ROWS)),
         "fields": fields,
     }
@@ -103,12 +111,12 @@ def _look_through(book: Book, schema: RecordSchema) -> tuple[Indices, NDArray[np
     return np.unique(np.array(unreadable, dtype=np.int64)), hashes
 
 
-def _fit_transform(book: Book, schema: RecordSchema, learnt: Indices) -> FeatureTransform:
+def _fit_transform(book: Book, schema: RecordSchema, learnt: Indices, bins: int) -> FeatureTransform:
     most = rows_at_once(len(schema.columns), most=MOST_FITTED_ROWS)
     if len(learnt) > most:
         learnt = np.sort(np.random.default_rng(0).permutation(learnt)[:most])
     arrays, _ = read_columns(book.records.take(learnt, schema.columns), schema)
-    return FeatureTransform.fit(arrays, schema)
+    return FeatureTransform.fit(arrays, schema, bins=bins)
 
 
 def _transform(book: Book, transform: FeatureTransform) -> tuple[Inputs, Document]:

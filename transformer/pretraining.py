@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from transformer.features import BINS, MISSING_ID, FeatureTransform, Inputs
+from transformer.features import MISSING_ID, FeatureTransform, Inputs
 from transformer.fitting import EpochReport, Hooks
 from transformer.network import NetworkOptions, count_kinds, name_sizes
 
@@ -97,8 +97,9 @@ class _Tasks:
         if schema.steps:
             outputs["past"] = network.get_layer(f"decoder_{sizes.blocks - 1}").output
         self._body = keras.Model(network.inputs, outputs)
-        self._field_classes = BINS + count_kinds(schema.fields)
-        self._past_classes = BINS + count_kinds(schema.histories)
+        self._bins = transform.bins
+        self._field_classes = self._bins + count_kinds(schema.fields)
+        self._past_classes = self._bins + count_kinds(schema.histories)
         self._field_sizes = name_sizes(transform, schema.fields)
         self._past_sizes = name_sizes(transform, schema.histories)
         self._numbers = sum(one.kind == "numeric" for one in schema.fields)
@@ -155,8 +156,8 @@ class _Tasks:
                 blank = 0.0 if kind else MISSING_ID
                 shown[name] = tf.where(is_hidden, tf.cast(blank, shown[name].dtype), shown[name])
                 if kind:
-                    shown[kind] = tf.where(is_hidden, float(self._field_classes - BINS), shown[kind])
-        late = self._past_classes - BINS  # the kind "hidden": nothing is known of the period before the first
+                    shown[kind] = tf.where(is_hidden, float(self._field_classes - self._bins), shown[kind])
+        late = self._past_classes - self._bins  # the kind "hidden": nothing is known of the period before the first
         for name, blank in (("history_positions", 0.0), ("history_missing", late), ("history_categories", MISSING_ID)):
             if name in shown:
                 first = tf.cast(tf.fill(tf.shape(shown[name][:, :1]), blank), shown[name].dtype)
@@ -167,7 +168,7 @@ class _Tasks:
         loss, split = tf.constant(0.0), self._numbers * self._field_classes
         if self._numbers:
             told = tf.reshape(logits[:, :split], (-1, self._numbers, self._field_classes))
-            losses = _cross_entropy(told, _classes(batch["positions"], batch["missing"]))
+            losses = _cross_entropy(told, _classes(batch["positions"], batch["missing"], self._bins))
             loss += tf.reduce_sum(losses * hidden["positions"]) / (tf.reduce_sum(hidden["positions"]) + 1.0)
         if self._field_sizes:
             losses = _cross_entropies(logits[:, split:], batch["categories"], self._field_sizes)
@@ -179,18 +180,20 @@ class _Tasks:
         if self._pasts:
             periods = tf.shape(logits)[1]
             told = tf.reshape(logits[:, :, :split], (-1, periods, self._pasts, self._past_classes))
-            loss += tf.reduce_mean(_cross_entropy(told, _classes(batch["history_positions"], batch["history_missing"])))
+            loss += tf.reduce_mean(
+                _cross_entropy(told, _classes(batch["history_positions"], batch["history_missing"], self._bins))
+            )
         if self._past_sizes:
             losses = _cross_entropies(logits[:, :, split:], batch["history_categories"], self._past_sizes)
             loss += tf.reduce_mean(losses)
         return loss
 
 
-def _classes(positions: Any, missing: Any) -> Any:
+def _classes(positions: Any, missing: Any, bins: int) -> Any:
     """The bin of each number, or the kind in which it is missing."""
-    bins = tf.minimum(tf.cast(positions, tf.int32), BINS - 1)
+    places = tf.minimum(tf.cast(positions, tf.int32), bins - 1)
     kinds = tf.cast(missing, tf.int32)
-    return tf.where(kinds > 0, BINS - 1 + kinds, bins)
+    return tf.where(kinds > 0, bins - 1 + kinds, places)
 
 
 def _cross_entropy(logits: tf.Tensor, classes: Any) -> tf.Tensor:

@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from transformer.examples import Examples
-from transformer.features import BINS, FeatureTransform, Inputs
+from transformer.features import FeatureTransform, Inputs
 from transformer.network import count_kinds, name_sizes
 
 MOST_ROWS = 50_000  # more rows change a linear model of some hundred weights by nothing
@@ -47,6 +47,7 @@ class Scorecard:
 class Layout:
     """What the columns of the design matrix stand for: numbers and their kinds of missing, names and their number."""
 
+    bins: int
     steps: int
     fields: int
     histories: int
@@ -58,14 +59,15 @@ class Layout:
     @property
     def columns(self) -> int:
         """How many columns the design matrix has."""
-        fields = self.fields * (BINS + self.field_kinds) + sum(self.field_sizes)
-        return fields + self.steps * (self.histories * (BINS + self.history_kinds) + sum(self.history_sizes))
+        fields = self.fields * (self.bins + self.field_kinds) + sum(self.field_sizes)
+        return fields + self.steps * (self.histories * (self.bins + self.history_kinds) + sum(self.history_sizes))
 
     @classmethod
     def of(cls, transform: FeatureTransform) -> "Layout":
         """Read it off a transform."""
         schema = transform.schema
         return cls(
+            transform.bins,
             schema.steps,
             sum(one.kind == "numeric" for one in schema.fields),
             sum(one.kind == "numeric" for one in schema.histories),
@@ -87,8 +89,8 @@ def describe(inputs: Inputs, layout: Layout) -> NDArray[np.float32]:
         if place in inputs:
             positions, missing = (inputs[name].reshape(rows, -1) for name in (place, kind))
             for column in range(positions.shape[1]):
-                _write_shares(positions[:, column], design[:, at : at + BINS])
-                at += BINS
+                _write_shares(positions[:, column], design[:, at : at + layout.bins])
+                at += layout.bins
             for column in range(missing.shape[1]):
                 design[:, at : at + kinds] = missing[:, column, None] == np.arange(1, kinds + 1, dtype=np.float32)
                 at += kinds
@@ -105,7 +107,7 @@ def describe(inputs: Inputs, layout: Layout) -> NDArray[np.float32]:
 
 
 def _write_shares(positions: NDArray[np.float32], shares: NDArray[np.float32]) -> None:
-    np.subtract(positions[:, None], np.arange(BINS, dtype=np.float32), out=shares)
+    np.subtract(positions[:, None], np.arange(shares.shape[1], dtype=np.float32), out=shares)
     np.clip(shares, 0, 1, out=shares)
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from transformer.book import Book
 from transformer.calibration import calibrate
 from transformer.evaluation import evaluate
-from transformer.features import FeatureTransform
-from transformer.fitting import EpochReport, FittingOptions, Hooks
+from transformer.features import BINS, FINE_BINS, FeatureTransform
+from transformer.fitting import SOME_ROWS, EpochReport, FittingOptions, Hooks
 from transformer.network import NetworkOptions, build_network
 from transformer.prediction import make_predictor, predict_logits
-from transformer.preparation import Document, Prepared, prepare
+from transformer.preparation import Document, PreparationOptions, Prepared, prepare
 from transformer.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
 from transformer.probabilities import Calibration
 from transformer.record_store import CHUNK_ROWS
@@ -28,6 +28,7 @@ from transformer.strategy import FEW_LABELLED, Outcome, Task, ToLearn, fit_with_
 __all__ = ["Book", "EpochReport", "TrainedModel", "TrainingOptions", "calibrate", "train_model"]
 
 FEW_ROWS_TO_PRETRAIN = 1000  # below this there is nothing to learn from records without outcomes
+FINE_WEIGHT_DECAY = 0.03
 LEAST_REFIT_SHARE = 0.05  # a smaller validation part is not worth a second fit for its own sake
 
 Floats = NDArray[np.float64]
@@ -38,7 +39,8 @@ class TrainingOptions:
     """What a user may set. Shares are of the labelled records; without `epochs` the size of the book decides.
 
     `seeds` networks share one trunk (see `NetworkOptions.seeds`). `pretraining` None lets the book decide.
-    `class_weights` makes both outcomes weigh the same while fitting; calibration brings the probabilities back.
+    `finer_edges` lets books of some thousand outcomes try six times as many edges. `class_weights` makes both
+    outcomes weigh the same while fitting; calibration brings the probabilities back.
     """
 
     seed: int = 7
@@ -48,6 +50,7 @@ class TrainingOptions:
     pretraining: bool | None = None
     class_weights: bool = False
     refit: bool = True
+    finer_edges: bool = True
     valid_share: float = 0.12
     holdout_share: float = 0.15
     network: NetworkOptions = field(default_factory=NetworkOptions)
@@ -107,31 +110,86 @@ def train_model(
     began = perf_counter()
     deadline = None if options.time_limit_minutes is None else began + 60 * options.time_limit_minutes
     hooks = Hooks(on_epoch or (lambda _report: None), on_batch or (lambda: None))
+    course = _Course(options, deadline, hooks, began)
+    usual = _try(book, schema, course, start)
+    chosen, told = usual, {"edges": {"bins": usual.prepared.transform.bins}}
+    if start is None and _may_be_finer(options, len(usual.prepared.parts.train), course):
+        chosen, told["edges"] = _choose_edges(usual, _try(book, schema, course, None, bins=FINE_BINS))
+    return _finish(book, course, chosen, told)
+
+
+@dataclass(frozen=True)
+class _Course:
+    options: TrainingOptions
+    deadline: float | None
+    hooks: Hooks
+    began: float
+
+
+@dataclass(frozen=True)
+class _Try:
+    """A network that was fitted on what was prepared for it."""
+
+    prepared: Prepared
+    sizes: NetworkOptions
+    network: keras.Model
+    outcome: Outcome
+    pretrained: Pretrained
+
+
+def _try(book: Book, schema: RecordSchema, course: _Course, start: Start | None, *, bins: int = BINS) -> _Try:
+    options = course.options
     keras.utils.set_random_seed(options.seed)
-    shares = {"valid_share": options.valid_share, "holdout_share": options.holdout_share}
-    prepared = prepare(book, schema, **shares, transform=None if start is None else start.transform)
-    sizes = _sizes_of(options, start)
+    how = PreparationOptions(
+        options.valid_share, options.holdout_share, bins, None if start is None else start.transform
+    )
+    prepared, sizes = prepare(book, schema, how), _sizes_of(options, start)
     network = build_network(prepared.transform, sizes)
     if start is not None:
         network.set_weights(start.network.get_weights())
-    course = _Course(options, deadline, hooks)
     pretrained = _pretrain(network, prepared, sizes, course, is_started=start is not None)
-    outcome = _fit(network, prepared, course, pretrained)
-    calibration = calibrate(outcome.logits, outcome.target)
-    parts = prepared.parts
-    reference = calibration.probabilities(_logits_of(network, prepared, parts.holdout, hooks))
+    return _Try(prepared, sizes, network, _fit(network, prepared, course, pretrained), pretrained)
+
+
+def _may_be_finer(options: TrainingOptions, train_rows: int, course: _Course) -> bool:
+    """Whether finer edges are tried as well: in middling books, unless the user has set how long to train."""
+    is_middling = FEW_LABELLED < train_rows < SOME_ROWS
+    return is_middling and options.epochs is None and course.deadline is None and options.finer_edges
+
+
+def _choose_edges(usual: _Try, finer: _Try) -> tuple[_Try, Document]:
+    """Take the finer edges where they are better on the validation rows by more than a standard error.
+
+    They let the network learn by heart where records nearly repeat; elsewhere they cost.
+    """
+    losses = [
+        np.logaddexp(0, np.where(one.outcome.target == 1, -one.outcome.logits, one.outcome.logits))
+        for one in (usual, finer)
+    ]
+    gains = losses[0] - losses[1]
+    gain, error = float(gains.mean()), float(gains.std() / np.sqrt(len(gains)))
+    chosen = finer if gain > error else usual
+    told = {"bins": chosen.prepared.transform.bins, "finer_edges_gain": {"log_loss": gain, "error": error}}
+    return chosen, told
+
+
+def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> TrainedModel:
+    prepared, outcome, network = chosen.prepared, chosen.outcome, chosen.network
+    calibration, held_out = calibrate(outcome.logits, outcome.target), prepared.parts.holdout
+    reference = calibration.probabilities(_logits_of(network, prepared, held_out, course.hooks))
+    pretrained = chosen.pretrained.document
     return TrainedModel(
         network=network,
-        network_options=sizes,
+        network_options=chosen.sizes,
         transform=prepared.transform,
         calibration=calibration,
-        metrics=evaluate(book.target[parts.holdout], reference),
+        metrics=evaluate(book.target[held_out], reference),
         counts=prepared.counts,
-        holdout_keys=book.keys[parts.holdout],
+        holdout_keys=book.keys[held_out],
         reference_probabilities=reference,
         epochs_run=outcome.epochs_run,
-        seconds=perf_counter() - began,
-        strategy={**outcome.document, "pretraining": pretrained.document, "seeds": sizes.seeds},
+        seconds=perf_counter() - course.began,
+        strategy={**outcome.document, **told, "pretraining": pretrained, "seeds": chosen.sizes.seeds},
         preparation=prepared.report,
     )
 
@@ -140,13 +198,6 @@ def _sizes_of(options: TrainingOptions, start: Start | None) -> NetworkOptions:
     if start is not None:
         return start.network_options
     return NetworkOptions(**(asdict(options.network) | {"seeds": options.seeds}))
-
-
-@dataclass(frozen=True)
-class _Course:
-    options: TrainingOptions
-    deadline: float | None
-    hooks: Hooks
 
 
 def _pretrain(
@@ -184,7 +235,10 @@ def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: 
         task = Task(network, layout, [FittingOptions.for_rows(len(both), **common)], hooks)
         labelled = prepared.examples(both, class_weights=weighted)
         return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None)
-    task = Task(network, layout, FittingOptions.to_try(len(parts.train), **common), hooks)
+    schedules = FittingOptions.to_try(len(parts.train), **common)
+    if prepared.transform.bins == FINE_BINS:  # made to learn by heart, which takes long and little decay
+        schedules = [replace(schedules[-1], weight_decay=FINE_WEIGHT_DECAY)]
+    task = Task(network, layout, schedules, hooks)
     is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
     again = _to_learn(prepared, both, weighted=weighted) if options.refit and is_worth_it else None
     return fit_with_many(
