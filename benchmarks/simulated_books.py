@@ -2,9 +2,9 @@
 
     python -m benchmarks.simulated_books [--kinds loans,ratios,repeating] [--seeds 1,2]
 
-- `loans`: 12 fields of a home loan, numbers and names, the outcome a sum of 25 random trees of depth 5; one field is blank
-  mostly for those who will default.
-- `ratios`: 60 ratios of a firm's accounts with heavy tails, the outcome a sum of 40 random trees of depth 4; 6 % are bad.
+- `loans`: 12 fields of a home loan, numbers and names, the outcome a sum of 25 random trees of depth 5; one field is
+  blank mostly for those who will default.
+- `ratios`: 60 ratios of a firm's accounts with heavy tails, the outcome a sum of 40 random trees of depth 4; 6 % bad.
 - `repeating`: 1,500 of the loans, each four times with little noise and nearly one outcome, as in books where the same
   customer stands several times.
 
@@ -132,7 +132,7 @@ KINDS: dict[str, Callable[[int], Made]] = {"loans": make_loans, "ratios": make_r
 def _sum_of_trees(
     random: np.random.Generator, numbers: Floats, *, trees: int, depth: int, lowest: float, highest: float
 ) -> Floats:
-    """Return N values of mean 0 and deviation 1; every node cuts one column at a quantile between the two, or 1 - it."""
+    """Return N values of mean 0 and deviation 1; every node cuts a column at a quantile of this range."""
     total = np.zeros(len(numbers))
 
     def grow(rows: NDArray[np.int64], levels: int) -> None:
