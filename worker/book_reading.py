@@ -71,7 +71,7 @@ def read_labelled(
     )
     for frame in _readable(frames, heartbeat) if most is None else sample_lowest(_readable(frames, heartbeat), most):
         writer.append(frame[list(columns)])
-        kept_own.append(frame[[RECORD_KEY, *own]].copy())  # a view would keep all columns alive
+        kept_own.append(_copy(frame[[RECORD_KEY, *own]]))
     if not kept_own:
         raise TrainingDataError(f"the source {source} holds no records", "load some: tidemark load")
     together = pd.concat(kept_own, ignore_index=True)
@@ -85,6 +85,11 @@ def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat) -> Iterator[
     for frame in frames:
         yield frame[~frame[RECORD_KEY].duplicated() & frame[UNREADABLE].isna()].reset_index(drop=True)
         heartbeat()
+
+
+def _copy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return values of their own: a view, and Arrow text from a driver, would keep every other column alive."""
+    return pd.DataFrame({name: pd.Series(frame[name].to_numpy(copy=True), dtype=frame[name].dtype) for name in frame})
 
 
 def sample_lowest(frames: Iterator[pd.DataFrame], most: int) -> Iterator[pd.DataFrame]:
