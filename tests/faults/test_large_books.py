@@ -79,5 +79,5 @@ def test_a_book_larger_than_memory_trains_from_a_file(engine: Engine, any_databa
     # The limit is one: kept in memory the same book does not train.
     again = submit(engine)
     told = train_within(any_database_url, tmp_path, MEGABYTES, training_memory_mb=100_000)
-    assert "MemoryError" in told or "bad_alloc" in told or "malloc" in told, told[-4000:]
+    assert any(sign in told for sign in ("MemoryError", "bad_alloc", "dnnl::error", "ReadRecord failed")), told[-4000:]
     assert get_job(engine, again).state is not JobState.DONE
