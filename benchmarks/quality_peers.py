@@ -67,7 +67,9 @@ def _deep(kind: str) -> Fit:
             np.savez(
                 rows,
                 numbers=features.drop(columns=names).to_numpy(np.float64),
-                names=np.array([features[name].cat.codes for name in names], dtype=np.int64).reshape(len(names), len(features)).T,
+                names=np.array([features[name].cat.codes for name in names], dtype=np.int64)
+                .reshape(len(names), len(features))
+                .T,
                 target=data["target"].to_numpy(np.float64),
                 part=part,
             )

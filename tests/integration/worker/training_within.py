@@ -1,6 +1,6 @@
 """Trains the waiting job in a process that gets no more than so many megabytes beside what its libraries have.
 
-    python -m tests.faults.training_within DATABASE_URL HOME MEGABYTES
+    python -m tests.integration.worker.training_within DATABASE_URL HOME MEGABYTES
 
 Pages of mapped files do not count: the system takes them back when it needs them.
 """

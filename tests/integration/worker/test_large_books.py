@@ -24,7 +24,6 @@ BOOK = "book"
 COLUMNS, RECORDS, READ = 100, 1_250_000, 50_000
 MEGABYTES = 850  # the columns of the book alone are 1,000 of them
 pytestmark = [
-    pytest.mark.faults,
     pytest.mark.slow,
     pytest.mark.timeout(3000),
     pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's"),
@@ -63,7 +62,7 @@ def submit(engine: Engine) -> int:
 
 def train_within(url: str, home: Path, megabytes: int, *, training_memory_mb: int) -> str:
     """Train what waits, in a process with a limit; return what it wrote on standard error."""
-    command = [sys.executable, "-m", "tests.faults.training_within", url, str(home), str(megabytes)]
+    command = [sys.executable, "-m", "tests.integration.worker.training_within", url, str(home), str(megabytes)]
     own = {"TIDEMARK_TRAINING_MEMORY_MB": str(training_memory_mb), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False).stderr
 
