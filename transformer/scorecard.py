@@ -24,6 +24,7 @@ from transformer.network import count_kinds, name_sizes
 MOST_ROWS = 50_000  # more rows change a linear model of some hundred weights by nothing
 MOST_VALUES = 25_000_000  # rows times columns: the solver holds several copies of so many numbers
 CHUNK = 8192  # rows
+ROUNDING = 1e-9  # of a log loss
 MOST_NEWTON_COLUMNS = 1500
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse of the ridge's weight, strongest first
 
@@ -175,9 +176,18 @@ def all_mixtures(ways: int) -> list[Mixture]:
 
 
 def choose_mixture(looks: Floats, card: Floats, target: Floats) -> Mixture:
-    """Return the mixture with the least log loss on rows that none of its parts has learnt from."""
+    """Return the mean of the mixtures that no other beats, on rows that none of their parts has learnt from.
+
+    A mixture is beaten by the one with the least log loss where its loss is larger by more than a standard error of
+    the difference. On few rows many are not, and their mean is steadier than the luckiest of them.
+    """
     mixtures = all_mixtures(looks.shape[1])
-    return min(mixtures, key=lambda one: float(log_loss(target, expit(one.join(looks, card)))))
+    signs = np.where(target == 1, -1.0, 1.0)
+    losses = np.stack([np.logaddexp(0, signs * one.join(looks, card)) for one in mixtures])
+    behind = losses - losses[np.argmin(losses.mean(axis=1))]
+    is_near = behind.mean(axis=1) <= behind.std(axis=1) / np.sqrt(len(target)) + ROUNDING
+    shares = np.array([[one.attention, one.direct, one.scorecard] for one in mixtures])[is_near].mean(axis=0)
+    return Mixture(*shares.tolist())
 
 
 def mix(network: keras.Model, mixture: Mixture, scorecard: Scorecard) -> None:
