@@ -97,7 +97,8 @@ def _trees(make: Callable[[int], Any], best: str, stop: dict[str, Any]) -> Fit:
         valid = np.flatnonzero(split == "valid")
         looked_at = [(features.iloc[valid], outcome[valid])]
         model = make(MOST_TREES).fit(features.iloc[learn], outcome[learn], eval_set=looked_at, **stop, **more)
-        again = make(min(MOST_TREES - 1, max(10, int(getattr(model, best)) + 1))).fit(features.iloc[both], outcome[both], **more)
+        trees = min(MOST_TREES - 1, max(10, int(getattr(model, best)) + 1))
+        again = make(trees).fit(features.iloc[both], outcome[both], **more)
         return again.predict_proba(features[split == "test"])[:, 1]
 
     return fit
