@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 from db.monitoring_policy import MonitoringPolicy
@@ -106,6 +107,7 @@ class PortfolioDefinition:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
+    @lru_cache(maxsize=64)  # jobs and models of a portfolio hold the same text
     def from_json(cls, text: str) -> Self:
         """Read back what `to_json` wrote."""
         document: dict[str, Any] = json.loads(text)

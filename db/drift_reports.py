@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.clock import now_plus
@@ -41,14 +41,26 @@ class Night:
 
 
 _COLUMNS = tuple(DriftReport.__dataclass_fields__)
+_INSERTS = {
+    name: dialect.insert(drift_reports).on_conflict_do_nothing().returning(drift_reports.c.id)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
+_NIGHTS = (
+    select(*(drift_reports.c[name] for name in Night.__dataclass_fields__))
+    .where(
+        drift_reports.c.portfolio == bindparam("portfolio"),
+        drift_reports.c.model_version == bindparam("model_version"),
+        drift_reports.c.job_id < bindparam("before_job"),
+    )
+    .order_by(drift_reports.c.job_id.desc())
+    .limit(bindparam("limit"))
+)
 
 
 def insert_report(connection: Connection, report: DriftReport) -> bool:
     """Store a report in the caller's transaction; return whether this call did: one that is there already stays."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {name: getattr(report, name) for name in _COLUMNS if name != "created_at"}
-    stored = dialect.insert(drift_reports).values(**values).on_conflict_do_nothing().returning(drift_reports.c.id)
-    is_stored = connection.execute(stored).scalar() is not None
+    is_stored = connection.execute(_INSERTS[connection.dialect.name], values).scalar() is not None
     if is_stored:  # webhooks hear of it
         record_event(
             connection, f"drift.{report.verdict}", who="monitor", job_id=report.job_id, portfolio=report.portfolio
@@ -77,13 +89,8 @@ def list_nights(
     connection: Connection, portfolio: str, model_version: str, *, before_job: int, limit: int
 ) -> list[Night]:
     """Return the last nights of a model before a job, oldest first."""
-    columns = (drift_reports.c[name] for name in Night.__dataclass_fields__)
-    statement = select(*columns).where(
-        drift_reports.c.portfolio == portfolio,
-        drift_reports.c.model_version == model_version,
-        drift_reports.c.job_id < before_job,
-    )
-    rows = connection.execute(statement.order_by(drift_reports.c.job_id.desc()).limit(limit)).all()
+    known = {"portfolio": portfolio, "model_version": model_version, "before_job": before_job, "limit": limit}
+    rows = connection.execute(_NIGHTS, known).all()
     return [
         Night(row.job_id, Verdict(row.verdict), row.psi_corrected, row.shift, row.calendar) for row in reversed(rows)
     ]
@@ -94,12 +101,6 @@ def find_first_night(connection: Connection, portfolio: str, model_version: str)
     own = (drift_reports.c.portfolio == portfolio) & (drift_reports.c.model_version == model_version)
     is_whole = drift_reports.c.verdict.not_in((Verdict.BROKEN_PIPELINE, Verdict.INSUFFICIENT))
     return connection.execute(select(func.min(drift_reports.c.job_id)).where(own, is_whole)).scalar()
-
-
-def find_limits(connection: Connection, portfolio: str, model_version: str) -> dict[str, Any] | None:
-    """Return the limits of the sequential rule that were set last, None while there are none."""
-    own = (alarm_limits.c.portfolio == portfolio) & (alarm_limits.c.model_version == model_version)
-    return connection.execute(select(alarm_limits.c.limits).where(own)).scalar()
 
 
 def store_limits(connection: Connection, portfolio: str, model_version: str, limits: dict[str, Any]) -> None:

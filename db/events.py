@@ -10,6 +10,8 @@ from db.engine import reading
 from db.tables import events
 from db.webhook_queue import queue_deliveries
 
+_INSERT = insert(events).returning(events.c.id)
+
 
 @dataclass(frozen=True)
 class Event:
@@ -35,7 +37,7 @@ def record_event(  # noqa: PLR0913 - the columns of an event
 ) -> int:
     """Append one event in the caller's transaction, with its messages to webhooks; return its id."""
     values = {"event": event, "who": who, "why": why, "job_id": job_id, "shard_id": shard_id, "portfolio": portfolio}
-    event_id = connection.execute(insert(events).values(values).returning(events.c.id)).scalar_one()
+    event_id = connection.execute(_INSERT, values).scalar_one()
     queue_deliveries(connection, event_id, event, job_id=job_id, portfolio=portfolio)
     return event_id
 

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.monitoring_tables import job_histograms, shard_histograms
+
+_JOB_COUNTS = select(job_histograms.c.job_id, job_histograms.c.counts).where(
+    job_histograms.c.job_id.in_(bindparam("job_ids", expanding=True))
+)
 
 Counts = dict[str, Any]  # numbers, lists and further counts by name; adding is all that is ever done with them
 
@@ -34,8 +38,7 @@ def fold_histograms(connection: Connection, job_id: int) -> None:
 
 def read_job_counts(connection: Connection, job_ids: list[int]) -> dict[int, Counts]:
     """Return the counts of finished jobs by id; a job that was closed by an older release is added up now."""
-    statement = select(job_histograms.c.job_id, job_histograms.c.counts).where(job_histograms.c.job_id.in_(job_ids))
-    found = {row.job_id: row.counts for row in connection.execute(statement)}
+    found = {row.job_id: row.counts for row in connection.execute(_JOB_COUNTS, {"job_ids": job_ids})}
     return found | {job_id: _sum_shards(connection, job_id) for job_id in job_ids if job_id not in found}
 
 

@@ -86,7 +86,8 @@ class Job:
         return (self.finished_at - self.started_at).total_seconds()
 
 
-JOB_COLUMNS = tuple(jobs.c[field.name] for field in fields(Job))
+_JOB_FIELDS = tuple(field.name for field in fields(Job))
+JOB_COLUMNS = tuple(jobs.c[name] for name in _JOB_FIELDS)
 
 
 def submit_job(engine: Engine, request: JobRequest) -> int:
@@ -134,11 +135,6 @@ def find_job(connection: Connection, job_id: int) -> Job:
     if row is None:
         raise NotFoundError("job", job_id, advice="List them with: tidemark job list")
     return as_job(row)
-
-
-def find_model_version(connection: Connection, job_id: int) -> str | None:
-    """Return the model version of a job, within the caller's transaction."""
-    return connection.execute(select(jobs.c.model_version).where(jobs.c.id == job_id)).scalar()
 
 
 def find_follow_up(engine: Engine, subject_job_id: int) -> Job | None:
@@ -256,11 +252,11 @@ def _insert_ignoring_conflicts(connection: Connection) -> Any:
 
 
 def as_job(row: Any) -> Job:
-    """Return a row with `JOB_COLUMNS` as a job."""
-    values = dict(row._mapping)
-    values |= {"kind": JobKind(row.kind), "state": JobState(row.state)}
-    values["definition"] = PortfolioDefinition.from_json(row.definition)
-    values["cause"] = _cause_of(row.cause)
+    """Return a row that begins with `JOB_COLUMNS` as a job; what comes after them is the caller's."""
+    values: dict[str, Any] = dict(zip(_JOB_FIELDS, row, strict=False))
+    values |= {"kind": JobKind(values["kind"]), "state": JobState(values["state"])}
+    values["definition"] = PortfolioDefinition.from_json(values["definition"])
+    values["cause"] = _cause_of(values["cause"])
     return Job(**values)
 
 

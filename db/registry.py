@@ -60,7 +60,8 @@ class Champion:
     revision: int
 
 
-_MODEL_COLUMNS = tuple(model_versions.c[field.name] for field in fields(ModelVersion))
+_MODEL_FIELDS = tuple(field.name for field in fields(ModelVersion))
+MODEL_COLUMNS = tuple(model_versions.c[name] for name in _MODEL_FIELDS)
 _DECISION_COLUMNS = tuple(decisions.c[field.name] for field in fields(Decision))
 
 
@@ -72,18 +73,18 @@ def get_model(engine: Engine, version: str) -> ModelVersion:
 
 def find_model(connection: Connection, version: str) -> ModelVersion:
     """Return one model version within the caller's transaction. Raises `NotFoundError`."""
-    row = connection.execute(select(*_MODEL_COLUMNS).where(model_versions.c.version == version)).one_or_none()
+    row = connection.execute(select(*MODEL_COLUMNS).where(model_versions.c.version == version)).one_or_none()
     if row is None:
         raise NotFoundError("model version", version, advice="List them with: tidemark model list PORTFOLIO")
-    return _as_model(row)
+    return as_model(row)
 
 
 def list_models(engine: Engine, portfolio: str) -> list[ModelVersion]:
     """Return a portfolio's model versions, newest first."""
-    statement = select(*_MODEL_COLUMNS).where(model_versions.c.portfolio == portfolio)
+    statement = select(*MODEL_COLUMNS).where(model_versions.c.portfolio == portfolio)
     with reading(engine) as connection:
         rows = connection.execute(statement.order_by(model_versions.c.created_at.desc()))
-        return [_as_model(row) for row in rows]
+        return [as_model(row) for row in rows]
 
 
 def get_champion(engine: Engine, portfolio: str) -> Champion | None:
@@ -207,7 +208,8 @@ def set_model_state(connection: Connection, version: str, state: ModelState) -> 
     connection.execute(update(model_versions).where(model_versions.c.version == version).values(state=state))
 
 
-def _as_model(row: Any) -> ModelVersion:
-    values = dict(row._mapping)
-    values |= {"state": ModelState(row.state), "definition": PortfolioDefinition.from_json(row.definition)}
+def as_model(row: Any) -> ModelVersion:
+    """Return a row that begins with `MODEL_COLUMNS` as a model version."""
+    values: dict[str, Any] = dict(zip(_MODEL_FIELDS, row, strict=False))
+    values |= {"state": ModelState(values["state"]), "definition": PortfolioDefinition.from_json(values["definition"])}
     return ModelVersion(**values)

@@ -15,6 +15,7 @@ from db.tables import events, jobs
 
 # Events of shards are many and nobody's business outside.
 TOLD_GROUPS = ("job", "drift", "model", "schedule")
+_LISTENING = select(webhooks.c.id, webhooks.c.events, webhooks.c.portfolio).where(webhooks.c.is_active)
 CLAIM_SECONDS = 60.0  # a sender that dies in between: another one tries again after so long
 
 
@@ -39,8 +40,7 @@ def queue_deliveries(
     """Store a delivery for each webhook that wants to hear of the event, in the caller's transaction."""
     if event.partition(".")[0] not in TOLD_GROUPS:
         return
-    columns = (webhooks.c.id, webhooks.c.events, webhooks.c.portfolio)
-    rows = connection.execute(select(*columns).where(webhooks.c.is_active)).all()
+    rows = connection.execute(_LISTENING).all()
     if rows and portfolio is None and job_id is not None:
         portfolio = connection.execute(select(jobs.c.portfolio).where(jobs.c.id == job_id)).scalar()
     wanting = [row.id for row in rows if wants(row.events, event) and row.portfolio in {None, portfolio}]

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from logging import getLogger
 
 from db.closing import complete_whole_job
-from db.drift_reports import DriftReport, Night, find_first_night, find_limits, insert_report, list_nights, store_limits
+from db.drift_reports import DriftReport, Night, find_first_night, insert_report, list_nights, store_limits
 from db.engine import Engine, reading, writing
 from db.histograms import Counts, read_job_counts
-from db.jobs import Job, find_job, find_model_version
+from db.jobs import Job
 from db.monitoring_policy import ReferenceChoice
+from db.night_background import find_background
 from db.outcomes import VINTAGES_TASK
-from db.registry import ModelVersion, find_model
+from db.registry import ModelVersion
 from db.shards import Claim
 from db.states import Verdict
 from db.unusable import mark_unusable
@@ -103,19 +104,20 @@ def read_known(engine: Engine, job: Job) -> Known:
     assert job.subject_job_id is not None, "a monitoring job names the job it is about"
     assert job.model_version is not None, "and the model that scored it"
     with reading(engine) as connection:
-        night, model = find_job(connection, job.subject_job_id), find_model(connection, job.model_version)
+        background = find_background(connection, job.subject_job_id, job.model_version)
+        night, model = background.night, background.model
         policy, name, before = night.definition.monitoring, night.portfolio, night.compared_job_id
         nights = list_nights(connection, name, model.version, before_job=night.id, limit=_NIGHTS)
-        stored = find_limits(connection, name, model.version)
         effect = policy.effect_on(policy.date_of(night.options, night.created_at))
         same_day = next((one.job_id for one in reversed(nights) if effect and one.calendar == effect), None)
         first = None
         if policy.reference is ReferenceChoice.FIRST_NIGHT and nights:
             first = find_first_night(connection, name, model.version)
         wanted = [one for one in (night.id, before, same_day, first) if one is not None]
-        counts = read_job_counts(connection, wanted)
-        has_same_model = before is not None and find_model_version(connection, before) == model.version
-    limits = None if stored is None else AlarmLimits.from_document(stored)
+        lacking = [one for one in wanted if one not in background.counts]
+        counts = background.counts | (read_job_counts(connection, lacking) if lacking else {})
+    has_same_model = background.compared_version == model.version
+    limits = None if background.limits is None else AlarmLimits.from_document(background.limits)
     return Known(night, model, counts, nights, limits, effect, same_day, first, has_same_model)
 
 

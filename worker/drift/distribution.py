@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,12 @@ class Distribution:
         distinct, counts = np.unique(values[is_known], return_counts=True)
         return cls(distinct, counts.astype(np.float64), int((~is_known).sum()))
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Records with a value."""
         return int(self.counts.sum())
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean of the values; NaN where there is none."""
         return float(np.dot(self.values, self.counts) / self.counts.sum()) if self.count else float("nan")
@@ -63,9 +64,11 @@ class Histogram:
 
     def distribution(self) -> Distribution:
         """Return the same as sorted arrays."""
-        pairs = sorted((value, count) for value, count in self.points.items() if count)
-        values = np.array([value for value, _ in pairs], dtype=np.float64)
-        return Distribution(values, np.array([count for _, count in pairs], dtype=np.float64), self.unscorable)
+        counts = np.fromiter(self.points.values(), np.float64, len(self.points))
+        values = np.fromiter(self.points, np.float64, len(self.points))
+        order = np.argsort(values)
+        order = order[counts[order] > 0]
+        return Distribution(values[order], counts[order], self.unscorable)
 
     def to_document(self) -> dict[str, Any]:
         """Return a JSON document that `from_document` reads back."""

@@ -1,7 +1,7 @@
 """Every input column against the reference at once: PSI, missing and unseen records, the fullest bin."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,17 @@ class FieldFigures:
     fullest_reference: float  # share of the same bin in the reference
     records: int
 
-    def to_document(self) -> dict[str, Any]:
-        """Return the figures as a JSON document."""
-        return {name: round(value, 6) for name, value in vars(self).items()}
+
+def fields_document(fields: Mapping[str, FieldFigures]) -> dict[str, dict[str, float]]:
+    """Return the figures of every column as a JSON document, rounded to 6 digits: all at once, as there are many."""
+    if not fields:
+        return {}
+    names = FieldFigures.__dataclass_fields__
+    table = np.round([list(vars(one).values()) for one in fields.values()], 6).tolist()
+    found: dict[str, dict[str, float]] = {
+        name: dict(zip(names, row, strict=True)) for name, row in zip(fields, table, strict=True)
+    }
+    return {name: row | {"records": fields[name].records} for name, row in found.items()}
 
 
 def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:
@@ -65,10 +73,8 @@ def _as_figures(row: list[float]) -> FieldFigures:
 
 
 def _stack(rows: list[list[int]]) -> Floats:
-    stacked = np.zeros((len(rows), max(map(len, rows))))
-    for place, row in enumerate(rows):
-        stacked[place, : len(row)] = row
-    return stacked
+    width = max(map(len, rows))
+    return np.array([[*row, *[0] * (width - len(row))] for row in rows], dtype=np.float64)
 
 
 def _shares(counts: Floats, is_bin: Floats) -> Floats:

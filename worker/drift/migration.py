@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from worker.drift.distribution import Floats
 
@@ -49,7 +49,7 @@ def describe_migration(counts: dict[str, dict[str, int]]) -> Migration | None:
         mean_move=float(np.sum(matrix * (places[None, :] - places[:, None])) / matched),
         statistic=statistic,
         degrees=degrees,
-        p_value=float(chi2.sf(statistic, degrees)) if degrees else 1.0,
+        p_value=float(chdtrc(degrees, statistic)) if degrees else 1.0,
     )
 
 
@@ -65,5 +65,7 @@ def stuart_maxwell(matrix: Floats) -> tuple[float, int]:
     if is_moving.sum() < 2:
         return 0.0, 0
     difference, covariance = (rows - columns)[is_moving], covariance[np.ix_(is_moving, is_moving)]
-    inverse = np.linalg.pinv(covariance, hermitian=True)
-    return float(difference @ inverse @ difference), int(np.linalg.matrix_rank(covariance, hermitian=True))
+    sizes, directions = np.linalg.eigh(covariance)
+    is_kept = np.abs(sizes) > np.abs(sizes).max() * len(sizes) * np.finfo(np.float64).eps
+    projected = difference @ directions[:, is_kept]
+    return float(np.sum(projected**2 / sizes[is_kept])), int(is_kept.sum())

@@ -10,7 +10,7 @@ from db.states import Verdict
 from worker.drift.comparison import DriftFigures, compare
 from worker.drift.distribution import Distribution, Histogram
 from worker.drift.expected import expected_auc, expected_bad_rate, probabilities_of
-from worker.drift.fields import FieldFigures, compare_fields
+from worker.drift.fields import FieldFigures, compare_fields, fields_document
 from worker.drift.migration import describe_migration
 from worker.drift.pipeline import find_faults
 from worker.drift.sequential import AlarmLimits, AlarmState, NightFigures, run_rule
@@ -83,7 +83,7 @@ def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examinat
         "previous": _compare_previous(evidence, current),
         "migration": _migration(evidence),
         "expected": _expect(reference, current, evidence.scale),
-        "fields": {name: one.to_document() for name, one in fields.items()},
+        "fields": fields_document(fields),
         "segments": segments,
         "canary": evidence.counts.get("canary"),
         "alarm": alarm.to_document(),
@@ -227,5 +227,7 @@ def _without_scores(evidence: NightEvidence, faults: list[str]) -> Examination:
 
 
 def _scores(counts: Counts) -> Distribution:
-    points = {int(value): count for value, count in counts["points"].items()}
-    return Histogram(points, counts.get("unscorable") or 0).distribution()
+    points: dict[str, int] = counts["points"]
+    return Histogram(
+        dict(zip(map(int, points), points.values(), strict=True)), counts.get("unscorable") or 0
+    ).distribution()

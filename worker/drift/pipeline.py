@@ -35,7 +35,7 @@ def _find_field_faults(name: str, field: FieldFigures, policy: MonitoringPolicy)
     faults = [
         f"{name} is {what} in {share:.1%} of the records, {before:.1%} in the reference"
         for what, share, before, bound in rises
-        if share - before > max(bound, _STANDARD_ERRORS * _error(share, before, field.records))
+        if share - before > bound and share - before > _STANDARD_ERRORS * _error(share, before, field.records)
     ]
     is_still = field.fullest >= _FULL and field.fullest_reference < _NEVER_FULL
     if is_still and not faults:

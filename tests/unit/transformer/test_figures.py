@@ -70,6 +70,40 @@ def test_calibration_stays_finite_where_a_few_rows_are_parted_without_an_error()
     assert 0.05 < found.probabilities(np.array([-0.01]))[0] < 0.4
 
 
+def _drawn(slope: float, rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    logits = random.normal(-1, 1, rows)
+    return logits, (random.random(rows) < 1 / (1 + np.exp(-slope * logits))).astype(float)
+
+
+def test_calibration_finds_a_slope_that_many_rows_prove() -> None:
+    logits, target = _drawn(0.5, 50_000, 1)
+    assert calibrate(logits, target).slope == pytest.approx(0.5, abs=0.05)
+
+
+def test_calibration_takes_a_few_rows_at_half_their_word() -> None:
+    errors: list[tuple[float, float]] = []
+    for seed in range(40):
+        logits, target = _drawn(1.0, 300, seed)
+        errors.append((calibrate(logits, target).slope - 1, fit_line(target, logits)[0] - 1))
+    drawn, free = np.sqrt(np.mean(np.square(errors), axis=0))
+    assert drawn < 0.6 * free
+
+
+@pytest.mark.parametrize("rows", [20, 300, 5_000])
+def test_the_mean_probability_is_that_of_the_outcomes(rows: int) -> None:
+    logits, target = _drawn(0.7, rows, 3)
+    found = calibrate(logits, target).probabilities(logits)
+    softened = np.where(target == 1, (target.sum() + 1) / (target.sum() + 2), 1 / ((1 - target).sum() + 2))
+    assert found.mean() == pytest.approx(softened.mean(), abs=1e-5)
+
+
+def test_calibration_stays_finite_where_all_logits_are_equal() -> None:
+    found = calibrate(np.zeros(10), np.array([1.0, *[0.0] * 9]))
+    assert found.slope == 1.0
+    assert np.isfinite(found.intercept)
+
+
 def test_calibration_never_turns_the_order_round() -> None:
     assert calibrate(np.linspace(-2, 2, 100), (np.linspace(-2, 2, 100) < 0).astype(float)).slope == 1.0
 
