@@ -1,4 +1,4 @@
-"""The tables of the HTTP API: keys, webhooks and their deliveries, online requests, and what was removed on purpose."""
+"""The tables of the HTTP API: keys, ended sessions, webhooks and deliveries, online requests, what was removed."""
 
 from sqlalchemy import (
     JSON,
@@ -19,7 +19,7 @@ from db.clock import UtcDateTime, now_plus
 from db.states import DeliveryState, KeyRole, RemovalCause
 from db.tables import PREFIX, events, identity, jobs, metadata, one_of, portfolios
 
-__all__ = ["api_keys", "metadata", "online_requests", "removals", "webhook_deliveries", "webhooks"]
+__all__ = ["api_keys", "ended_sessions", "metadata", "online_requests", "removals", "webhook_deliveries", "webhooks"]
 
 _document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
@@ -38,6 +38,13 @@ api_keys = Table(
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime, comment="to the minute"),
     one_of("role", KeyRole),
+)
+
+ended_sessions = Table(
+    f"{PREFIX}ended_sessions",
+    metadata,
+    Column("session_id", Text, primary_key=True, comment="of the dashboard, signed out before its time"),
+    Column("forget_at", UtcDateTime, nullable=False, comment="the cookie is too old from then on"),
 )
 
 webhooks = Table(

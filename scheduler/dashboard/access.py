@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Form, Request
 
 from db.api_keys import find_key_in_force
+from db.ended_sessions import is_session_ended
 from db.states import KeyRole
 from scheduler.api.context import Caller, context_of, require_role
 from scheduler.api.problems import Problem
@@ -42,7 +43,7 @@ def find_visitor(request: Request) -> Visitor:
     context, sessions = context_of(request), sessions_of(request)
     session = sessions.read(request, SIGNED_IN)
     key = None if session is None else find_key_in_force(context.engine, session.key_id)
-    if session is None or key is None:
+    if session is None or key is None or is_session_ended(context.engine, session.id):
         raise Problem(401, "key-required", "sign in with an API key")
     context.rates.take(key.public_id)
     return Visitor(Caller(context, key), session, sessions.token_of(session))

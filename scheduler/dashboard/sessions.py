@@ -1,6 +1,7 @@
 """Sessions as signed cookies: a random id and the public id of the key that signed in, nothing else.
 
-Whether the key is still good is asked of the database at every request, so revoking it ends all its sessions.
+At every request the database is asked whether the key is still good and the session was not signed out: revoking a key
+ends all its sessions.
 """
 
 import hmac

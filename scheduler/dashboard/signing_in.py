@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from db.api_keys import check_key, record_session
+from db.ended_sessions import end_session
 from scheduler.api.context import Caller, context_of
 from scheduler.api.problems import Problem
 from scheduler.dashboard.access import Sender, check_origin, sessions_of
@@ -51,7 +52,8 @@ def sign_in(
 
 @router.post("/sign-out")
 def sign_out(visitor: Sender) -> Response:
-    """End the session in this browser."""
+    """End the session, in every browser that has its cookie."""
+    end_session(visitor.caller.engine, visitor.session.id, lifetime_seconds=SIGNED_IN.seconds)
     record_session(visitor.caller.engine, visitor.caller.key, "signed_out", who=visitor.caller.who)
     response = RedirectResponse(SIGN_IN, 303)
     response.delete_cookie(SIGNED_IN.name, path=SIGNED_IN.path)

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Engine
 
 from db.api_keys import KeyRequest, create_key, revoke_key
-from db.engine import writing
+from db.ended_sessions import end_session
+from db.engine import reading, writing
 from db.states import KeyRole
 from tests.integration.api.server import RunningApi, running_api
 from tests.integration.dashboard.window import Window, events_of, opened
@@ -69,6 +70,26 @@ def test_signing_out_ends_the_session(api: RunningApi, engine: Engine) -> None:
     assert window.send("/sign-out").headers["location"] == "/sign-in"
     assert window.page("/").status_code == 303
     assert events_of(engine)[-1][0] == "key.signed_out"
+
+
+def test_a_copied_cookie_opens_nothing_after_signing_out(api: RunningApi) -> None:
+    window, thief, other = opened(api), Window(api), opened(api)
+    thief.cookies.set("tidemark_session", window.cookies["tidemark_session"])
+    assert thief.page("/").status_code == 200
+    token = thief.token()
+    window.send("/sign-out")
+    assert thief.page("/").status_code == 303
+    assert thief._client.post("/sign-out", data={"token": token}).status_code == 401
+    assert other.page("/").status_code == 200, "another session of the same key goes on"
+
+
+def test_ended_sessions_are_forgotten_when_their_cookies_are_too_old(api: RunningApi, engine: Engine) -> None:
+    end_session(engine, "long ago", lifetime_seconds=-1)
+    opened(api).send("/sign-out")
+    with reading(engine) as connection:
+        kept = connection.exec_driver_sql("SELECT session_id FROM tidemark_ended_sessions").scalars().all()
+    assert len(kept) == 1
+    assert "long ago" not in kept
 
 
 def test_a_revoked_key_ends_its_sessions_at_the_next_request(api: RunningApi, engine: Engine) -> None:
