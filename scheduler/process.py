@@ -27,6 +27,7 @@ from scheduler.recovery import sweep
 from scheduler.settings import SchedulerSettings
 from scheduler.timetable import fire_due_schedules
 from scheduler.webhook_sending import WebhookSender
+from worker.memory import held_bytes
 
 logger = getLogger(__name__)
 
@@ -120,7 +121,7 @@ class Scheduler:
         fire_due_schedules(self._engine, grace_seconds=self._settings.schedule_grace_seconds)
 
     def _say_present(self) -> None:
-        mark_seen(self._engine, self.name, "scheduler")
+        mark_seen(self._engine, self.name, "scheduler", memory_bytes=held_bytes(os.getpid()))
 
     def _say_goodbye(self) -> None:
         try:

@@ -1,6 +1,8 @@
 """The `tidemark` command. Nothing heavy is imported before a command runs: `--help` must answer at once."""
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -29,6 +31,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _tell_version(is_asked: bool) -> None:  # noqa: FBT001 - typer's signature
+    if is_asked:
+        typer.echo(f"tidemark {version('tidemark')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _begin(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version and stop.")
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
+
+
 app.add_typer(portfolio.app, name="portfolio")
 app.command("load")(records.load)
 app.command("train")(work.train)

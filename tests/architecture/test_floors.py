@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,12 @@ def test_help_loads_nothing_heavy() -> None:
     silenced = "out, sys.stdout = sys.stdout, sys.stderr; main(['--help']); sys.stdout = out"
     statement = f"from scheduler.cli.main import main; {silenced}"
     assert not _modules_after(statement) & {"tensorflow", "keras", "pandas", "sqlalchemy", "celery", "pyarrow"}
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    command = [sys.executable, "-m", "scheduler.cli.main", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == f"tidemark {version('tidemark')}\n"
 
 
 def test_help_answers_in_half_a_second() -> None:

@@ -46,6 +46,8 @@ def test_three_scheduler_processes_fire_each_due_time_once(any_database_url: str
     processes = [subprocess.Popen(command, cwd=ROOT, env=os.environ | settings) for _ in range(3)]
     try:
         wait_for(lambda: len(list_processes(engine)) == 3, 60, "three schedulers to run")
+        if sys.platform == "linux":
+            assert all((one.memory_bytes or 0) > 10 << 20 for one in list_processes(engine))
         _let_years_pass(engine, schedule)
         wait_for(lambda: list_runs(engine, schedule.id), 60, "the schedule to fire")
     finally:
