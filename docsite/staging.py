@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from docsite.contents import PARTS, index_page
+from docsite.diagrams import DRAWN, show_drawings
 from docsite.reference import REFERENCE
 
 PICTURES = Path("build") / "pictures"  # where `python -m tests.browser.screenshots build/pictures` puts them
@@ -18,11 +19,12 @@ def stage_pages(root: Path, source: Path) -> None:
     (source / "index.md").write_text(index_page(), encoding="utf-8")
     for name, make_page in REFERENCE.items():
         (source / "reference" / f"{name}.md").write_text(make_page(), encoding="utf-8")
+    shutil.copytree(root / DRAWN, source / DRAWN)
     shown = {page for part in PARTS for page in part.pages}
     for page in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md")]):
         place = page.relative_to(root)
         text = _stage_links(page, page.read_text(encoding="utf-8"), root, source)
-        text = text.replace("```mermaid", "```text")  # a diagram is shown as its text: nothing is loaded to draw it
+        text = show_drawings(text, to_root="../" * (len(place.parts) - 1))
         if place == Path("docs/dashboard.md"):
             text += _stage_pictures(root, source)
         if str(place.with_suffix("")) not in shown:

@@ -13,6 +13,7 @@ import pytest
 from db.every_table import metadata
 from docsite.building import SiteError, build_site
 from docsite.contents import PARTS
+from docsite.diagrams import DRAWN, drawing_of, texts_of
 from docsite.reference import SETTINGS, describe_api, list_commands, list_states
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,17 @@ def test_no_page_loads_anything_from_another_host(site: Path, pages: dict[Path, 
         loaded += [(style.name, first or second) for first, second in found]
     assert len(loaded) > 100
     assert [one for one in loaded if re.match(r"(https?:)?//", one[1])] == []
+
+
+def test_every_diagram_is_shown_as_it_was_drawn_from_its_text(pages: dict[Path, Page]) -> None:
+    """A diagram that was changed is drawn anew with `python -m docsite.diagrams`."""
+    texts = {text for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")] for text in texts_of(page.read_text())}
+    drawings = {drawing_of(text).name for text in texts}
+    assert len(drawings) >= 3
+    assert {path.name for path in (ROOT / DRAWN).iterdir()} == drawings
+    shown = {Path(address).name for page in pages.values() for address in page.loaded}
+    assert drawings <= shown
+    assert [page.path.name for page in pages.values() if "flowchart LR" in page.path.read_text(encoding="utf-8")] == []
 
 
 def test_the_search_needs_no_server(site: Path) -> None:
