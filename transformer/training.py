@@ -114,7 +114,8 @@ def train_model(
     usual = _try(book, schema, course, start)
     chosen, told = usual, {"edges": {"bins": usual.prepared.transform.bins}}
     if start is None and _may_be_finer(options, len(usual.prepared.parts.train), course):
-        chosen, told["edges"] = _choose_edges(usual, _try(book, schema, course, None, bins=FINE_BINS))
+        finer = _try(book, schema, course.told_as("finer edges"), None, bins=FINE_BINS)
+        chosen, told["edges"] = _choose_edges(usual, finer)
     return _finish(book, course, chosen, told)
 
 
@@ -124,6 +125,12 @@ class _Course:
     deadline: float | None
     hooks: Hooks
     began: float
+
+    def told_as(self, name: str) -> "_Course":
+        """Return the same course, whose stages name what is tried."""
+        on_epoch = self.hooks.on_epoch
+        named = replace(self.hooks, on_epoch=lambda one: on_epoch(replace(one, stage=f"{one.stage} ({name})")))
+        return replace(self, hooks=named)
 
 
 @dataclass(frozen=True)

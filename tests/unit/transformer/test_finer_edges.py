@@ -8,7 +8,7 @@ from transformer.book import Book
 from transformer.compiled_network import CompiledNetwork
 from transformer.features import BINS, FINE_BINS, FeatureTransform, read_columns
 from transformer.prediction import predict_logits
-from transformer.training import TrainedModel, TrainingOptions, train_model
+from transformer.training import EpochReport, TrainedModel, TrainingOptions, train_model
 
 CUSTOMERS, REPEATS = 610, 5  # as many as make a middling book
 
@@ -25,9 +25,25 @@ def repeating() -> Book:
 
 
 @pytest.fixture(scope="module")
-def trained(repeating: Book) -> TrainedModel:
+def stages() -> list[str]:
+    """The stages that were told while training, in order, each once."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(repeating: Book, stages: list[str]) -> TrainedModel:
     """Trained with the schedules that such a book gets."""
-    return train_model(repeating, SCHEMA, options=TrainingOptions(refit=False, holdout_share=0.05))
+
+    def listen(report: EpochReport) -> None:
+        if report.stage not in stages:
+            stages.append(report.stage)
+
+    options = TrainingOptions(refit=False, holdout_share=0.05)
+    return train_model(repeating, SCHEMA, options=options, on_epoch=listen)
+
+
+def test_whoever_looks_on_is_told_what_is_tried(trained: TrainedModel, stages: list[str]) -> None:
+    assert stages == ["training", "training (finer edges)"]
 
 
 def test_they_are_taken_where_records_nearly_repeat(trained: TrainedModel) -> None:
