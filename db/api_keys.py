@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, or_, select, update
+from sqlalchemy import Connection, Engine, bindparam, false, func, insert, or_, select, update
 
 from db.api_tables import api_keys
 from db.clock import now_plus
@@ -50,6 +50,12 @@ class KeyRequest:
 
 
 _COLUMNS = tuple(api_keys.c[field.name] for field in fields(ApiKey))
+_IS_OVER = or_(api_keys.c.revoked_at.is_not(None), func.coalesce(api_keys.c.expires_at <= now_plus(), false()))
+_IS_STALE = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now_plus(-_USE_NOTED_EVERY_SECONDS))
+# Made once: it is asked at every request.
+_CHECKED = select(*_COLUMNS, api_keys.c.secret_hash, _IS_OVER.label("is_over"), _IS_STALE.label("is_stale")).where(
+    api_keys.c.public_id == bindparam("public_id")
+)
 
 
 def create_key(engine: Engine, request: KeyRequest, *, who: str) -> tuple[str, ApiKey]:
@@ -77,11 +83,8 @@ def check_key(engine: Engine, text: str) -> ApiKey | None:
     public_id, _, secret = rest.partition("_")
     if prefix != KEY_PREFIX or not (public_id.isascii() and public_id.isalnum()):
         return None
-    is_over = or_(api_keys.c.revoked_at.is_not(None), api_keys.c.expires_at <= now_plus())
-    is_stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now_plus(-_USE_NOTED_EVERY_SECONDS))
-    extra = (api_keys.c.secret_hash, is_over.label("is_over"), is_stale.label("is_stale"))
     with reading(engine) as connection:
-        row = connection.execute(select(*_COLUMNS, *extra).where(api_keys.c.public_id == public_id)).one_or_none()
+        row = connection.execute(_CHECKED, {"public_id": public_id}).one_or_none()
     # Compared even where there is no such key, so that the time tells nothing.
     is_right = hmac.compare_digest(_hash(secret), "" if row is None else row.secret_hash)
     if row is None or not is_right or row.is_over:
@@ -93,14 +96,13 @@ def check_key(engine: Engine, text: str) -> ApiKey | None:
 
 def find_key_in_force(engine: Engine, public_id: str) -> ApiKey | None:
     """Return a key that is neither revoked nor expired, for somebody who proved earlier to hold it; else None."""
-    is_stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now_plus(-_USE_NOTED_EVERY_SECONDS))
-    is_lasting = or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > now_plus())
-    wanted = (api_keys.c.public_id == public_id, api_keys.c.revoked_at.is_(None), is_lasting)
     with reading(engine) as connection:
-        row = connection.execute(select(*_COLUMNS, is_stale.label("is_stale")).where(*wanted)).one_or_none()
-    if row is not None and row.is_stale:
+        row = connection.execute(_CHECKED, {"public_id": public_id}).one_or_none()
+    if row is None or row.is_over:
+        return None
+    if row.is_stale:
         _note_use(engine, public_id)
-    return None if row is None else _as_key(row)
+    return _as_key(row)
 
 
 def record_session(engine: Engine, key: ApiKey, event: str, *, who: str) -> None:

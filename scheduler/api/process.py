@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from logging import getLogger
 
@@ -47,9 +47,20 @@ def main() -> int:
     except DatabaseError as error:
         logger.critical("The API cannot start: %s", error)
         return FAILED
-    asyncio.run(_serve(engine, settings, scheduler_settings, ends_with_parent="--ends-with-parent" in sys.argv[1:]))
+    ends_with_parent = "--ends-with-parent" in sys.argv[1:]
+    with asyncio.Runner(loop_factory=_quickest_loop()) as runner:
+        runner.run(_serve(engine, settings, scheduler_settings, ends_with_parent=ends_with_parent))
     engine.dispose()
     return 0
+
+
+def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's loop where there is one; None, for Python's own, on Windows."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - no wheel for Windows
+    except ImportError:
+        return None
+    return new_event_loop
 
 
 async def _serve(
