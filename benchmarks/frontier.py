@@ -1,6 +1,7 @@
 """How small the network may be: accuracy against speed over its sizes, as a table and a plot.
 
     python -m benchmarks.frontier [--data ../shared/data] [--sets credit_cards,home_equity_lines] [--seeds 1]
+                                  [--networks "default,width 16"]
 
 Every network is trained with the defaults but for its sizes, and judged by the set's test rows; its speed is that of
 the compiled form on one core, inputs ready. The frontier are the networks that no other beats in both.
@@ -33,7 +34,7 @@ SIZES: dict[str, dict[str, int]] = {
     "6 tokens for the fields": {"field_tokens": 6},
     "24 tokens for the fields": {"field_tokens": 24},
     "no direct way": {"direct": 0},
-    "width 16, 6 tokens, direct 32": {"d_model": 16, "dff": 32, "field_tokens": 6, "direct": 32},
+    "width 16 with 6 tokens and direct 32": {"d_model": 16, "dff": 32, "field_tokens": 6, "direct": 32},
 }
 
 
@@ -42,10 +43,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", default="credit_cards,home_equity_lines")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--networks", default=",".join(SIZES), help="names of those to measure")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
-    for name, changed in SIZES.items():
-        sizes = NetworkOptions(**(USUAL | changed))
+    for name in options.networks.split(","):
+        sizes = NetworkOptions(**(USUAL | SIZES[name]))
         row: dict[str, Any] = {"network": name}
         for one in options.sets.split(","):
             row |= measure(options.data, one, sizes, options.seeds)
@@ -54,8 +56,11 @@ def main() -> None:
     first = options.sets.split(",")[0]
     for row in rows:
         row["on the frontier"] = not any(_beats(other, row, first) for other in rows)
-    draw(rows, first)
-    print(write_report("frontier", rows))
+    if len(rows) == len(SIZES):
+        draw(rows, first)
+        print(write_report("frontier", rows))
+    else:
+        print(write_report(f"frontier_{first}", rows))
 
 
 def measure(folder: Path, name: str, sizes: NetworkOptions, seeds: int) -> dict[str, Any]:

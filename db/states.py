@@ -169,7 +169,16 @@ ENDED_JOB_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED
 OPEN_JOB_STATES = frozenset(JobState) - ENDED_JOB_STATES
 ACTIVE_JOB_STATES = frozenset({JobState.RUNNING, JobState.PAUSED})  # shards may be running
 
+
 # Smaller goes first.
+class NetworkSize(StrEnum):
+    """How wide a network is trained: what a user may choose between speed and what it can learn."""
+
+    SMALL = "small"
+    USUAL = "usual"
+    LARGE = "large"
+
+
 PRIORITIES: dict[str, int] = {"interactive": 10, "normal": 100, "nightly": 200}
 
 QUEUE_OF_KIND: dict[JobKind, str] = {

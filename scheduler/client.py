@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 import httpx
 
@@ -42,6 +42,7 @@ class TrainingOptions(TypedDict, total=False):
     epochs: int
     start_from: str
     seeds: int
+    size: Literal["small", "usual", "large"]
     time_limit: float
     sample: int
     folds: int

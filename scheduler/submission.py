@@ -71,17 +71,19 @@ def submit_training(
 ) -> int:
     """Ask for a model to be trained from scratch; return the job's id.
 
-    Options that are understood: `seed`, `epochs`, and `hold` (do not promote the result).
+    Options that are understood are those of `tidemark train`, such as `hold` (do not promote the result). Raises
+    `UsageError` where they exclude each other.
     """
+    given = dict(options or {})
+    if given.get("size") is not None and given.get("from") is not None:
+        raise UsageError("--size and --from exclude each other: a network keeps the width it has; leave one out")
     definition = get_portfolio(engine, portfolio).definition
     if definition.target is None:
         raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")
     own = [name for name in (definition.target, definition.as_of, definition.entity) if name is not None]
     check_source(engine, definition.source, (definition.key, *own, *definition.input_columns))
     key, rank = request.idempotency_key, request.rank
-    return submit_job(
-        engine, JobRequest(JobKind.TRAINING, portfolio, request.who, dict(options or {}), None, key, rank)
-    )
+    return submit_job(engine, JobRequest(JobKind.TRAINING, portfolio, request.who, given, None, key, rank))
 
 
 def submit_comparison(engine: Engine, first: str, second: str, request: Request) -> int:

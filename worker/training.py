@@ -11,11 +11,12 @@ from db.closing import complete_whole_job
 from db.engine import writing
 from db.registry import Champion, Decision, decide, get_champion, register_model
 from db.shards import Claim
-from db.states import JobKind
+from db.states import JobKind, NetworkSize
 from transformer.bundle import load_bundle, save_bundle
 from transformer.cross_validation import cross_validate, cut_book
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
+from transformer.network import NetworkOptions
 from transformer.schema import RecordSchema
 from transformer.scoring import Scorer
 from transformer.training import Book, EpochReport, Start, TrainedModel, TrainingOptions, train_model
@@ -45,6 +46,14 @@ class Trained:
     reference: dict[str, Any]
     learned_until: dict[str, Any]
     folds: dict[str, Any] | None
+
+
+# Small is as good as usual on books with many outcomes, worse where these are few or the fields act together.
+_SIZES = {
+    NetworkSize.SMALL: NetworkOptions(d_model=16, dff=32),
+    NetworkSize.USUAL: NetworkOptions(),
+    NetworkSize.LARGE: NetworkOptions(d_model=64, dff=128),
+}
 
 
 def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
@@ -98,7 +107,8 @@ def options_of(options: dict[str, Any]) -> TrainingOptions:
     """Return the training options of a job: those that a user may set, the rest as they are by default."""
     names = {"seed": "seed", "seeds": "seeds", "epochs": "epochs", "time_limit": "time_limit_minutes"}
     allowed = {ours: options[name] for name, ours in names.items() if options.get(name) is not None}
-    return TrainingOptions(**allowed, class_weights=bool(options.get("class_weights")))
+    network = _SIZES[NetworkSize(options.get("size") or NetworkSize.USUAL)]
+    return TrainingOptions(**allowed, network=network, class_weights=bool(options.get("class_weights")))
 
 
 def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSchema) -> Start | None:

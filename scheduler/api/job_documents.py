@@ -1,12 +1,12 @@
 """Jobs as JSON: what is sent and what comes back."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from db.jobs import Job
-from db.states import FailureCause, JobKind, JobState
+from db.states import FailureCause, JobKind, JobState, NetworkSize
 from scheduler.api.parameters import LARGEST_ID, NAME_PATTERN, VERSION_PATTERN, Document, Page, Why
 
 Priority = Literal["interactive", "normal", "nightly"]
@@ -52,6 +52,9 @@ class TrainingSubmission(_Submission):
     seeds: int | None = Field(
         strict=True, default=None, ge=1, le=16, description="Sets of heads on one trunk.", examples=[1]
     )
+    size: NetworkSize | None = Field(
+        default=None, description="Width of the network; default: usual. Not with `from`.", examples=["usual"]
+    )
     time_limit: float | None = Field(default=None, ge=0.1, le=1e5, description="Minutes of fitting.", examples=[30])
     sample: int | None = Field(
         strict=True, default=None, ge=100, le=2**53, description="Records to learn from at most.", examples=[1000000]
@@ -61,6 +64,12 @@ class TrainingSubmission(_Submission):
         strict=True, default=False, description="Both outcomes weigh the same while fitting.", examples=[False]
     )
     hold: bool = Field(strict=True, default=False, description="Do not promote the result.", examples=[False])
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        if self.size is not None and self.start_from is not None:
+            raise ValueError("size and from exclude each other: a network keeps the width it has")
+        return self
 
     @property
     def options(self) -> dict[str, Any]:

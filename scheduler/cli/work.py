@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.states import NetworkSize
 from scheduler.cli.options import IdempotencyKey, Json, PortfolioName, Priority, Timeout, Wait
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ def train(
         int | None, typer.Option("--seeds", min=1, max=16, help="Sets of heads trained side by side on one trunk.")
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=1000, help="Epochs at most.")] = None,
+    size: Annotated[
+        NetworkSize | None,
+        typer.Option("--size", help="Width of the network; small scores 1.9 times as fast. [default: usual]"),
+    ] = None,
     start_from: Annotated[
         str | None, typer.Option("--from", metavar="VERSION", help="Start from this version's network and transform.")
     ] = None,
@@ -48,7 +53,13 @@ def train(
     from scheduler.submission import Request, submit_training
 
     options = {"seed": seed, "seeds": seeds, "epochs": epochs, "from": start_from, "time_limit": time_limit}
-    options |= {"folds": folds, "sample": sample, "class_weights": class_weights or None, "hold": hold or None}
+    options |= {
+        "size": None if size is None else str(size),
+        "folds": folds,
+        "sample": sample,
+        "class_weights": class_weights or None,
+        "hold": hold or None,
+    }
     given = {option: value for option, value in options.items() if value is not None}
     with open_session(wants_json=json) as session:
         asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)

@@ -12,6 +12,8 @@ from db.engine import open_engine
 from db.events import list_events
 from db.jobs import get_job, list_jobs
 from db.upgrade import prepare_database
+from scheduler.errors import UsageError
+from scheduler.submission import Request, submit_training
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi
 
@@ -59,11 +61,21 @@ def test_a_dry_run_estimates_the_time_from_the_newest_finished_job(admin: httpx.
 
 @pytest.mark.usefixtures("book")
 def test_options_reach_the_job_as_the_command_line_gives_them(admin: httpx.Client, engine: Engine) -> None:
-    wanted = {"folds": 5, "seeds": 2, "sample": 1000, "time_limit": 1.5, "class_weights": True, "from": "m1"}
+    wanted = {"folds": 5, "seeds": 2, "sample": 1000, "time_limit": 1.5, "class_weights": True, "size": "small"}
     assert admin.post("/v1/jobs", json=TRAIN | wanted).status_code == 202
     assert admin.post("/v1/jobs", json=SCORE | {"night": "2026-11-25", "reasons": False}).status_code == 202
     assert get_job(engine, 1).options == wanted
     assert get_job(engine, 2).options == {"night": "2026-11-25", "reasons": False}
+
+
+@pytest.mark.usefixtures("book")
+def test_a_network_that_is_there_keeps_its_width(admin: httpx.Client, engine: Engine) -> None:
+    answer = admin.post("/v1/jobs", json=TRAIN | {"from": "m1", "size": "small"})
+    assert answer.status_code == 422
+    assert "exclude each other" in answer.text
+    with pytest.raises(UsageError, match="exclude each other"):
+        submit_training(engine, TRAIN["portfolio"], Request("test"), options={"from": "m1", "size": "small"})
+    assert list_jobs(engine) == []
 
 
 @pytest.mark.usefixtures("book")
