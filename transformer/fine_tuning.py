@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.bundle import LoadedModel
-from transformer.calibration import calibrate
+from transformer.calibration import fit_platt
 from transformer.evaluation import evaluate
 from transformer.examples import Examples
 from transformer.features import Inputs, read_columns
@@ -138,7 +138,7 @@ def unreadable_rows(model: LoadedModel, frame: pd.DataFrame) -> NDArray[np.int64
 
 def _calibrated(logits: Floats, target: Floats, otherwise: Calibration) -> Calibration:
     counts = (int((target == 1).sum()), int((target == 0).sum()))
-    return calibrate(logits, target) if min(counts) >= LEAST_PER_CLASS else otherwise
+    return fit_platt(logits, target) if min(counts) >= LEAST_PER_CLASS else otherwise
 
 
 def _challenger(
