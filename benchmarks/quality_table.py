@@ -10,14 +10,15 @@ from benchmarks.quality import TREES
 from benchmarks.quality_sets import SETS
 from benchmarks.report import RESULTS
 
-MODELS = ("network", *TREES, "scorecard", "FT-Transformer", "TabM")
+DEEP = ("FT-Transformer", "TabM")
+MODELS = ("network", *TREES, "scorecard", *DEEP)
 FIGURES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier", "log_loss": "log loss"}
 
 
 def main() -> None:
     """Print them."""
-    found = {name: _read(f"quality_{name}") for name in SETS}
-    measured = {name: one for name, one in found.items() if one}
+    found = {name: _read(f"quality_{name}") | _read_deep(name) for name in SETS}
+    measured = {name: one for name, one in found.items() if "network" in one}
     print(f"| set | | {' | '.join(MODELS)} |\n|---|---|{'---|' * len(MODELS)}")
     for name, results in measured.items():
         for key, figure in FIGURES.items():
@@ -43,6 +44,10 @@ def _difference(name: str, results: dict[str, Any]) -> str:
     low, high = best["interval"]
     told = f"{best['difference']:+.4f} ({low:+.4f} to {high:+.4f}), {best['name']}"
     return f"| {name} | {results['seeds']} | {told} | {slope:.2f} |"
+
+
+def _read_deep(name: str) -> dict[str, Any]:
+    return {model: one for model, one in _read(f"quality_deep_{name}").items() if model in DEEP}
 
 
 def _read(name: str) -> dict[str, Any]:
