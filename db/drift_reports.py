@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.clock import now_plus
@@ -45,16 +45,6 @@ _INSERTS = {
     name: dialect.insert(drift_reports).on_conflict_do_nothing().returning(drift_reports.c.id)
     for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
 }
-_NIGHTS = (
-    select(*(drift_reports.c[name] for name in Night.__dataclass_fields__))
-    .where(
-        drift_reports.c.portfolio == bindparam("portfolio"),
-        drift_reports.c.model_version == bindparam("model_version"),
-        drift_reports.c.job_id < bindparam("before_job"),
-    )
-    .order_by(drift_reports.c.job_id.desc())
-    .limit(bindparam("limit"))
-)
 
 
 def insert_report(connection: Connection, report: DriftReport) -> bool:
@@ -83,17 +73,6 @@ def list_reports(engine: Engine, portfolio: str, *, limit: int = 100) -> list[Dr
         return [
             _as_report(row) for row in connection.execute(statement.order_by(drift_reports.c.id.desc()).limit(limit))
         ]
-
-
-def list_nights(
-    connection: Connection, portfolio: str, model_version: str, *, before_job: int, limit: int
-) -> list[Night]:
-    """Return the last nights of a model before a job, oldest first."""
-    known = {"portfolio": portfolio, "model_version": model_version, "before_job": before_job, "limit": limit}
-    rows = connection.execute(_NIGHTS, known).all()
-    return [
-        Night(row.job_id, Verdict(row.verdict), row.psi_corrected, row.shift, row.calendar) for row in reversed(rows)
-    ]
 
 
 def find_first_night(connection: Connection, portfolio: str, model_version: str) -> int | None:

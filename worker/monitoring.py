@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from logging import getLogger
 
 from db.closing import complete_whole_job
-from db.drift_reports import DriftReport, Night, find_first_night, insert_report, list_nights, store_limits
+from db.drift_reports import DriftReport, Night, find_first_night, insert_report, store_limits
 from db.engine import Engine, reading, writing
 from db.histograms import Counts, read_job_counts
 from db.jobs import Job
@@ -30,7 +30,6 @@ logger = getLogger(__name__)
 
 WHO = "monitor"
 COMPARISON_TASK = "comparison"
-_NIGHTS = 120  # of the series; the sums are bounded, so what lies further back cannot matter
 _PSI_BINS = 11  # ten of scores and one of unscorable records
 
 
@@ -105,9 +104,8 @@ def read_known(engine: Engine, job: Job) -> Known:
     assert job.model_version is not None, "and the model that scored it"
     with reading(engine) as connection:
         background = find_background(connection, job.subject_job_id, job.model_version)
-        night, model = background.night, background.model
+        night, model, nights = background.night, background.model, background.nights
         policy, name, before = night.definition.monitoring, night.portfolio, night.compared_job_id
-        nights = list_nights(connection, name, model.version, before_job=night.id, limit=_NIGHTS)
         effect = policy.effect_on(policy.date_of(night.options, night.created_at))
         same_day = next((one.job_id for one in reversed(nights) if effect and one.calendar == effect), None)
         first = None
