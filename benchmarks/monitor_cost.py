@@ -35,7 +35,7 @@ from worker.monitoring import examine, limits_for, read_known, report_of
 COLUMNS = 60
 SHARDS = (10, 1_200)
 RECORDS_A_SHARD = 10_000  # that the histograms tell of; the ledger itself is driven with one record a shard
-REPEATS = 30
+REPEATS = 300  # some seconds: shorter runs fall into one mood of a shared machine
 
 
 def main() -> None:
