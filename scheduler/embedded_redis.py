@@ -8,6 +8,7 @@ import stat
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import redis
@@ -71,11 +72,8 @@ class EmbeddedRedis:
 
     def stop(self) -> None:
         """Stop the server and wait until it is gone, whether it was started here or adopted."""
-        try:
-            with self._client() as client:
-                client.shutdown(save=False)
-        except (redis.RedisError, OSError):
-            pass  # it was gone already
+        with suppress(redis.RedisError, OSError), self._client() as client:  # it may be gone already
+            client.shutdown(save=False)
         if self._process is None:
             return
         try:

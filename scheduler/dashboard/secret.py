@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
 
@@ -38,8 +39,7 @@ def _make(path: Path) -> None:
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(_BYTES) + "\n")
     try:
-        os.link(aside, path)  # unlike a rename it never replaces what another process has just made
-    except FileExistsError:
-        pass  # then that one is the secret
+        with suppress(FileExistsError):  # unlike a rename a link never replaces what another process has just made
+            os.link(aside, path)
     finally:
         aside.unlink()
