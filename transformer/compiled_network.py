@@ -5,7 +5,9 @@ query, key and value are one product, and so are the two halves of the feed-forw
 are part of the product behind it; nothing is kept for gradients, and no operation waits for another one's memory.
 """
 
+# What `vectors` makes is called without Numba's own first argument.
 # pyright: basic
+# pyright: reportCallIssue=false
 
 from typing import Any
 
@@ -15,7 +17,8 @@ from numpy.typing import NDArray
 
 from transformer.compiled_weights import Floats, Parts, take_apart
 from transformer.features import FeatureTransform, Inputs
-from transformer.lanes import LANES, PITCH, add_bias, add_product, attend, compiled, fill, gate, gelu, normalise
+from transformer.lanes import LANES, PITCH, add_product, attend, compiled, gate, gelu, normalise, padded, set_product
+from transformer.vectors import VECTOR, add_row, turn
 
 _CHECKED_RECORDS = 64
 _TOLERANCE = 1e-4  # of a logit, ten times what was ever seen
@@ -98,12 +101,16 @@ def _flatten(inputs: Inputs) -> tuple[Floats, Floats, NDArray[np.int32]]:
 def _run(numbers, kinds, names, plan, weights, sizes, logits, summary):
     encoder, decoder, head = weights
     records, steps, width, _, direct = sizes
+    held = plan[4].shape[0] - (records + steps) * padded(width)
+    sums = np.zeros((VECTOR, plan[4].shape[0]), np.float32)
     x = np.zeros((records + steps, width, PITCH), np.float32)
-    beside = np.zeros((direct + 1, PITCH), np.float32)  # the direct path, and the scorecard's part last
+    beside = np.zeros((held, PITCH), np.float32)  # the direct path, and behind it the scorecard's part
     seen = np.zeros((summary.shape[1], PITCH), np.float32)
     for start in range(0, len(numbers), LANES):
         stop = min(start + LANES, len(numbers))
-        _gather(numbers, kinds, names, plan, start, stop, x, beside)
+        for first in range(start, stop, VECTOR):
+            _gather(numbers, kinds, names, plan, first, min(first + VECTOR, stop), padded(width), sums)
+            _turn_tokens(sums, first - start, x, beside)
         record, past = x[:records], x[records:]
         for block in range(encoder[0].shape[0]):
             _encode(record, encoder, block, sizes)
@@ -115,39 +122,47 @@ def _run(numbers, kinds, names, plan, weights, sizes, logits, summary):
 
 
 @compiled
-def _gather(numbers, kinds, names, plan, start, stop, x, beside):
-    base, slope, first, token, begin, bins = plan
-    tokens, width, _ = x.shape
-    direct = beside.shape[0]
-    held = tokens * width
-    sums = np.empty(held + direct, np.float32)
+def _gather(numbers, kinds, names, plan, start, stop, token_size, sums):
+    """sums[i]: the tokens of record start + i one behind the other, then what stands beside them."""
+    table, first, token, bins, begin = plan
+    beside_size = table.shape[2] - token_size
+    held = sums.shape[1] - beside_size
     columns = numbers.shape[1]
     for row in range(start, stop):
-        sums[:] = begin
+        i = row - start
+        for at in range(begin.shape[0]):
+            sums[i, at] = begin[at]
         for column in range(columns):
             kind = int(kinds[row, column])
             u = numbers[row, column]
             bin_number = min(int(u), bins - 1)
             share = u - np.float32(bin_number)
             if kind > 0:
-                bin_number, share = bins + kind - 1, np.float32(0)
-            place, at = first[column] + bin_number, token[column]
-            for d in range(width):
-                sums[at + d] += base[place, d] + share * slope[place, d]
-            for d in range(direct):
-                sums[held + d] += base[place, width + d] + share * slope[place, width + d]
+                bin_number, share = bins + kind - 1, _ZERO
+            place = first[column] + bin_number
+            add_row(table, place, 0, share, sums, i, token[column], token_size // VECTOR)
+            add_row(table, place, token_size, share, sums, i, held, beside_size // VECTOR)
         for column in range(names.shape[1]):
-            place, at = first[columns + column] + names[row, column], token[columns + column]
-            for d in range(width):
-                sums[at + d] += base[place, d]
-            for d in range(direct):
-                sums[held + d] += base[place, width + d]
-        lane = row - start
-        for t in range(tokens):
-            for d in range(width):
-                x[t, d, lane] = sums[t * width + d]
-        for d in range(direct):
-            beside[d, lane] = sums[held + d]
+            place = first[columns + column] + names[row, column]
+            add_row(table, place, 0, _ZERO, sums, i, token[columns + column], token_size // VECTOR)
+            add_row(table, place, token_size, _ZERO, sums, i, held, beside_size // VECTOR)
+
+
+@compiled
+def _turn_tokens(sums, lane, x, beside):
+    """Sixteen records become sixteen lanes of the tokens and of what stands beside them."""
+    tokens, width, _ = x.shape
+    size = padded(width)
+    for t in range(tokens):
+        if width == size:
+            for d in range(0, width, VECTOR):
+                turn(sums, 0, t * size + d, x[t], d, lane)
+        else:
+            for i in range(VECTOR):
+                for d in range(width):
+                    x[t, d, lane + i] = sums[i, t * size + d]
+    for d in range(0, beside.shape[0], VECTOR):
+        turn(sums, 0, tokens * size + d, beside, d, lane)
 
 
 @compiled
@@ -169,18 +184,15 @@ def _decode(x, record, decoder, block, sizes):
     normal = np.empty((width, PITCH), np.float32)
     for t in range(tokens):
         normalise(x[t], normal)
-        fill(asking_bias[block], query[t])
-        add_product(asking[block], normal, query[t])
+        set_product(asking[block], asking_bias[block], normal, query[t])
     told = np.empty((2, record.shape[0], width, PITCH), np.float32)
     for m in range(record.shape[0]):
         for part in range(2):
-            fill(telling_bias[block, part], told[part, m])
-            add_product(telling[block, part], record[m], told[part, m])
+            set_product(telling[block, part], telling_bias[block, part], record[m], told[part, m])
     found = np.empty((tokens, width, PITCH), np.float32)
     attend(query, told[0], told[1], sizes[3], False, found)
     for t in range(tokens):
-        add_bias(joining_bias[block], x[t])
-        add_product(joining[block], found[t], x[t])
+        add_product(joining[block], joining_bias[block], found[t], x[t])
     _feed_forward(x, widening[block], widening_bias[block], narrowing[block], narrowing_bias[block])
 
 
@@ -193,12 +205,10 @@ def _attend_to_itself(x, projection, projection_bias, joining, joining_bias, siz
     for t in range(tokens):
         normalise(x[t], normal)
         for part in range(3):
-            fill(projection_bias[part], projected[part, t])
-            add_product(projection[part], normal, projected[part, t])
+            set_product(projection[part], projection_bias[part], normal, projected[part, t])
     attend(projected[0], projected[1], projected[2], sizes[3], causal, found)
     for t in range(tokens):
-        add_bias(joining_bias, x[t])
-        add_product(joining, found[t], x[t])
+        add_product(joining, joining_bias, found[t], x[t])
 
 
 @compiled
@@ -208,11 +218,9 @@ def _feed_forward(x, widening, widening_bias, narrowing, narrowing_bias):
     gated = np.empty((narrowing.shape[0], PITCH), np.float32)
     for t in range(x.shape[0]):
         normalise(x[t], normal)
-        fill(widening_bias, wide)
-        add_product(widening, normal, wide)
+        set_product(widening, widening_bias, normal, wide)
         gate(wide, gated)
-        add_bias(narrowing_bias, x[t])
-        add_product(narrowing, gated, x[t])
+        add_product(narrowing, narrowing_bias, gated, x[t])
 
 
 @compiled
@@ -258,8 +266,7 @@ def _judge(seen, card, head, start, stop, logits, summary):
     for i in range(width):
         for lane in range(LANES):
             found[i, lane] = found[i, lane] * scale[i] + shift[i]
-    fill(inner_bias, hidden)
-    add_product(inner, found, hidden)
+    set_product(inner, inner_bias, found, hidden)
     for lane in range(LANES):
         logit[lane] = bias + card[lane]
     for i in range(width):
@@ -275,5 +282,18 @@ def _judge(seen, card, head, start, stop, logits, summary):
                 logit[lane] += c * max(a * seen[width + i, lane] + b, _ZERO)
     for row in range(start, stop):
         logits[row] = logit[row - start]
-        for i in range(seen.shape[0]):
-            summary[row, i] = seen[i, row - start]
+    _turn_back(seen, start, stop, summary)
+
+
+@compiled
+def _turn_back(seen, start, stop, summary):
+    """summary[start + lane] = seen[:, lane]."""
+    whole = 0
+    if seen.shape[0] % VECTOR == 0:
+        whole = (stop - start) // VECTOR * VECTOR
+        for lane in range(0, whole, VECTOR):
+            for d in range(0, seen.shape[0], VECTOR):
+                turn(seen, d, lane, summary, start + lane, d)
+    for lane in range(whole, stop - start):
+        for d in range(seen.shape[0]):
+            summary[start + lane, d] = seen[d, lane]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transformer.features import FeatureTransform
+from transformer.lanes import padded
 
 Floats = NDArray[np.float32]
 
@@ -18,17 +19,17 @@ Floats = NDArray[np.float32]
 class Tables(NamedTuple):
     """What each column of the record adds to the tokens, the direct path, and the scorecard's part.
 
-    Row r and share f of a column add `base[r] + f * slope[r]`: D numbers to the token that begins at `token[column]`,
-    the rest beside. `first` is the row of the column's first bin or name; the rows behind the bins are the kinds of
-    missing. `start` is what stands there before any column: tokens first, then what is beside.
+    Row r and share f of a column add `rows[r, 0] + f * rows[r, 1]`: D numbers to the token that begins at
+    `token[column]`, the rest beside; zeros fill both up to whole vectors. `first` is the row of the column's first bin
+    or name; the rows behind the bins are the kinds of missing. `start` is what stands there before any column: tokens
+    first, then what is beside.
     """
 
-    base: Floats
-    slope: Floats
+    rows: Floats
     first: NDArray[np.int64]
     token: NDArray[np.int64]
-    start: Floats
     bins: int
+    start: Floats
 
 
 class Parts(NamedTuple):
@@ -56,7 +57,7 @@ def take_apart(network: keras.Model, transform: FeatureTransform) -> Parts:
         past = [layers[f"decoder_{block}"] for block in range(blocks)]
         decoder = (_stack([_block(one) for one in past]), *_stack([_crossing(one) for one in past]))
     tables, records = _Collector(layers, transform).collect()
-    direct = tables.base.shape[1] - first.d_model - 1
+    direct = layers["direct_bias"].vectors.shape[-1] if "direct_bias" in layers else 0
     return Parts(tables, encoder, decoder, _head(layers), (records, steps, first.d_model, first.num_heads, direct))
 
 
@@ -103,13 +104,13 @@ class _Collector:
         if self._direct:
             beside[: self._direct] = _array(self._layers["direct_bias"].vectors).reshape(-1)
         sizes = [len(one) for one in self._bases]
+        rows = np.stack([np.concatenate(self._bases), np.concatenate(self._slopes)], axis=1)
         return Tables(
-            base=np.concatenate(self._bases).astype(np.float32),
-            slope=np.concatenate(self._slopes).astype(np.float32),
+            rows=np.concatenate([_pad(rows[..., : self._width]), _pad(rows[..., self._width :])], axis=-1),
             first=np.cumsum([0, *sizes[:-1]]).astype(np.int64),
-            token=np.array(self._tokens, np.int64) * self._width,
-            start=np.concatenate([start.reshape(-1), beside]).astype(np.float32),
+            token=np.array(self._tokens, np.int64) * padded(self._width),
             bins=self._bins(),
+            start=np.concatenate([_pad(start).reshape(-1), _pad(beside)]),
         )
 
     def _bins(self) -> int:
@@ -151,6 +152,12 @@ class _Collector:
         self._bases.append(base)
         self._slopes.append(slope)
         self._tokens.append(token)
+
+
+def _pad(array: NDArray[Any]) -> Floats:
+    """Zeros behind the last axis, up to whole vectors."""
+    missing = padded(array.shape[-1]) - array.shape[-1]
+    return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)]).astype(np.float32)
 
 
 def _block(layer: Any) -> tuple[Floats, ...]:

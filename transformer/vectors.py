@@ -1,0 +1,176 @@
+"""The three steps of the compiled network that Numba's own loops leave slow, written for the machine's vectors.
+
+A vector here is 16 float32; LLVM maps it to one register or to several. Each result is one chain of fused
+multiply-adds in the order of the rows, whatever the processor's vectors and the tile: the same bits everywhere.
+"""
+
+# Numba and llvmlite have no types.
+# pyright: basic
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+VECTOR = 16
+_FLOATS = ir.VectorType(ir.FloatType(), VECTOR)
+# Columns and vectors of a tile, so that its sums stay in registers: 16 of AVX-512's 32, 8 of AVX2's 16.
+TILE_COLUMNS, TILE_VECTORS = (8, 2) if binding.get_host_cpu_features().get("avx512f") else (4, 1)
+TILE_LANES = TILE_VECTORS * VECTOR
+
+
+class _Rows:
+    """Reads and writes vectors of an array whose last axis is contiguous."""
+
+    def __init__(self, context: Any, builder: Any, kind: Any, value: Any) -> None:
+        array = context.make_array(kind)(context, builder, value)
+        self._builder, self._data = builder, builder.bitcast(array.data, ir.IntType(8).as_pointer())
+        self.strides = cgutils.unpack_tuple(builder, array.strides)
+        self.shape = cgutils.unpack_tuple(builder, array.shape)
+
+    def at(self, *places: Any) -> Any:
+        """Return the address of an element, as bytes."""
+        address = self._data
+        for place, stride in zip(places, self.strides, strict=True):
+            address = self._builder.gep(address, [self._builder.mul(place, stride)])
+        return address
+
+
+def _load(builder: Any, address: Any, kind: Any = _FLOATS) -> Any:
+    loaded = builder.load(builder.bitcast(address, kind.as_pointer()))
+    loaded.align = 4
+    return loaded
+
+
+def _store(builder: Any, vector: Any, address: Any) -> None:
+    builder.store(vector, builder.bitcast(address, _FLOATS.as_pointer())).align = 4
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    """Return a vector that holds the number 16 times."""
+    first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    nothing = ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), [0] * VECTOR)
+    return builder.shuffle_vector(first, ir.Constant(_FLOATS, ir.Undefined), nothing)
+
+
+def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{VECTOR}f32"), [a, b, c])
+
+
+def _moved(builder: Any, address: Any, count: int, size: Any) -> Any:
+    return builder.gep(address, [builder.mul(size, ir.Constant(size.type, count))])
+
+
+def _bytes(count: int) -> Any:
+    return ir.Constant(ir.IntType(64), count * 4)
+
+
+def _make_tile(columns: int, vectors: int, *, onto: bool) -> Callable[..., None]:
+    """A tile of a product: out[column:, lane:] = [out +] bias + weights' transpose times x, `columns` by `vectors`."""
+
+    @intrinsic
+    def tile(_typing: Any, weights: Any, bias: Any, x: Any, out: Any, column: Any, lane: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            given = [_Rows(context, builder, signature.args[i], arguments[i]) for i in range(4)]
+            weight_rows, bias_rows, x_rows, out_rows = given
+            column, lane = arguments[4:]
+            places = [(c, v) for c in range(columns) for v in range(vectors)]
+            out_first = out_rows.at(column, lane)
+            targets = {
+                (c, v): builder.gep(_moved(builder, out_first, c, out_rows.strides[0]), [_bytes(v * VECTOR)])
+                for c, v in places
+            }
+            sums = {}
+            for c, v in places:
+                address = builder.gep(bias_rows.at(column), [_bytes(c)])
+                begin = _spread(builder, _load(builder, address, ir.FloatType()))
+                if onto:
+                    begin = builder.fadd(begin, _load(builder, targets[c, v]))
+                sums[c, v] = cgutils.alloca_once_value(builder, begin)
+            with cgutils.for_range(builder, weight_rows.shape[0]) as loop:
+                row_weights, row = weight_rows.at(loop.index, column), x_rows.at(loop.index, lane)
+                values = [_load(builder, builder.gep(row, [_bytes(v * VECTOR)])) for v in range(vectors)]
+                for c in range(columns):
+                    address = builder.gep(row_weights, [_bytes(c)])
+                    weight = _spread(builder, _load(builder, address, ir.FloatType()))
+                    for v in range(vectors):
+                        sums_so_far = builder.load(sums[c, v])
+                        builder.store(_multiply_add(builder, weight, values[v], sums_so_far), sums[c, v])
+            for place in places:
+                _store(builder, builder.load(sums[place]), targets[place])
+            return context.get_dummy_value()
+
+        return types.void(weights, bias, x, out, types.intp, types.intp), generate
+
+    return tile
+
+
+set_tile = _make_tile(TILE_COLUMNS, TILE_VECTORS, onto=False)
+add_tile = _make_tile(TILE_COLUMNS, TILE_VECTORS, onto=True)
+set_column = _make_tile(1, TILE_VECTORS, onto=False)
+add_column = _make_tile(1, TILE_VECTORS, onto=True)
+
+
+@intrinsic
+def add_row(
+    _typing: Any, table: Any, place: Any, offset: Any, share: Any, sums: Any, row: Any, at: Any, vectors: Any
+) -> Any:
+    """sums[row, at:] += table[place, 0, offset:] + share * table[place, 1, offset:], so many vectors."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows = _Rows(context, builder, signature.args[0], arguments[0])
+        target = _Rows(context, builder, signature.args[4], arguments[4])
+        _, place, offset, share, _, row, at, vectors = arguments
+        zero, one = (ir.Constant(ir.IntType(64), number) for number in (0, 1))
+        base, slope, begin = rows.at(place, zero, offset), rows.at(place, one, offset), target.at(row, at)
+        shares = _spread(builder, share)
+        with cgutils.for_range(builder, vectors) as loop:
+            moved = builder.mul(loop.index, _bytes(VECTOR))
+            value = _multiply_add(
+                builder, shares, _load(builder, builder.gep(slope, [moved])), _load(builder, builder.gep(base, [moved]))
+            )
+            address = builder.gep(begin, [moved])
+            _store(builder, builder.fadd(_load(builder, address), value), address)
+        return context.get_dummy_value()
+
+    kinds = (table, types.intp, types.intp, types.float32, sums, types.intp, types.intp, types.intp)
+    return types.void(*kinds), generate
+
+
+@intrinsic
+def turn(_typing: Any, source: Any, row: Any, column: Any, target: Any, target_row: Any, target_column: Any) -> Any:
+    """target[target_row + j, target_column + i] = source[row + i, column + j] for i, j below 16."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        taken = _Rows(context, builder, signature.args[0], arguments[0])
+        given = _Rows(context, builder, signature.args[3], arguments[3])
+        first, begin = taken.at(arguments[1], arguments[2]), given.at(arguments[4], arguments[5])
+        block = [_load(builder, _moved(builder, first, i, taken.strides[0])) for i in range(VECTOR)]
+        distance = VECTOR // 2
+        while distance:
+            block = _exchange(builder, block, distance)
+            distance //= 2
+        for j, vector in enumerate(block):
+            _store(builder, vector, _moved(builder, begin, j, given.strides[0]))
+        return context.get_dummy_value()
+
+    kinds = (source, types.intp, types.intp, target, types.intp, types.intp)
+    return types.void(*kinds), generate
+
+
+def _exchange(builder: Any, block: list[Any], distance: int) -> list[Any]:
+    """Exchange the upper right with the lower left quarter of every square of twice the distance."""
+    kind = ir.VectorType(ir.IntType(32), VECTOR)
+    lower = [i if not i & distance else VECTOR + i - distance for i in range(VECTOR)]
+    upper = [i + distance if not i & distance else VECTOR + i for i in range(VECTOR)]
+    turned = list(block)
+    for i in range(VECTOR):
+        if not i & distance:
+            pair = block[i], block[i + distance]
+            turned[i] = builder.shuffle_vector(*pair, ir.Constant(kind, lower))
+            turned[i + distance] = builder.shuffle_vector(*pair, ir.Constant(kind, upper))
+    return turned
