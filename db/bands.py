@@ -1,33 +1,57 @@
-"""Bands of the night before, for the keys of one shard."""
+"""Bands of the night before, counted for the keys of one shard."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Engine, text
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import compute
+from sqlalchemy import Engine, text
 
 from db.engine import reading
 
 _KEYS_AT_ONCE = 20_000
 
-# One parameter holds all keys: as thousands of parameters they would be beyond the drivers' limits.
+# One parameter holds all keys: as thousands of parameters they would be beyond the drivers' limits. Counting where the
+# bands lie costs the server no more than sending them does, and the worker nothing.
 _STATEMENTS = {
-    "sqlite": "SELECT record_key, band FROM tidemark_scores "
-    "WHERE job_id = :job_id AND record_key IN (SELECT value FROM json_each(:keys))",
-    "postgresql": "SELECT record_key, band FROM tidemark_scores WHERE job_id = :job_id AND record_key = ANY(:keys)",
+    "sqlite": text(
+        "SELECT band, count(*) FROM tidemark_scores "
+        "WHERE job_id = :job_id AND record_key IN (SELECT value FROM json_each(:keys)) GROUP BY band"
+    ),
+    "postgresql": text(
+        "SELECT band, count(*) FROM tidemark_scores "
+        "WHERE job_id = :job_id AND record_key = ANY(CAST(:keys AS text[])) GROUP BY band"
+    ),
 }
 
+Keys = Sequence[str] | NDArray[np.object_]
 
-def read_bands(engine: Engine, job_id: int, record_keys: Sequence[str]) -> dict[str, str]:
-    """Return the band that a job gave to each of the keys that it scored."""
+
+def count_bands(engine: Engine, job_id: int, groups: Mapping[str, Keys]) -> dict[str, dict[str, int]]:
+    """Return how many records of each group of keys have each band in a job: by band, then by group.
+
+    Keys that the job did not score are left out.
+    """
+    counts: dict[str, dict[str, int]] = {}
     with reading(engine) as connection:
-        return dict(_read(connection, job_id, record_keys))
+        statement = _STATEMENTS[connection.dialect.name]
+        write = json.dumps if connection.dialect.name == "sqlite" else _as_array_text
+        for group, keys in groups.items():
+            for start in range(0, len(keys), _KEYS_AT_ONCE):
+                given = write([str(key) for key in keys[start : start + _KEYS_AT_ONCE]])
+                for band, count in connection.execute(statement, {"job_id": job_id, "keys": given}):
+                    of_band = counts.setdefault(band, {})
+                    of_band[group] = of_band.get(group, 0) + count
+    return counts
 
 
-def _read(connection: Connection, job_id: int, record_keys: Sequence[str]) -> Iterator[tuple[str, str]]:
-    dialect = connection.dialect.name
-    for start in range(0, len(record_keys), _KEYS_AT_ONCE):
-        keys = list(record_keys[start : start + _KEYS_AT_ONCE])
-        given = json.dumps(keys) if dialect == "sqlite" else keys
-        rows = connection.execute(text(_STATEMENTS[dialect]), {"job_id": job_id, "keys": given})
-        for row in rows:
-            yield row.record_key, row.band
+def _as_array_text(keys: list[str]) -> str:
+    """The keys as PostgreSQL writes an array of text."""
+    escaped = pa.array(keys, type=pa.string())
+    for special in ("\\", '"'):
+        escaped = compute.call_function(
+            "replace_substring", [escaped], compute.ReplaceSubstringOptions(special, f"\\{special}")
+        )
+    return '{"' + '","'.join(escaped.to_pylist()) + '"}'

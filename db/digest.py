@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ STORED_DECIMALS = 6  # of a probability
 _BITS = 256
 _MODULUS = 2**_BITS
 _SEPARATOR = "\x1f"
+_LOOKED_AT = 64  # rows that tell whether the texts of a column repeat
 _MISSING = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -73,11 +75,18 @@ def _hashes_of(column: pd.Series) -> NDArray[np.uint64]:
     if column.dtype.kind in "iufb" and not pd.api.types.is_extension_array_dtype(column.dtype):
         values = column.to_numpy(dtype=np.float64) + 0.0  # -0.0 becomes 0.0
         return np.where(np.isnan(values), _MISSING, values.view(np.uint64))
-    ids, distinct = pd.factorize(column, use_na_sentinel=True)
+    ids, distinct = _number_texts(column)
     texts = np.asarray(distinct, dtype="object")
     if not isinstance(column.dtype, pd.StringDtype):
         texts = np.array([str(value) for value in texts], dtype="object")
     return np.append(pd.util.hash_array(texts, categorize=False), _MISSING)[ids]
+
+
+def _number_texts(column: pd.Series) -> tuple[Any, Any]:
+    """What stands in a column, and where: each text once where texts repeat, as it is where they do not."""
+    if isinstance(column.dtype, pd.StringDtype) and column.iloc[:_LOOKED_AT].is_unique and not column.hasnans:
+        return slice(len(column)), column
+    return pd.factorize(column, use_na_sentinel=True)
 
 
 def _stirred(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:

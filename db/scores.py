@@ -115,6 +115,8 @@ def _insert_scores(connection: Connection, claim: Claim, result: ShardResult) ->
 
 
 def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Reject]) -> None:
+    if not rejected:
+        return
     columns = ("job_id", "shard_id", "token", "ordinal", "record_key", "field", "reason", "detail")
     own = (claim.job.id, claim.shard_id, claim.token)
     rows = ((*own, one.ordinal, one.record_key, one.field, one.reason, one.detail) for one in rejected)

@@ -1,6 +1,5 @@
 """What a shard counts for the monitor beside its scores: fields, segments, migration of bands, and the canary."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from db.bands import read_bands
+from db.bands import count_bands
 from db.engine import Engine
 from db.histograms import Counts, ShardMonitoring
 from db.jobs import Job
@@ -53,12 +52,13 @@ def count_segments(records: pd.DataFrame, points: Points, columns: tuple[str, ..
     values = np.asarray(points, dtype=np.int64)
     counts: Counts = {}
     for column in columns:
-        names = pd.Series(read_names(records[column], ()), dtype="object").fillna(MISSING_VALUE)
-        if names.nunique() > MOST_VALUES:
-            names[:] = TOO_MANY_VALUES
+        names = read_names(records[column], ())
+        names[pd.isna(names)] = MISSING_VALUE
+        places, texts = pd.factorize(names)
+        if len(texts) > MOST_VALUES:
+            places, texts = np.zeros(len(values), np.int64), np.array([TOO_MANY_VALUES])
         counts[column] = {
-            str(name): {"points": count_points(values[group.to_numpy(dtype=np.int64)])}
-            for name, group in pd.Series(np.arange(len(names))).groupby(names)
+            str(name): {"points": count_points(values[places == place])} for place, name in enumerate(texts)
         }
     return counts
 
@@ -71,12 +71,5 @@ def count_points(points: Points) -> dict[str, int]:
 
 def count_migration(engine: Engine, before: int, result: ShardResult) -> Counts:
     """Return how many records went from each band of the night before to each band; new records are left out."""
-    bands_before = read_bands(engine, before, [str(key) for key in result.record_keys])
-    known = (
-        (bands_before.get(str(key)), str(band)) for key, band in zip(result.record_keys, result.bands, strict=True)
-    )
-    matrix: dict[str, dict[str, int]] = {}
-    for (old, new), count in Counter(known).items():
-        if old is not None:
-            matrix.setdefault(old, {})[new] = count
-    return matrix
+    keys, bands = np.asarray(result.record_keys, dtype=object), np.asarray(result.bands)
+    return count_bands(engine, before, {str(band): keys[bands == band] for band in np.unique(bands)})

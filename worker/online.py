@@ -6,7 +6,7 @@ Redis carries the request's id alone. An answer that nobody waits for any more i
 import json
 from dataclasses import dataclass
 from logging import getLogger
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Self, cast
 
 import numpy as np
@@ -28,17 +28,19 @@ from worker.portfolio_terms import scale_of
 
 logger = getLogger(__name__)
 
+LOOK_SECONDS = 0.015  # a batch takes a third of it, and a look at Redis a twentieth of a batch
 BATCH_ROWS = 32  # a single record must not wait for a batch of a thousand
 _REASON_TEXTS = {"not_a_number": "expected a number", "infinite": "expected a finite number"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class OnlineAnswerer:
     """What answering needs; lives as long as the worker process, its model loaded and warm."""
 
     context: WorkerContext
     slot: ModelSlot
     bell: "redis.Redis"
+    looked_at: float = 0.0
 
     @classmethod
     def for_worker(cls, context: WorkerContext) -> Self:
@@ -49,11 +51,14 @@ class OnlineAnswerer:
 
     def answer_waiting(self) -> None:
         """Answer the requests that wait now; called between two batches of a shard, so it raises nothing."""
+        if monotonic() - self.looked_at < LOOK_SECONDS:
+            return
         try:
             while (waiting := self.bell.rpop(ONLINE_LIST)) is not None:
                 self.answer(cast("bytes", waiting).decode())
         except (redis.RedisError, DatabaseError) as error:
             logger.warning("Online requests wait: %s", error)
+        self.looked_at = monotonic()
 
     def answer(self, request_id: str) -> bool:
         """Answer one request; return whether somebody waited for it."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from db.bands import read_bands
+from db.bands import count_bands
 from db.drift_reports import DriftReport, list_reports
 from db.engine import reading, writing
 from db.errors import LeaseLostError
@@ -202,10 +202,19 @@ def test_the_first_night_is_the_reference_where_the_portfolio_says_so(book: Work
     assert second.verdict is Verdict.STABLE
 
 
-def test_the_bands_of_the_night_before_are_read_by_key(book: WorkerContext) -> None:
+def test_the_bands_of_the_night_before_are_counted_by_group_of_keys(book: WorkerContext) -> None:
     job = score_night(book.engine)
-    assert read_bands(book.engine, job.id, ["0", "399", "nobody"]) == {"0": "D", "399": "D"}
-    assert read_bands(book.engine, job.id, []) == {}
+    groups = {"A": ["0", "399", "nobody"], "B": ["1"], "C": []}
+    assert count_bands(book.engine, job.id, groups) == {"D": {"A": 2, "B": 1}}
+    assert count_bands(book.engine, job.id, {}) == {}
+
+
+@pytest.mark.parametrize("key", ['"', "\\", "a,b", "{}", "NULL", "", "' OR 1=1 --", "\U0001f600"])
+def test_a_key_of_any_text_finds_its_band_and_no_other(book: WorkerContext, key: str) -> None:
+    job = score_night(book.engine)
+    with writing(book.engine) as connection:
+        connection.execute(text("UPDATE tidemark_scores SET record_key = :key WHERE record_key = '1'"), {"key": key})
+    assert count_bands(book.engine, job.id, {"A": [key, "1"]}) == {"D": {"A": 1}}
 
 
 def shown(engine: Engine) -> set[int]:

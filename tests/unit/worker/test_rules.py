@@ -52,6 +52,15 @@ def test_a_data_digest_does_not_depend_on_the_order_and_changes_with_a_value() -
     assert data_digest(frame.iloc[:0]) == "0" * 64
 
 
+def test_a_data_digest_adds_up_whether_or_not_the_texts_repeat() -> None:
+    frame = pd.DataFrame({"key": pd.Series([f"k{place}" for place in range(200)], dtype="str")})
+    frame["name"] = pd.Series(["a", "b", None, "c"] * 50, dtype="str")
+    mixed = pd.concat([frame, frame.iloc[:5]])
+    parts = (frame.iloc[:90], frame.iloc[90:], frame.iloc[:5], frame.iloc[:0])
+    assert int(data_digest(mixed), 16) == sum(int(data_digest(part), 16) for part in parts)
+    assert data_digest(frame) == data_digest(frame.astype("object"))
+
+
 def test_a_heartbeat_renews_only_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     renewals: list[float] = []
     now = [0.0]
