@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Float, FunctionElement, TypeDecorator, literal
+from sqlalchemy import BindParameter, DateTime, Dialect, Float, FunctionElement, TypeDecorator, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -32,8 +32,8 @@ class now_plus(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL func
     inherit_cache = True
     name = "now_plus"
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        super().__init__(literal(float(seconds), Float()))
+    def __init__(self, seconds: float | BindParameter[float] = 0.0) -> None:
+        super().__init__(literal(float(seconds), Float()) if isinstance(seconds, int | float) else seconds)
 
 
 @compiles(now_plus, "postgresql")

@@ -19,7 +19,8 @@ from db.online_requests import forget_expired
 from db.processes import forget, mark_seen
 from db.retention import apply_retention
 from db.settings import DatabaseSettings, describe_invalid_settings
-from scheduler.dispatch import dispatch_waiting, open_producer
+from db.waiting_work import find_waiting_work
+from scheduler.dispatch import REPEAT_SECONDS, dispatch_waiting, open_producer
 from scheduler.errors import RedisRefusesWritesError, RedisUnreachableError
 from scheduler.healing import pause_for_redis, resume_healed_jobs
 from scheduler.planning import plan_queued_jobs
@@ -86,9 +87,12 @@ class Scheduler:
         self._next_presence = self._every(PRESENCE_SECONDS, self._next_presence, self._say_present)
         self._next_sweep = self._every(self._settings.sweep_seconds, self._next_sweep, self._sweep)
         self._next_timetable = self._every(TIMETABLE_SECONDS, self._next_timetable, self._fire_schedules)
-        plan_queued_jobs(self._engine, shard_rows=self._settings.shard_rows)
         self._next_healing = self._every(HEALING_SECONDS, self._next_healing, self._heal)
-        self._dispatch()
+        work = find_waiting_work(self._engine, repeat_seconds=REPEAT_SECONDS)
+        if work.to_plan:
+            plan_queued_jobs(self._engine, shard_rows=self._settings.shard_rows)
+        if work.to_plan or work.to_send:
+            self._dispatch()
 
     def _every(self, seconds: float, due: float, act: Callable[[], None]) -> float:
         # This clock only paces the loop; whether a lease is over is the database's to say.

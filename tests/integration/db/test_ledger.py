@@ -24,6 +24,7 @@ from db.shards import (
 )
 from db.states import FailureCause, JobKind, JobState
 from db.tables import shards
+from db.waiting_work import find_waiting_work
 from tests.building import BOOK, MODEL, add_model, claim, load_book, result_for, start_scoring
 
 
@@ -232,6 +233,18 @@ def test_waiting_shards_are_hinted_once_and_again_when_the_hint_is_old(book: Eng
     mark_hinted(book, [hint.shard_id for hint in hints])
     assert list_unhinted(book, repeat_seconds=60, limit=10) == []
     assert [hint.was_sent for hint in list_unhinted(book, repeat_seconds=-1, limit=10)] == [True] * 3
+
+
+def test_a_tick_sees_what_is_to_be_planned_and_what_is_to_be_sent(book: Engine) -> None:
+    assert find_waiting_work(book, repeat_seconds=60) == (False, False)
+    job = submit_job(book, JobRequest(JobKind.SCORING, BOOK, "me", {}, MODEL))
+    assert find_waiting_work(book, repeat_seconds=60) == (True, False)
+    cancel_job(book, job, who="me")
+    start_scoring(book)
+    assert find_waiting_work(book, repeat_seconds=60) == (False, True)
+    mark_hinted(book, [hint.shard_id for hint in list_unhinted(book, repeat_seconds=60, limit=10)])
+    assert find_waiting_work(book, repeat_seconds=60) == (False, False)
+    assert find_waiting_work(book, repeat_seconds=-1) == (False, True)
 
 
 def test_one_idempotency_key_gives_one_job_to_many_at_once(book: Engine) -> None:
