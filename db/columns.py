@@ -20,6 +20,7 @@ from sqlalchemy import Engine, Select, cast, event, types
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import QueuePool
 
+from db.connection_checks import check_stale_connections
 from db.engine import POSTGRESQL_OPTIONS, reading, translated_errors
 
 _CONNECTIONS = 2  # the range that is worked on, and the one that is read ahead
@@ -70,13 +71,12 @@ def _is_sent_as_it_is(kind: types.TypeEngine[Any]) -> bool:
 @contextmanager
 def _connected(engine: Engine) -> Generator[Any]:
     """Give a connection that answers: one that waited in the pool may have lost its server."""
-    pool = _pool_of(engine)
-    connection = pool.connect()
+    connection = _pool_of(engine).connect()
     try:
-        if not _answers(connection):
-            connection.invalidate()
-            connection = pool.connect()
         yield connection
+    except adbc_driver_manager.Error:
+        connection.invalidate()  # the pool cannot know whether it was the query's fault
+        raise
     finally:
         connection.close()
 
@@ -107,11 +107,13 @@ def _open_pool(engine: Engine) -> QueuePool:
     options = POSTGRESQL_OPTIONS | {name: value for name, value in given.items() if name in known}
     address = make_conninfo(**{name: str(value) for name, value in options.items()})
     # A statement is a transaction of its own, so there is nothing to roll back when a connection returns.
-    return QueuePool(
+    pool = QueuePool(
         lambda: adbc.connect(address, autocommit=True),  # pyright: ignore[reportArgumentType]
         pool_size=_CONNECTIONS,
         reset_on_return=None,
     )
+    check_stale_connections(pool, _answers)
+    return pool
 
 
 def _as_series(values: tuple[object, ...]) -> pd.Series:

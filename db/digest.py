@@ -45,7 +45,9 @@ def data_digest(frame: pd.DataFrame) -> str:
     """
     hashes = np.zeros(len(frame), dtype=np.uint64)
     for place, name in enumerate(frame.columns):
-        hashes = _stirred(hashes + _hashes_of(frame[name]) + np.uint64(place))
+        hashes += _hashes_of(frame[name])
+        hashes += np.uint64(place)
+        _stir(hashes)
     return _as_text(_sum_of(hashes))
 
 
@@ -89,11 +91,12 @@ def _number_texts(column: pd.Series) -> tuple[Any, Any]:
     return pd.factorize(column, use_na_sentinel=True)
 
 
-def _stirred(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _stir(hashes: NDArray[np.uint64]) -> None:
     """Every bit depends on every other one afterwards (splitmix64, Steele et al. 2014)."""
-    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return hashes ^ (hashes >> np.uint64(31))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        hashes ^= hashes >> np.uint64(shift)
+        hashes *= np.uint64(factor)
+    hashes ^= hashes >> np.uint64(31)
 
 
 def _sum_of(hashes: NDArray[np.uint64]) -> int:

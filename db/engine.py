@@ -6,12 +6,13 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import adbc_driver_manager
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
+from db.connection_checks import check_stale_connections
 from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError
 
 __all__ = [
@@ -143,9 +144,17 @@ def _read_url(url: str) -> URL:
 def _open_postgresql(address: URL) -> Engine:
     # An error's text must not hold a person's data.
     options = dict(POSTGRESQL_OPTIONS)
-    engine = create_engine(address, hide_parameters=True, pool_pre_ping=True, connect_args=options)
+    engine = create_engine(address, hide_parameters=True, connect_args=options)
+    check_stale_connections(engine.pool, lambda connection: _answers(engine, connection))
     event.listen(engine, "begin", _limit_idle_transaction)
     return engine
+
+
+def _answers(engine: Engine, connection: Any) -> bool:
+    try:
+        return engine.dialect.do_ping(connection)
+    except psycopg.Error:
+        return False
 
 
 def _limit_idle_transaction(connection: Connection) -> None:

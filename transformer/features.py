@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from transformer.reading import BLANK, THERE, Floats, Problem, RecordArrays, read_columns
+from transformer.placing import place
+from transformer.reading import Floats, Problem, RecordArrays, read_columns
 from transformer.schema import History, RecordSchema
 
 BINS, FINE_BINS = 16, 96  # per numeric field: half of the edges by rows, half by distinct values
@@ -78,15 +79,18 @@ class FeatureTransform:
         """
         inputs: Inputs = {}
         fields, histories = self.schema.fields, self.schema.histories
-        numbers = [self._place(one.name, one.name, arrays) for one in fields if one.kind == "numeric"]
+        numbers = [(one.name, one.name) for one in fields if one.kind == "numeric"]
         if numbers:
-            inputs["positions"], inputs["missing"] = _stack(numbers, axis=1)
+            inputs["positions"], inputs["missing"] = self._place(numbers, arrays)
         names = [self._number(one.name, arrays.categorical[one.name]) for one in fields if one.kind == "categorical"]
         if names:
             inputs["categories"] = np.stack(names, axis=1)
-        pasts = [self._place_history(one, arrays) for one in histories if one.kind == "numeric"]
+        pasts = [one for one in histories if one.kind == "numeric"]
         if pasts:
-            inputs["history_positions"], inputs["history_missing"] = _stack(pasts, axis=2)
+            columns = [(one.name, one.columns[step]) for step in range(self.schema.steps) for one in pasts]
+            shape = (arrays.rows, self.schema.steps, len(pasts))
+            positions, missing = self._place(columns, arrays)
+            inputs["history_positions"], inputs["history_missing"] = positions.reshape(shape), missing.reshape(shape)
         named_pasts = [self._number_history(one, arrays) for one in histories if one.kind == "categorical"]
         if named_pasts:
             inputs["history_categories"] = np.stack(named_pasts, axis=2)
@@ -106,21 +110,21 @@ class FeatureTransform:
         bins = document.get("bins", BINS)  # bundles of the first versions do not say it
         return cls(RecordSchema.from_document(document["schema"]), edges, categories, bins)
 
-    def _place(self, name: str, column: str, arrays: RecordArrays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        values, edges = arrays.numeric[column], self.edges[name]
-        missing = np.isnan(values)
-        positions = np.interp(values, edges, np.arange(len(edges)))
-        kinds = np.where(missing, np.maximum(arrays.kinds[column], BLANK), THERE)
-        return np.where(missing, 0.0, positions).astype(np.float32), kinds.astype(np.float32)
+    def _place(
+        self, columns: list[tuple[str, str]], arrays: RecordArrays
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Positions and kinds of missing, (N, columns) each; of a column the name of its edges, and its own."""
+        positions, missing = (np.empty((arrays.rows, len(columns)), np.float32) for _ in range(2))
+        for number, (name, column) in enumerate(columns):
+            values, kinds = arrays.numeric[column], arrays.kinds[column]
+            place(values, kinds, self.edges[name], positions[:, number], missing[:, number])
+        return positions, missing
 
     def _number(self, name: str, values: NDArray[np.object_]) -> NDArray[np.int32]:
         known = pd.Index(self.categories[name], dtype="object")
         ids = known.get_indexer(pd.Index(values, dtype="object"))
         numbered = np.where(ids < 0, UNKNOWN_ID, ids + FIRST_KNOWN_ID)
         return np.where(pd.isna(values), MISSING_ID, numbered).astype(np.int32)
-
-    def _place_history(self, history: History, arrays: RecordArrays) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return _stack([self._place(history.name, column, arrays) for column in history.columns], axis=1)
 
     def _number_history(self, history: History, arrays: RecordArrays) -> NDArray[np.int32]:
         columns = [self._number(history.name, arrays.categorical[column]) for column in history.columns]
@@ -149,9 +153,3 @@ def fit_categories(values: NDArray[np.object_]) -> tuple[str, ...]:
     counts = pd.Series(values, dtype="object").value_counts()
     least = min(RARE_ROWS, max(1, len(values) // 100))
     return tuple(sorted(str(name) for name in counts.index[counts.to_numpy() >= least][:MOST_NAMES]))
-
-
-def _stack(
-    pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]], *, axis: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return np.stack([one for one, _ in pairs], axis=axis), np.stack([one for _, one in pairs], axis=axis)

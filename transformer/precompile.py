@@ -19,6 +19,7 @@ def precompile() -> bool:
     frame = pd.DataFrame({"number": np.linspace(0, 1, 50), "name": ["a", "b"] * 25})
     arrays, _ = read_columns(frame, _SCHEMA)
     transform = FeatureTransform.fit(arrays, _SCHEMA, np.arange(len(frame)))
+    transform.transform(arrays)
     return CompiledNetwork.of(build_network(transform), transform) is not None
 
 

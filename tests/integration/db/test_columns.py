@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, column, select, text
 
 from db.columns import fetch_frame
-from db.engine import open_engine, writing
+from db.engine import open_engine, reading, writing
 from db.errors import DatabaseUnreachableError
 from db.sources import RECORD_KEY, ROW, UNREADABLE, KeyRange, read_range
 from tests.servers.postgres_server import PostgresServer
@@ -110,13 +110,38 @@ def test_a_source_that_lost_a_column_is_told_at_the_next_attempt(engine: Engine)
         _read(engine, ("x", "c"))
 
 
-def test_a_connection_that_was_cut_while_it_waited_is_replaced(postgres_engine: Engine) -> None:
+def test_a_connection_that_was_cut_while_it_waited_is_replaced(
+    postgres_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.connection_checks.FRESH_SECONDS", 0.0)
     _make_things(postgres_engine, "x INTEGER", "1, 1", "2, 2")
     assert len(_read(postgres_engine, ("x",))) == 2
-    with writing(postgres_engine) as connection:
-        others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
-        assert connection.execute(text(f"{others} AND pid <> pg_backend_pid()")).scalar_one() == 1
+    assert _cut_connections(postgres_engine) == 2
     assert len(_read(postgres_engine, ("x",))) == 2
+    with reading(postgres_engine) as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_connection_that_was_cut_just_after_its_use_is_told_once_and_replaced(postgres_engine: Engine) -> None:
+    _make_things(postgres_engine, "x INTEGER", "1, 1", "2, 2")
+    assert len(_read(postgres_engine, ("x",))) == 2
+    assert _cut_connections(postgres_engine) == 2
+    with pytest.raises(DatabaseUnreachableError), reading(postgres_engine) as connection:
+        connection.execute(text("SELECT 1"))
+    with reading(postgres_engine) as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    with pytest.raises(DatabaseUnreachableError):
+        _read(postgres_engine, ("x",))
+    assert len(_read(postgres_engine, ("x",))) == 2
+
+
+def _cut_connections(engine: Engine) -> int:
+    other = open_engine(engine.url.render_as_string(hide_password=False))
+    with writing(other) as connection:
+        cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+        count = connection.execute(text(f"{cut} AND pid <> pg_backend_pid()")).scalar_one()
+    other.dispose()
+    return count
 
 
 def test_a_server_that_is_gone_is_told_in_our_words() -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.errors import SchemaError
 from transformer.features import FIRST_KNOWN_ID, MISSING_ID, UNKNOWN_ID, FeatureTransform, fit_categories, fit_edges
+from transformer.placing import place
 from transformer.reading import read_columns
 from transformer.schema import Field, RecordSchema
 
@@ -126,3 +127,15 @@ def test_histories_become_periods_oldest_first() -> None:
     assert inputs["history_positions"].shape == (300, 4, 1)
     assert inputs["history_categories"].shape == (300, 4, 1)
     assert (inputs["history_positions"][:, 3, 0] == inputs["history_positions"].max()).all()
+
+
+@pytest.mark.parametrize("edges", [[0, 1], [-3, -1.5, -1.4999999, 0.1, 7, 1e9], [0.1 * step for step in range(17)]])
+def test_a_value_is_placed_as_numpy_interpolates(edges: list[float]) -> None:
+    ends, random = np.array(edges, np.float64), np.random.default_rng(0).uniform(-5, 9, 5000)
+    values = np.concatenate([ends, np.nextafter(ends, 9e9), np.nextafter(ends, -9e9), random, [np.nan]])
+    kinds = np.isnan(values).astype(np.int8)
+    positions, missing = np.empty(len(values), np.float32), np.empty(len(values), np.float32)
+    place(values, kinds, ends, positions, missing)
+    expected = np.nan_to_num(np.interp(values, ends, np.arange(len(ends)))).astype(np.float32)
+    np.testing.assert_array_equal(positions, expected)
+    np.testing.assert_array_equal(missing, kinds)
