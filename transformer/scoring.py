@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from transformer.bundle import LoadedModel
 from transformer.compiled_network import CompiledNetwork
+from transformer.compiled_reasons import CompiledReasons
 from transformer.explanation import REASONS, Explainer, choose_reasons, flatten_batch, open_network
 from transformer.features import Inputs, Problem, RecordArrays, read_columns
 from transformer.prediction import pad_rows
@@ -69,7 +70,11 @@ class Scorer:
             logger.warning("The network of %s is of an unknown structure and is scored by TensorFlow.", version)
         if explainer is not None:
             self._opened = open_network(model.network)
-            self._head = explainer.build_head(self._opened.output_shape[1][-1])
+            width = self._opened.output_shape[1][-1]
+            self._head = explainer.build_head(width)
+            self._compiled_reasons = CompiledReasons.of(self._head, width)
+            if self._compiled_reasons is None:
+                logger.warning("The reasons' head of %s is of an unknown structure: TensorFlow finds reasons.", version)
             self._explained = tf.function(self._logits_and_reasons)
             self._told = tf.function(self._reasons_of)
         self.warm_up()
@@ -141,6 +146,8 @@ class Scorer:
         logits, representation = self._compiled.run(batch)
         if not with_reasons:
             return logits, None
+        if self._compiled_reasons is not None:
+            return logits, self._compiled_reasons.run(batch, representation)
         told = self._told(self._pad(batch), pad_rows(representation, self._batch_rows))
         return logits, told.numpy()[:rows]
 
