@@ -57,9 +57,9 @@ def main() -> None:
     print(write_report(f"ledger_cost_{results['database']}", results))
 
 
-def drive(engine: Engine) -> dict[str, float]:
+def drive(engine: Engine, shards: int = SHARDS) -> dict[str, float]:
     """Take a job through all its states, one record a shard, and return the seconds of each duty."""
-    load_book(engine, range(SHARDS))
+    load_book(engine, range(shards))
     add_model(engine)
     seconds = dict.fromkeys(("plan", "hint", "claim", "renew", "complete"), 0.0)
 
@@ -83,7 +83,7 @@ def drive(engine: Engine) -> dict[str, float]:
         result = result_for(engine, claim)
         timed("renew", lambda claim=claim: renew_lease(engine, claim, lease_seconds=60))
         timed("complete", lambda claim=claim, result=result: complete_scored_shard(engine, claim, result, worker="w"))
-    assert get_job(engine, job.id).scored == SHARDS
+    assert get_job(engine, job.id).scored == shards
     return seconds
 
 
@@ -92,7 +92,7 @@ def plan(engine: Engine, job: Any) -> None:
     with reading(engine) as connection:
         ranges = plan_key_ranges(connection, job.definition.source, job.definition.key, shard_rows=1)
     with writing(engine) as connection:
-        insert_shards(connection, job, ranges, inputs=SHARDS)
+        insert_shards(connection, job, ranges, inputs=len(ranges))
 
 
 def seconds_per_shard(finished: Engine) -> tuple[float, int]:

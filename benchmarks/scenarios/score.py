@@ -13,7 +13,7 @@ from benchmarks.site import Site
 from benchmarks.timing import rates, ratio, time_alternating
 
 ROWS = 20_480
-BATCHES = (512, 1024, 2048, 4096, 8192)
+BATCHES, QUICK_BATCHES = (512, 1024, 2048, 4096, 8192), (2048, 4096)
 
 
 def measure(site: Site) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def measure(site: Site) -> dict[str, Any]:
         "tidemark": lambda: compiled.run(inputs),
         "tf.function": lambda: [traced(one) for one in parts],
     }
-    for rows in BATCHES:
+    for rows in QUICK_BATCHES if site.quick else BATCHES:
         acts[f"predict {rows}"] = lambda rows=rows: network.predict(inputs, batch_size=rows, verbose=0)
     seconds = time_alternating(acts, runs=site.runs, cpu=True)
     best = min((name for name in acts if name.startswith("predict")), key=lambda name: np.median(seconds[name]))
@@ -59,6 +59,7 @@ def _peers(site: Site, ours: list[float]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for peer in ("lightgbm", "torch"):
         command = [site.peers_python, "-m", "benchmarks.peers.scoring", peer, str(path), str(site.runs)]
+        command += ["--quick"] if site.quick else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
         if done.returncode != 0:
             told[peer] = f"not measured: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}"
