@@ -117,7 +117,7 @@ class FeatureTransform:
         positions, missing = (np.empty((arrays.rows, len(columns)), np.float32) for _ in range(2))
         for number, (name, column) in enumerate(columns):
             values, kinds = arrays.numeric[column], arrays.kinds[column]
-            place(values, kinds, self.edges[name], positions[:, number], missing[:, number])
+            place(values, kinds, self.edges[name], number, positions, missing)
         return positions, missing
 
     def _number(self, name: str, values: NDArray[np.object_]) -> NDArray[np.int32]:

@@ -13,24 +13,29 @@ from transformer.reading import BLANK, THERE, Floats, Kinds
 # No fused operations: the same bits as numpy.interp, by which networks were trained.
 @njit(nogil=True, cache=True, error_model="numpy")
 def place(
-    values: Floats, kinds: Kinds, edges: Floats, positions: NDArray[np.float32], missing: NDArray[np.float32]
+    values: Floats,
+    kinds: Kinds,
+    edges: Floats,
+    column: int,
+    positions: NDArray[np.float32],
+    missing: NDArray[np.float32],
 ) -> None:
     """Fill in the position u in [0, K] of each value between its edges, and 0 where it is there, else why it is not.
 
-    values float64 (N), kinds int8 (N), edges float64 (K + 1) increasing; positions, missing float32 (N).
+    values float64 (N), kinds int8 (N), edges float64 (K + 1) increasing; positions, missing float32 (N, columns).
     """
     last = edges.shape[0] - 1
     for row in range(values.shape[0]):
         value = values[row]
         if np.isnan(value):
-            positions[row] = 0
-            missing[row] = max(kinds[row], BLANK)
+            positions[row, column] = 0
+            missing[row, column] = max(kinds[row], BLANK)
             continue
-        missing[row] = THERE
+        missing[row, column] = THERE
         if value <= edges[0]:
-            positions[row] = 0
+            positions[row, column] = 0
         elif value >= edges[last]:
-            positions[row] = last
+            positions[row, column] = last
         else:
             below, above = 0, last
             while above - below > 1:
@@ -40,4 +45,4 @@ def place(
                 else:
                     above = middle
             slope = 1.0 / (edges[below + 1] - edges[below])
-            positions[row] = slope * (value - edges[below]) + below
+            positions[row, column] = slope * (value - edges[below]) + below
