@@ -32,7 +32,7 @@ from transformer.network import NetworkOptions, build_network
 from transformer.probabilities import Calibration
 from transformer.reference import ModelReference
 from transformer.schema import RecordSchema
-from transformer.training import TrainedModel
+from transformer.trained_model import TrainedModel
 
 WEIGHTS, REASONS, MODEL = "weights.safetensors", "reasons.safetensors", "model.json"
 

@@ -25,7 +25,7 @@ from transformer.masking import (
     shapley_values,
 )
 from transformer.prediction import PREDICTION_ROWS, pad_rows
-from transformer.training import TrainedModel
+from transformer.trained_model import TrainedModel
 
 STEPS_A_COLUMN = 12  # on the ladder, per input of a column
 MOST_PERMUTATIONS = 4

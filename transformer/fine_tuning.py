@@ -18,7 +18,7 @@ from transformer.fitting import EpochReport, FittingOptions, fit_network
 from transformer.network import build_network
 from transformer.prediction import predict_logits
 from transformer.probabilities import Calibration
-from transformer.training import TrainedModel
+from transformer.trained_model import TrainedModel
 
 LEAST_PER_CLASS = 10  # with fewer the champion's calibration is kept
 

@@ -21,7 +21,7 @@ from transformer.prediction import pad_rows
 from transformer.probabilities import PROBABILITY_DECIMALS
 from transformer.reference import ModelReference
 from transformer.schema import RecordSchema
-from transformer.training import TrainedModel
+from transformer.trained_model import TrainedModel
 
 BATCH_ROWS = 2048
 

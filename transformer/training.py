@@ -18,12 +18,12 @@ from transformer.network import NetworkOptions, build_network
 from transformer.prediction import make_predictor, predict_logits
 from transformer.preparation import Document, PreparationOptions, Prepared, prepare
 from transformer.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
-from transformer.probabilities import Calibration
 from transformer.record_store import CHUNK_ROWS
 from transformer.schema import RecordSchema
 from transformer.scorecard import Layout, choose_card_rows
 from transformer.splitting import Indices
 from transformer.strategy import FEW_LABELLED, Outcome, Task, ToLearn, fit_with_few, fit_with_many
+from transformer.trained_model import TrainedModel
 
 __all__ = ["Book", "EpochReport", "TrainedModel", "TrainingOptions", "calibrate", "train_model"]
 
@@ -54,33 +54,6 @@ class TrainingOptions:
     valid_share: float = 0.12
     holdout_share: float = 0.15
     network: NetworkOptions = field(default_factory=NetworkOptions)
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A network with everything that scoring and the registry need. `metrics` are of the held-out part.
-
-    `strategy` and `preparation` are JSON documents: how the outcomes were used and why, with the figures of the
-    candidates; and what was done to how many rows.
-    """
-
-    network: keras.Model
-    network_options: NetworkOptions
-    transform: FeatureTransform
-    calibration: Calibration
-    metrics: dict[str, float]
-    counts: dict[str, int]
-    holdout_keys: NDArray[np.object_]
-    reference_probabilities: Floats
-    epochs_run: int
-    seconds: float
-    strategy: Document = field(default_factory=dict)
-    preparation: Document = field(default_factory=dict)
-
-    @property
-    def schema(self) -> RecordSchema:
-        """The columns it reads."""
-        return self.transform.schema
 
 
 @dataclass(frozen=True)
