@@ -70,7 +70,7 @@ def _is_sent_as_it_is(kind: types.TypeEngine[Any]) -> bool:
 
 @contextmanager
 def _connected(engine: Engine) -> Generator[Any]:
-    """Give a connection that answers: one that waited in the pool may have lost its server."""
+    """Give a connection of the pool, and leave it out of the pool afterwards if it failed."""
     connection = _pool_of(engine).connect()
     try:
         yield connection

@@ -17,8 +17,20 @@ from numpy.typing import NDArray
 
 from transformer.compiled_weights import Floats, Parts, take_apart
 from transformer.features import FeatureTransform, Inputs
-from transformer.lanes import LANES, PITCH, add_product, attend, compiled, gate, gelu, normalise, padded, set_product
-from transformer.vectors import VECTOR, add_row, turn
+from transformer.lanes import (
+    LANES,
+    PITCH,
+    add_product,
+    attend,
+    compiled,
+    gate,
+    gelu,
+    normalise,
+    padded,
+    set_product,
+    turn_all,
+)
+from transformer.vectors import VECTOR, add_row
 
 _CHECKED_RECORDS = 64
 _TOLERANCE = 1e-4  # of a logit, ten times what was ever seen
@@ -154,15 +166,8 @@ def _turn_tokens(sums, lane, x, beside):
     tokens, width, _ = x.shape
     size = padded(width)
     for t in range(tokens):
-        if width == size:
-            for d in range(0, width, VECTOR):
-                turn(sums, 0, t * size + d, x[t], d, lane)
-        else:
-            for i in range(VECTOR):
-                for d in range(width):
-                    x[t, d, lane + i] = sums[i, t * size + d]
-    for d in range(0, beside.shape[0], VECTOR):
-        turn(sums, 0, tokens * size + d, beside, d, lane)
+        turn_all(sums[:, t * size : t * size + width], x[t, :, lane : lane + VECTOR])
+    turn_all(sums[:, tokens * size :], beside[:, lane : lane + VECTOR])
 
 
 @compiled
@@ -282,18 +287,4 @@ def _judge(seen, card, head, start, stop, logits, summary):
                 logit[lane] += c * max(a * seen[width + i, lane] + b, _ZERO)
     for row in range(start, stop):
         logits[row] = logit[row - start]
-    _turn_back(seen, start, stop, summary)
-
-
-@compiled
-def _turn_back(seen, start, stop, summary):
-    """summary[start + lane] = seen[:, lane]."""
-    whole = 0
-    if seen.shape[0] % VECTOR == 0:
-        whole = (stop - start) // VECTOR * VECTOR
-        for lane in range(0, whole, VECTOR):
-            for d in range(0, seen.shape[0], VECTOR):
-                turn(seen, d, lane, summary, start + lane, d)
-    for lane in range(whole, stop - start):
-        for d in range(seen.shape[0]):
-            summary[start + lane, d] = seen[d, lane]
+    turn_all(seen[:, : stop - start], summary[start:stop])

@@ -23,8 +23,8 @@ from transformer.explanation import (
     choose_reasons,
 )
 from transformer.features import Inputs
-from transformer.lanes import LANES, PITCH, add_product, compiled, gelu, padded, set_product
-from transformer.vectors import VECTOR, add_row, turn
+from transformer.lanes import LANES, PITCH, add_product, compiled, gelu, padded, set_product, turn_all
+from transformer.vectors import VECTOR, add_row
 
 Floats = NDArray[np.float32]
 
@@ -159,9 +159,8 @@ def _find_reasons(flat, summary, rungs, weights, sizes, reasons):
         stop = min(start + LANES, len(flat))
         for first in range(start, stop, VECTOR):
             _climb(flat, rungs, first, min(first + VECTOR, stop), hidden, sums)
-            for at in range(0, begin.shape[0], VECTOR):
-                turn(sums, 0, at, x, at, first - start)
-        _turn_in(summary, start, stop, seen)
+            turn_all(sums, x[:, first - start : first - start + VECTOR])
+        turn_all(summary[start:stop], seen[:, : stop - start])
         add_product(reading, nothing, seen, x[:hidden])
         for i in range(hidden):
             for lane in range(LANES):
@@ -188,20 +187,6 @@ def _climb(flat, rungs, start, stop, hidden, sums):
             share = min((value - lower[one, step]) / width[one, step], np.float32(1))
             add_row(rows, first[one] + step, 0, share, sums, i, 0, hidden // VECTOR)
             add_row(rows, first[one] + step, hidden, share, sums, i, moved[one], 1)
-
-
-@compiled
-def _turn_in(summary, start, stop, seen):
-    """seen[:, lane] = summary[start + lane]."""
-    whole = 0
-    if summary.shape[1] % VECTOR == 0:
-        whole = (stop - start) // VECTOR * VECTOR
-        for lane in range(0, whole, VECTOR):
-            for d in range(0, summary.shape[1], VECTOR):
-                turn(summary, start + lane, d, seen, d, lane)
-    for lane in range(whole, stop - start):
-        for d in range(summary.shape[1]):
-            seen[d, lane] = summary[start + lane, d]
 
 
 @compiled

@@ -27,6 +27,7 @@ from transformer.vectors import (
     add_tile,
     set_column,
     set_tile,
+    turn,
 )
 
 ARITHMETIC = 2  # raised by every change that may give the same weights another last bit
@@ -110,6 +111,19 @@ def add_product(weights, bias, x, out):
             add_tile(weights, bias, x, out, j, lane)
         for j in range(whole, columns):
             add_column(weights, bias, x, out, j, lane)
+
+
+@compiled
+def turn_all(source, target):
+    """target[j, i] = source[i, j]: records become lanes, or lanes records, sixteen by sixteen."""
+    rows, columns = source.shape
+    whole_rows, whole_columns = rows - rows % VECTOR, columns - columns % VECTOR
+    for i in range(0, whole_rows, VECTOR):
+        for j in range(0, whole_columns, VECTOR):
+            turn(source, i, j, target, j, i)  # pyright: ignore[reportCallIssue]
+    for i in range(rows):
+        for j in range(whole_columns if i < whole_rows else 0, columns):
+            target[j, i] = source[i, j]
 
 
 @compiled
