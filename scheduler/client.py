@@ -47,6 +47,7 @@ class TrainingOptions(TypedDict, total=False):
     sample: int
     folds: int
     class_weights: bool
+    trees: bool
     hold: bool
 
 

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from transformer.compiled_trees import add_trees
 from transformer.compiled_weights import Floats, Parts, take_apart
 from transformer.features import FeatureTransform, Inputs
 from transformer.lanes import (
@@ -53,23 +54,25 @@ class CompiledNetwork:
             compiled_network = cls(take_apart(network, transform))
         except (KeyError, AttributeError, ValueError, IndexError):
             return None
-        inputs = _draw_inputs(network, transform)
+        inputs = draw_inputs(network, transform)
         expected = np.asarray(network(inputs, training=False)).mean(axis=1)
         found, _ = compiled_network.run(inputs)
         return compiled_network if np.allclose(found, expected, rtol=0, atol=_TOLERANCE) else None
 
     def run(self, inputs: Inputs) -> tuple[NDArray[np.float64], Floats]:
         """Return the mean logit (N) of each record, and what the head reads (N, W): the output of `head_norm`."""
-        numbers, kinds, names = _flatten(inputs)
+        numbers, kinds, names = flatten_inputs(inputs)
         rows, parts = len(numbers), self._parts
         logits = np.empty(rows, np.float64)
         summary = np.empty((rows, len(parts.head[0]) + parts.sizes[4]), np.float32)
         weights = (parts.encoder, parts.decoder, parts.head)
         _run(numbers, kinds, names, parts.tables, weights, parts.sizes, logits, summary)
+        if parts.trees is not None:
+            add_trees(numbers, kinds, names, parts.trees, logits)
         return logits, summary
 
 
-def _draw_inputs(network: keras.Model, transform: FeatureTransform) -> Inputs:
+def draw_inputs(network: keras.Model, transform: FeatureTransform) -> Inputs:
     """Random records that fit the network, some of them with missing numbers."""
     random = np.random.default_rng(0)
     fewest = min((len(names) for names in transform.categories.values()), default=0) + 2
@@ -94,7 +97,7 @@ def compilations() -> int:
     return len(_run.signatures)
 
 
-def _flatten(inputs: Inputs) -> tuple[Floats, Floats, NDArray[np.int32]]:
+def flatten_inputs(inputs: Inputs) -> tuple[Floats, Floats, NDArray[np.int32]]:
     """Numbers, their kinds of missing, and ids of names, each (N, columns): fields first, then period by period."""
     rows = len(next(iter(inputs.values())))
 
@@ -121,8 +124,8 @@ def _run(numbers, kinds, names, plan, weights, sizes, logits, summary):
     for start in range(0, len(numbers), LANES):
         stop = min(start + LANES, len(numbers))
         for first in range(start, stop, VECTOR):
-            _gather(numbers, kinds, names, plan, first, min(first + VECTOR, stop), padded(width), sums)
-            _turn_tokens(sums, first - start, x, beside)
+            gather_tokens(numbers, kinds, names, plan, first, min(first + VECTOR, stop), padded(width), sums)
+            turn_tokens(sums, first - start, x, beside)
         record, past = x[:records], x[records:]
         for block in range(encoder[0].shape[0]):
             _encode(record, encoder, block, sizes)
@@ -134,7 +137,7 @@ def _run(numbers, kinds, names, plan, weights, sizes, logits, summary):
 
 
 @compiled
-def _gather(numbers, kinds, names, plan, start, stop, token_size, sums):
+def gather_tokens(numbers, kinds, names, plan, start, stop, token_size, sums):
     """sums[i]: the tokens of record start + i one behind the other, then what stands beside them."""
     table, first, token, bins, begin = plan
     beside_size = table.shape[2] - token_size
@@ -161,7 +164,7 @@ def _gather(numbers, kinds, names, plan, start, stop, token_size, sums):
 
 
 @compiled
-def _turn_tokens(sums, lane, x, beside):
+def turn_tokens(sums, lane, x, beside):
     """Sixteen records become sixteen lanes of the tokens and of what stands beside them."""
     tokens, width, _ = x.shape
     size = padded(width)
@@ -235,13 +238,13 @@ def _summarise(record, past, beside, sizes, seen):
     for d in range(width):
         for lane in range(LANES):
             seen[d, lane] = record[0, d, lane]
-    _mean(record, seen[width : 2 * width])
+    mean_tokens(record, seen[width : 2 * width])
     at = 2 * width
     if steps > 0:
         for d in range(width):
             for lane in range(LANES):
                 seen[at + d, lane] = past[steps - 1, d, lane]
-        _mean(past, seen[at + width : at + 2 * width])
+        mean_tokens(past, seen[at + width : at + 2 * width])
         at += 2 * width
     for d in range(direct):
         for lane in range(LANES):
@@ -249,7 +252,8 @@ def _summarise(record, past, beside, sizes, seen):
 
 
 @compiled
-def _mean(x, out):
+def mean_tokens(x, out):
+    """out = the mean of all tokens."""
     share = np.float32(1) / np.float32(x.shape[0])
     for d in range(x.shape[1]):
         for lane in range(LANES):

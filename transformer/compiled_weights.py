@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from transformer.compiled_trees import TreeTables, lay_out
 from transformer.features import FeatureTransform
 from transformer.lanes import padded
 
@@ -43,6 +44,7 @@ class Parts(NamedTuple):
     decoder: Any
     head: tuple[Any, ...]
     sizes: tuple[int, int, int, int, int]
+    trees: TreeTables | None = None
 
 
 def take_apart(network: keras.Model, transform: FeatureTransform) -> Parts:
@@ -58,7 +60,9 @@ def take_apart(network: keras.Model, transform: FeatureTransform) -> Parts:
         decoder = (_stack([_block(one) for one in past]), *_stack([_crossing(one) for one in past]))
     tables, records = _Collector(layers, transform).collect()
     direct = layers["direct_bias"].vectors.shape[-1] if "direct_bias" in layers else 0
-    return Parts(tables, encoder, decoder, _head(layers), (records, steps, first.d_model, first.num_heads, direct))
+    sizes = (records, steps, first.d_model, first.num_heads, direct)
+    trees = lay_out(layers["trees"].asked, layers["trees"].get_weights()) if "trees" in layers else None
+    return Parts(tables, encoder, decoder, _head(layers), sizes, trees)
 
 
 class _Collector:

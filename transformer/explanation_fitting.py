@@ -12,8 +12,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from transformer.bundle import LoadedModel
+from transformer.compiled_network import CompiledNetwork
 from transformer.explanation import Explainer, HeadSizes, Ladder, ReasonHead, codes_of, open_network
-from transformer.features import Inputs, read_columns
+from transformer.features import FeatureTransform, Inputs, read_columns
 from transformer.masking import (
     Flat,
     Masking,
@@ -68,7 +69,7 @@ def fit_explainer(
     masking = Masking.find(transform, reference, chosen)
     arrays, _ = read_columns(chosen, transform.schema)
     flat = flatten(transform.transform(arrays))
-    flat, effects = _find_effects(masking, flat, make_predict(network, on_batch), options, random)
+    flat, effects = _find_effects(masking, flat, make_predict(network, transform, on_batch), options, random)
     effects = model.calibration.slope * effects
     ladder = _build_ladder(masking, flat)
     head, agreement = _fit_head(ladder, flat, represent(network, masking.unflatten(flat)), effects, options)
@@ -93,10 +94,23 @@ def exact_effects(
     return np.stack([alone, fair], axis=-1)
 
 
-def make_predict(network: keras.Model, on_batch: Callable[[], None] | None = None) -> Predict:
-    """Return a function from the network's inputs for N records to their mean logits (N)."""
+def make_predict(
+    network: keras.Model, transform: FeatureTransform, on_batch: Callable[[], None] | None = None
+) -> Predict:
+    """Return a function from the network's inputs for N records to their mean logits (N), compiled where it can be."""
+    told, compiled_network = on_batch or (lambda: None), CompiledNetwork.of(network, transform)
+    if compiled_network is not None:
+        return lambda inputs: _in_compiled_batches(compiled_network, inputs, told)
     mean_logits = tf.function(lambda batch: tf.reduce_mean(network(batch, training=False), axis=1))
-    return lambda inputs: _in_batches(mean_logits, inputs, on_batch or (lambda: None))
+    return lambda inputs: _in_batches(mean_logits, inputs, told)
+
+
+def _in_compiled_batches(network: CompiledNetwork, inputs: Inputs, on_batch: Callable[[], None]) -> Floats:
+    rows, parts = len(next(iter(inputs.values()))), list[Floats]()
+    for start in range(0, rows, PREDICTION_ROWS):
+        parts.append(network.run({name: one[start : start + PREDICTION_ROWS] for name, one in inputs.items()})[0])
+        on_batch()
+    return np.concatenate(parts)
 
 
 def represent(network: keras.Model, inputs: Inputs) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from transformer.calibration import fit_platt
 from transformer.evaluation import evaluate
 from transformer.examples import Examples
 from transformer.features import Inputs, read_columns
-from transformer.fitting import EpochReport, FittingOptions, fit_network
+from transformer.fitting import EpochReport, FittingOptions, Hooks, fit_network
 from transformer.network import build_network
 from transformer.prediction import predict_logits
 from transformer.probabilities import Calibration
@@ -95,11 +95,11 @@ def fine_tune(
     )
     fitted = fit_network(
         network,
+        champion.transform,
         Examples({name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}, target),
         Examples(inputs_of(champion, lesson.stop.frame), lesson.stop.target),
         options=fitting,
-        on_epoch=on_epoch or (lambda _report: None),
-        on_batch=on_batch or (lambda: None),
+        hooks=Hooks(on_epoch or (lambda _report: None), on_batch or (lambda: None)),
     )
     calibration = _calibrated(fitted.valid_logits, lesson.stop.target, champion.calibration)
     return _challenger(champion, network, calibration, lesson, epochs_run=fitted.epochs_run, started=started)

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 
+from transformer.compiled_stepping import CompiledStepper
 from transformer.examples import Examples, RowSource
-from transformer.prediction import make_group_predictor, predict_logits, predict_rows
+from transformer.features import FeatureTransform
+from transformer.prediction import predict_logits
 from transformer.stepping import Stepper
 
 USUAL_EPOCHS = 12
@@ -136,14 +138,15 @@ def mean_of_ways(looks: Floats) -> Floats:
 
 
 class Fitter:
-    """Fits one network as often as wanted. What is traced once (5 to 10 seconds) serves every fit."""
+    """Fits one network as often as wanted, by the compiled gradient where it knows the network's structure."""
 
-    def __init__(self, network: keras.Model, options: FittingOptions, hooks: Hooks) -> None:
+    def __init__(
+        self, network: keras.Model, transform: FeatureTransform, options: FittingOptions, hooks: Hooks
+    ) -> None:
         self._network = network
         self._options = options
         self._hooks = hooks
-        self._stepper = Stepper(network, options)
-        self._predict = make_group_predictor(network)
+        self._stepper = CompiledStepper.of(network, options, transform) or Stepper(network, options)
 
     def fit(
         self,
@@ -183,22 +186,22 @@ class Fitter:
         """Return log loss and ROC AUC of the network as it stands, and keep its logits."""
         if valid is None:
             return math.nan, math.nan
-        looks.append(predict_rows(self._predict, valid.inputs, on_batch=self._hooks.on_batch))
+        looks.append(self._stepper.look(valid.inputs, self._hooks.on_batch))
         logits = judge(looks[-1])
         return float(log_loss(valid.target, expit(logits))), float(roc_auc_score(valid.target, logits))
 
 
 def fit_network(
     network: keras.Model,
+    transform: FeatureTransform,
     train: RowSource,
     valid: Examples | None,
     *,
     options: FittingOptions,
-    on_epoch: Callable[[EpochReport], None],
-    on_batch: Callable[[], None],
+    hooks: Hooks,
 ) -> Fitted:
     """Fit the network in place and leave in it the weights that did best on the validation examples."""
-    return Fitter(network, options, Hooks(on_epoch, on_batch)).fit(train, valid)
+    return Fitter(network, transform, options, hooks).fit(train, valid)
 
 
 def _affordable(epoch: int, seconds: float, deadline: float | None) -> int:

@@ -76,11 +76,17 @@ def exponential(x):
 @compiled
 def gelu(x):
     """X / 2 * (1 + erf(x / sqrt(2)))."""
+    return _HALF * x * (_ONE + erf_of_root(x))
+
+
+@compiled
+def erf_of_root(x):
+    """erf(x / sqrt(2))."""
     z = min(max(x * _ROOT_HALF, -_FOUR), _FOUR)
     s = z * z
     above = z * ((((((_P13 * s + _P11) * s + _P9) * s + _P7) * s + _P5) * s + _P3) * s + _P1)
     below = (((_Q8 * s + _Q6) * s + _Q4) * s + _Q2) * s + _Q0
-    return _HALF * x * (_ONE + above / below)
+    return above / below
 
 
 @compiled

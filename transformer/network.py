@@ -4,6 +4,7 @@
     history -> tokens (one per period)        -> decoder layers (see the record) --> last, mean  --+-> head -> logits
     all of it -> one hidden layer with members of its own, past attention ---------------------------------+
     all of it -> scorecard (linear in the bins) -----------------------------------------------------------+
+    all of it -> trees (sums of leaves found by comparisons) -----------------------------------------------+
 
 A period never sees a later one.
 """
@@ -27,6 +28,7 @@ from transformer.embeddings import (
 from transformer.features import FIRST_KNOWN_ID, FeatureTransform
 from transformer.layers import DecoderLayer, TransformerLayer
 from transformer.schema import Field, History
+from transformer.trees import TreeInputs, TreeSum
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class NetworkOptions:
     """Sizes of the network; the defaults suit books of some thousands to some millions of records.
 
     `seeds` sets of `members` heads are trained side by side on the same tokens; 0 for `direct` leaves that way out.
+    `trees` are fitted after the rest (`boosting`), so training begins without any.
     """
 
     d_model: int = 32
@@ -47,6 +50,7 @@ class NetworkOptions:
     direct_rate: float = 0.2
     field_tokens: int = 12
     seeds: int = 1
+    trees: int = 0
 
 
 def build_network(transform: FeatureTransform, options: NetworkOptions | None = None) -> keras.Model:
@@ -76,6 +80,8 @@ def build_network(transform: FeatureTransform, options: NetworkOptions | None = 
     # batch, and a record's score would depend on its neighbours.
     mapped = _map_all(inputs, transform, 1, prefix="card", trainable=False)
     card = keras.ops.sum(keras.ops.concatenate(mapped, axis=-1), axis=-1, keepdims=True)
+    if options.trees:  # beside the scorecard's part, and set like it
+        card = card + TreeSum(tree_inputs(transform), options.trees, name="trees")(inputs)
     logits = HeadMembers(members, options.member_hidden, name="head")(kept) + card
     if options.direct:
         direct = DirectMembers(members, options.direct_rate, name="direct")(seen[:, width:])
@@ -164,6 +170,15 @@ def _map_all(
         flat = keras.ops.reshape(inputs["history_categories"], (-1, schema.steps * len(sizes)))
         parts.append(keras.ops.sum(names(flat), axis=1))
     return parts
+
+
+def tree_inputs(transform: FeatureTransform) -> TreeInputs:
+    """Return what the network's trees may ask about."""
+    schema = transform.schema
+    numbers = sum(one.kind == "numeric" for one in schema.fields)
+    numbers += schema.steps * sum(one.kind == "numeric" for one in schema.histories)
+    names = name_sizes(transform, schema.fields) + name_sizes(transform, schema.histories) * schema.steps
+    return TreeInputs(transform.bins, numbers, names)
 
 
 def count_kinds(columns: tuple[Field, ...] | tuple[History, ...]) -> int:

@@ -1,29 +1,49 @@
-"""Compiles the scorer, once on a machine: a step of the installation, so that no worker's first start has to.
+"""Compiles scorer and training step, once on a machine: a step of the installation, so that no worker has to.
 
-`python -m transformer.precompile` takes half a minute the first time and some seconds when there is nothing to do.
+`python -m transformer.precompile` takes about a minute the first time and some seconds when there is nothing to do.
 """
 
+import keras
 import numpy as np
 import pandas as pd
 
+from transformer.boosting import Booster
 from transformer.compiled_network import CompiledNetwork
 from transformer.compiled_reasons import CompiledReasons
+from transformer.compiled_stepping import CompiledStepper
+from transformer.examples import Examples
 from transformer.explanation import HeadSizes, Ladder, ReasonHead
-from transformer.features import FeatureTransform, read_columns
-from transformer.network import build_network
+from transformer.features import FeatureTransform, Inputs, read_columns
+from transformer.fitting import FittingOptions
+from transformer.network import NetworkOptions, build_network, tree_inputs
 from transformer.schema import Field, RecordSchema
 from transformer.vectors import VECTOR
 
+ROWS = 50
 _SCHEMA = RecordSchema((Field("number", "numeric"), Field("name", "categorical")))
 
 
 def precompile() -> bool:
     """Compile for whatever network is scored later, since all have the same types; return whether it is of use."""
-    frame = pd.DataFrame({"number": np.linspace(0, 1, 50), "name": ["a", "b"] * 25})
+    frame = pd.DataFrame({"number": np.linspace(0, 1, ROWS), "name": ["a", "b"] * (ROWS // 2)})
     arrays, _ = read_columns(frame, _SCHEMA)
     transform = FeatureTransform.fit(arrays, _SCHEMA, np.arange(len(frame)))
     transform.transform(arrays)
-    return CompiledNetwork.of(build_network(transform), transform) is not None and _compile_reasons()
+    network = build_network(transform, NetworkOptions(trees=1))
+    can_score = CompiledNetwork.of(network, transform) is not None and _compile_reasons()
+    return can_score and _compile_training(network, transform, transform.transform(arrays))
+
+
+def _compile_training(network: keras.Model, transform: FeatureTransform, inputs: Inputs) -> bool:
+    examples = Examples(inputs, np.arange(ROWS) % 2.0)
+    stepper = CompiledStepper.of(network, FittingOptions.for_rows(ROWS, epochs=1, seed=1), transform)
+    if stepper is None:
+        return False
+    stepper.begin(ROWS)
+    stepper.run_epoch(examples, np.random.default_rng(1), 1, lambda: None)
+    asked = tree_inputs(transform)
+    Booster(asked, 1, lambda: None).choose(examples, examples)
+    return True
 
 
 def _compile_reasons() -> bool:

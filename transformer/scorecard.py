@@ -1,15 +1,12 @@
 """The scorecard's part of the network: a ridge logistic regression on bins, kinds of missing and names.
 
 It is what a risk team would draw by hand, found in a second, and steady on few rows. It is fitted apart from the rest
-and then mixed with it: logit = a * attention + d * direct + s * scorecard, a + d + s = 1, chosen on rows that none of
-the three has learnt from.
+and then mixed with it (`mixture`).
 """
 
 from dataclasses import dataclass
-from typing import Any
 from warnings import catch_warnings, simplefilter
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgWarning
@@ -24,7 +21,6 @@ from transformer.network import count_kinds, name_sizes
 MOST_ROWS = 50_000  # more rows change a linear model of some hundred weights by nothing
 MOST_VALUES = 25_000_000  # rows times columns: the solver holds several copies of so many numbers
 CHUNK = 8192  # rows
-ROUNDING = 1e-9  # of a log loss
 MOST_NEWTON_COLUMNS = 1500
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # inverse of the ridge's weight, strongest first
 
@@ -153,62 +149,3 @@ def card_logits(scorecard: Scorecard, inputs: Inputs, layout: Layout) -> Floats:
         for start in range(0, rows, CHUNK)
     ]
     return np.concatenate(parts)
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """What each way through the network counts for in the logit; the three add up to one."""
-
-    attention: float
-    direct: float
-    scorecard: float
-
-    def join(self, looks: Floats, card: Floats) -> Floats:
-        """Return the logits (N) of the ways' logits (N, G) and the scorecard's (N)."""
-        ways = np.array([self.attention, self.direct])[: looks.shape[1]]
-        return looks @ ways + self.scorecard * card
-
-
-def all_mixtures(ways: int) -> list[Mixture]:
-    """Return the mixtures that are tried, in steps of a fifth: with two ways, or one (no direct way)."""
-    fifths = [(a, d, 5 - a - d) for a in range(6) for d in range(6 - a) if ways == 2 or d == 0]
-    return [Mixture(a / 5, d / 5, c / 5) for a, d, c in fifths]
-
-
-def choose_mixture(looks: Floats, card: Floats, target: Floats) -> Mixture:
-    """Return the mean of the mixtures that no other beats, on rows that none of their parts has learnt from.
-
-    A mixture is beaten by the one with the least log loss where its loss is larger by more than a standard error of
-    the difference. On few rows many are not, and their mean is steadier than the luckiest of them.
-    """
-    mixtures = all_mixtures(looks.shape[1])
-    signs = np.where(target == 1, -1.0, 1.0)
-    losses = np.stack([np.logaddexp(0, signs * one.join(looks, card)) for one in mixtures])
-    behind = losses - losses[np.argmin(losses.mean(axis=1))]
-    is_near = behind.mean(axis=1) <= behind.std(axis=1) / np.sqrt(len(target)) + ROUNDING
-    shares = np.array([[one.attention, one.direct, one.scorecard] for one in mixtures])[is_near].mean(axis=0)
-    return Mixture(*shares.tolist())
-
-
-def mix(network: keras.Model, mixture: Mixture, scorecard: Scorecard) -> None:
-    """Write the scorecard and the mixture into the network, whose logit is the mean over all members."""
-    head: Any = network.get_layer("head")
-    direct: list[Any] = [layer for layer in network.layers if layer.name == "direct"]
-    ways = 1 + len(direct)
-    for variable in (head.outer, head.outer_bias, head.linear):
-        variable.assign(ways * mixture.attention * variable)
-    for layer in direct:
-        layer.outer.assign(ways * mixture.direct * layer.outer)
-    head.outer_bias.assign(head.outer_bias + ways * mixture.scorecard * scorecard.intercept)
-    start = 0
-    for name in ("card_numbers", "card_months", "card_names", "card_month_names"):
-        for variable in _weights_of(network, name):
-            count = int(np.prod(variable.shape))
-            values = mixture.scorecard * scorecard.weights[start : start + count]
-            variable.assign(values.reshape(variable.shape).astype(np.float32))
-            start += count
-
-
-def _weights_of(network: keras.Model, name: str) -> list[Any]:
-    layers: list[Any] = [layer for layer in network.layers if layer.name == name]
-    return [variable for layer in layers for variable in layer.weights]

@@ -1,4 +1,7 @@
-"""One step of training and its state: optimizer, averaged weights, learning rate, augmentation."""
+"""One step of training by TensorFlow and its state: optimizer, averaged weights, learning rate, augmentation.
+
+Most networks are trained by `compiled_stepping` instead, at a fourth of the time.
+"""
 
 import math
 from collections.abc import Callable
@@ -7,8 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from transformer.examples import Batch, RowSource
+from transformer.features import Inputs
+from transformer.prediction import make_group_predictor, predict_rows
 
 if TYPE_CHECKING:
     from transformer.fitting import FittingOptions
@@ -32,6 +38,7 @@ class Stepper:
         self._random = tf.random.Generator.from_seed(options.seed)
         self._batch_rows, self._steps_per_epoch, self._step_count = 1, 1, 0
         self._step = tf.function(self._take_step)
+        self._predict = make_group_predictor(network)
 
     def begin(self, rows: int) -> None:
         """Start again from the network's present weights, with `rows` rows an epoch."""
@@ -49,7 +56,7 @@ class Stepper:
         """Go once through the rows; return the mean loss. `epochs` is how many there will be in all."""
         losses: list[float] = []
         for batch in train.batches(self._batch_rows, random):
-            rate, averaging = self._schedule(self._steps_per_epoch * epochs)
+            rate, averaging = schedule(self._options, self._step_count, self._steps_per_epoch * epochs)
             losses.append(float(self._step(batch, tf.constant(rate), tf.constant(averaging))))
             self._step_count += 1
             on_batch()
@@ -59,14 +66,9 @@ class Stepper:
         """Put the averaged weights into the network for the time of a `with` block."""
         return _Averaged(self._network, self._averages)
 
-    def _schedule(self, total: int) -> tuple[np.float32, np.float32]:
-        """Linear warm-up, then a cosine down to zero; the average looks back no further than there were steps."""
-        warm_up = max(1.0, self._options.warm_up_share * total)
-        done = self._step_count + 1
-        share = (done - warm_up) / max(1.0, total - warm_up)
-        factor = done / warm_up if done < warm_up else 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-        averaging = min(self._options.averaging, done / (done + 10))
-        return np.float32(self._options.learning_rate * max(factor, 1e-3)), np.float32(averaging)
+    def look(self, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[np.float64]:
+        """Return the mean logit of each way (N, G) of N rows, by the weights in the network."""
+        return predict_rows(self._predict, inputs, on_batch=on_batch)
 
     def _take_step(self, batch: Batch, rate: tf.Tensor, averaging: tf.Tensor) -> tf.Tensor:
         inputs, target = self._hide_values(batch.inputs), batch.target[:, None]
@@ -100,6 +102,19 @@ class Stepper:
                 mark = float(cast("Any", self._network.get_layer(layer)).kinds)
                 hidden[kind] = tf.where(is_hidden, mark, hidden[kind])
         return hidden
+
+
+def schedule(options: "FittingOptions", steps: int, total: int) -> tuple[np.float32, np.float32]:
+    """Return learning rate and averaging of the step after so many: a linear warm-up, then a cosine down to zero.
+
+    The average looks back no further than there were steps.
+    """
+    warm_up = max(1.0, options.warm_up_share * total)
+    done = steps + 1
+    share = (done - warm_up) / max(1.0, total - warm_up)
+    factor = done / warm_up if done < warm_up else 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    averaging = min(options.averaging, done / (done + 10))
+    return np.float32(options.learning_rate * max(factor, 1e-3)), np.float32(averaging)
 
 
 class _Averaged:

@@ -12,23 +12,15 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 
+from transformer.apart import Apart, Chosen
 from transformer.examples import Examples, RowSource
+from transformer.features import FeatureTransform
 from transformer.fitting import Fitted, Fitter, FittingOptions, Hooks
+from transformer.mixture import Mixture, Ways, choose_mixture, mix, ways_of
 from transformer.prediction import predict_rows
 from transformer.pretraining import Pretrained, represent
 from transformer.probe import STRENGTHS, Probe, cross_validate_probe, cut_folds, fit_probe, put_probe
-from transformer.scorecard import (
-    STRENGTHS as CARD_STRENGTHS,
-)
-from transformer.scorecard import (
-    Layout,
-    Mixture,
-    choose_mixture,
-    choose_scorecard,
-    describe,
-    fit_scorecard,
-    mix,
-)
+from transformer.trees import Trees
 
 FEW_LABELLED = 2500
 FOLDS = 4
@@ -39,33 +31,37 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """A network to fit in place, and how: schedules to try, of which the best on validation rows is used."""
+    """A network to fit in place, what is fitted apart from it, and how: of the schedules that of the least loss."""
 
     network: keras.Model
-    layout: Layout
+    transform: FeatureTransform
+    apart: Apart
     schedules: list[FittingOptions]
     hooks: Hooks
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The network holds the result. `logits` and `target` are of rows that the choices were made on, for calibration.
+    """The network holds the result, except for `trees`, to be planted with their share of the mixture.
 
-    `document` says which strategy was chosen, and why, with the figures of those compared.
+    `logits` and `target` are of rows that the choices were made on, for calibration. `document` says which strategy was
+    chosen, and why, with the figures of those compared.
     """
 
     logits: Floats
     target: Floats
     epochs_run: int
     document: Document
+    mixture: Mixture
+    trees: Trees | None
 
 
 @dataclass(frozen=True)
 class ToLearn:
-    """Rows to learn from, and those of them that a scorecard is fitted on, in memory."""
+    """Rows to learn from, and those of them that scorecard and trees are fitted on, in memory."""
 
     source: RowSource
-    card_rows: Examples
+    apart_rows: Examples
 
 
 def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn | None) -> Outcome:
@@ -75,12 +71,16 @@ def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn
     were at their best.
     """
     network, first = task.network, task.network.get_weights()
-    card, card_logits = choose_scorecard(train.card_rows, valid, task.layout)
+    apart = task.apart.choose(train.apart_rows, valid)
+
+    # Trees take no part in it: where they are good from the start, no later epoch would be better than the first.
+    beside = {name: logits for name, logits in apart.ways.items() if name != "trees"}
 
     def judge(looks: Floats) -> Floats:
-        return choose_mixture(looks, card_logits, valid.target).join(looks, card_logits)
+        ways = ways_of(looks, beside)
+        return choose_mixture(ways, valid.target).join(ways)
 
-    fitter = Fitter(network, task.schedules[0], task.hooks)
+    fitter = Fitter(network, task.transform, task.schedules[0], task.hooks)
     tried: list[tuple[float, FittingOptions, Fitted, list[Any]]] = []
     for options in task.schedules:
         network.set_weights(first)
@@ -88,13 +88,13 @@ def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn
         loss = _loss(judge(fitted.best_look), valid.target)
         tried.append((loss, options, fitted, network.get_weights()))
     _, _, fitted, weights = min(tried, key=lambda one: one[0])
-    mixture = choose_mixture(fitted.best_look, card_logits, valid.target)
-    mixed = mixture.join(fitted.best_look, card_logits)
+    ways = ways_of(fitted.best_look, apart.ways)
+    mixture = choose_mixture(ways, valid.target)
     document = {
         "strategy": "whole network",
         "why": "the book has outcomes enough",
         "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for loss, one, _, _ in tried],
-        **_tell(fitted.best_epoch, mixture, fitted.best_look, card_logits, valid.target),
+        **_tell(fitted.best_epoch, mixture, ways, apart, valid.target),
     }
     if again is None:
         network.set_weights(weights)
@@ -102,14 +102,14 @@ def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn
         network.set_weights(first)
         refitted = fitter.fit(again.source, None, epochs=max(1, fitted.best_epoch), stage="refitting")
         document["refitted"] = {"rows": again.source.rows, "epochs": refitted.epochs_run}
-    last = (again or train).card_rows
-    final = fit_scorecard(describe(last.inputs, task.layout), last.target, last.weight, card.strength)
-    mix(network, mixture, final)
-    return Outcome(mixed, valid.target, sum(one.epochs_run for _, _, one, _ in tried), document)
+    trees = _mix_apart(task, mixture, (again or train).apart_rows, apart)
+    return Outcome(
+        mixture.join(ways), valid.target, sum(one.epochs_run for _, _, one, _ in tried), document, mixture, trees
+    )
 
 
 def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) -> Outcome:
-    """Choose by cross-validation between a probe, the whole network, and mixtures with the scorecard; fit the choice.
+    """Choose by cross-validation between a probe, the whole network, and mixtures with what is fitted apart; fit it.
 
     All logits that are compared are of rows that the candidate has not learnt from. A pretrained network is fitted as a
     whole only where that is better than the probe by a standard error: some dozens of bad outcomes say little.
@@ -117,35 +117,41 @@ def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) 
     network, target, first = task.network, labelled.target, task.network.get_weights()
     options = task.schedules[0]
     folds = cut_folds(target, FOLDS, options.seed)
-    card_logits, card_strength, design = _choose_card(labelled, task.layout, folds)
-    fitter = Fitter(network, options, task.hooks)
-    looks = _cross_validate_network(task, fitter, labelled, folds)
-    losses = [_loss(choose_mixture(look, card_logits, target).join(look, card_logits), target) for look in looks]
+    apart = task.apart.cross_validate(labelled, folds)
+    fitter = Fitter(network, task.transform, options, task.hooks)
+    looks = [ways_of(one, apart.ways) for one in _cross_validate_network(task, fitter, labelled, folds)]
+    losses = [_loss(choose_mixture(one, target).join(one), target) for one in looks]
     epochs = int(np.argmin(losses)) + 1
-    candidates = {"whole network": (looks[epochs - 1], epochs)}
+    candidates = {"whole network": looks[epochs - 1]}
     probed = None if pretrained is None else _probe(task, labelled, folds, pretrained)
     if probed is not None:
-        candidates["linear probe"] = (np.pad(probed.seen[:, None], ((0, 0), (0, looks[0].shape[1] - 1))), 0)
-    mixtures = {name: _choose(name, look, card_logits, target) for name, (look, _) in candidates.items()}
-    joined = {name: mixtures[name].join(look, card_logits) for name, (look, _) in candidates.items()}
+        candidates["linear probe"] = {"attention": probed.seen} | apart.ways  # a probe has no direct way
+    mixtures = {name: choose_mixture(ways, target) for name, ways in candidates.items()}
+    joined = {name: mixtures[name].join(ways) for name, ways in candidates.items()}
     name, gain = _prefer_probe(joined, target)
-    look, mixture = candidates[name][0], mixtures[name]
     if name == "linear probe":
         assert probed is not None, "only a pretrained network has one"
         put_probe(network, probed.probe)
     else:
         network.set_weights(first)
         fitter.fit(labelled, None, epochs=epochs, stage="refitting")
-    mix(network, mixture, fit_scorecard(design, target, labelled.weight, card_strength))
+    trees = _mix_apart(task, mixtures[name], labelled, apart)
     document = {
         "strategy": name,
         "why": f"by log loss in {FOLDS} folds of {len(target)} labelled records",
         "probe_strength": None if probed is None else probed.probe.strength,
         "compared": {one: _loss(logits, target) for one, logits in joined.items()},
         "whole_network_gains": gain,
-        **_tell(candidates[name][1], mixture, look, card_logits, target),
+        **_tell(0 if name == "linear probe" else epochs, mixtures[name], candidates[name], apart, target),
     }
-    return Outcome(joined[name], target, epochs, document)
+    return Outcome(joined[name], target, epochs, document, mixtures[name], trees)
+
+
+def _mix_apart(task: Task, mixture: Mixture, learn: Examples, chosen: Chosen) -> Trees | None:
+    """Write the mixture and the scorecard into the network; return the trees, where they count for anything."""
+    card, trees = task.apart.fit(learn, chosen, with_trees=mixture.trees > 0)
+    mix(task.network, mixture, card)
+    return trees
 
 
 @dataclass(frozen=True)
@@ -185,27 +191,6 @@ def _prefer_probe(joined: dict[str, Floats], target: Floats) -> tuple[str, Docum
     return "whole network" if mean > error else "linear probe", {"log_loss": mean, "error": error}
 
 
-def _choose(name: str, look: Floats, card: Floats, target: Floats) -> Mixture:
-    """A probe has no direct way: its place is empty."""
-    if name == "linear probe":
-        one = choose_mixture(look[:, :1], card, target)
-        return Mixture(one.attention, 0.0, one.scorecard)
-    return choose_mixture(look, card, target)
-
-
-def _choose_card(labelled: Examples, layout: Layout, folds: Any) -> tuple[Floats, float, NDArray[np.float32]]:
-    """Return out-of-fold logits of the best strength, the strength, and the design matrix."""
-    design, tried = describe(labelled.inputs, layout), dict[float, Floats]()
-    for strength in CARD_STRENGTHS:
-        tried[strength] = np.zeros(labelled.rows)
-        for learn, look in folds:
-            weight = None if labelled.weight is None else labelled.weight[learn]
-            card = fit_scorecard(design[learn], labelled.target[learn], weight, strength)
-            tried[strength][look] = card.logits(design[look])
-    best = min(tried, key=lambda one: _loss(tried[one], labelled.target))
-    return tried[best], best, design
-
-
 def _cross_validate_network(task: Task, fitter: Fitter, labelled: Examples, folds: Any) -> list[Floats]:
     """Return for each epoch the logits (N, G) of every row by a network that has not seen it.
 
@@ -227,16 +212,14 @@ def _cross_validate_network(task: Task, fitter: Fitter, labelled: Examples, fold
     return joined
 
 
-def _tell(epochs: int, mixture: Mixture, look: Floats, card: Floats, target: Floats) -> Document:
+def _tell(epochs: int, mixture: Mixture, ways: Ways, apart: Chosen, target: Floats) -> Document:
     """What was chosen, with the figures of its parts on rows that they have not learnt from."""
-    ways = {"attention": look[:, 0], "scorecard": card, "mixture": mixture.join(look, card)}
-    if look.shape[1] == 2 and look[:, 1].any():
-        ways["direct"] = look[:, 1]
     figures = {
         name: {"log_loss": _loss(logits, target), "roc_auc": float(roc_auc_score(target, logits))}
-        for name, logits in ways.items()
+        for name, logits in (ways | {"mixture": mixture.join(ways)}).items()
+        if logits.any()
     }
-    return {"epochs": epochs, "mixture": asdict(mixture), "validation": figures}
+    return {"epochs": epochs, "trees": apart.trees, "mixture": asdict(mixture), "validation": figures}
 
 
 def _loss(logits: Floats, target: Floats) -> float:

@@ -9,12 +9,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from transformer.apart import Apart
 from transformer.book import Book
+from transformer.boosting import Booster, choose_tree_rows
 from transformer.calibration import calibrate
 from transformer.evaluation import evaluate
 from transformer.features import BINS, FINE_BINS, FeatureTransform
 from transformer.fitting import SOME_ROWS, EpochReport, FittingOptions, Hooks
-from transformer.network import NetworkOptions, build_network
+from transformer.mixture import copy_ways, plant
+from transformer.network import NetworkOptions, build_network, tree_inputs
 from transformer.prediction import make_predictor, predict_logits
 from transformer.preparation import Document, PreparationOptions, Prepared, prepare
 from transformer.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
@@ -39,8 +42,9 @@ class TrainingOptions:
     """What a user may set. Shares are of the labelled records; without `epochs` the size of the book decides.
 
     `seeds` networks share one trunk (see `NetworkOptions.seeds`). `pretraining` None lets the book decide.
-    `finer_edges` lets books of some thousand outcomes try six times as many edges. `class_weights` makes both
-    outcomes weigh the same while fitting; calibration brings the probabilities back.
+    `trees` lets boosted trees be a part of the network where they help. `finer_edges` lets books of some thousand
+    outcomes try six times as many edges. `class_weights` makes both outcomes weigh the same while fitting; calibration
+    brings the probabilities back.
     """
 
     seed: int = 7
@@ -50,6 +54,7 @@ class TrainingOptions:
     pretraining: bool | None = None
     class_weights: bool = False
     refit: bool = True
+    trees: bool = True
     finer_edges: bool = True
     valid_share: float = 0.12
     holdout_share: float = 0.15
@@ -126,7 +131,7 @@ def _try(book: Book, schema: RecordSchema, course: _Course, start: Start | None,
     prepared, sizes = prepare(book, schema, how), _sizes_of(options, start)
     network = build_network(prepared.transform, sizes)
     if start is not None:
-        network.set_weights(start.network.get_weights())
+        copy_ways(start.network, network, is_trained_again=True)
     pretrained = _pretrain(network, prepared, sizes, course, is_started=start is not None)
     return _Try(prepared, sizes, network, _fit(network, prepared, course, pretrained), pretrained)
 
@@ -154,13 +159,15 @@ def _choose_edges(usual: _Try, finer: _Try) -> tuple[_Try, Document]:
 
 
 def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> TrainedModel:
-    prepared, outcome, network = chosen.prepared, chosen.outcome, chosen.network
+    prepared, outcome, network, sizes = chosen.prepared, chosen.outcome, chosen.network, chosen.sizes
+    if outcome.trees is not None:
+        network, sizes = plant(network, prepared.transform, sizes, outcome.trees, outcome.mixture.trees)
     calibration, held_out = calibrate(outcome.logits, outcome.target), prepared.parts.holdout
     reference = calibration.probabilities(_logits_of(network, prepared, held_out, course.hooks))
     pretrained = chosen.pretrained.document
     return TrainedModel(
         network=network,
-        network_options=chosen.sizes,
+        network_options=sizes,
         transform=prepared.transform,
         calibration=calibration,
         metrics=evaluate(book.target[held_out], reference),
@@ -176,7 +183,7 @@ def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> Traine
 
 def _sizes_of(options: TrainingOptions, start: Start | None) -> NetworkOptions:
     if start is not None:
-        return start.network_options
+        return replace(start.network_options, trees=0)
     return NetworkOptions(**(asdict(options.network) | {"seeds": options.seeds}))
 
 
@@ -210,15 +217,17 @@ def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: 
     parts = prepared.parts
     both = np.concatenate([parts.train, parts.valid])
     common: dict[str, Any] = {"epochs": options.epochs, "seed": options.seed, "deadline": course.deadline}
-    layout, weighted = Layout.of(prepared.transform), options.class_weights
+    weighted = options.class_weights
+    booster = Booster(tree_inputs(prepared.transform), options.seed, hooks.on_batch) if options.trees else None
+    apart = Apart(Layout.of(prepared.transform), booster)
     if len(both) <= FEW_LABELLED and options.refit:
-        task = Task(network, layout, [FittingOptions.for_rows(len(both), **common)], hooks)
+        task = Task(network, prepared.transform, apart, [FittingOptions.for_rows(len(both), **common)], hooks)
         labelled = prepared.examples(both, class_weights=weighted)
         return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None)
     schedules = FittingOptions.to_try(len(parts.train), **common)
     if prepared.transform.bins == FINE_BINS:  # made to learn by heart, which takes long and little decay
         schedules = [replace(schedules[-1], weight_decay=FINE_WEIGHT_DECAY)]
-    task = Task(network, layout, schedules, hooks)
+    task = Task(network, prepared.transform, apart, schedules, hooks)
     is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
     again = _to_learn(prepared, both, weighted=weighted) if options.refit and is_worth_it else None
     return fit_with_many(
@@ -228,7 +237,8 @@ def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: 
 
 def _to_learn(prepared: Prepared, rows: Indices, *, weighted: bool) -> ToLearn:
     source = prepared.source(rows, class_weights=weighted)
-    chosen = choose_card_rows(len(rows), Layout.of(prepared.transform))
+    card_rows = choose_card_rows(len(rows), Layout.of(prepared.transform))
+    chosen = max(card_rows, choose_tree_rows(len(rows), tree_inputs(prepared.transform)), key=len)
     weight = None if source.weight is None else source.weight[chosen]
     return ToLearn(source, replace(prepared.examples(rows[chosen]), weight=weight))
 

@@ -71,6 +71,15 @@ def _share_not_known(book: Book, columns: tuple[str, ...]) -> float:
     return missing / max(1, len(book.records) * len(columns))
 
 
+def _facts_of_ways(strategy: dict[str, Any]) -> dict[str, Any]:
+    """What each way to the logit counts for, and how well it ordered the validation records by itself."""
+    if "mixture" not in strategy:
+        return {}
+    counts = {name: round(share, 3) for name, share in strategy["mixture"].items()}
+    ranks = {name: round(figures["roc_auc"], 4) for name, figures in strategy["validation"].items()}
+    return {"what_each_way_counts_for": counts, "validation_roc_auc_of_each_way": ranks}
+
+
 def facts_of(
     model: TrainedModel, book: Book, definition: PortfolioDefinition, folds: dict[str, Any] | None
 ) -> CardFacts:
@@ -103,6 +112,8 @@ def facts_of(
         "epochs": model.epochs_run,
         "seconds": round(model.seconds, 1),
         "weights": int(model.network.count_params()),
+        "boosted_trees": model.network_options.trees,
+        **_facts_of_ways(model.strategy),
         "calibration_line": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
     }
     assert set(definition.reason_texts) <= set(codes_of(schema)), "codes are made of the same columns"

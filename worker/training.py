@@ -108,7 +108,8 @@ def options_of(options: dict[str, Any]) -> TrainingOptions:
     names = {"seed": "seed", "seeds": "seeds", "epochs": "epochs", "time_limit": "time_limit_minutes"}
     allowed = {ours: options[name] for name, ours in names.items() if options.get(name) is not None}
     network = _SIZES[NetworkSize(options.get("size") or NetworkSize.USUAL)]
-    return TrainingOptions(**allowed, network=network, class_weights=bool(options.get("class_weights")))
+    wanted = {"class_weights": bool(options.get("class_weights")), "trees": options.get("trees") is not False}
+    return TrainingOptions(**allowed, **wanted, network=network)
 
 
 def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSchema) -> Start | None:

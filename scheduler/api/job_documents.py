@@ -63,6 +63,9 @@ class TrainingSubmission(_Submission):
     class_weights: bool = Field(
         strict=True, default=False, description="Both outcomes weigh the same while fitting.", examples=[False]
     )
+    trees: bool = Field(
+        strict=True, default=True, description="Boosted trees may be a part of the network.", examples=[True]
+    )
     hold: bool = Field(strict=True, default=False, description="Do not promote the result.", examples=[False])
 
     @model_validator(mode="after")
@@ -76,7 +79,8 @@ class TrainingSubmission(_Submission):
         """The job's options: what was set, by the names that the worker knows."""
         own = {"portfolio", "priority", "kind"}
         given = self.model_dump(by_alias=True, exclude=own, exclude_none=True)
-        return {name: value for name, value in given.items() if value is not False}
+        usual = {"class_weights": False, "hold": False, "trees": True}
+        return {name: value for name, value in given.items() if usual.get(name) is not value}
 
 
 Submission = Annotated[ScoringSubmission | TrainingSubmission, Field(discriminator="kind")]

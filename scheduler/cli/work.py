@@ -38,6 +38,9 @@ def train(
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Both outcomes weigh the same while fitting (rare events).")
     ] = False,
+    trees: Annotated[
+        bool, typer.Option("--trees/--no-trees", help="Let boosted trees be a part of the network where they help.")
+    ] = True,
     folds: Annotated[
         int | None, typer.Option("--folds", min=2, max=50, metavar="K", help="Cross-validate too; told in the card.")
     ] = None,
@@ -58,6 +61,7 @@ def train(
         "folds": folds,
         "sample": sample,
         "class_weights": class_weights or None,
+        "trees": None if trees else False,
         "hold": hold or None,
     }
     given = {option: value for option, value in options.items() if value is not None}

@@ -62,6 +62,7 @@ def test_a_dry_run_estimates_the_time_from_the_newest_finished_job(admin: httpx.
 @pytest.mark.usefixtures("book")
 def test_options_reach_the_job_as_the_command_line_gives_them(admin: httpx.Client, engine: Engine) -> None:
     wanted = {"folds": 5, "seeds": 2, "sample": 1000, "time_limit": 1.5, "class_weights": True, "size": "small"}
+    wanted |= {"trees": False}
     assert admin.post("/v1/jobs", json=TRAIN | wanted).status_code == 202
     assert admin.post("/v1/jobs", json=SCORE | {"night": "2026-11-25", "reasons": False}).status_code == 202
     assert get_job(engine, 1).options == wanted

@@ -23,7 +23,7 @@ SCHEMAS = {
 }
 
 
-def _network_of(schema: RecordSchema, options: NetworkOptions) -> tuple[keras.Model, FeatureTransform, Inputs]:
+def network_of(schema: RecordSchema, options: NetworkOptions) -> tuple[keras.Model, FeatureTransform, Inputs]:
     """A network with random weights, biases too, and inputs of 300 records, a fifth of them missing."""
     frame = make_book(300, seed=4)[0].astype("object")
     frame = frame.mask(np.random.default_rng(1).random(frame.shape) < 0.2)
@@ -38,7 +38,7 @@ def _network_of(schema: RecordSchema, options: NetworkOptions) -> tuple[keras.Mo
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_it_agrees_with_keras_on_every_kind_of_record(name: str) -> None:
-    network, transform, inputs = _network_of(SCHEMAS[name], NetworkOptions())
+    network, transform, inputs = network_of(SCHEMAS[name], NetworkOptions())
     compiled = CompiledNetwork.of(network, transform)
     assert compiled is not None
     expected = np.asarray(network(inputs, training=False)).mean(axis=1)
@@ -54,7 +54,7 @@ def test_it_agrees_with_keras_on_every_kind_of_record(name: str) -> None:
     ],
 )
 def test_it_agrees_with_keras_at_other_sizes(options: NetworkOptions) -> None:
-    network, transform, inputs = _network_of(SCHEMA, options)
+    network, transform, inputs = network_of(SCHEMA, options)
     compiled = CompiledNetwork.of(network, transform)
     assert compiled is not None
     expected = np.asarray(network(inputs, training=False)).mean(axis=1)
@@ -62,7 +62,7 @@ def test_it_agrees_with_keras_at_other_sizes(options: NetworkOptions) -> None:
 
 
 def test_it_gives_what_the_head_reads() -> None:
-    network, transform, inputs = _network_of(SCHEMA, NetworkOptions())
+    network, transform, inputs = network_of(SCHEMA, NetworkOptions())
     compiled = CompiledNetwork.of(network, transform)
     assert compiled is not None
     inner = keras.Model(network.input, network.get_layer("head_norm").output)
@@ -71,7 +71,7 @@ def test_it_gives_what_the_head_reads() -> None:
 
 @pytest.mark.parametrize("first", [0, 1, 5, 127, 128, 200])
 def test_neighbours_and_place_change_no_bit(first: int) -> None:
-    network, transform, inputs = _network_of(SCHEMA, NetworkOptions())
+    network, transform, inputs = network_of(SCHEMA, NetworkOptions())
     compiled = CompiledNetwork.of(network, transform)
     assert compiled is not None
     whole = compiled.run(inputs)[0]
@@ -80,7 +80,7 @@ def test_neighbours_and_place_change_no_bit(first: int) -> None:
 
 
 def test_a_network_that_says_something_else_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, transform, _ = _network_of(SCHEMA, NetworkOptions())
+    network, transform, _ = network_of(SCHEMA, NetworkOptions())
     monkeypatch.setattr("transformer.compiled_weights._scaled", lambda product, _width: product)
     assert CompiledNetwork.of(network, transform) is None
 

@@ -55,7 +55,9 @@ def test_neither_order_nor_cut_changes_a_reason(explaining: Scorer, frame: pd.Da
 def test_masking_the_first_reason_moves_the_score_more_than_masking_another_field(
     trained: TrainedModel, explaining: Scorer, masking: Masking, frame: pd.DataFrame
 ) -> None:
-    effects = np.abs(masking_effects(masking, flat_of(trained, frame), make_predict(trained.network)))
+    effects = np.abs(
+        masking_effects(masking, flat_of(trained, frame), make_predict(trained.network, trained.transform))
+    )
     reasons = explaining.score(frame).reasons
     assert reasons is not None
     told = np.flatnonzero(reasons[:, 0] != NO_REASON)
@@ -101,7 +103,7 @@ def test_the_same_records_and_seed_give_the_same_explainer(trained: TrainedModel
 def test_shapley_values_share_out_the_whole_difference(
     trained: TrainedModel, masking: Masking, frame: pd.DataFrame
 ) -> None:
-    flat, predict = flat_of(trained, frame.iloc[:20]), make_predict(trained.network)
+    flat, predict = flat_of(trained, frame.iloc[:20]), make_predict(trained.network, trained.transform)
     values = shapley_values(masking, flat, predict, permutations=2, random=np.random.default_rng(1))
     whole = predict(masking.unflatten(flat)) - predict(masking.unflatten(masking.reference[None]))
     np.testing.assert_allclose(values.sum(axis=1), whole, atol=1e-4)
@@ -110,7 +112,7 @@ def test_shapley_values_share_out_the_whole_difference(
 def test_masking_is_what_scoring_with_the_reference_value_gives(
     trained: TrainedModel, masking: Masking, explainer: Explainer, frame: pd.DataFrame
 ) -> None:
-    few, predict = frame.iloc[:50], make_predict(trained.network)
+    few, predict = frame.iloc[:50], make_predict(trained.network, trained.transform)
     effects = masking_effects(masking, flat_of(trained, few), predict)
     whole = predict(masking.unflatten(flat_of(trained, few)))
     for number, column in enumerate(masking.columns):

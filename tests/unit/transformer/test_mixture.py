@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from transformer.scorecard import Mixture, all_mixtures, choose_mixture
+from transformer.mixture import Mixture, all_shares, choose_mixture
 
 
 def outcomes(rows: int) -> tuple[np.random.Generator, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:
@@ -11,23 +11,35 @@ def outcomes(rows: int) -> tuple[np.random.Generator, "np.ndarray[tuple[int], np
     return random, (random.random(rows) < 0.5).astype(np.float64)
 
 
-def test_where_one_way_knows_it_alone_counts() -> None:
+@pytest.mark.parametrize("knowing", ["attention", "direct", "scorecard", "trees"])
+def test_where_one_way_knows_it_alone_counts(knowing: str) -> None:
     random, target = outcomes(20_000)
-    noise = random.normal(size=(20_000, 2))
-    assert choose_mixture(noise, 4 * target - 2, target) == Mixture(0.0, 0.0, 1.0)
+    ways = {name: random.normal(size=20_000) for name in ("attention", "direct", "scorecard", "trees")}
+    ways[knowing] = 4 * target - 2
+    expected = {name: float(name == knowing) for name in ways}
+    assert choose_mixture(ways, target) == Mixture(**expected)
 
 
 def test_ways_that_say_the_same_count_as_the_mean_of_all_mixtures() -> None:
     random, target = outcomes(100)
     same = random.normal(size=100)
-    found = choose_mixture(np.stack([same, same], axis=1), same, target)
-    assert (found.attention, found.direct, found.scorecard) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    found = choose_mixture(dict.fromkeys(("attention", "direct", "scorecard", "trees"), same), target)
+    assert (found.attention, found.direct, found.scorecard, found.trees) == pytest.approx((1 / 4,) * 4)
 
 
-@pytest.mark.parametrize("ways", [1, 2])
-def test_the_shares_add_up_to_one(ways: int) -> None:
+@pytest.mark.parametrize("names", [("attention",), ("attention", "scorecard"), ("attention", "scorecard", "trees")])
+def test_the_shares_add_up_to_one_and_an_absent_way_has_none(names: tuple[str, ...]) -> None:
     random, target = outcomes(300)
-    found = choose_mixture(random.normal(size=(300, ways)), target + random.normal(size=300), target)
-    assert found.attention + found.direct + found.scorecard == pytest.approx(1)
-    assert all(one.direct == 0 for one in all_mixtures(1))
-    assert found.direct == 0 or ways == 2
+    ways = {name: target + random.normal(size=300) for name in names}
+    found = choose_mixture(ways, target)
+    assert found.attention + found.scorecard + found.trees == pytest.approx(1)
+    assert found.direct == 0
+    np.testing.assert_allclose(found.join(ways), sum(getattr(found, name) * ways[name] for name in names))
+
+
+@pytest.mark.parametrize(("ways", "count"), [(1, 1), (2, 6), (3, 21), (4, 56)])
+def test_shares_are_tried_in_fifths_each_once(ways: int, count: int) -> None:
+    shares = all_shares(ways)
+    assert shares.shape == (count, ways)
+    assert len(np.unique(shares, axis=0)) == count
+    np.testing.assert_allclose(shares.sum(axis=1), 1)

@@ -1,0 +1,92 @@
+"""The ways that are fitted apart from the network, and then written into it: the scorecard and the trees."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.metrics import log_loss
+
+from transformer.boosting import Booster
+from transformer.examples import Examples
+from transformer.mixture import Ways
+from transformer.scorecard import (
+    STRENGTHS,
+    Layout,
+    Scorecard,
+    choose_card_rows,
+    choose_scorecard,
+    describe,
+    fit_scorecard,
+)
+from transformer.trees import Trees
+
+MOST_TREES_OF_FEW = 200  # with few outcomes: what more trees find there is chance
+
+Floats = NDArray[np.float64]
+Folds = list[tuple[NDArray[Any], NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How the ways beside the network are fitted; without a booster there are no trees."""
+
+    layout: Layout
+    booster: Booster | None
+
+    def choose(self, learn: Examples, look: Examples) -> "Chosen":
+        """Fit on some rows, and choose strength and number of trees by the loss of others."""
+        card, card_logits = choose_scorecard(self._card_rows(learn), look, self.layout)
+        ways: Ways = {"scorecard": card_logits}
+        if self.booster is None:
+            return Chosen(ways, card.strength, 0, None)
+        grove = self.booster.choose(learn, look)
+        return Chosen(ways | {"trees": grove.logits}, card.strength, len(grove.trees), grove.trees)
+
+    def cross_validate(self, learn: Examples, folds: Folds) -> "Chosen":
+        """Choose both by the loss of rows that were not learnt from, each row in one of the folds."""
+        logits, strength = self._cross_validate_card(learn, folds)
+        ways: Ways = {"scorecard": logits}
+        if self.booster is None:
+            return Chosen(ways, strength, 0, None)
+        by_count = np.zeros((MOST_TREES_OF_FEW, learn.rows))
+        for train, look in folds:
+            found = self.booster.logits_by_count(learn.take(train), learn.take(look), MOST_TREES_OF_FEW)
+            by_count[:, look] = found
+        best = int(np.argmin([log_loss(learn.target, expit(one)) for one in by_count]))
+        return Chosen(ways | {"trees": by_count[best]}, strength, best + 1, None)
+
+    def fit(self, learn: Examples, chosen: "Chosen", *, with_trees: bool) -> tuple[Scorecard, Trees | None]:
+        """Fit what was chosen on all rows to learn from; trees only where they are wanted."""
+        rows = self._card_rows(learn)
+        card = fit_scorecard(describe(rows.inputs, self.layout), rows.target, rows.weight, chosen.strength)
+        if self.booster is None or not with_trees:
+            return card, None
+        return card, self.booster.fit(learn, chosen.trees)
+
+    def _card_rows(self, learn: Examples) -> Examples:
+        rows = choose_card_rows(learn.rows, self.layout)
+        return learn if len(rows) == learn.rows else learn.take(rows)
+
+    def _cross_validate_card(self, learn: Examples, folds: Folds) -> tuple[Floats, float]:
+        """Return the logits of rows not learnt from, by the best strength, and that strength."""
+        design, tried = describe(learn.inputs, self.layout), dict[float, Floats]()
+        for strength in STRENGTHS:
+            tried[strength] = np.zeros(learn.rows)
+            for train, look in folds:
+                weight = None if learn.weight is None else learn.weight[train]
+                card = fit_scorecard(design[train], learn.target[train], weight, strength)
+                tried[strength][look] = card.logits(design[look])
+        best = min(tried, key=lambda one: log_loss(learn.target, expit(tried[one])))
+        return tried[best], best
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Logits of the rows that were looked at, the scorecard's strength, how many trees; those trees, where at hand."""
+
+    ways: Ways
+    strength: float
+    trees: int
+    grown: Trees | None
