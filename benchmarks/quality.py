@@ -5,12 +5,12 @@
     python -m benchmarks.quality --few DRAWS [--share 0.01]
 
 Every model learns from a set's own training and validation rows and is judged by its test rows. The network chooses its
-validation rows, its strategy and its mixture itself; the others stop early on the set's validation rows and are fitted
-again on both. LightGBM, XGBoost and CatBoost take part where installed; FT-Transformer and TabM are slow, and measured
-by themselves with `--deep` (`pip install .[bench]`). Differences to the best tree model come with a 95 % interval of
-500 paired bootstrap draws of the test rows. `--splits` draws the three parts anew so often, for sets too small for one
-split. With `--few` the models
-know a share of the outcomes of credit_cards. Each set has its own file of results.
+validation rows, its strategy and its mixture itself, and is trained once more without trees; the others stop early on
+the set's validation rows and are fitted again on both. LightGBM, XGBoost and CatBoost take part where installed;
+FT-Transformer and TabM are slow, and measured by themselves with `--deep` (`pip install .[bench]`). Differences to the
+best tree model come with a 95 % interval of 500 paired bootstrap draws of the test rows. `--splits` draws the three
+parts anew so often, for sets too small for one split. With `--few` the models know a share of the outcomes of
+credit_cards. Each set has its own file of results.
 """
 
 import argparse
@@ -66,21 +66,25 @@ def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int) -> dict[str
     """Return figures on the test rows: of the network the mean over seeds, of each peer, and paired differences."""
     is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
     scored, seconds, slopes, strategy = [], [], [], {}
+    keys = data["record_id"].astype(str).to_numpy(dtype=object)
+    book = Book.of(data, outcome, keys, holdout=is_test)
+    without: list[Floats] = []
     for seed in range(1, seeds + 1):
         started = process_time()
-        keys = data["record_id"].astype(str).to_numpy(dtype=object)
-        book = Book.of(data, outcome, keys, holdout=is_test)
         model = train_model(book, schema, options=TrainingOptions(seed=seed))
         seconds.append(process_time() - started)
         scored.append(model.reference_probabilities)
         slopes.append(model.metrics["calibration_slope"])
         strategy = model.strategy
+        alone = train_model(book, schema, options=TrainingOptions(seed=seed, trees=False))
+        without.append(alone.reference_probabilities)
     order = np.flatnonzero(is_test)
     truth = outcome[order]
     figures = [figures_of(truth, one) for one in scored]
-    network: dict[str, Any] = {key: round(float(np.mean([one[key] for one in figures])), 5) for key in figures[0]}
+    network: dict[str, Any] = _mean(figures)
     network |= {"calibration_slope": round(float(np.mean(slopes)), 3), "cpu_seconds": round(float(np.mean(seconds)), 1)}
     told: dict[str, Any] = {"test_rows": len(order), "seeds": seeds, "network": network, "mixture": strategy["mixture"]}
+    told["without trees"] = _mean([figures_of(truth, one) for one in without])
     told["network"]["roc_auc_of_seeds"] = [round(one["roc_auc"], 5) for one in figures]
     probabilities = {name: fit(data, schema) for name, fit in peers()}
     told |= {name: {k: round(v, 5) for k, v in figures_of(truth, one).items()} for name, one in probabilities.items()}
@@ -174,6 +178,10 @@ def measure_few(folder: Path, *, draws: int, share: float) -> dict[str, Any]:
         results["mean"] = {name: round(float(np.mean([one[name] for one in results["draws"]])), 4) for name in names}
         write_report(f"quality_few_{share:g}", results)
     return results
+
+
+def _mean(figures: list[dict[str, float]]) -> dict[str, float]:
+    return {key: round(float(np.mean([one[key] for one in figures])), 5) for key in figures[0]}
 
 
 def figures_of(truth: Floats, probability: Floats) -> dict[str, float]:

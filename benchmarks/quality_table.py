@@ -11,7 +11,7 @@ from benchmarks.quality_sets import SETS
 from benchmarks.report import RESULTS
 
 DEEP = ("FT-Transformer", "TabM")
-MODELS = ("network", *TREES, "scorecard", *DEEP)
+MODELS = ("network", "without trees", *TREES, "scorecard", *DEEP)
 FIGURES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier", "log_loss": "log loss"}
 
 

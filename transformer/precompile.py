@@ -35,7 +35,7 @@ def precompile() -> bool:
 
 
 def _compile_training(network: keras.Model, transform: FeatureTransform, inputs: Inputs) -> bool:
-    examples = Examples(inputs, np.arange(ROWS) % 2.0)
+    examples = Examples(inputs, (np.arange(ROWS) % 2).astype(np.float64))
     stepper = CompiledStepper.of(network, FittingOptions.for_rows(ROWS, epochs=1, seed=1), transform)
     if stepper is None:
         return False

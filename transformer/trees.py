@@ -24,7 +24,7 @@ from transformer.features import Inputs
 LEAVES = 16
 NODES = LEAVES - 1
 ALL_LEAVES = (1 << LEAVES) - 1
-NEVER = np.finfo(np.float32).max  # a threshold that no number is above
+NEVER = float(np.finfo(np.float32).max)  # a threshold that no number is above
 
 Floats32 = NDArray[np.float32]
 
