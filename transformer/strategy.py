@@ -96,16 +96,13 @@ def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn
         "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for loss, one, _, _ in tried],
         **_tell(fitted.best_epoch, mixture, ways, apart, valid.target),
     }
-    if again is None:
-        network.set_weights(weights)
-    else:
-        network.set_weights(first)
+    network.set_weights(weights if again is None else first)
+    if again is not None:
         refitted = fitter.fit(again.source, None, epochs=max(1, fitted.best_epoch), stage="refitting")
         document["refitted"] = {"rows": again.source.rows, "epochs": refitted.epochs_run}
     trees = _mix_apart(task, mixture, (again or train).apart_rows, apart)
-    return Outcome(
-        mixture.join(ways), valid.target, sum(one.epochs_run for _, _, one, _ in tried), document, mixture, trees
-    )
+    epochs = sum(one.epochs_run for _, _, one, _ in tried)
+    return Outcome(mixture.join(ways), valid.target, epochs, document, mixture, trees)
 
 
 def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) -> Outcome:

@@ -71,6 +71,17 @@ def _share_not_known(book: Book, columns: tuple[str, ...]) -> float:
     return missing / max(1, len(book.records) * len(columns))
 
 
+def _facts_of_training(model: TrainedModel) -> dict[str, Any]:
+    return {
+        "epochs": model.epochs_run,
+        "seconds": round(model.seconds, 1),
+        "weights": int(model.network.count_params()),
+        "boosted_trees": model.network_options.trees,
+        **_facts_of_ways(model.strategy),
+        "calibration_line": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
+    }
+
+
 def _facts_of_ways(strategy: dict[str, Any]) -> dict[str, Any]:
     """What each way to the logit counts for, and how well it ordered the validation records by itself."""
     if "mixture" not in strategy:
@@ -108,20 +119,12 @@ def facts_of(
         "columns_with_codes_for_not_known": sum(bool(codes) for _kind, codes in schema.readings.values()),
         "known_names_of_categories": {name: len(names) for name, names in model.transform.categories.items()},
     }
-    training = {
-        "epochs": model.epochs_run,
-        "seconds": round(model.seconds, 1),
-        "weights": int(model.network.count_params()),
-        "boosted_trees": model.network_options.trees,
-        **_facts_of_ways(model.strategy),
-        "calibration_line": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
-    }
     assert set(definition.reason_texts) <= set(codes_of(schema)), "codes are made of the same columns"
     return CardFacts(
         title=definition.title,
         data=data,
         preparation=preparation,
-        training=training,
+        training=_facts_of_training(model),
         scale=scale_of(definition),
         segments=definition.segments,
         reason_texts=definition.reason_texts,
