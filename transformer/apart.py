@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
-from transformer.boosting import Booster
+from transformer.boosting import MOST_TREES, Booster
 from transformer.examples import Examples
 from transformer.mixture import Ways
 from transformer.scorecard import (
@@ -22,7 +22,7 @@ from transformer.scorecard import (
 )
 from transformer.trees import Trees
 
-MOST_TREES_OF_FEW = 200  # with few outcomes: what more trees find there is chance
+VERY_FEW, MOST_TREES_OF_VERY_FEW = 2500, 200  # so few outcomes: what more trees find there is chance
 
 Floats = NDArray[np.float64]
 Folds = list[tuple[NDArray[Any], NDArray[Any]]]
@@ -50,9 +50,10 @@ class Apart:
         ways: Ways = {"scorecard": logits}
         if self.booster is None:
             return Chosen(ways, strength, 0, None)
-        by_count = np.zeros((MOST_TREES_OF_FEW, learn.rows))
+        count = MOST_TREES_OF_VERY_FEW if learn.rows <= VERY_FEW else MOST_TREES
+        by_count = np.zeros((count, learn.rows))
         for train, look in folds:
-            found = self.booster.logits_by_count(learn.take(train), learn.take(look), MOST_TREES_OF_FEW)
+            found = self.booster.logits_by_count(learn.take(train), learn.take(look), count)
             by_count[:, look] = found
         best = int(np.argmin([log_loss(learn.target, expit(one)) for one in by_count]))
         return Chosen(ways | {"trees": by_count[best]}, strength, best + 1, None)

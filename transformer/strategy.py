@@ -22,7 +22,7 @@ from transformer.pretraining import Pretrained, represent
 from transformer.probe import STRENGTHS, Probe, cross_validate_probe, cut_folds, fit_probe, put_probe
 from transformer.trees import Trees
 
-FEW_LABELLED = 2500
+FEW_LABELLED = 6000  # a validation part of so few says little: some dozens of bad outcomes decide by luck
 FOLDS = 4
 
 Floats = NDArray[np.float64]
@@ -116,10 +116,9 @@ def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) 
     folds = cut_folds(target, FOLDS, options.seed)
     apart = task.apart.cross_validate(labelled, folds)
     fitter = Fitter(network, task.transform, options, task.hooks)
-    looks = [ways_of(one, apart.ways) for one in _cross_validate_network(task, fitter, labelled, folds)]
-    losses = [_loss(choose_mixture(one, target).join(one), target) for one in looks]
-    epochs = int(np.argmin(losses)) + 1
-    candidates = {"whole network": looks[epochs - 1]}
+    tried = [_try_schedule(task, fitter, labelled, folds, apart, one.epochs) for one in task.schedules]
+    _, epochs, ways = min(tried, key=lambda one: one[0])
+    candidates = {"whole network": ways}
     probed = None if pretrained is None else _probe(task, labelled, folds, pretrained)
     if probed is not None:
         candidates["linear probe"] = {"attention": probed.seen} | apart.ways  # a probe has no direct way
@@ -137,6 +136,10 @@ def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) 
         "strategy": name,
         "why": f"by log loss in {FOLDS} folds of {len(target)} labelled records",
         "probe_strength": None if probed is None else probed.probe.strength,
+        "schedules": [
+            {"epochs_at_most": how.epochs, "log_loss": loss}
+            for how, (loss, _, _) in zip(task.schedules, tried, strict=True)
+        ],
         "compared": {one: _loss(logits, target) for one, logits in joined.items()},
         "whole_network_gains": gain,
         **_tell(0 if name == "linear probe" else epochs, mixtures[name], candidates[name], apart, target),
@@ -188,16 +191,28 @@ def _prefer_probe(joined: dict[str, Floats], target: Floats) -> tuple[str, Docum
     return "whole network" if mean > error else "linear probe", {"log_loss": mean, "error": error}
 
 
-def _cross_validate_network(task: Task, fitter: Fitter, labelled: Examples, folds: Any) -> list[Floats]:
+def _try_schedule(
+    task: Task, fitter: Fitter, labelled: Examples, folds: Any, apart: Chosen, epochs: int
+) -> tuple[float, int, Ways]:
+    """Return the least loss of rows not learnt from, after how many epochs, and the ways' logits there."""
+    looks = _cross_validate_network(task, fitter, labelled, folds, epochs)
+    ways = [ways_of(one, apart.ways) for one in looks]
+    losses = [_loss(choose_mixture(one, labelled.target).join(one), labelled.target) for one in ways]
+    best = int(np.argmin(losses))
+    return losses[best], best + 1, ways[best]
+
+
+def _cross_validate_network(task: Task, fitter: Fitter, labelled: Examples, folds: Any, epochs: int) -> list[Floats]:
     """Return for each epoch the logits (N, G) of every row by a network that has not seen it.
 
     No fold stops by itself: the number of epochs is chosen once, for all, or each row would have a say in its own.
     """
-    first, epochs = task.network.get_weights(), task.schedules[0].epochs
+    first = task.network.get_weights()
     parts: list[tuple[NDArray[Any], tuple[Floats, ...]]] = []
     for learn, look in folds:
         task.network.set_weights(first)
-        fitted = fitter.fit(labelled.take(learn), labelled.take(look), patience=epochs, stage="cross-validation")
+        mine = labelled.take(learn), labelled.take(look)
+        fitted = fitter.fit(*mine, epochs=epochs, patience=epochs, stage="cross-validation")
         parts.append((look, fitted.looks))
     task.network.set_weights(first)
     joined: list[Floats] = []

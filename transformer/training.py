@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from transformer.apart import Apart
+from transformer.apart import VERY_FEW, Apart
 from transformer.book import Book
 from transformer.boosting import Booster, choose_tree_rows
 from transformer.calibration import calibrate
@@ -32,6 +32,7 @@ __all__ = ["Book", "EpochReport", "TrainedModel", "TrainingOptions", "calibrate"
 
 FEW_ROWS_TO_PRETRAIN = 1000  # below this there is nothing to learn from records without outcomes
 FINE_WEIGHT_DECAY = 0.03
+MOST_FINE_NUMBERS = 40  # with more of them 96 edges each are slow to learn, and records hardly repeat
 LEAST_REFIT_SHARE = 0.05  # a smaller validation part is not worth a second fit for its own sake
 
 Floats = NDArray[np.float64]
@@ -91,7 +92,7 @@ def train_model(
     course = _Course(options, deadline, hooks, began)
     usual = _try(book, schema, course, start)
     chosen, told = usual, {"edges": {"bins": usual.prepared.transform.bins}}
-    if start is None and _may_be_finer(options, len(usual.prepared.parts.train), course):
+    if start is None and _may_be_finer(usual, course):
         finer = _try(book, schema, course.told_as("finer edges"), None, bins=FINE_BINS)
         chosen, told["edges"] = _choose_edges(usual, finer)
     return _finish(book, course, chosen, told)
@@ -136,9 +137,11 @@ def _try(book: Book, schema: RecordSchema, course: _Course, start: Start | None,
     return _Try(prepared, sizes, network, _fit(network, prepared, course, pretrained), pretrained)
 
 
-def _may_be_finer(options: TrainingOptions, train_rows: int, course: _Course) -> bool:
+def _may_be_finer(usual: _Try, course: _Course) -> bool:
     """Whether finer edges are tried as well: in middling books, unless the user has set how long to train."""
-    is_middling = FEW_LABELLED < train_rows < SOME_ROWS
+    options, prepared = course.options, usual.prepared
+    is_middling = VERY_FEW < len(prepared.parts.train) < SOME_ROWS
+    is_middling = is_middling and tree_inputs(prepared.transform).numbers <= MOST_FINE_NUMBERS
     return is_middling and options.epochs is None and course.deadline is None and options.finer_edges
 
 
@@ -220,13 +223,15 @@ def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: 
     weighted = options.class_weights
     booster = Booster(tree_inputs(prepared.transform), options.seed, hooks.on_batch) if options.trees else None
     apart = Apart(Layout.of(prepared.transform), booster)
-    if len(both) <= FEW_LABELLED and options.refit:
-        task = Task(network, prepared.transform, apart, [FittingOptions.for_rows(len(both), **common)], hooks)
-        labelled = prepared.examples(both, class_weights=weighted)
-        return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None)
     schedules = FittingOptions.to_try(len(parts.train), **common)
     if prepared.transform.bins == FINE_BINS:  # made to learn by heart, which takes long and little decay
         schedules = [replace(schedules[-1], weight_decay=FINE_WEIGHT_DECAY)]
+    if len(both) <= VERY_FEW:
+        schedules = [FittingOptions.for_rows(len(both), **common)]
+    if len(both) <= FEW_LABELLED and options.refit:
+        task = Task(network, prepared.transform, apart, schedules, hooks)
+        labelled = prepared.examples(both, class_weights=weighted)
+        return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None)
     task = Task(network, prepared.transform, apart, schedules, hooks)
     is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
     again = _to_learn(prepared, both, weighted=weighted) if options.refit and is_worth_it else None
