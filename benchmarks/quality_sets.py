@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from transformer.examples import Examples
+from transformer.features import FeatureTransform, read_columns
 from transformer.schema import Field, History, RecordSchema
 
 _MONTHS = {
@@ -21,6 +24,14 @@ SETS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]], tuple[float |
     "cardio": (("gender",), {}, ()),
     "breast_cancer": ((), {}, ()),
 }
+
+
+def read_examples(folder: Path, name: str) -> tuple[FeatureTransform, Examples]:
+    """Return a transform that was fitted on all records of a set, and those records as the network reads them."""
+    data, schema = read_set(folder, name)
+    arrays, _ = read_columns(data, schema)
+    transform = FeatureTransform.fit(arrays, schema)
+    return transform, Examples(transform.transform(arrays), data["target"].to_numpy(np.float64))
 
 
 def read_set(folder: Path, name: str) -> tuple[pd.DataFrame, RecordSchema]:

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quality_sets import read_set
+from benchmarks.quality_sets import read_examples
 from benchmarks.report import write_report
 from transformer.compiled_stepping import CompiledStepper
-from transformer.examples import Examples
-from transformer.features import FeatureTransform, read_columns
 from transformer.fitting import FittingOptions
 from transformer.network import build_network
 from transformer.stepping import Stepper
@@ -29,10 +27,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
-    data, schema = read_set(options.data, "credit_cards")
-    arrays, _ = read_columns(data, schema)
-    transform = FeatureTransform.fit(arrays, schema)
-    examples = Examples(transform.transform(arrays), data["target"].to_numpy(np.float64))
+    transform, examples = read_examples(options.data, "credit_cards")
     examples = examples.take(np.arange(STEPS * BATCH_ROWS))
     how = FittingOptions(BATCH_ROWS, epochs=options.runs + 1, seed=1)
     network = build_network(transform)

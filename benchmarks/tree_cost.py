@@ -11,12 +11,10 @@ from time import perf_counter
 
 import numpy as np
 
-from benchmarks.quality_sets import read_set
+from benchmarks.quality_sets import read_examples
 from benchmarks.report import write_report
 from transformer.boosting import Booster
 from transformer.compiled_network import CompiledNetwork
-from transformer.examples import Examples
-from transformer.features import FeatureTransform, read_columns
 from transformer.mixture import plant
 from transformer.network import NetworkOptions, build_network, tree_inputs
 
@@ -27,10 +25,7 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=200)
     parser.add_argument("--runs", type=int, default=15)
     options = parser.parse_args()
-    data, schema = read_set(options.data, "credit_cards")
-    arrays, _ = read_columns(data, schema)
-    transform = FeatureTransform.fit(arrays, schema)
-    examples = Examples(transform.transform(arrays), data["target"].to_numpy(np.float64))
+    transform, examples = read_examples(options.data, "credit_cards")
     trees = Booster(tree_inputs(transform), 1, lambda: None).fit(examples, options.trees)
     plain = build_network(transform)
     planted, _ = plant(plain, transform, NetworkOptions(), trees, 0.5)

@@ -10,31 +10,23 @@ gradients have the form that `gradient_weights` gives them.
 
 import numpy as np
 
-from transformer.compiled_network import gather_tokens, mean_tokens, turn_tokens
-from transformer.gradient_kernels import (
-    add_outer,
-    add_sums,
-    attend_back,
-    attend_keeping,
-    clear,
-    dot_lanes,
-    drop,
-    drop_in,
-    gelu_slope,
-    normal_share,
-    normalise_back,
-    normalise_keeping,
-    scramble,
-    sigmoid,
+from transformer.compiled_network import gather_tokens, turn_tokens
+from transformer.gradient_back import attend_behind, clear_beyond, cross_back, feed_back, head_back, tokens_back
+from transformer.gradient_forward import (
+    CROSSING,
+    DECODER,
+    LAYER,
+    ask_direct_members,
+    ask_members,
+    attend_forward,
+    cross_forward,
+    feed_forward,
+    judge,
+    summarise,
 )
-from transformer.gradient_vectors import give_row
-from transformer.lanes import LANES, PITCH, add_product, compiled, gate, gelu, padded, set_product, turn_all
+from transformer.gradient_kernels import scramble
+from transformer.lanes import LANES, compiled, padded
 from transformer.vectors import VECTOR
-
-_ZERO, _ONE = np.float32(0), np.float32(1)
-# Where the hash of a dropped value is taken: each layer has a range of its own, and in it each of its four kinds.
-LAYER, KIND = 1 << 20, 1 << 18
-HEAD, CROSSING, DECODER = 200, 64, 32  # numbers of layers; encoders begin at 0
 
 
 @compiled
@@ -54,11 +46,11 @@ def learn(data, tables, weights, sizes, chance, space, gradients, blocks, ways):
         chances = (own, limit, scale), (own, direct_limit, direct_scale)
         _embed(data, tables, start, stop, sizes[2], space)
         _go_forward(weights, sizes, space, chances, beside_all[start:stop])
-        total += _judge(weights[2], space[5], target[start:stop], weight[start:stop], ways[start:stop])
+        total += judge(weights[2], space[5], target[start:stop], weight[start:stop], ways[start:stop])
         if is_learning:
-            _clear_beyond(space[5][6], stop - start)
+            clear_beyond(space[5][6], stop - start)
             _go_back(weights, sizes, space, gradients, chances)
-            _tokens_back(data, tables, start, stop, space[6], gradients)
+            tokens_back(data, tables, start, stop, space[6], gradients)
     return total
 
 
@@ -77,15 +69,15 @@ def _go_forward(weights, sizes, space, chances, beside_all):
     records, heads, chance = sizes[0], sizes[3], chances[0]
     record, past = x[:records], x[records:]
     for layer in range(encoder[0].shape[0]):
-        _attend_forward(record, encoder, encoder_space, layer, heads, False, chance, layer * LAYER)
-        _feed_forward(record, encoder, encoder_space, layer, chance, layer * LAYER)
+        attend_forward(record, encoder, encoder_space, layer, heads, False, chance, layer * LAYER)
+        feed_forward(record, encoder, encoder_space, layer, chance, layer * LAYER)
     for layer in range(decoder[0][0].shape[0]):
-        _attend_forward(past, decoder[0], decoder_space[0], layer, heads, True, chance, (DECODER + layer) * LAYER)
-        _cross_forward(past, record, decoder, decoder_space, layer, heads, chance, (CROSSING + layer) * LAYER)
-        _feed_forward(past, decoder[0], decoder_space[0], layer, chance, (DECODER + layer) * LAYER)
-    _summarise(record, past, sizes, head, head_space, chance)
-    _ask_members(head, head_space)
-    _ask_direct_members(beside, sizes[4], head, head_space, chances[1])
+        attend_forward(past, decoder[0], decoder_space[0], layer, heads, True, chance, (DECODER + layer) * LAYER)
+        cross_forward(past, record, decoder, decoder_space, layer, heads, chance, (CROSSING + layer) * LAYER)
+        feed_forward(past, decoder[0], decoder_space[0], layer, chance, (DECODER + layer) * LAYER)
+    summarise(record, past, sizes, head, head_space, chance)
+    ask_members(head, head_space)
+    ask_direct_members(beside, sizes[4], head, head_space, chances[1])
     logit = head_space[5]
     for member in range(logit.shape[1]):
         for lane in range(beside_all.shape[0]):
@@ -98,383 +90,12 @@ def _go_back(weights, sizes, space, gradients, chances):
     x, beside, encoder_space, decoder_space, head_space, back = space[1:]
     records, heads, chance, dx = sizes[0], sizes[3], chances[0], back[0]
     own, record, drecord, dpast = gradients[3], x[:records], dx[:records], dx[records:]
-    _head_back(dx, back[1], beside, sizes, head, head_space, gradients[4], chances)
+    head_back(dx, back[1], beside, sizes, head, head_space, gradients[4], chances)
     for layer in range(decoder[0][0].shape[0] - 1, -1, -1):
         base, crossing = (DECODER + layer) * LAYER, (CROSSING + layer) * LAYER
-        _feed_back(dpast, decoder[0], decoder_space[0], own[0], back, layer, chance, base)
-        _cross_back(dpast, drecord, record, decoder, decoder_space, own, back, layer, heads, chance, crossing)
-        _attend_behind(dpast, decoder[0], decoder_space[0], own[0], back, layer, heads, True, chance, base)
+        feed_back(dpast, decoder[0], decoder_space[0], own[0], back, layer, chance, base)
+        cross_back(dpast, drecord, record, decoder, decoder_space, own, back, layer, heads, chance, crossing)
+        attend_behind(dpast, decoder[0], decoder_space[0], own[0], back, layer, heads, True, chance, base)
     for layer in range(encoder[0].shape[0] - 1, -1, -1):
-        _feed_back(drecord, encoder, encoder_space, gradients[2], back, layer, chance, layer * LAYER)
-        _attend_behind(drecord, encoder, encoder_space, gradients[2], back, layer, heads, False, chance, layer * LAYER)
-
-
-@compiled
-def _attend_forward(x, weights, space, layer, heads, causal, chance, base):
-    projection, projection_bias, joining, joining_bias = weights[:4]
-    normal, spread, projected, shares, found = space[:5]
-    tokens, width, _ = x.shape
-    normal, spread, projected = normal[layer], spread[layer], projected[layer]
-    out = np.empty((width, PITCH), np.float32)
-    for t in range(tokens):
-        normalise_keeping(x[t], normal[t], spread[t])
-        for part in range(3):
-            set_product(projection[layer, part], projection_bias[layer, part], normal[t], projected[part, t])
-    attend_keeping(projected[0], projected[1], projected[2], heads, causal, chance, base, shares[layer], found[layer])
-    for t in range(tokens):
-        set_product(joining[layer], joining_bias[layer], found[layer, t], out)
-        _add_dropped(out, chance, base + KIND + t * width, x[t])
-
-
-@compiled
-def _add_dropped(out, chance, place, x):
-    seed, limit, scale = chance
-    for d in range(x.shape[0]):
-        drop_in(out[d], seed, place + d, limit, scale)
-        for lane in range(LANES):
-            x[d, lane] += out[d, lane]
-
-
-@compiled
-def _cross_forward(x, record, weights, space, layer, heads, chance, base):
-    asking, asking_bias, telling, telling_bias, joining, joining_bias = weights[1:7]
-    normal, spread, query, told, shares, found = space[1:7]
-    tokens, width, _ = x.shape
-    out = np.empty((width, PITCH), np.float32)
-    for t in range(tokens):
-        normalise_keeping(x[t], normal[layer, t], spread[layer, t])
-        set_product(asking[layer], asking_bias[layer], normal[layer, t], query[layer, t])
-    for part in range(2):
-        for m in range(record.shape[0]):
-            set_product(telling[layer, part], telling_bias[layer, part], record[m], told[layer, part, m])
-    attend_keeping(
-        query[layer], told[layer, 0], told[layer, 1], heads, False, chance, base, shares[layer], found[layer]
-    )
-    for t in range(tokens):
-        set_product(joining[layer], joining_bias[layer], found[layer, t], out)
-        _add_dropped(out, chance, base + KIND + t * width, x[t])
-
-
-@compiled
-def _feed_forward(x, weights, space, layer, chance, base):
-    widening, widening_bias, narrowing, narrowing_bias = weights[4:8]
-    normal, spread, wide, gated = space[5:9]
-    seed, limit, scale = chance
-    tokens, width, _ = x.shape
-    half = narrowing.shape[1]
-    out = np.empty((width, PITCH), np.float32)
-    for t in range(tokens):
-        normalise_keeping(x[t], normal[layer, t], spread[layer, t])
-        set_product(widening[layer], widening_bias[layer], normal[layer, t], wide[layer, t])
-        gate(wide[layer, t], gated[layer, t])
-        for i in range(half):
-            row = gated[layer, t, i]
-            drop_in(row, seed, base + 2 * KIND + t * half + i, limit, scale)
-        set_product(narrowing[layer], narrowing_bias[layer], gated[layer, t], out)
-        _add_dropped(out, chance, base + 3 * KIND + t * width, x[t])
-
-
-@compiled
-def _summarise(record, past, sizes, head, space, chance):
-    """What the members read: pooled token, mean, last month and mean, normalised, and some of it dropped."""
-    scale, shift = head[:2]
-    found, spread, kept = space[:3]
-    _, steps, width, _, _ = sizes
-    seed, limit, rescale = chance
-    found[:width] = record[0]
-    mean_tokens(record, found[width : 2 * width])
-    if steps > 0:
-        found[2 * width : 3 * width] = past[steps - 1]
-        mean_tokens(past, found[3 * width : 4 * width])
-    normalise_keeping(found, found, spread)
-    for i in range(found.shape[0]):
-        for lane in range(LANES):
-            kept[0, i, lane] = found[i, lane] * scale[i] + shift[i]
-        drop_in(kept[0, i], seed, HEAD * LAYER + i, limit, rescale)
-
-
-@compiled
-def _ask_members(head, space):
-    inner, inner_bias, outer, linear, bias = head[2:7]
-    kept, hidden, raised, logit = space[2:6]
-    members, own = outer.shape
-    set_product(inner, inner_bias, kept[0], hidden)
-    set_product(linear, bias, kept[0], logit[0])
-    for member in range(members):
-        for i in range(member * own, (member + 1) * own):
-            weight = outer[member, i - member * own]
-            for lane in range(LANES):
-                raised[i, lane] = gelu(hidden[i, lane])
-                logit[0, member, lane] += weight * raised[i, lane]
-
-
-@compiled
-def _ask_direct_members(beside, direct, head, space, chance):
-    own_scale, own_shift, own_outer = head[7:10]
-    seed, limit, rescale = chance
-    first = head[4].shape[0]
-    step = np.empty(LANES, np.float32)
-    for member in range(own_scale.shape[0]):
-        out = space[5][0, first + member]
-        for lane in range(LANES):
-            out[lane] = _ZERO
-        for i in range(direct):
-            a, b, c = own_scale[member, i], own_shift[member, i], own_outer[member, i]
-            for lane in range(LANES):
-                step[lane] = max(a * beside[i, lane] + b, _ZERO)
-            drop_in(step, seed, HEAD * LAYER + KIND + member * direct + i, limit, rescale)
-            for lane in range(LANES):
-                out[lane] += c * step[lane]
-
-
-@compiled
-def _judge(head, space, target, weight, ways):
-    """The loss of the records; their slopes by logit, and the mean logit of each way."""
-    members, groups = head[4].shape[0], ways.shape[1]
-    logit, slope = space[5], space[6]
-    total = 0.0
-    for member in range(logit.shape[1]):
-        for lane in range(target.shape[0]):
-            z = logit[0, member, lane]
-            slope[0, member, lane] = (sigmoid(z) - target[lane]) * weight[lane]
-            total += weight[lane] * (max(z, _ZERO) - z * target[lane] + np.log1p(np.exp(-abs(z))))
-    for group in range(groups):
-        for lane in range(target.shape[0]):
-            mean = _ZERO
-            for member in range(group * members, (group + 1) * members):
-                mean += logit[0, member, lane]
-            ways[lane, group] = mean / np.float32(members)
-    return total
-
-
-@compiled
-def _clear_beyond(slope, count):
-    for member in range(slope.shape[1]):
-        for lane in range(count, LANES):
-            slope[0, member, lane] = _ZERO
-
-
-@compiled
-def _head_back(dx, dbeside, beside, sizes, head, space, gradients, chances):
-    records, steps, width, _, direct = sizes
-    found, spread = space[:2]
-    slope, d_kept, d_found = space[6], space[8], space[9]
-    members = head[4].shape[0]
-    _members_back(head, space, gradients, chances[0])
-    for i in range(found.shape[0]):
-        for lane in range(LANES):
-            d_kept[0, i, lane] *= head[0][i]
-            d_found[i, lane] = _ZERO
-    normalise_back(d_kept[0], found, spread, d_found)
-    _spread_out(dx[:records], d_found[:width], d_found[width : 2 * width], 0)
-    if steps > 0:
-        _spread_out(dx[records:], d_found[2 * width : 3 * width], d_found[3 * width : 4 * width], steps - 1)
-    _direct_back(dbeside, beside, direct, head, slope[0, members:], gradients, chances[1])
-
-
-@compiled
-def _members_back(head, space, gradients, chance):
-    """Gradients of the members and of scale and shift before them; `d_kept` is that of what was scaled and shifted."""
-    outer, turned_inner, turned_linear, nothing = head[4], head[10], head[11], head[12]
-    d_scale, d_shift, d_inner, d_inner_bias, d_outer, d_linear, d_bias = gradients[:7]
-    found, _, kept, hidden, raised, _, slope, d_hidden, d_kept, _ = space
-    seed, limit, rescale = chance
-    members, own = outer.shape
-    for member in range(members):
-        for i in range(member * own, (member + 1) * own):
-            weight = outer[member, i - member * own]
-            d_outer[member, i - member * own] += dot_lanes(raised[i], slope[0, member])
-            for lane in range(LANES):
-                z = hidden[i, lane]
-                d_hidden[0, i, lane] = weight * slope[0, member, lane] * gelu_slope(z, normal_share(z))
-    add_outer(kept, d_hidden, d_inner)
-    add_sums(d_hidden, d_inner_bias)
-    add_outer(kept, slope[:, :members], d_linear)
-    add_sums(slope[:, :members], d_bias)
-    set_product(turned_inner, nothing, d_hidden[0], d_kept[0])
-    add_product(turned_linear, nothing, slope[0, :members], d_kept[0])
-    for i in range(found.shape[0]):
-        drop_in(d_kept[0, i], seed, HEAD * LAYER + i, limit, rescale)
-        d_scale[i] += dot_lanes(d_kept[0, i], found[i])
-    add_sums(d_kept, d_shift)
-
-
-@compiled
-def _spread_out(dx, one, mean, place):
-    share = _ONE / np.float32(dx.shape[0])
-    for t in range(dx.shape[0]):
-        for d in range(dx.shape[1]):
-            for lane in range(LANES):
-                dx[t, d, lane] = mean[d, lane] * share
-    for d in range(dx.shape[1]):
-        for lane in range(LANES):
-            dx[place, d, lane] += one[d, lane]
-
-
-@compiled
-def _direct_back(dbeside, beside, direct, head, slope, gradients, chance):
-    own_scale, own_shift, own_outer = head[7:10]
-    d_scale, d_shift, d_outer = gradients[7:10]
-    seed, limit, rescale = chance
-    step = np.empty(LANES, np.float32)
-    back = np.empty((1, 1, LANES), np.float32)
-    for i in range(dbeside.shape[0]):
-        for lane in range(LANES):
-            dbeside[i, lane] = _ZERO
-    for member in range(own_scale.shape[0]):
-        for i in range(direct):
-            a, b, c = own_scale[member, i], own_shift[member, i], own_outer[member, i]
-            place = HEAD * LAYER + KIND + member * direct + i
-            for lane in range(LANES):
-                raised, through = a * beside[i, lane] + b, c * slope[member, lane]
-                step[lane] = max(raised, _ZERO)
-                back[0, 0, lane] = through if raised > _ZERO else _ZERO
-            drop_in(step, seed, place, limit, rescale)
-            drop_in(back[0, 0], seed, place, limit, rescale)
-            d_outer[member, i] += dot_lanes(step, slope[member])
-            d_scale[member, i] += dot_lanes(back[0, 0], beside[i])
-            add_sums(back, d_shift[member, i : i + 1])
-            for lane in range(LANES):
-                dbeside[i, lane] += a * back[0, 0, lane]
-
-
-@compiled
-def _feed_back(dx, weights, space, gradients, back, layer, chance, base):
-    turned_widening, turned_narrowing, nothing = weights[10:13]
-    normal, spread, wide, gated = space[5:9]
-    seed, limit, scale = chance
-    tokens, width, _ = dx.shape
-    half = gated.shape[2]
-    d_out, d_wide, d_gated, d_normal = back[3][:tokens], back[4][:tokens], back[5], back[6]
-    _drop_all(dx, chance, base + 3 * KIND, d_out)
-    add_outer(gated[layer], d_out, gradients[6][layer])
-    add_sums(d_out, gradients[7][layer])
-    for t in range(tokens):
-        set_product(turned_narrowing[layer], nothing[:half], d_out[t], d_gated)
-        for i in range(half):
-            drop_in(d_gated[i], seed, base + 2 * KIND + t * half + i, limit, scale)
-            for lane in range(LANES):
-                z = wide[layer, t, i, lane]
-                below = normal_share(z)
-                d_wide[t, half + i, lane] = d_gated[i, lane] * z * below
-                d_wide[t, i, lane] = d_gated[i, lane] * wide[layer, t, half + i, lane] * gelu_slope(z, below)
-    add_outer(normal[layer], d_wide, gradients[4][layer])
-    add_sums(d_wide, gradients[5][layer])
-    for t in range(tokens):
-        set_product(turned_widening[layer], nothing[:width], d_wide[t], d_normal)
-        normalise_back(d_normal, normal[layer, t], spread[layer, t], dx[t])
-
-
-@compiled
-def _drop_all(dx, chance, place, out):
-    seed, limit, scale = chance
-    for t in range(dx.shape[0]):
-        for d in range(dx.shape[1]):
-            drop(dx[t, d], seed, place + t * dx.shape[1] + d, limit, scale, out[t, d])
-
-
-@compiled
-def _attend_behind(dx, weights, space, gradients, back, layer, heads, causal, chance, base):
-    turned_projection, turned_joining = weights[8:10]
-    nothing = weights[12]
-    normal, spread, projected, shares, found = space[:5]
-    tokens, width, _ = dx.shape
-    # Each with its lanes in one piece, which a part of the whole array would not have.
-    d_query, d_key, d_value = back[8][0][:tokens], back[8][1][:tokens], back[8][2][:tokens]
-    d_out, d_found, d_normal = back[3][:tokens], back[7][:tokens], back[6]
-    _drop_all(dx, chance, base + KIND, d_out)
-    add_outer(found[layer], d_out, gradients[2][layer])
-    add_sums(d_out, gradients[3][layer])
-    for t in range(tokens):
-        set_product(turned_joining[layer], nothing[:width], d_out[t], d_found[t])
-    for part in (d_query, d_key, d_value):
-        clear(part)
-    mine = projected[layer]
-    attend_back(
-        d_found, mine[0], mine[1], mine[2], heads, causal, chance, base, shares[layer],
-        d_query, d_key, d_value,
-    )  # fmt: skip
-    for part, slope in enumerate((d_query, d_key, d_value)):
-        add_outer(normal[layer], slope, gradients[0][layer, part])
-        add_sums(slope, gradients[1][layer, part])
-    for t in range(tokens):
-        set_product(turned_projection[layer, 0], nothing[:width], d_query[t], d_normal)
-        add_product(turned_projection[layer, 1], nothing[:width], d_key[t], d_normal)
-        add_product(turned_projection[layer, 2], nothing[:width], d_value[t], d_normal)
-        normalise_back(d_normal, normal[layer, t], spread[layer, t], dx[t])
-
-
-@compiled
-def _cross_back(dx, drecord, record, weights, space, gradients, back, layer, heads, chance, base):
-    turned_asking, turned_telling, turned_joining = weights[7:10]
-    nothing = weights[0][12]
-    normal, spread, query, told, shares, found = space[1:7]
-    d_asking, d_asking_bias, d_telling, d_telling_bias, d_joining, d_joining_bias = gradients[1:7]
-    tokens, width, _ = dx.shape
-    many = record.shape[0]
-    d_out, d_found, d_normal = back[3][:tokens], back[7][:tokens], back[6]
-    d_query, d_key, d_value = back[8][0][:tokens], back[8][1][:many], back[8][2][:many]
-    _drop_all(dx, chance, base + KIND, d_out)
-    add_outer(found[layer], d_out, d_joining[layer])
-    add_sums(d_out, d_joining_bias[layer])
-    for t in range(tokens):
-        set_product(turned_joining[layer], nothing[:width], d_out[t], d_found[t])
-    for part in (d_query, d_key, d_value):
-        clear(part)
-    attend_back(
-        d_found, query[layer], told[layer, 0], told[layer, 1], heads, False, chance, base, shares[layer],
-        d_query, d_key, d_value,
-    )  # fmt: skip
-    add_outer(normal[layer], d_query, d_asking[layer])
-    add_sums(d_query, d_asking_bias[layer])
-    for t in range(tokens):
-        set_product(turned_asking[layer], nothing[:width], d_query[t], d_normal)
-        normalise_back(d_normal, normal[layer, t], spread[layer, t], dx[t])
-    for part, slope in enumerate((d_key, d_value)):
-        add_outer(record, slope, d_telling[layer, part])
-        add_sums(slope, d_telling_bias[layer, part])
-        for m in range(many):
-            add_product(turned_telling[layer, part], nothing[:width], slope[m], drecord[m])
-
-
-@compiled
-def _tokens_back(data, tables, start, stop, back, gradients):
-    """Gradients of the tables and of what stands there before any column."""
-    dx, dbeside, sums = back[:3]
-    d_start = gradients[1]
-    tokens, width, _ = dx.shape
-    size = padded(width)
-    held = tokens * size
-    for t in range(tokens):
-        add_sums(dx[t : t + 1], d_start[t * size : t * size + width])
-    add_sums(dbeside.reshape((1, dbeside.shape[0], dbeside.shape[1])), d_start[held : held + dbeside.shape[0]])
-    for lane in range(0, stop - start, VECTOR):
-        for t in range(tokens):
-            turn_all(dx[t, :, lane : lane + VECTOR], sums[:, t * size : t * size + width])
-        turn_all(dbeside[:, lane : lane + VECTOR], sums[:, held : held + dbeside.shape[0]])
-        first = start + lane
-        _rows_back(data, tables, first, min(first + VECTOR, stop), sums, gradients[0], size, held)
-
-
-@compiled
-def _rows_back(data, tables, start, stop, sums, d_rows, size, held):
-    numbers, kinds, names = data[:3]
-    _, first, token, bins, _ = tables
-    columns = numbers.shape[1]
-    vectors, beside_vectors = size // VECTOR, (d_rows.shape[2] - size) // VECTOR
-    for row in range(start, stop):
-        i = row - start
-        for column in range(columns):
-            kind = int(kinds[row, column])
-            u = numbers[row, column]
-            place = min(int(u), bins - 1)
-            share = u - np.float32(place)
-            if kind > 0:
-                place, share = bins + kind - 1, _ZERO
-            place += first[column]
-            give_row(sums, i, token[column], share, d_rows, place, 0, vectors)
-            give_row(sums, i, held, share, d_rows, place, size, beside_vectors)
-        for column in range(names.shape[1]):
-            place = first[columns + column] + names[row, column]
-            give_row(sums, i, token[columns + column], _ZERO, d_rows, place, 0, vectors)
-            give_row(sums, i, held, _ZERO, d_rows, place, size, beside_vectors)
+        feed_back(drecord, encoder, encoder_space, gradients[2], back, layer, chance, layer * LAYER)
+        attend_behind(drecord, encoder, encoder_space, gradients[2], back, layer, heads, False, chance, layer * LAYER)

@@ -25,7 +25,8 @@ from transformer.compiled_weights import take_apart
 from transformer.examples import RowSource
 from transformer.features import FeatureTransform, Inputs
 from transformer.gradient_kernels import FIRST_DECAY, SECOND_DECAY, move_weights
-from transformer.gradient_weights import Folding, make_space
+from transformer.gradient_space import make_space
+from transformer.gradient_weights import Folding
 from transformer.lanes import LANES
 from transformer.stepping import UNDECAYED, schedule
 

@@ -11,7 +11,7 @@ to the gradients that it is given.
 import numpy as np
 
 from transformer.gradient_vectors import TILE, add_outer_tile, sum_of_lanes, sum_of_products
-from transformer.lanes import LANES, compiled, erf_of_root, exponential
+from transformer.lanes import LANES, compiled, dot_rows, erf_of_root, exponential, soften
 
 _ZERO, _ONE, _HALF, _EPSILON = np.float32(0), np.float32(1), np.float32(0.5), np.float32(1e-6)
 _ROOT_TWO_PI = np.float32(0.3989422804014327)  # 1 / sqrt(2 pi)
@@ -37,27 +37,31 @@ def scramble(x):
 @compiled
 def drop(row, seed, place, limit, scale, out):
     """out = row * scale where a hash of seed, place and lane is at least the limit, else 0."""
-    first = scramble(np.uint32(np.uint32(seed) ^ np.uint32(np.uint32(place) * _STEP)))
+    first = _begin(seed, place)
     for lane in range(LANES):
-        x = np.uint32(first + np.uint32(lane))
-        x = np.uint32(x * _A)
-        x = np.uint32(x ^ (x >> _15))
-        x = np.uint32(x * _B)
-        x = np.uint32(x ^ (x >> _16))
-        out[lane] = row[lane] * scale if x >= limit else _ZERO
+        out[lane] = row[lane] * scale if _finish(first, lane) >= limit else _ZERO
 
 
 @compiled
 def drop_in(row, seed, place, limit, scale):
     """As `drop`, in place: a loop of its own, which the compiler knows to read and write one row."""
-    first = scramble(np.uint32(np.uint32(seed) ^ np.uint32(np.uint32(place) * _STEP)))
+    first = _begin(seed, place)
     for lane in range(LANES):
-        x = np.uint32(first + np.uint32(lane))
-        x = np.uint32(x * _A)
-        x = np.uint32(x ^ (x >> _15))
-        x = np.uint32(x * _B)
-        x = np.uint32(x ^ (x >> _16))
-        row[lane] = row[lane] * scale if x >= limit else _ZERO
+        row[lane] = row[lane] * scale if _finish(first, lane) >= limit else _ZERO
+
+
+@compiled
+def _begin(seed, place):
+    return scramble(np.uint32(np.uint32(seed) ^ np.uint32(np.uint32(place) * _STEP)))
+
+
+@compiled
+def _finish(first, lane):
+    x = np.uint32(first + np.uint32(lane))
+    x = np.uint32(x * _A)
+    x = np.uint32(x ^ (x >> _15))
+    x = np.uint32(x * _B)
+    return np.uint32(x ^ (x >> _16))
 
 
 @compiled
@@ -166,8 +170,8 @@ def attend_keeping(query, key, value, heads, causal, chance, place, shares, out)
             seen = t + 1 if causal else many
             share = shares[head, t]
             for m in range(seen):
-                _dot_rows(query[t], key[m], first, width, share[m])
-            _soften(share, seen)
+                dot_rows(query[t, first : first + width], key[m, first : first + width], share[m])
+            soften(share, seen)
             for k in range(first, first + width):
                 for lane in range(LANES):
                     out[t, k, lane] = _ZERO
@@ -213,36 +217,6 @@ def attend_back(dout, query, key, value, heads, causal, chance, place, shares, d
                     for lane in range(LANES):
                         dquery[t, k, lane] += slope[m, lane] * key[m, k, lane]
                         dkey[m, k, lane] += slope[m, lane] * query[t, k, lane]
-
-
-@compiled
-def _dot_rows(x, y, first, width, out):
-    for lane in range(LANES):
-        out[lane] = x[first, lane] * y[first, lane]
-    for k in range(first + 1, first + width):
-        for lane in range(LANES):
-            out[lane] += x[k, lane] * y[k, lane]
-
-
-@compiled
-def _soften(share, seen):
-    highest = np.empty(LANES, np.float32)
-    total = np.zeros(LANES, np.float32)
-    for lane in range(LANES):
-        highest[lane] = share[0, lane]
-    for m in range(1, seen):
-        for lane in range(LANES):
-            highest[lane] = max(highest[lane], share[m, lane])
-    for m in range(seen):
-        for lane in range(LANES):
-            raised = exponential(share[m, lane] - highest[lane])
-            share[m, lane] = raised
-            total[lane] += raised
-    for lane in range(LANES):
-        total[lane] = _ONE / total[lane]
-    for m in range(seen):
-        for lane in range(LANES):
-            share[m, lane] *= total[lane]
 
 
 @compiled

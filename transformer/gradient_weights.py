@@ -14,10 +14,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from transformer.compiled_weights import Tables, take_apart
+from transformer.compiled_weights import take_apart
 from transformer.features import FeatureTransform
-from transformer.lanes import PITCH, padded
-from transformer.vectors import VECTOR
+from transformer.gradient_tables import TableFolding
 
 Floats = NDArray[np.float32]
 Chain = tuple[Any, ...]  # arrays and tuples of arrays
@@ -43,7 +42,8 @@ class Folding:
         self.transform = transform
         head = self._layers["head"]
         self.members, self.ways = head.members, 1 + ("direct" in self._layers)
-        self.tables = self._own_tables(parts.tables)
+        self._own_tables = TableFolding(self._layers, transform, parts, self.view)
+        self.tables = self._own_tables.tables
         known = sum(int(np.prod(one.shape)) for one in self._all_known())
         if known != self.size:
             raise ValueError(f"expected {self.size} weights that can be trained, know {known}")
@@ -63,7 +63,7 @@ class Folding:
 
     def fold(self, vector: Floats) -> Chain:
         """Return the weights of encoder, decoder and head for the gradient, and fill in the tables."""
-        self._fold_tables(vector)
+        self._own_tables.fold(vector)
         encoder = _stack([self._fold_block(vector, self._layers[f"encoder_{block}"]) for block in range(self._blocks)])
         nothing = (np.zeros(max(4 * self.sizes[2], encoder[4].shape[2]), np.float32),)
         encoder = (*encoder, *_turn(encoder), *nothing)
@@ -96,7 +96,7 @@ class Folding:
         """Return the gradient of each weight of the vector, from those of the folded form."""
         rows, start, encoder, decoder, head = gradients
         out = np.zeros(self.size, np.float32)
-        self._unfold_tables(rows, start, out)
+        self._own_tables.unfold(rows, start, out)
         for block in range(self._blocks):
             mine = tuple(one[block] for one in encoder)
             self._unfold_block(vector, out, self._layers[f"encoder_{block}"], mine)
@@ -106,125 +106,6 @@ class Folding:
                 self._unfold_crossing(vector, out, layer, tuple(one[block] for one in decoder[1:]))
         self._unfold_head(head, out)
         return out
-
-    # -- tables ---------------------------------------------------------------------------------------------------
-
-    def _own_tables(self, tables: Tables) -> Tables:
-        """The tables with a scorecard's part that stays as it is, and places for all that is learnt."""
-        records, steps, width, _, direct = self.sizes
-        schema = self.transform.schema
-        self._token_size, self._direct = padded(width), direct
-        counts = [[one.kind for one in group].count for group in (schema.fields, schema.histories)]
-        self._numbers, self._pasts = (count("numeric") for count in counts)
-        self._steps, self._records = steps, records
-        rows_of = lambda name: self._layers[name].bins + self._layers[name].kinds  # noqa: E731
-        field_rows = self._numbers * rows_of("numbers") if self._numbers else 0
-        past_rows = steps * self._pasts * rows_of("months") if self._pasts else 0
-        name_rows = sum(self._layers["names"].sizes) if "names" in self._layers else 0
-        total = len(tables.rows)
-        ends = np.cumsum([field_rows, past_rows, name_rows])
-        self._regions = (slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], ends[2]), slice(ends[2], total))
-        return tables._replace(rows=tables.rows.copy(), start=tables.start.copy())
-
-    def _each_number(self) -> list[tuple[slice, tuple[int, ...], str, str]]:
-        """Regions of numbers with their shape (columns, rows of one, ...), token's layer and direct layer."""
-        found = []
-        if self._numbers:
-            found.append((self._regions[0], (1, self._numbers), "numbers", "direct_numbers"))
-        if self._pasts:
-            found.append((self._regions[1], (self._steps, self._pasts), "months", "direct_months"))
-        return found
-
-    def _each_name(self) -> list[tuple[slice, tuple[int, ...], str, str]]:
-        found = []
-        if "names" in self._layers:
-            found.append((self._regions[2], (1, -1), "names", "direct_names"))
-        if "month_names" in self._layers:
-            found.append((self._regions[3], (self._steps, -1), "month_names", "direct_month_names"))
-        return found
-
-    def _fold_tables(self, vector: Floats) -> None:
-        rows, size, direct = self.tables.rows, self._token_size, self._direct
-        width = self.sizes[2]
-        for region, (times, columns), name, direct_name in self._each_number():
-            layer = self._layers[name]
-            bins = layer.bins
-            own = rows[region].reshape(times, columns, bins + layer.kinds, 2, -1)
-            _fold_number(own[..., :width], bins, self.view(vector, layer.slopes), self.view(vector, layer.absent))
-            if direct:
-                beside = self._layers[direct_name]
-                shape = (times, columns)
-                slopes = self.view(vector, beside.slopes).reshape(*shape, bins, direct)
-                absent = self.view(vector, beside.absent).reshape(*shape, layer.kinds, direct)
-                _fold_number(own[..., size : size + direct], bins, slopes, absent)
-        for region, (times, _), name, direct_name in self._each_name():
-            own = rows[region].reshape(times, -1, 2, rows.shape[2])
-            own[:, :, 0, :width] = self.view(vector, self._layers[name].table)
-            if direct:
-                table = self.view(vector, self._layers[direct_name].table)
-                own[:, :, 0, size : size + direct] = table.reshape(times, -1, direct)
-        self._fold_start(vector)
-
-    def _fold_start(self, vector: Floats) -> None:
-        start, width, direct = self.tables.start, self.sizes[2], self._direct
-        tokens = self._records + self._steps
-        places = start[: tokens * self._token_size].reshape(tokens, -1)
-        places[:, :width] = 0
-        places[0, :width] = self.view(vector, self._layers["pooled"].token).reshape(-1)
-        if self._numbers:
-            np.add.at(places[:, :width], self._tokens_of_numbers(), self.view(vector, self._layers["numbers"].bias))
-        if "name_places" in self._layers:
-            vectors = self.view(vector, self._layers["name_places"].vectors)
-            places[self._records - len(vectors) : self._records, :width] += vectors
-        if self._steps:
-            places[self._records :, :width] += self.view(vector, self._layers["month_places"].vectors)
-        if direct:
-            beside = start[tokens * self._token_size :]
-            beside[:direct] = self.view(vector, self._layers["direct_bias"].vectors).reshape(-1)
-
-    def _tokens_of_numbers(self) -> NDArray[np.int64]:
-        groups = min(self._numbers, self._layers["numbers"].tokens)
-        return 1 + np.arange(self._numbers) * groups // self._numbers
-
-    def _unfold_tables(self, rows: Floats, start: Floats, out: Floats) -> None:
-        size, direct, width = self._token_size, self._direct, self.sizes[2]
-        for region, (times, columns), name, direct_name in self._each_number():
-            layer = self._layers[name]
-            bins = layer.bins
-            own = rows[region].reshape(times, columns, bins + layer.kinds, 2, -1)
-            slopes, absent = _unfold_number(own[..., :width], bins)
-            self.view(out, layer.slopes)[:] = slopes.sum(axis=0)
-            self.view(out, layer.absent)[:] = absent.sum(axis=0)
-            if direct:
-                slopes, absent = _unfold_number(own[..., size : size + direct], bins)
-                beside = self._layers[direct_name]
-                self.view(out, beside.slopes)[:] = slopes.reshape(tuple(beside.slopes.shape))
-                self.view(out, beside.absent)[:] = absent.reshape(tuple(beside.absent.shape))
-        for region, (times, _), name, direct_name in self._each_name():
-            own = rows[region].reshape(times, -1, 2, rows.shape[2])
-            self.view(out, self._layers[name].table)[:] = own[:, :, 0, :width].sum(axis=0)
-            if direct:
-                table = self._layers[direct_name].table
-                self.view(out, table)[:] = own[:, :, 0, size : size + direct].reshape(tuple(table.shape))
-        self._unfold_start(start, out)
-
-    def _unfold_start(self, start: Floats, out: Floats) -> None:
-        width, direct = self.sizes[2], self._direct
-        tokens = self._records + self._steps
-        places = start[: tokens * self._token_size].reshape(tokens, -1)[:, :width]
-        self.view(out, self._layers["pooled"].token)[:] = places[0]
-        if self._numbers:
-            self.view(out, self._layers["numbers"].bias)[:] = places[self._tokens_of_numbers()]
-        if "name_places" in self._layers:
-            vectors = self._layers["name_places"].vectors
-            self.view(out, vectors)[:] = places[self._records - vectors.shape[0] : self._records]
-        if self._steps:
-            self.view(out, self._layers["month_places"].vectors)[:] = places[self._records :]
-        if direct:
-            beside = start[tokens * self._token_size :]
-            self.view(out, self._layers["direct_bias"].vectors)[:] = beside[:direct]
-
-    # -- layers ---------------------------------------------------------------------------------------------------
 
     def _fold_block(self, vector: Floats, layer: Any) -> Chain:
         attention, forward = layer.attention, layer.feed_forward
@@ -361,55 +242,9 @@ def _inner(attention: Any) -> tuple[Any, Any, Any]:
     return attention.query, attention.key, attention.value
 
 
-def _fold_number(own: Floats, bins: int, slopes: Floats, absent: Floats) -> None:
-    """Fill in (times, columns, rows, 2, D): the sum of the bins below, the bin's own slope, the kinds of missing."""
-    own[..., :bins, 1, :] = slopes
-    own[..., 0, 0, :] = 0
-    np.cumsum(np.broadcast_to(slopes, own[..., :bins, 0, :].shape)[..., :-1, :], axis=-2, out=own[..., 1:bins, 0, :])
-    own[..., bins:, 0, :] = absent
-    own[..., bins:, 1, :] = 0
-
-
-def _unfold_number(own: Floats, bins: int) -> tuple[Floats, Floats]:
-    """Gradients of slopes and kinds of missing: a bin's slope counts in all bins above it."""
-    base = own[..., :bins, 0, :]
-    above: Any = np.flip(np.cumsum(np.flip(base, axis=-2), axis=-2), axis=-2) - base
-    return own[..., :bins, 1, :] + above, own[..., bins:, 0, :]
-
-
 def _turn(block: Chain) -> Chain:
     return tuple(np.ascontiguousarray(np.swapaxes(block[place], -1, -2)) for place in (0, 2, 4, 6))
 
 
 def _stack(blocks: list[Chain]) -> Chain:
     return tuple(np.ascontiguousarray(np.stack(one), np.float32) for one in zip(*blocks, strict=True))
-
-
-def make_space(folding: Folding, weights: Chain) -> Chain:
-    """Return room for what one thread computes of 128 records."""
-    records, steps, width, heads, direct = folding.sizes
-    blocks, tokens = len(weights[0][0]), records + steps
-    half = weights[0][6].shape[1]
-    seen, own = weights[2][2].shape
-    everything = len(weights[2][4]) + len(weights[2][7])
-
-    def room(*shape: int) -> Floats:
-        return np.zeros((*shape, PITCH), np.float32)
-
-    def layers(count: int, of: int) -> Chain:
-        first = (room(count, of, width), room(count, of), room(count, 3, of, width), room(count, heads, of, of))
-        wide = (room(count, of, 2 * half), room(count, of, half))
-        return (*first, room(count, of, width), room(count, of, width), room(count, of), *wide)
-
-    decoders = blocks if steps else 0
-    crossing = (room(decoders, steps, width), room(decoders, steps), room(decoders, steps, width))
-    crossing = (*crossing, room(decoders, 2, records, width), room(decoders, heads, steps, records))
-    decoder = (layers(decoders, steps), *crossing, room(decoders, steps, width))
-    whole, held = folding.tables.start.size, folding.tables.start.size - tokens * padded(width)
-    head = (room(seen), np.zeros(PITCH, np.float32), room(1, seen), room(own), room(own), room(1, everything))
-    head = (*head, room(1, everything), room(1, own), room(1, seen), room(seen))
-    many = max(records, steps)
-    back = (room(tokens, width), room(direct), np.zeros((VECTOR, whole), np.float32), room(many, width))
-    back = (*back, room(many, 2 * half), room(half), room(width), room(many, width), room(3, many, width))
-    sums = np.zeros((VECTOR, whole), np.float32)
-    return sums, room(tokens, width), room(held), layers(blocks, records), decoder, head, back

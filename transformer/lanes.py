@@ -163,14 +163,15 @@ def attend(query, key, value, heads, causal, out):
         for t in range(query.shape[0]):
             seen = t + 1 if causal else key.shape[0]
             for m in range(seen):
-                _dot(query[t, first : first + width], key[m, first : first + width], share[m])
-            _soften(share, seen)
+                dot_rows(query[t, first : first + width], key[m, first : first + width], share[m])
+            soften(share, seen)
             for k in range(first, first + width):
                 _mix(share, value, seen, k, out[t, k])
 
 
 @compiled
-def _dot(x, y, out):
+def dot_rows(x, y, out):
+    """out = the sum over rows of x * y."""
     for lane in range(LANES):
         out[lane] = x[0, lane] * y[0, lane]
     for k in range(1, x.shape[0]):
@@ -179,7 +180,7 @@ def _dot(x, y, out):
 
 
 @compiled
-def _soften(share, seen):
+def soften(share, seen):
     """Softmax over the first rows."""
     highest = np.empty(LANES, np.float32)
     total = np.zeros(LANES, np.float32)
