@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from db.engine import reading
 from db.tables import events
-from db.webhook_queue import queue_deliveries
+from db.webhook_queue import ANY_LISTENS, is_told, queue_deliveries
 
 _INSERT = insert(events).returning(events.c.id)
+_INSERT_AND_ASK = insert(events).returning(events.c.id, ANY_LISTENS)  # one way to the server instead of two
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,11 @@ def record_event(  # noqa: PLR0913 - the columns of an event
 ) -> int:
     """Append one event in the caller's transaction, with its messages to webhooks; return its id."""
     values = {"event": event, "who": who, "why": why, "job_id": job_id, "shard_id": shard_id, "portfolio": portfolio}
-    event_id = connection.execute(_INSERT, values).scalar_one()
-    queue_deliveries(connection, event_id, event, job_id=job_id, portfolio=portfolio)
+    if not is_told(event):
+        return connection.execute(_INSERT, values).scalar_one()
+    event_id, any_listens = connection.execute(_INSERT_AND_ASK, values).one()
+    if any_listens:
+        queue_deliveries(connection, event_id, event, job_id=job_id, portfolio=portfolio)
     return event_id
 
 

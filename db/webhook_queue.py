@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, exists, insert, select, update
 
 from db.api_tables import webhook_deliveries, webhooks
 from db.clock import now_plus
@@ -16,6 +16,7 @@ from db.tables import events, jobs
 # Events of shards are many and nobody's business outside.
 TOLD_GROUPS = ("job", "drift", "model", "schedule")
 _LISTENING = select(webhooks.c.id, webhooks.c.events, webhooks.c.portfolio).where(webhooks.c.is_active)
+ANY_LISTENS = exists().where(webhooks.c.is_active).select().scalar_subquery()
 CLAIM_SECONDS = 60.0  # a sender that dies in between: another one tries again after so long
 
 
@@ -34,12 +35,15 @@ class Message:
     facts: dict[str, Any]
 
 
+def is_told(event: str) -> bool:
+    """Tell whether webhooks may hear of events of this group."""
+    return event.partition(".")[0] in TOLD_GROUPS
+
+
 def queue_deliveries(
     connection: Connection, event_id: int, event: str, *, job_id: int | None, portfolio: str | None
 ) -> None:
     """Store a delivery for each webhook that wants to hear of the event, in the caller's transaction."""
-    if event.partition(".")[0] not in TOLD_GROUPS:
-        return
     rows = connection.execute(_LISTENING).all()
     if rows and portfolio is None and job_id is not None:
         portfolio = connection.execute(select(jobs.c.portfolio).where(jobs.c.id == job_id)).scalar()

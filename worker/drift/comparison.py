@@ -8,14 +8,7 @@ from scipy.spatial.distance import jensenshannon
 
 from db.states import Verdict
 from worker.drift.distribution import Distribution, Histogram
-from worker.drift.stability import (
-    Floats,
-    mean_without_change,
-    paired_counts,
-    population_stability_index,
-    reference_edges,
-    stability_interval,
-)
+from worker.drift.stability import Floats, compare_shares
 
 MINIMUM_RECORDS = 200  # below this the corrected PSI swings by more than the thresholds
 WATCH_PSI = 0.1
@@ -57,22 +50,29 @@ def compare(
     one, other = _as_distribution(reference), _as_distribution(current)
     if one.count == 0 or other.count == 0:
         raise ValueError("both sides must hold at least one score")
-    expected, actual = paired_counts(one, other, reference_edges(one) if edges is None else edges)
-    psi = population_stability_index(expected, actual)
+    moved = compare_shares(one, other, edges=edges)
     ks, wasserstein = _distances(one, other)
     return DriftFigures(
-        psi=psi,
-        psi_corrected=psi - mean_without_change(expected, actual),
-        psi_interval=stability_interval(expected, actual),
+        psi=moved.psi,
+        psi_corrected=moved.psi_corrected,
+        psi_interval=moved.psi_interval,
         ks=ks,
         wasserstein=wasserstein,
-        jensen_shannon=float(jensenshannon(expected, actual, base=2)),
-        shift=_shift(one, other),
+        jensen_shannon=float(jensenshannon(moved.expected, moved.actual, base=2)),
+        shift=shift_of(one, other),
         n_reference=one.count,
         n_current=other.count,
         unscorable_reference=one.unscorable,
         unscorable_current=other.unscorable,
     )
+
+
+def shift_of(reference: Distribution, current: Distribution) -> float | None:
+    """Return the difference of the means in standard deviations of the reference, None where that has none."""
+    moved, deviation = current.mean - reference.mean, reference.deviation
+    if deviation > 0:
+        return moved / deviation
+    return 0.0 if moved == 0 else None
 
 
 def judge(figures: DriftFigures) -> Verdict:
@@ -93,10 +93,3 @@ def _distances(reference: Distribution, current: Distribution) -> tuple[float, f
     values = np.union1d(reference.values, current.values)
     difference = np.abs(reference.cumulative(values) - current.cumulative(values))
     return float(difference.max()), float(np.sum(difference[:-1] * np.diff(values)))
-
-
-def _shift(reference: Distribution, current: Distribution) -> float | None:
-    moved, deviation = current.mean - reference.mean, reference.deviation
-    if deviation > 0:
-        return moved / deviation
-    return 0.0 if moved == 0 else None

@@ -1,7 +1,7 @@
 """Values with their counts, and the number of records that have none: all that a comparison needs to know."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +26,15 @@ class Distribution:
         is_known = np.isfinite(values)
         distinct, counts = np.unique(values[is_known], return_counts=True)
         return cls(distinct, counts.astype(np.float64), int((~is_known).sum()))
+
+    @classmethod
+    def of_counts(cls, points: Mapping[int, int] | Mapping[str, int], unscorable: int = 0) -> "Distribution":
+        """Sort counts by value; values may be texts of numbers, as JSON has them."""
+        values = np.fromiter(map(float, points), np.float64, len(points))
+        counts = np.fromiter(points.values(), np.float64, len(points))
+        order = np.argsort(values)
+        order = order[counts[order] > 0]
+        return cls(values[order], counts[order], unscorable)
 
     @cached_property
     def count(self) -> int:
@@ -64,11 +73,7 @@ class Histogram:
 
     def distribution(self) -> Distribution:
         """Return the same as sorted arrays."""
-        counts = np.fromiter(self.points.values(), np.float64, len(self.points))
-        values = np.fromiter(self.points, np.float64, len(self.points))
-        order = np.argsort(values)
-        order = order[counts[order] > 0]
-        return Distribution(values[order], counts[order], self.unscorable)
+        return Distribution.of_counts(self.points, self.unscorable)
 
     def to_document(self) -> dict[str, Any]:
         """Return a JSON document that `from_document` reads back."""

@@ -1,7 +1,7 @@
 """Every input column against the reference at once: PSI, missing and unseen records, the fullest bin."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ MISSING, UNSEEN = 0, 1  # the first bins of every column
 Bins = dict[str, list[int]]
 
 
-@dataclass(frozen=True)
-class FieldFigures:
+class FieldFigures(NamedTuple):
     """One column. Shares are of the night's records, or the reference's."""
 
     psi: float
@@ -27,16 +26,15 @@ class FieldFigures:
     records: int
 
 
-def fields_document(fields: Mapping[str, FieldFigures]) -> dict[str, dict[str, float]]:
+def fields_document(fields: Mapping[str, FieldFigures]) -> dict[str, dict[str, Any]]:
     """Return the figures of every column as a JSON document, rounded to 6 digits: all at once, as there are many."""
     if not fields:
         return {}
-    names = FieldFigures.__dataclass_fields__
-    table = np.round([list(vars(one).values()) for one in fields.values()], 6).tolist()
-    found: dict[str, dict[str, float]] = {
-        name: dict(zip(names, row, strict=True)) for name, row in zip(fields, table, strict=True)
+    table = np.round(list(fields.values()), 6).tolist()
+    return {
+        name: FieldFigures._make([*row[:-1], one.records])._asdict()
+        for (name, one), row in zip(fields.items(), table, strict=True)
     }
-    return {name: row | {"records": fields[name].records} for name, row in found.items()}
 
 
 def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:
@@ -64,12 +62,7 @@ def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:
         *(by_night[rows, places], by_reference[rows, places], m),
     )
     table = np.nan_to_num(np.stack(columns, axis=1)).tolist()
-    return {name: _as_figures(row) for name, row in zip(names, table, strict=True)}
-
-
-def _as_figures(row: list[float]) -> FieldFigures:
-    *shares, records = row
-    return FieldFigures(*shares, records=int(records))
+    return {name: FieldFigures._make([*row[:-1], int(row[-1])]) for name, row in zip(names, table, strict=True)}
 
 
 def _stack(rows: list[list[int]]) -> Floats:

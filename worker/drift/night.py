@@ -7,13 +7,14 @@ from typing import Any
 from db.definition import ScoreScale
 from db.monitoring_policy import MonitoringPolicy
 from db.states import Verdict
-from worker.drift.comparison import DriftFigures, compare
-from worker.drift.distribution import Distribution, Histogram
+from worker.drift.comparison import DriftFigures, compare, shift_of
+from worker.drift.distribution import Distribution
 from worker.drift.expected import expected_auc, expected_bad_rate, probabilities_of
 from worker.drift.fields import FieldFigures, compare_fields, fields_document
 from worker.drift.migration import describe_migration
 from worker.drift.pipeline import find_faults
 from worker.drift.sequential import AlarmLimits, AlarmState, NightFigures, run_rule
+from worker.drift.stability import compare_shares
 
 Counts = Mapping[str, Any]  # as the shards wrote them and the database added them up
 
@@ -210,9 +211,13 @@ def _compare_segment(reference: Distribution, current: Distribution, scale: Scor
     told["bad_rate"] = expected_bad_rate(_probabilities(current, scale), current.counts) if current.count else None
     if not reference.count or not current.count:
         return told | {"psi_corrected": None, "psi_interval": None, "shift": None}
-    figures = compare(reference, current)
-    interval = list(figures.psi_interval)
-    return told | {"psi_corrected": figures.psi_corrected, "psi_interval": interval, "shift": figures.shift}
+    moved = compare_shares(reference, current)
+    interval = list(moved.psi_interval)
+    return told | {
+        "psi_corrected": moved.psi_corrected,
+        "psi_interval": interval,
+        "shift": shift_of(reference, current),
+    }
 
 
 def _probabilities(side: Distribution, scale: ScoreScale) -> Any:
@@ -227,7 +232,4 @@ def _without_scores(evidence: NightEvidence, faults: list[str]) -> Examination:
 
 
 def _scores(counts: Counts) -> Distribution:
-    points: dict[str, int] = counts["points"]
-    return Histogram(
-        dict(zip(map(int, points), points.values(), strict=True)), counts.get("unscorable") or 0
-    ).distribution()
+    return Distribution.of_counts(counts["points"], counts.get("unscorable") or 0)

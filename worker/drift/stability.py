@@ -5,6 +5,8 @@ without a score are a bin of their own, where either side has any. One half is a
 is natural: PSI = sum((a - e) * ln(a / e)) over the shares a of the night and e of the reference.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +30,8 @@ def reference_edges(reference: Distribution, bins: int = BINS) -> Floats:
 
 def binned_counts(distribution: Distribution, edges: Floats) -> Floats:
     """Return the counts per bin; a value on an edge belongs to the bin below it."""
-    counts = np.zeros(len(edges) + 1)
-    np.add.at(counts, np.searchsorted(edges, distribution.values, side="left"), distribution.counts)
+    places = np.searchsorted(edges, distribution.values, side="left")
+    counts: Floats = np.bincount(places, weights=distribution.counts, minlength=len(edges) + 1).astype(np.float64)
     return counts
 
 
@@ -56,25 +58,39 @@ def mean_without_change(expected: Floats, actual: Floats) -> float:
     return (len(expected) - 1) * float(1 / expected.sum() + 1 / actual.sum())
 
 
-def stability_interval(expected: Floats, actual: Floats) -> tuple[float, float]:
-    """Return the 95 % interval of the corrected PSI, never below 0.
+@dataclass(frozen=True)
+class SharesFigures:
+    """Counts per bin of both sides, and their PSI: as it is, without what chance adds, and the 95 % interval of that.
 
-    Its variance is that of the delta method, which is 0 where nothing changed, plus that of the chi-squared variable
-    which PSI is there: 2 (B - 1)(1/N + 1/M)^2.
+    The interval never goes below 0. Its variance is that of the delta method, which is 0 where nothing changed, plus
+    that of the chi-squared variable which PSI is there: 2 (B - 1)(1/N + 1/M)^2.
     """
+
+    expected: Floats
+    actual: Floats
+    psi: float
+    psi_corrected: float
+    psi_interval: tuple[float, float]
+
+
+def compare_shares(reference: Distribution, current: Distribution, *, edges: Floats | None = None) -> SharesFigures:
+    """Compare the shares of two distributions on the reference's quantile bins, unless `edges` gives others."""
+    expected, actual = paired_counts(reference, current, reference_edges(reference) if edges is None else edges)
     e, a = _shares(expected), _shares(actual)
     n, m = expected.sum(), actual.sum()
     ratio = np.log(a / e)
+    psi = float(np.sum((a - e) * ratio))
     by_current, by_reference = ratio + 1 - e / a, 1 - a / e - ratio
     moved = _variance(a, by_current) / m + _variance(e, by_reference) / n
     quiet = 2 * (len(expected) - 1) * float(1 / n + 1 / m) ** 2
-    middle = population_stability_index(expected, actual) - mean_without_change(expected, actual)
+    middle = psi - mean_without_change(expected, actual)
     reach = _NORMAL_95 * float(np.sqrt(moved + quiet))
-    return max(0.0, middle - reach), max(0.0, middle + reach)
+    return SharesFigures(expected, actual, psi, middle, (max(0.0, middle - reach), max(0.0, middle + reach)))
 
 
 def _shares(counts: Floats) -> Floats:
-    return (counts + 0.5) / (counts + 0.5).sum()
+    raised = counts + 0.5
+    return raised / raised.sum()
 
 
 def _variance(shares: Floats, gradient: Floats) -> float:

@@ -27,7 +27,7 @@ def _prefer_the_index(connection: Connection) -> None:
 
 
 def _cut(engine: Engine, every: int) -> list[tuple[object, int]]:
-    with reading(engine) as connection:
+    with writing(engine) as connection:  # settings of the transaction need one
         _prefer_the_index(connection)
         return list(find_boundaries(connection, reflect_source(connection, "keyed").c.id, every))
 
