@@ -1,13 +1,13 @@
-"""What the monitor costs: the same night in 10 shards and in 1,200, each shard with 60 columns and 150 score values.
+"""What the monitor costs: the same night in 10 shards and in 1,200, each shard with 150 score values.
 
-    python -m benchmarks.monitor_cost [EMPTY_DATABASE_URL]
+    python -m benchmarks.monitor_cost [EMPTY_DATABASE_URL] [--columns 23]
 
 Measured are the adding up of the shards when the job closes (once a job, in the last shard's transaction), and the
 monitor's own work: reading what is known, the verdict, and the transaction that writes it. The default database is a
 new SQLite file.
 """
 
-import sys
+import argparse
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -32,35 +32,40 @@ from scheduler.planning import plan_job
 from tests.building import BOOK, MODEL, book_definition, load_book, result_for
 from worker.monitoring import examine, limits_for, read_known, report_of
 
-COLUMNS = 60
+COLUMNS = 23  # as many as credit_cards has
 SHARDS = (10, 1_200)
 RECORDS_A_SHARD = 10_000  # that the histograms tell of; the ledger itself is driven with one record a shard
 REPEATS = 300  # some seconds: shorter runs fall into one mood of a shared machine
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--columns", type=int, default=COLUMNS)
+    options = parser.parse_args()
+    columns: int = options.columns
     with tempfile.TemporaryDirectory() as folder:
-        url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{Path(folder) / 'monitor.db'}"
+        url = options.url or f"sqlite:///{Path(folder) / 'monitor.db'}"
         engine = open_engine(url)
         prepare_database(engine)
         load_book(engine, range(max(SHARDS)))
-        add_champion(engine)
-        score_night(engine, 10)  # the night before
+        add_champion(engine, columns)
+        score_night(engine, 10, columns)  # the night before
         results: dict[str, Any] = {
             "database": engine.dialect.name,
-            "columns": COLUMNS,
+            "columns": columns,
             "records_a_shard": RECORDS_A_SHARD,
         }
         for shards in SHARDS:
-            job = score_night(engine, shards)
+            job = score_night(engine, shards, columns)
             results[f"{shards}_shards"] = measure(engine, job)
             print(shards, results[f"{shards}_shards"])
         engine.dispose()
-    print(write_report(f"monitor_cost_{results['database']}", results))
+    print(write_report(f"monitor_cost_{results['database']}_{columns}_columns", results))
 
 
-def add_champion(engine: Engine) -> None:
-    reference = {"points": points_of(1), "unscorable": 0, "fields": fields_of(), "segments": {}}
+def add_champion(engine: Engine, columns: int) -> None:
+    reference = {"points": points_of(1), "unscorable": 0, "fields": fields_of(columns), "segments": {}}
     decision = Decision(BOOK, MODEL, None, promoted=True, reason="-", figures={}, decided_by="-", job_id=None)
     with writing(engine) as connection:
         register_model(
@@ -69,12 +74,12 @@ def add_champion(engine: Engine) -> None:
         decide(connection, decision, seen=None)
 
 
-def score_night(engine: Engine, shards: int) -> Job:
+def score_night(engine: Engine, shards: int, columns: int) -> Job:
     """Score a night in so many shards, each of which counted as many records as a real one."""
     job_id = submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "benchmark", {}, MODEL))
     plan_job(engine, job_id, shard_rows=max(SHARDS) // shards)
     counted = ShardMonitoring(
-        fields=fields_of(),
+        fields=fields_of(columns),
         segments={"segment": {"1": {"points": points_of(2)}, "2": {"points": points_of(3)}}},
         migration={band: dict.fromkeys("ABCDEFGH", 100) for band in "ABCDEFGH"},
         canary={"records": 100, "mismatches": 0, "largest_difference": 0.0},
@@ -134,8 +139,8 @@ def points_of(seed: int) -> dict[str, int]:
     return {str(value): int(count) for value, count in zip(values, counts, strict=True)}
 
 
-def fields_of() -> dict[str, list[int]]:
-    return {f"column_{place}": [50, 0, *[995] * 10] for place in range(COLUMNS)}
+def fields_of(columns: int) -> dict[str, list[int]]:
+    return {f"column_{place}": [50, 0, *[995] * 10] for place in range(columns)}
 
 
 if __name__ == "__main__":
