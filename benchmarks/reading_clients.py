@@ -4,10 +4,13 @@
 
 Each client asks for one list after the other (jobs, schedules, models, decisions, drift) and
 waits a second in between, as a dashboard or a script that polls does. The job runs without and with them, by turns.
+The clients work on the same cores, so they use the standard library's connections: a richer client costs as much
+processor time as the server does, and elsewhere it would be another machine's.
 Where TIDEMARK_DATABASE_URL is set, on that database.
 """
 
 import argparse
+import http.client
 import os
 import signal
 import statistics
@@ -18,8 +21,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-
-import httpx
+from urllib.parse import urlsplit
 
 from benchmarks.report import write_report
 from scheduler.client import Tidemark
@@ -112,18 +114,22 @@ class Readers:
 
     def _read(self, number: int) -> None:
         headers = {"Authorization": f"Bearer {self._local.key}"}
-        with httpx.Client(base_url=self._local.url, headers=headers, timeout=30) as http:
-            self._is_over.wait(PAUSE_SECONDS * number / self._clients)
-            while not self._is_over.is_set():
-                path = self._paths[number % len(self._paths)]
-                number += 1
-                began = time.perf_counter()
-                answer = http.get(path)
-                self._seconds.setdefault(path, []).append(time.perf_counter() - began)
-                if answer.status_code != httpx.codes.OK:
-                    self._failed.append(f"{answer.status_code}: {path}")
-                    return
-                self._is_over.wait(PAUSE_SECONDS)
+        address = urlsplit(self._local.url)
+        connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+        self._is_over.wait(PAUSE_SECONDS * number / self._clients)
+        while not self._is_over.is_set():
+            path = self._paths[number % len(self._paths)]
+            number += 1
+            began = time.perf_counter()
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            answer.read()
+            self._seconds.setdefault(path, []).append(time.perf_counter() - began)
+            if answer.status != http.client.OK:
+                self._failed.append(f"{answer.status}: {path}")
+                break
+            self._is_over.wait(PAUSE_SECONDS)
+        connection.close()
 
 
 def _told(seconds: list[float]) -> dict[str, float]:
