@@ -9,8 +9,10 @@ None of them keeps an account of anything, or survives its death.
 """
 
 import io
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,8 +78,23 @@ def score_constant(frame: pd.DataFrame) -> Any:
     return np.full(len(frame), 0.25)
 
 
-def make_lightgbm(address: str, table: str, columns: list[str], _models: list[str]) -> Scorer:
+def make_lightgbm(address: str, table: str, columns: list[str], models: list[str]) -> Scorer:
     import lightgbm  # noqa: PLC0415 - a peer that need not be there
+
+    from benchmarks.peers.scoring import as_numbers  # noqa: PLC0415
+
+    path = Path(models[0]) / "lightgbm.txt"
+    if path.exists():
+        booster = lightgbm.Booster(model_file=str(path))
+    else:
+        booster = train_lightgbm(address, table, columns)
+        booster.save_model(f"{path}.{os.getpid()}")
+        Path(f"{path}.{os.getpid()}").replace(path)  # two processes train it at once the first time
+    return lambda frame: np.clip(booster.predict(as_numbers(frame[columns]), num_threads=1), 1e-6, 1 - 1e-6)
+
+
+def train_lightgbm(address: str, table: str, columns: list[str]) -> Any:
+    import lightgbm  # noqa: PLC0415
     import psycopg  # noqa: PLC0415
 
     from benchmarks.peers.scoring import as_numbers  # noqa: PLC0415
@@ -88,8 +105,7 @@ def make_lightgbm(address: str, table: str, columns: list[str], _models: list[st
     frame = pd.DataFrame(rows, columns=columns)
     target = np.random.default_rng(0).random(len(frame)) < 0.2
     settings = {"objective": "binary", "num_leaves": 31, "learning_rate": 0.03, "verbose": -1, "num_threads": 1}
-    booster = lightgbm.train(settings, lightgbm.Dataset(as_numbers(frame), label=target), num_boost_round=500)
-    return lambda frame: np.clip(booster.predict(as_numbers(frame[columns]), num_threads=1), 1e-6, 1 - 1e-6)
+    return lightgbm.train(settings, lightgbm.Dataset(as_numbers(frame), label=target), num_boost_round=500)
 
 
 def make_keras(_address: str, _table: str, columns: list[str], models: list[str]) -> Scorer:

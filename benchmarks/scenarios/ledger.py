@@ -11,7 +11,7 @@ from benchmarks.running import running_system, tidemark
 from benchmarks.site import Site
 from scheduler.planning import MOST_TIMES, SHARD_ROWS, rows_per_shard
 
-QUICK_SHARDS = 400
+QUICK_SHARDS = 100
 
 
 def measure(site: Site) -> dict[str, Any]:
