@@ -1,16 +1,19 @@
-"""One worker and two; and how a job's rate and a worker's memory grow with the book."""
+"""One worker and two, with a database and without; how a job's rate and a worker's memory grow with the book."""
 
+import sys
 from statistics import median
 from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.running import running_system, tidemark
+from benchmarks.running import run_together, running_system, tidemark
 from benchmarks.scenarios.start_up import memory_of_children
 from benchmarks.site import Site
+from benchmarks.timing import ratio
 from db.engine import writing
 
 TIMES, QUICK_TIMES = 25, 5  # the larger book: 5 million records
+LONE_ROWS, LONE_TIMES = 10_000, 60  # some seconds of scoring a process
 
 
 def measure(site: Site) -> dict[str, Any]:
@@ -34,7 +37,24 @@ def measure(site: Site) -> dict[str, Any]:
                 results["larger against smaller"] = round(large["inputs"] / large["seconds"] / rate[2], 2)
     results["records per second"] = {f"{workers} workers": round(one) for workers, one in rate.items()}
     results["two workers against one, PostgreSQL on the same 2 cores"] = round(rate[2] / rate[1], 2)
+    results["two processes that score and do nothing else, against one"] = _lone_processes(site)
     return results
+
+
+def _lone_processes(site: Site) -> dict[str, float]:
+    """How the machine itself grows with the second core, no server beside it; above 1, at most 2."""
+    path = site.home / "lone.parquet"
+    site.frame[list(site.definition.input_columns)].iloc[:LONE_ROWS].to_parquet(path)
+    command = [sys.executable, "-m", "benchmarks.peers.lone_scoring", str(path), str(site.home / "models")]
+    command += [site.version, str(LONE_TIMES)]
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(site.runs):
+        for processes, found in seconds.items():
+            took = run_together([command] * processes, site.environment)
+            if isinstance(took, str):
+                raise SystemExit(f"scoring alone failed: {took}")
+            found.append(took / processes)
+    return ratio(seconds[2], seconds[1])
 
 
 def _multiply_book(site: Site) -> None:
