@@ -152,7 +152,7 @@ def measure_splits(name: str, data: pd.DataFrame, schema: RecordSchema, *, split
             if model != "network"
         }
         print(split, {model: round(rows[-1][model]["roc_auc"], 4) for model in models}, flush=True)
-        write_report(f"quality_{name}", results | {"splits": split + 1})
+        write_report(f"quality_{name}_splits", results | {"splits": split + 1})
     return results
 
 

@@ -18,6 +18,7 @@ FIGURES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier", "log_loss
 def main() -> None:
     """Print them."""
     found = {name: _read(f"quality_{name}") | _read_deep(name) for name in SETS}
+    found |= {f"{name}, splits": _read(f"quality_{name}_splits") for name in SETS}
     measured = {name: one for name, one in found.items() if "network" in one}
     print(f"| set | | {' | '.join(MODELS)} |\n|---|---|{'---|' * len(MODELS)}")
     for name, results in measured.items():
