@@ -16,8 +16,8 @@ from db.states import ACTIVE_JOB_STATES, ENDED_JOB_STATES, FailureCause, JobKind
 from db.tables import jobs, shards
 
 
-def count_shard_done(connection: Connection, job_id: int, *, scored: int, rejected: int, unplanned: int) -> None:
-    """Count one finished shard on the job row, in the caller's transaction.
+def count_shard_done(connection: Connection, job_id: int, *, scored: int, rejected: int, unplanned: int) -> bool:
+    """Count one finished shard on the job row, in the caller's transaction; return whether the job may be over.
 
     `unplanned` is how many more records (or fewer, negative) were read than were there at planning.
     """
@@ -28,7 +28,8 @@ def count_shard_done(connection: Connection, job_id: int, *, scored: int, reject
         rejected=jobs.c.rejected + rejected,
         inputs=jobs.c.inputs + unplanned,
     )
-    connection.execute(counted)
+    still_open = connection.execute(counted.returning(jobs.c.shards_open)).scalar()
+    return still_open is not None and still_open <= 0
 
 
 def close_if_finished(connection: Connection, job_id: int) -> bool:

@@ -71,14 +71,14 @@ def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, 
             insert_shadow(connection, claim, result.shadow)
         why = f"{len(result.record_keys)} scored, {len(result.rejects)} rejected"
         record_event(connection, "shard.done", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=why)
-        count_shard_done(
+        may_be_over = count_shard_done(
             connection,
             claim.job.id,
             scored=len(result.record_keys),
             rejected=len(result.rejects),
             unplanned=result.read_rows - claim.key_range.expected,
         )
-        return close_if_finished(connection, claim.job.id)
+        return may_be_over and close_if_finished(connection, claim.job.id)
 
 
 def _mark_done(connection: Connection, claim: Claim, result: ShardResult) -> None:

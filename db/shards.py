@@ -91,8 +91,9 @@ def claim_shard(
         if claimed is None:
             return None
         key_range = KeyRange(claimed.key_after, claimed.key_upto, claimed.expected, claimed.holds_missing_keys)
-        _mark_job_started(connection, claimed.job_id)
         job = find_job(connection, claimed.job_id)
+        if job.started_at is None:
+            _mark_job_started(connection, claimed.job_id)
         why = f"attempt {claimed.attempt}, token {claimed.token}"
         record_event(connection, "shard.claimed", who=worker, job_id=job.id, shard_id=claimed.id, why=why)
         return Claim(claimed.id, claimed.token, claimed.attempt, claimed.ordinal, key_range, job)
