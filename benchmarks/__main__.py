@@ -30,7 +30,7 @@ SCENARIOS = (
     "ray_data",
     "scale",
 )
-SLOW = ("ray_data", "scale")
+SLOW = ("ledger", "ray_data", "scale")
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from tests.servers.postgres_server import PostgresServer
 
 PORTFOLIO = Path(__file__).parent.parent / "examples" / "portfolios" / "credit_cards.toml"
 RECORDS, QUICK_RECORDS = 200_000, 40_000
-RUNS, QUICK_RUNS = 7, 3
+RUNS, QUICK_RUNS = 7, 2
 
 
 @dataclass(frozen=True)
