@@ -24,6 +24,7 @@ from transformer.lanes import (
     add_product,
     attend,
     compiled,
+    find_bin,
     gate,
     gelu,
     normalise,
@@ -148,13 +149,8 @@ def gather_tokens(numbers, kinds, names, plan, start, stop, token_size, sums):
         for at in range(begin.shape[0]):
             sums[i, at] = begin[at]
         for column in range(columns):
-            kind = int(kinds[row, column])
-            u = numbers[row, column]
-            bin_number = min(int(u), bins - 1)
-            share = u - np.float32(bin_number)
-            if kind > 0:
-                bin_number, share = bins + kind - 1, _ZERO
-            place = first[column] + bin_number
+            place, share = find_bin(numbers[row, column], int(kinds[row, column]), bins)
+            place += first[column]
             add_row(table, place, 0, share, sums, i, token[column], token_size // VECTOR)
             add_row(table, place, token_size, share, sums, i, held, beside_size // VECTOR)
         for column in range(names.shape[1]):

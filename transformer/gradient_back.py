@@ -20,7 +20,7 @@ from transformer.gradient_kernels import (
     normalise_back,
 )
 from transformer.gradient_vectors import give_row
-from transformer.lanes import LANES, add_product, compiled, padded, set_product, turn_all
+from transformer.lanes import LANES, add_product, compiled, find_bin, padded, set_product, turn_all
 from transformer.vectors import VECTOR
 
 _ZERO = np.float32(0)
@@ -250,12 +250,7 @@ def _rows_back(data, tables, start, stop, sums, d_rows, size, held):
     for row in range(start, stop):
         i = row - start
         for column in range(columns):
-            kind = int(kinds[row, column])
-            u = numbers[row, column]
-            place = min(int(u), bins - 1)
-            share = u - np.float32(place)
-            if kind > 0:
-                place, share = bins + kind - 1, _ZERO
+            place, share = find_bin(numbers[row, column], int(kinds[row, column]), bins)
             place += first[column]
             give_row(sums, i, token[column], share, d_rows, place, 0, vectors)
             give_row(sums, i, held, share, d_rows, place, size, beside_vectors)

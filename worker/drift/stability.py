@@ -79,7 +79,7 @@ def compare_shares(reference: Distribution, current: Distribution, *, edges: Flo
     e, a = _shares(expected), _shares(actual)
     n, m = expected.sum(), actual.sum()
     ratio = np.log(a / e)
-    psi = float(np.sum((a - e) * ratio))
+    psi = population_stability_index(expected, actual)
     by_current, by_reference = ratio + 1 - e / a, 1 - a / e - ratio
     moved = _variance(a, by_current) / m + _variance(e, by_reference) / n
     quiet = 2 * (len(expected) - 1) * float(1 / n + 1 / m) ** 2
