@@ -1,7 +1,7 @@
 """How well the network orders the records of the public sets, beside trees, deep models and a scorecard.
 
     python -m benchmarks.quality [--data ../shared/data] [--seeds 3] [--sets NAME,NAME] [--splits NUMBER]
-    python -m benchmarks.quality --deep [--sets NAME,NAME]
+    python -m benchmarks.quality --deep [--sets NAME,NAME] [--splits NUMBER]
     python -m benchmarks.quality --few DRAWS [--share 0.01]
 
 Every model learns from a set's own training and validation rows and is judged by its test rows. The network chooses its
@@ -15,23 +15,24 @@ credit_cards. Each set has its own file of results.
 
 import argparse
 from pathlib import Path
-from time import perf_counter, process_time
+from time import process_time
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from benchmarks.quality_peers import deep_peers, peers
+from benchmarks.quality_deep import measure_deep
+from benchmarks.quality_figures import compare, figures_of
+from benchmarks.quality_peers import peers
 from benchmarks.quality_sets import SETS, read_set
 from benchmarks.report import write_report
 from transformer.book import Book
 from transformer.schema import RecordSchema
 from transformer.training import TrainingOptions, train_model
 
-DRAWS = 500
 TREES = ("LightGBM", "XGBoost", "CatBoost")
 
 Floats = NDArray[np.float64]
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--splits", type=int, default=0, help="draw the three parts anew so often")
-    parser.add_argument("--deep", action="store_true", help="FT-Transformer and TabM alone")
+    parser.add_argument("--deep", action="store_true", help="FT-Transformer and TabM beside the network")
     parser.add_argument("--few", type=int, default=0, help="draws of a share of the outcomes of credit_cards")
     parser.add_argument("--share", type=float, default=0.01)
     options = parser.parse_args()
@@ -52,11 +53,14 @@ def main() -> None:
         return
     for name in options.sets.split(","):
         data, schema = read_set(options.data, name)
-        if options.deep:
-            print(measure_deep(name, data, schema), flush=True)
-            continue
         if options.splits:
-            print(measure_splits(name, data, schema, splits=options.splits), flush=True)
+            print(measure_splits(name, data, schema, splits=options.splits, deep=options.deep), flush=True)
+            continue
+        if options.deep:
+            for results in measure_deep(data, schema):
+                print(
+                    {"set": name} | results, write_report(f"quality_deep_{name}", {"set": name} | results), flush=True
+                )
             continue
         results = {"set": name} | measure(data, schema, seeds=options.seeds)
         print(results, write_report(f"quality_{name}", results), flush=True)
@@ -97,38 +101,9 @@ def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int) -> dict[str
     return told
 
 
-def measure_deep(name: str, data: pd.DataFrame, schema: RecordSchema) -> dict[str, Any]:
-    """Return figures of the deep models on the test rows, with the seconds that each took to fit twice."""
-    is_test, truth = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
-    results: dict[str, Any] = {"set": name, "test_rows": int(is_test.sum())}
-    for model, fit in deep_peers():
-        started = perf_counter()
-        figures = figures_of(truth[is_test], fit(data, schema))
-        results[model] = {key: round(value, 5) for key, value in figures.items()}
-        results[model]["seconds"] = round(perf_counter() - started)
-        write_report(f"quality_deep_{name}", results)
-    return results
-
-
-def compare(truth: Floats, mean: Floats, other: Floats, scored: list[Floats]) -> dict[str, Any]:
-    """Return the difference in ROC AUC of the seeds' mean figure, with a paired interval of the first seed's scores."""
-    random, gains = np.random.default_rng(1), []
-    for _ in range(DRAWS):
-        rows = random.integers(0, len(truth), len(truth))
-        if 0 < truth[rows].sum() < len(rows):
-            one = np.mean([roc_auc_score(truth[rows], each[rows]) for each in scored[:1]])
-            gains.append(one - roc_auc_score(truth[rows], other[rows]))
-    single = np.mean([roc_auc_score(truth, one) for one in scored]) - roc_auc_score(truth, other)
-    low, high = np.quantile(gains, [0.025, 0.975])
-    ensemble = roc_auc_score(truth, mean) - roc_auc_score(truth, other)
-    return {
-        "difference": round(float(single), 4),
-        "interval": [round(float(low), 4), round(float(high), 4)],
-        "mean_of_seeds_difference": round(float(ensemble), 4),
-    }
-
-
-def measure_splits(name: str, data: pd.DataFrame, schema: RecordSchema, *, splits: int) -> dict[str, Any]:
+def measure_splits(
+    name: str, data: pd.DataFrame, schema: RecordSchema, *, splits: int, deep: bool = False
+) -> dict[str, Any]:
     """Return the mean figures over random splits of 60, 20 and 20 percent, and differences in ROC AUC by split."""
     rows: list[dict[str, Any]] = []
     results: dict[str, Any] = {"set": name, "splits": splits}
@@ -137,7 +112,8 @@ def measure_splits(name: str, data: pd.DataFrame, schema: RecordSchema, *, split
         valid, test = train_test_split(rest, test_size=0.5, stratify=data["target"][rest], random_state=split)
         parts = pd.Series("train", index=data.index)
         parts[valid], parts[test] = "valid", "test"
-        rows.append(measure(data.assign(split=parts), schema, seeds=1))
+        drawn = data.assign(split=parts)
+        rows.append(list(measure_deep(drawn, schema))[-1] if deep else measure(drawn, schema, seeds=1))
         models = [one for one, told in rows[0].items() if isinstance(told, dict) and "roc_auc" in told]
         for model in models:
             kept = ("roc_auc", "pr_auc", "brier", "log_loss")
@@ -152,7 +128,7 @@ def measure_splits(name: str, data: pd.DataFrame, schema: RecordSchema, *, split
             if model != "network"
         }
         print(split, {model: round(rows[-1][model]["roc_auc"], 4) for model in models}, flush=True)
-        write_report(f"quality_{name}_splits", results | {"splits": split + 1})
+        write_report(f"quality_{'deep_' if deep else ''}{name}_splits", results | {"splits": split + 1})
     return results
 
 
@@ -182,15 +158,6 @@ def measure_few(folder: Path, *, draws: int, share: float) -> dict[str, Any]:
 
 def _mean(figures: list[dict[str, float]]) -> dict[str, float]:
     return {key: round(float(np.mean([one[key] for one in figures])), 5) for key in figures[0]}
-
-
-def figures_of(truth: Floats, probability: Floats) -> dict[str, float]:
-    return {
-        "roc_auc": float(roc_auc_score(truth, probability)),
-        "pr_auc": float(average_precision_score(truth, probability)),
-        "brier": float(brier_score_loss(truth, probability)),
-        "log_loss": float(log_loss(truth, probability)),
-    }
 
 
 if __name__ == "__main__":

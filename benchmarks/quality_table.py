@@ -4,6 +4,7 @@ python -m benchmarks.quality_table
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.quality import TREES
@@ -17,8 +18,8 @@ FIGURES = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC", "brier": "Brier", "log_loss
 
 def main() -> None:
     """Print them."""
-    found = {name: _read(f"quality_{name}") | _read_deep(name) for name in SETS}
-    found |= {f"{name}, splits": _read(f"quality_{name}_splits") for name in SETS}
+    files = {name: name for name in SETS} | {f"{name}, splits": f"{name}_splits" for name in SETS}
+    found = {name: _read(f"quality_{file}") | _read_deep(file) for name, file in files.items()}
     measured = {name: one for name, one in found.items() if "network" in one}
     print(f"| set | | {' | '.join(MODELS)} |\n|---|---|{'---|' * len(MODELS)}")
     for name, results in measured.items():
@@ -28,6 +29,9 @@ def main() -> None:
     print("\n| set | seeds | network minus best tree, 95 % | calibration slope |\n|---|---|---|---|")
     for name, results in measured.items():
         print(_difference(name, results))
+    print("\n| set | deep model | seconds | network (seed 1) minus it, ROC AUC |\n|---|---|---|---|")
+    for file in files.values():
+        print("".join(_deep_differences(file, _read(f"quality_deep_{file}"))), end="")
     for share in ("0.01", "0.05"):
         few = _read(f"quality_few_{share}")
         if few:
@@ -45,6 +49,20 @@ def _difference(name: str, results: dict[str, Any]) -> str:
     low, high = best["interval"]
     told = f"{best['difference']:+.4f} ({low:+.4f} to {high:+.4f}), {best['name']}"
     return f"| {name} | {results['seeds']} | {told} | {slope:.2f} |"
+
+
+def _deep_differences(name: str, results: dict[str, Any]) -> Iterator[str]:
+    for model in (one for one in DEEP if one in results and "network" in results):
+        if "splits" in results:
+            found = results["network_minus"][model]
+            told, seconds = (
+                f"{found['mean']:+.4f} ({results['splits']} splits, standard error {found['error']:.4f})",
+                "",
+            )
+        else:
+            found, seconds = results[model]["network_minus"], str(results[model]["seconds"])
+            told = f"{found['difference']:+.4f} ({found['interval'][0]:+.4f} to {found['interval'][1]:+.4f})"
+        yield f"| {name} | {model} | {seconds} | {told} |\n"
 
 
 def _read_deep(name: str) -> dict[str, Any]:
