@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.clock import now_plus
 from db.engine import reading
-from db.events import record_event
+from db.events import insert_with_event, record_event
 from db.monitoring_tables import alarm_limits, drift_reports
 from db.states import Verdict
+from db.webhook_queue import queue_deliveries
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,32 @@ class Night:
     calendar: str | None
 
 
+_WHO = "monitor"
 _COLUMNS = tuple(DriftReport.__dataclass_fields__)
-_INSERTS = {
-    name: dialect.insert(drift_reports).on_conflict_do_nothing().returning(drift_reports.c.id)
-    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
-}
+_INSERT_SQLITE = sqlite.insert(drift_reports).on_conflict_do_nothing().returning(drift_reports.c.id)
+_STORED = {name: bindparam(f"report_{name}", type_=drift_reports.c[name].type) for name in _COLUMNS[:-1]}
+_INSERT_POSTGRESQL = insert_with_event(
+    postgresql.insert(drift_reports).values(_STORED).on_conflict_do_nothing().returning(drift_reports.c.id)
+)
 
 
 def insert_report(connection: Connection, report: DriftReport) -> bool:
-    """Store a report in the caller's transaction; return whether this call did: one that is there already stays."""
-    values = {name: getattr(report, name) for name in _COLUMNS if name != "created_at"}
-    is_stored = connection.execute(_INSERTS[connection.dialect.name], values).scalar() is not None
-    if is_stored:  # webhooks hear of it
-        record_event(
-            connection, f"drift.{report.verdict}", who="monitor", job_id=report.job_id, portfolio=report.portfolio
-        )
-    return is_stored
+    """Store a report in the caller's transaction; return whether this call did: one that is there already stays.
+
+    Webhooks hear of it.
+    """
+    event, job_id, portfolio = f"drift.{report.verdict}", report.job_id, report.portfolio
+    values = {name: getattr(report, name) for name in _STORED}
+    if connection.dialect.name == "sqlite":
+        is_stored = connection.execute(_INSERT_SQLITE, values).scalar() is not None
+        if is_stored:
+            record_event(connection, event, who=_WHO, job_id=job_id, portfolio=portfolio)
+        return is_stored
+    told = {"event_of_row": event, "who": _WHO, "of_job": job_id, "of_portfolio": portfolio}
+    row = connection.execute(_INSERT_POSTGRESQL, {f"report_{name}": one for name, one in values.items()} | told).first()
+    if row is not None and row[1]:
+        queue_deliveries(connection, row[0], event, job_id=job_id, portfolio=portfolio)
+    return row is not None
 
 
 def find_report(engine: Engine, job_id: int) -> DriftReport | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, Insert, Select, bindparam, insert, literal, select
 
 from db.engine import reading
 from db.tables import events
@@ -44,6 +44,24 @@ def record_event(  # noqa: PLR0913 - the columns of an event
     if any_listens:
         queue_deliveries(connection, event_id, event, job_id=job_id, portfolio=portfolio)
     return event_id
+
+
+def insert_with_event(inserted: Insert) -> Select[int, bool]:
+    """Return the statement that inserts a row and, only if it did, the event of it: its id and whether webhooks listen.
+
+    `inserted` returns something; the event's values are bound as `event_of_row`, `who`, `of_job`, `of_portfolio`. One
+    way to the server instead of two. PostgreSQL alone: SQLite has no data-modifying part of a statement.
+    """
+    row = inserted.cte("inserted")
+    values = {
+        "event": bindparam("event_of_row", type_=events.c.event.type),
+        "who": bindparam("who", type_=events.c.who.type),
+        "why": literal("", events.c.why.type),
+        "job_id": bindparam("of_job", type_=events.c.job_id.type),
+        "portfolio": bindparam("of_portfolio", type_=events.c.portfolio.type),
+    }
+    told = insert(events).from_select([*values], select(*values.values()).select_from(row)).returning(events.c.id)
+    return select(told.cte("told").c.id, ANY_LISTENS)
 
 
 def record_shard_events(
