@@ -213,7 +213,8 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     is_writing = connection.get_execution_options().get(_WRITING, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)  # SQLAlchemy's way costs 20 us more
+    driver.execute("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
 
 def _translate(error: Exception, address: str) -> DatabaseError | None:
