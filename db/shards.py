@@ -19,6 +19,8 @@ from db.sources import KeyRange
 from db.states import QUEUE_OF_KIND, JobKind, JobState, ShardState
 from db.tables import jobs, shards
 
+LEFT_WAITING = 4  # shards that are left for other workers when one is claimed ahead
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -88,15 +90,28 @@ def claim_shard(
             claimed = _claim_where(connection, shards.c.id == hint, queue, worker, lease_seconds)
         if claimed is None:
             claimed = _claim_where(connection, _best_waiting(queue), queue, worker, lease_seconds)
-        if claimed is None:
-            return None
-        key_range = KeyRange(claimed.key_after, claimed.key_upto, claimed.expected, claimed.holds_missing_keys)
-        job = find_job(connection, claimed.job_id)
-        if job.started_at is None:
-            _mark_job_started(connection, claimed.job_id)
-        why = f"attempt {claimed.attempt}, token {claimed.token}"
-        record_event(connection, "shard.claimed", who=worker, job_id=job.id, shard_id=claimed.id, why=why)
-        return Claim(claimed.id, claimed.token, claimed.attempt, claimed.ordinal, key_range, job)
+        return None if claimed is None else _begin(connection, claimed, worker)
+
+
+def claim_ahead(engine: Engine, queue: str, *, worker: str, lease_seconds: float) -> Claim | None:
+    """Claim a shard to read while another one is scored; None where few wait, so that nobody idles for want of it.
+
+    Only one that was never tried: a record that kills its worker must not charge the same other shard every time.
+    """
+    with writing(engine) as connection:
+        lock_limits(connection, queue)
+        claimed = _claim_where(connection, _untried_among_many(queue), queue, worker, lease_seconds)
+        return None if claimed is None else _begin(connection, claimed, worker)
+
+
+def _begin(connection: Connection, claimed: Any, worker: str) -> Claim:
+    key_range = KeyRange(claimed.key_after, claimed.key_upto, claimed.expected, claimed.holds_missing_keys)
+    job = find_job(connection, claimed.job_id)
+    if job.started_at is None:
+        _mark_job_started(connection, claimed.job_id)
+    why = f"attempt {claimed.attempt}, token {claimed.token}"
+    record_event(connection, "shard.claimed", who=worker, job_id=job.id, shard_id=claimed.id, why=why)
+    return Claim(claimed.id, claimed.token, claimed.attempt, claimed.ordinal, key_range, job)
 
 
 def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress: dict[str, Any] | None = None) -> None:
@@ -206,16 +221,23 @@ def row_of_shard(job: Job, ordinal: int, key_range: KeyRange) -> dict[str, Any]:
     }
 
 
-def _best_waiting(queue: str) -> ColumnElement[bool]:
+def _best_waiting(queue: str, *more: ColumnElement[bool]) -> ColumnElement[bool]:
     best = (
         select(shards.c.id)
         .where(shards.c.queue == queue, shards.c.state == ShardState.WAITING, shards.c.available_at <= now_plus())
-        .where(may_run(queue))
+        .where(may_run(queue), *more)
         .order_by(shards.c.priority, shards.c.job_id, shards.c.ordinal)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     return shards.c.id == best.scalar_subquery()
+
+
+def _untried_among_many(queue: str) -> ColumnElement[bool]:
+    other = shards.alias("other_waiting")
+    waiting = select(other.c.id).where(other.c.queue == queue, other.c.state == ShardState.WAITING)
+    many = waiting.where(other.c.available_at <= now_plus()).limit(1).offset(LEFT_WAITING)
+    return _best_waiting(queue, shards.c.attempt == 0, many.scalar_subquery().is_not(None))
 
 
 def _claim_where(

@@ -58,15 +58,22 @@ def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Gener
     """
     lease_seconds = context.settings.lease_of(queue)
     claim = claim_shard(context.engine, queue, worker=context.name, lease_seconds=lease_seconds, hint=hint)
-    try:
+    if claim is None:
+        yield None
+        return
+    with answered(context, claim):
         yield claim
+
+
+@contextmanager
+def answered(context: WorkerContext, claim: Claim) -> Generator[None]:
+    """Answer for what happens to a claimed shard, as `claimed_shard` does."""
+    try:
+        yield
     except (SystemExit, KeyboardInterrupt):
-        if claim is not None:
-            give_back(context.engine, claim, worker=context.name)
+        give_back(context.engine, claim, worker=context.name)
         raise
-    except Exception as error:
-        if claim is None:
-            raise
+    except Exception as error:  # noqa: BLE001 - the border of a task
         _answer(context, claim, error)
 
 

@@ -35,6 +35,10 @@ class Heartbeat:
         Raises `LeaseLostError` if the shard is no longer ours.
         """
         self._between_batches()
+        self.renew_if_due()
+
+    def renew_if_due(self) -> None:
+        """Renew the lease if it is time. Raises `LeaseLostError` if the shard is no longer ours."""
         if self._clock() - self._last >= self._every_seconds:
             self.renew()
 

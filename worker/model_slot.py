@@ -35,6 +35,10 @@ class ModelSlot:
         self._scorers[version] = scorer  # the newest stands last
         return scorer
 
+    def held(self, version: str) -> Scorer | None:
+        """Return the scorer of a version where it is ready; nothing is loaded or dropped, in any thread."""
+        return self._scorers.get(version)
+
     def load_champions(self, engine: Engine) -> None:
         """Make the newest champions ready before a shard asks for them; what cannot be loaded is told when it does."""
         try:

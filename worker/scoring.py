@@ -25,6 +25,7 @@ from transformer.points import ScoreScale
 from transformer.scoring import ScoredRecords, Scorer
 from worker.context import WorkerContext, claimed_shard
 from worker.counting import ScoredShard, count_shard
+from worker.heartbeat import Heartbeat
 from worker.key_hiding import hide_keys
 from worker.messages import SCORING_QUEUE
 from worker.model_slot import ModelSlot
@@ -42,38 +43,58 @@ _REASON_TEXTS = {
 
 
 def score_next_shard(context: WorkerContext, slot: ModelSlot, hint: int | None = None) -> bool:
-    """Score the hinted shard, or the best waiting one; return whether there was one."""
+    """Score the hinted shard, or the best waiting one; return whether there was one.
+
+    `worker.overlap` takes the same steps for several shards at once.
+    """
     with claimed_shard(context, SCORING_QUEUE, hint) as claim:
         if claim is not None:
-            _score_claimed(context, slot, claim)
+            started, heartbeat = perf_counter(), context.heartbeat(claim)
+            heartbeat()
+            frame = read_claimed(context, claim, slot.scorer(model_of(claim)).schema.columns)
+            result = score_claimed(context, slot, claim, frame, heartbeat)
+            write_claimed(context, claim, result, started=started)
     return claim is not None
 
 
-def _score_claimed(context: WorkerContext, slot: ModelSlot, claim: Claim) -> None:
-    started = perf_counter()
-    job, heartbeat = claim.job, context.heartbeat(claim)
-    assert job.model_version is not None, "a scoring job is submitted with its model version"
-    scorer = slot.scorer(job.model_version)
+def read_claimed(context: WorkerContext, claim: Claim, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return the records of a claimed shard, with the columns that its model reads."""
+    definition = claim.job.definition
+    return read_range(context.engine, definition.source, definition.key, columns, claim.key_range)
+
+
+def score_claimed(
+    context: WorkerContext, slot: ModelSlot, claim: Claim, frame: pd.DataFrame, heartbeat: Heartbeat
+) -> ShardResult:
+    """Return what is to be written of a shard: scores, rejects, and what the monitor counts."""
     heartbeat()
-    source, key = job.definition.source, job.definition.key
-    frame = read_range(context.engine, source, key, scorer.schema.columns, claim.key_range)
-    unusable = find_unusable_rows(frame, key)
+    job, scorer = claim.job, slot.scorer(model_of(claim))
+    unusable = find_unusable_rows(frame, job.definition.key)
     usable = frame.drop(index=list(unusable)) if unusable else frame
-    heartbeat()
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, scale_of(job.definition))
     result = hide_keys(result, claim, context.key_secret)
-    canary = slot.canary(job.model_version, job.id)
+    canary = slot.canary(scorer.version, job.id)
     monitored = count_shard(context.engine, job, ScoredShard(scorer, usable, scored, result, canary))
     shadow = score_shadow(context.engine, slot, job, usable, scored, heartbeat)
-    result = replace(result, monitored=monitored, shadow=shadow)
     heartbeat()
+    return replace(result, monitored=monitored, shadow=shadow)
+
+
+def write_claimed(context: WorkerContext, claim: Claim, result: ShardResult, *, started: float) -> None:
+    """Write the result and complete the shard. Raises `LeaseLostError`, with nothing written, where it is lost."""
     complete_scored_shard(context.engine, claim, result, worker=context.name)
     logger.info(
         "Shard scored: job %d, shard %d, attempt %d, model %s, %d scored, %d rejected, %.2f s.",
-        *(job.id, claim.ordinal, claim.attempt, job.model_version),
+        *(claim.job.id, claim.ordinal, claim.attempt, model_of(claim)),
         *(len(result.record_keys), len(result.rejects), perf_counter() - started),
     )
+
+
+def model_of(claim: Claim) -> str:
+    """Return the version that scores the shard."""
+    assert claim.job.model_version is not None, "a scoring job is submitted with its model version"
+    return claim.job.model_version
 
 
 def find_unusable_rows(frame: pd.DataFrame, key: str) -> dict[int, Problem]:

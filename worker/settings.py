@@ -28,6 +28,9 @@ class WorkerSettings(BaseSettings):
     lost_after_seconds: float = Field(
         default=60.0, gt=5, description="A worker that cannot reach Redis or the database for longer exits."
     )
+    overlap: bool = Field(
+        default=True, description="Read the next shard and write the last one while a worker scores; false: in turn."
+    )
     retry_delay_seconds: float = Field(default=2.0, ge=0, description="Pause after an error, doubled every time.")
     pause_seconds: float = Field(
         default=15.0, gt=0, description="A job that paused by itself is tried again after so long."

@@ -28,10 +28,10 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
 
     @app.task(name=TASK_OF_QUEUE[SCORING_QUEUE])
     def work_on_scoring(shard_id: int) -> None:
-        from worker.scoring import score_next_shard  # noqa: PLC0415
+        from worker.overlap import work_on_shards  # noqa: PLC0415
 
         own = replace(context(), between_batches=answerer().answer_waiting)
-        score_next_shard(own, slot(), shard_id)
+        work_on_shards(own, slot(), shard_id)
 
     @app.task(name=TASK_OF_QUEUE[TRAINING_QUEUE])
     def work_on_training(shard_id: int) -> None:

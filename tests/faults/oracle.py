@@ -131,15 +131,18 @@ def _recover(strike: Strike, events: list[Event], limits: Limits) -> float | Non
         assert seconds is None or seconds <= limits.recovery_seconds, (seconds, limits)
         return seconds
     own = [one for one in events if one.who.endswith(f":{strike.pid}") and one.at <= strike.at + 0.05]
-    if not own or own[-1].name != "shard.claimed":
-        return None  # it held nothing
-    later = [one for one in events if one.shard_id == own[-1].shard_id and one.at > strike.at]
+    held = [shard for shard, name in {one.shard_id: one.name for one in own}.items() if name == "shard.claimed"]
+    return max((_recover_shard(shard, strike.at, events, limits) for shard in held), default=None)
+
+
+def _recover_shard(shard_id: int | None, struck_at: float, events: list[Event], limits: Limits) -> float:
+    later = [one for one in events if one.shard_id == shard_id and one.at > struck_at]
     freed = next(one.at for one in later if one.name in _FREED)
     # Two seconds for the sweep itself, on a machine that is busy.
-    assert freed - strike.at <= limits.lease_seconds + limits.sweep_seconds + 2, freed - strike.at
+    assert freed - struck_at <= limits.lease_seconds + limits.sweep_seconds + 2, freed - struck_at
     claimed = next((one.at for one in later if one.name == "shard.claimed" and one.at >= freed), freed)
     done = next((one.at for one in later if one.name == "shard.done" and one.at >= claimed), claimed)
-    return freed - strike.at + done - claimed
+    return freed - struck_at + done - claimed
 
 
 def _seconds(at: datetime | str) -> float:

@@ -31,6 +31,7 @@ BOOK = "simulated_book"
 CUSTOMERS = 3000
 SHARDS = 60
 LEASE_SECONDS, SWEEP_SECONDS = 12.0, 1.0
+HELD_SHARDS = 3  # by a process at most: one read ahead, one being scored, one being written
 PATIENCE_SECONDS = 400.0  # a deadline for what is not timed: a machine may be very busy
 # What a shard may take on two busy cores, with the start of the process that a killed one is followed by.
 SHARD_SECONDS = 60.0

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from db.engine import reading
 from db.states import JobState
-from tests.faults.site import LEASE_SECONDS, Site
+from tests.faults.site import HELD_SHARDS, LEASE_SECONDS, Site
 
 HOUR = 3600
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
@@ -27,7 +27,7 @@ def test_workers_whose_clocks_are_an_hour_off_change_nothing(site: Site) -> None
     site.wait_until(job_id, JobState.DONE)
     assert len(site.struck(1)) == 2
     site.assert_whole(job_id)
-    assert site.repeated_claims(job_id) == 2
+    assert 2 <= site.repeated_claims(job_id) <= 2 * HELD_SHARDS
     with reading(site.engine) as connection:
         workers = text("SELECT DISTINCT who FROM tidemark_events WHERE job_id = :job AND event = 'shard.done'")
         assert len(connection.execute(workers, {"job": job_id}).all()) >= 2, "both took part"

@@ -11,7 +11,7 @@ import pytest
 
 from db.events import list_events
 from db.states import JobState
-from tests.faults.site import LEASE_SECONDS, SHARDS, Site
+from tests.faults.site import HELD_SHARDS, LEASE_SECONDS, SHARDS, Site
 from tests.servers.processes import STOP_SECONDS
 from tests.waiting import wait_for
 
@@ -41,9 +41,9 @@ def kill_after_every_step(site: Site) -> None:
     site.start()
     site.wait_until(job_id, JobState.DONE)
     assert [len(site.struck(number)) for number in range(len(POINTS))] == [1] * len(POINTS)
-    # Only the shards of the killed are worked on again; the one killed after its commit was done already.
+    # Only the shards of the killed are worked on again; what the one killed after its commit wrote was done already.
     site.assert_whole(job_id)
-    assert site.repeated_claims(job_id) == len(POINTS) - 1
+    assert len(POINTS) - 1 <= site.repeated_claims(job_id) < HELD_SHARDS * len(POINTS)
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_fifty_children_killed_at_random_moments_lose_and_double_nothing(site: S
         site.kill_child(chance.choice(children))
     site.wait_until(job_id, JobState.DONE)
     site.assert_whole(job_id)
-    assert site.repeated_claims(job_id) <= KILLS
+    assert site.repeated_claims(job_id) <= HELD_SHARDS * KILLS
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_everything_killed_and_started_again_loses_and_doubles_nothing(site: Sit
     site.start()
     site.wait_until(job_id, JobState.DONE)
     site.assert_whole(job_id)
-    assert site.repeated_claims(job_id) <= killed
+    assert site.repeated_claims(job_id) <= HELD_SHARDS * killed
 
 
 @pytest.mark.slow
@@ -101,10 +101,10 @@ def test_a_worker_that_wakes_up_three_leases_after_predicting_writes_nothing(sit
     second = site.submit()
     site.wait_until(second, JobState.DONE)
     site.assert_whole(job_id)
-    assert site.repeated_claims(job_id) == 1
+    assert 1 <= site.repeated_claims(job_id) <= HELD_SHARDS
     own = [one.event for one in list_events(site.engine, job_id, limit=1000) if one.who.endswith(f":{stopped}")]
     assert own[-1] == "shard.claimed", "nothing was written after the stop"
-    assert own.count("shard.claimed") == own.count("shard.done") + 1
+    assert 1 <= own.count("shard.claimed") - own.count("shard.done") <= HELD_SHARDS
 
 
 @pytest.mark.slow

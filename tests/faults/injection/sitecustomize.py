@@ -68,15 +68,16 @@ def shift_clock(seconds):
 
 
 def harm_shards(module):
-    claim_shard = module.claim_shard
+    def striking(claim_shard):
+        def claim_and_strike(*arguments, **options):
+            claim = claim_shard(*arguments, **options)
+            if claim is not None and arguments[1] == "scoring":
+                strike("after_claim")
+            return claim
 
-    def claim_and_strike(*arguments, **options):
-        claim = claim_shard(*arguments, **options)
-        if claim is not None and arguments[1] == "scoring":
-            strike("after_claim")
-        return claim
+        return claim_and_strike
 
-    module.claim_shard = claim_and_strike
+    module.claim_shard, module.claim_ahead = striking(module.claim_shard), striking(module.claim_ahead)
 
 
 def harm_scoring(module):

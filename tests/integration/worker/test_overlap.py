@@ -1,0 +1,127 @@
+"""Reading ahead and writing behind change when things happen, never what comes of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select, update
+
+from benchmarks.model import make_champion
+from db.clock import now_plus
+from db.engine import reading, writing
+from db.jobs import cancel_job, get_job
+from db.shards import LEFT_WAITING, claim_ahead, count_shards
+from db.states import JobState
+from db.tables import scores, shards
+from db.verification import verify_job
+from tests.building import book_definition, claim, load_book, start_scoring
+from worker.context import WorkerContext
+from worker.model_slot import ModelSlot
+from worker.overlap import work_on_shards
+from worker.settings import WorkerSettings
+
+RECORDS, SHARD_ROWS = 200, 10
+SHARDS = RECORDS // SHARD_ROWS
+
+
+@pytest.fixture
+def context(engine: Engine, tmp_path: Path) -> WorkerContext:
+    """A worker's context on a book of 20 shards with a real, untrained network."""
+    load_book(engine, range(RECORDS))
+    make_champion(engine, book_definition(), tmp_path)
+    return WorkerContext(engine, WorkerSettings(models_url=str(tmp_path / "models")), "w1")
+
+
+@pytest.fixture
+def slot(context: WorkerContext) -> ModelSlot:
+    """The models of the process, the champion ready."""
+    models = ModelSlot(context.settings.bundles_url)
+    models.load_champions(context.engine)
+    return models
+
+
+def start(context: WorkerContext, slot: ModelSlot) -> int:
+    (version,) = slot._scorers
+    return start_scoring(context.engine, shard_rows=SHARD_ROWS, model_version=version).id
+
+
+def work_to_the_end(context: WorkerContext, slot: ModelSlot, job_id: int) -> int:
+    """Return how many tasks the job took."""
+    tasks = 0
+    while get_job(context.engine, job_id).is_open:
+        work_on_shards(context, slot)
+        tasks += 1
+        assert tasks <= SHARDS
+    return tasks
+
+
+def watched(context: WorkerContext, look: Callable[[dict[str, int]], None], job_id: int) -> WorkerContext:
+    """The same context, with a look at the shards' states between batches."""
+    return replace(context, between_batches=lambda: look(count_shards(context.engine, job_id)))
+
+
+def test_overlapped_shards_give_what_shards_in_turn_give(context: WorkerContext, slot: ModelSlot) -> None:
+    in_turn = replace(context, settings=WorkerSettings(overlap=False))
+    first, second = start(context, slot), start(context, slot)
+    assert work_to_the_end(in_turn, slot, first) == SHARDS
+    assert work_to_the_end(context, slot, second) <= LEFT_WAITING + 1
+    assert get_job(context.engine, second).digest == get_job(context.engine, first).digest
+    assert verify_job(context.engine, second).problems == ()
+
+
+def test_a_stop_gives_back_the_shard_that_was_read_ahead(context: WorkerContext, slot: ModelSlot) -> None:
+    job_id = start(context, slot)
+
+    def stop_when_two_are_held(states: dict[str, int]) -> None:
+        if states.get("running", 0) > 1:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        work_on_shards(watched(context, stop_when_two_are_held, job_id), slot)
+    states = count_shards(context.engine, job_id)
+    assert set(states) <= {"done", "waiting"}
+    with reading(context.engine) as connection:
+        charged = connection.execute(select(shards.c.attempt).where(shards.c.state == "waiting")).scalars().all()
+    assert set(charged) == {0}
+
+
+def test_a_shard_that_was_tried_before_is_worked_on_alone(context: WorkerContext, slot: ModelSlot) -> None:
+    job_id, held = start(context, slot), list[int]()
+    with writing(context.engine) as connection:
+        connection.execute(update(shards).values(attempt=1))
+    together = watched(context, lambda states: held.append(states.get("running", 0)), job_id)
+    assert work_to_the_end(together, slot, job_id) == SHARDS
+    assert set(held) <= {0, 1}
+
+
+def test_nothing_is_written_of_shards_whose_job_is_cancelled(context: WorkerContext, slot: ModelSlot) -> None:
+    job_id = start(context, slot)
+
+    def cancel_once(states: dict[str, int]) -> None:
+        if states.get("running", 0) > 1:
+            cancel_job(context.engine, job_id, who="test")
+
+    work_on_shards(watched(context, cancel_once, job_id), slot)
+    with reading(context.engine) as connection:
+        written = connection.execute(select(scores.c.shard_id).distinct()).all()
+    assert get_job(context.engine, job_id).state is JobState.CANCELLED
+    assert len(written) == count_shards(context.engine, job_id).get("done", 0) < SHARDS
+
+
+def test_a_shard_is_claimed_ahead_only_where_others_wait(context: WorkerContext, slot: ModelSlot) -> None:
+    start(context, slot)
+    ahead = 0
+    while claim_ahead(context.engine, "scoring", worker="w1", lease_seconds=60) is not None:
+        ahead += 1
+    assert ahead == SHARDS - LEFT_WAITING
+    assert claim(context.engine).ordinal == ahead, "any other claim takes those that are left"
+
+
+def test_a_shard_that_waits_for_its_next_attempt_is_not_claimed_ahead(context: WorkerContext, slot: ModelSlot) -> None:
+    start(context, slot)
+    with writing(context.engine) as connection:
+        connection.execute(update(shards).where(shards.c.ordinal == 0).values(attempt=1, available_at=now_plus(-1)))
+    claimed = claim_ahead(context.engine, "scoring", worker="w1", lease_seconds=60)
+    assert claimed is not None
+    assert claimed.ordinal == 1
