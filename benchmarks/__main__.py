@@ -27,10 +27,11 @@ SCENARIOS = (
     "start_up",
     "end_to_end",
     "reasons",
+    "overlap",
     "ray_data",
     "scale",
 )
-SLOW = ("ledger", "ray_data", "scale")
+SLOW = ("ledger", "overlap", "ray_data", "scale")
 
 
 def main() -> None:

@@ -96,24 +96,24 @@ def plan(engine: Engine, job: Any) -> None:
 
 
 def seconds_per_shard(finished: Engine) -> tuple[float, int]:
-    """Return the seconds from a shard's claim to its completion, by the event log, and its records."""
+    """Return a worker's seconds for a shard, by the event log, and the shard's records.
+
+    A worker holds several shards at once, so its whole time in a job is divided by the shards that it finished.
+    """
     with reading(finished) as connection:
         shards, scored = connection.execute(text(_SHARD_SECONDS)).one()
         rows = connection.execute(
             text(
-                "SELECT e.shard_id, e.event, e.at FROM tidemark_events e JOIN tidemark_jobs j ON j.id = e.job_id "
+                "SELECT e.job_id, e.who, e.event, e.at FROM tidemark_events e JOIN tidemark_jobs j ON j.id = e.job_id "
                 "WHERE j.scored = :scored AND e.event IN ('shard.claimed', 'shard.done') ORDER BY e.id"
             ).columns(at=UtcDateTime()),
             {"scored": scored},
         ).all()
-    claimed: dict[int, Any] = {}
-    spans: list[float] = []
+    works: dict[tuple[int, str], list[Any]] = {}
     for row in rows:
-        if row.event == "shard.claimed":
-            claimed[row.shard_id] = row.at
-        elif row.shard_id in claimed:
-            spans.append((row.at - claimed.pop(row.shard_id)).total_seconds())
-    return sum(spans) / len(spans), scored // shards
+        works.setdefault((row.job_id, row.who), []).append(row)
+    seconds = sum((work[-1].at - work[0].at).total_seconds() for work in works.values())
+    return seconds / sum(row.event == "shard.done" for row in rows), scored // shards
 
 
 if __name__ == "__main__":
