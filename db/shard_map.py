@@ -70,7 +70,7 @@ def list_shard_states(engine: Engine, job_id: int) -> list[tuple[int, ShardState
 def list_worker_shards(engine: Engine) -> list[WorkerShard]:
     """Return the newest shard of each worker process that worked within a day, by the worker's name."""
     is_recent = jobs.c.finished_at.is_(None) | (jobs.c.finished_at > now_plus(-_WORKED_WITHIN_SECONDS))
-    # A worker has one shard at a time: the one that it heard of last is the one it works on.
+    # A worker may hold others, read ahead or being written: the one that was claimed or renewed last stands for them.
     newest = func.row_number().over(partition_by=shards.c.worker, order_by=shards.c.heartbeat_at.desc()).label("age")
     own = (shards.c.worker, shards.c.job_id, jobs.c.portfolio, jobs.c.kind, jobs.c.model_version)
     times = (shards.c.heartbeat_at, shards.c.finished_at)
