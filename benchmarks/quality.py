@@ -4,13 +4,13 @@
     python -m benchmarks.quality --deep [--sets NAME,NAME] [--splits NUMBER]
     python -m benchmarks.quality --few DRAWS [--share 0.01]
 
-Every model learns from a set's own training and validation rows and is judged by its test rows. The network chooses its
-validation rows, its strategy and its mixture itself, and is trained once more without trees; the others stop early on
-the set's validation rows and are fitted again on both. LightGBM, XGBoost and CatBoost take part where installed;
-FT-Transformer and TabM are slow, and measured by themselves with `--deep` (`pip install .[bench]`). Differences to the
-best tree model come with a 95 % interval of 500 paired bootstrap draws of the test rows. `--splits` draws the three
-parts anew so often, for sets too small for one split. With `--few` the models know a share of the outcomes of
-credit_cards. Each set has its own file of results.
+Every model learns from a set's own training and validation rows and is judged by its test rows. The network chooses
+its validation rows, its strategy and its mixture itself, and is trained once more without trees; the others stop
+early on the set's validation rows and are fitted again on both. LightGBM, XGBoost and CatBoost take part where
+installed; FT-Transformer and TabM are slow: `--deep` measures them beside the network of seed 1 (`pip install
+.[bench]`). Differences to the best tree model come with a 95 % interval of 500 paired bootstrap draws of the test
+rows. `--splits` draws the three parts anew so often, for sets too small for one split. With `--few` the models know a
+share of the outcomes of credit_cards. Each set has its own file of results.
 """
 
 import argparse

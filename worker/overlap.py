@@ -7,6 +7,7 @@ writer                  | write 1 | write 2
 At most three shards are in memory. Each keeps its own claim, so a process that dies loses at most three leases.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -75,26 +76,26 @@ class _Overlap:
         try:
             while shard is not None:
                 self._score(shard)
-                shard, self._ahead = self._result_of(self._ahead), None
+                shard, self._ahead = self._result_of(self._ahead, self._context.between_batches), None
         except BaseException:
             self._give_back_what_was_read()
             raise
 
     def _score(self, shard: _Shard) -> None:
         claim, is_first_attempt = shard.claim, shard.claim.attempt == 1
-        if not is_first_attempt:  # it may kill its worker: nothing else is to be lost with it
-            self._result_of(self._behind)
         with answered(self._context, claim):
             shard.heartbeat()
+            if not is_first_attempt:  # it may kill its worker: nothing else is to be lost with it
+                self._result_of(self._behind, shard.heartbeat)
             columns = self._slot.scorer(model_of(claim)).schema.columns
             frame = read_claimed(self._context, claim, columns) if shard.frame is None else shard.frame
             if is_first_attempt and monotonic() < self._ends:
                 self._ahead = self._reader.submit(self._read_next)
             result = score_claimed(self._context, self._slot, claim, frame, shard.heartbeat)
-            self._result_of(self._behind)  # one at a time: memory is bounded
+            self._result_of(self._behind, shard.heartbeat)  # one at a time: memory is bounded
             self._behind = self._writer.submit(self._write, claim, result, shard.started)
         if not is_first_attempt:
-            self._result_of(self._behind)
+            self._result_of(self._behind, self._context.between_batches)
 
     def _read_next(self) -> _Shard | None:
         """In the reader's thread: claim a shard and read it, if its model is there already."""
@@ -126,11 +127,12 @@ class _Overlap:
             with suppress(DatabaseError):  # told when its turn comes
                 shard.heartbeat.renew_if_due()
 
-    def _result_of(self, future: Future[_Result] | None) -> _Result | None:
-        """Wait, and meanwhile do what must not wait for the end of a shard."""
+    @staticmethod
+    def _result_of(future: Future[_Result] | None, meanwhile: Callable[[], None]) -> _Result | None:
+        """Wait, and do meanwhile what must not wait: a database that is slow costs no lease."""
         while future is not None and not future.done():
             wait([future], LOOK_SECONDS)
-            self._context.between_batches()
+            meanwhile()
         return None if future is None else future.result()
 
     def _give_back_what_was_read(self) -> None:

@@ -17,7 +17,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from tests.waiting import wait_for
+
 ACTORS, CHUNK = 2, 20_000
+START_SECONDS = 300
 
 
 def main() -> None:
@@ -67,8 +70,7 @@ def run(  # noqa: PLR0913 - what the command line gives
 def read_span(spans: pd.DataFrame, address: str, query: str, barrier: Path) -> Any:
     from adbc_driver_postgresql import dbapi  # noqa: PLC0415
 
-    while len(list(barrier.iterdir())) < ACTORS:
-        time.sleep(0.02)
+    wait_for(lambda: len(list(barrier.iterdir())) >= ACTORS, START_SECONDS, "the scoring actors to be ready")
     with dbapi.connect(address) as source, source.cursor() as cursor:
         cursor.execute(query % (int(spans["first"].iloc[0]), int(spans["last"].iloc[0])))
         return cursor.fetch_arrow_table()

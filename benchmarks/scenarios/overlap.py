@@ -24,9 +24,11 @@ def measure(site: Site) -> dict[str, Any]:
     if not hasattr(os, "sched_setaffinity"):
         return {"server on the workers' cores": together}
     _pin_server({0})
-    with _pinned(1):
-        apart = _by_turns(site, workers=1)
-    _pin_server(set(range(os.cpu_count() or 1)))
+    try:
+        with _pinned(1):
+            apart = _by_turns(site, workers=1)
+    finally:
+        _pin_server(os.sched_getaffinity(0))
     return {"server on the workers' cores": together, "server on a core of its own": apart}
 
 
@@ -55,7 +57,7 @@ def _pinned(core: int) -> Iterator[None]:
 
 
 def _pin_server(cores: set[int]) -> None:
-    """Keep the server, and the connections that it forks later, on some cores."""
-    for process in psutil.process_iter(["name"]):
-        if "postgres" in (process.info["name"] or ""):
+    """Keep the benchmark's own server, and the connections that it forks later, on some cores."""
+    for process in psutil.Process().children(recursive=True):
+        if "postgres" in process.name():
             process.cpu_affinity(sorted(cores))
