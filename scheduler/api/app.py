@@ -38,6 +38,7 @@ from scheduler.api.problems import (
     not_found,
 )
 from scheduler.api.rates import RateLimiter
+from scheduler.api.recent_keys import RecentKeys
 from scheduler.api.settings import ApiSettings
 from scheduler.dashboard.site import add_dashboard
 from scheduler.online_scoring import OnlineScoring
@@ -71,9 +72,10 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
         redoc_url=None,
         openapi_url=None,
     )
+    keys_in_force = RecentKeys(engine, settings.api_key_seconds)
     rates = RateLimiter(settings.api_requests_per_minute)
     online = OnlineScoring(engine, scheduler_settings.broker_url, seconds=settings.api_online_seconds)
-    app.state.context = ApiContext(engine, settings, scheduler_settings, rates, online)
+    app.state.context = ApiContext(engine, settings, scheduler_settings, keys_in_force, rates, online)
     add_problem_handlers(app)
     app.add_middleware(BodyLimitMiddleware, limit=settings.api_body_bytes)
     app.add_middleware(FaultMiddleware)

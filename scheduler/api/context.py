@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from db.api_keys import ApiKey, check_key
+from db.api_keys import ApiKey
 from db.engine import Engine
 from db.jobs import Job, get_job
 from db.portfolios import Portfolio, get_portfolio
@@ -14,6 +15,7 @@ from db.registry import ModelVersion, get_model
 from db.states import KeyRole
 from scheduler.api.problems import Problem, not_found
 from scheduler.api.rates import RateLimiter
+from scheduler.api.recent_keys import RecentKeys
 from scheduler.api.settings import ApiSettings
 from scheduler.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
@@ -28,6 +30,7 @@ class ApiContext:
     engine: Engine
     settings: ApiSettings
     scheduler_settings: SchedulerSettings
+    keys: RecentKeys
     rates: RateLimiter
     online: OnlineScoring
     in_flight: set[str] = field(default_factory=set)
@@ -88,11 +91,14 @@ def context_of(request: Request) -> ApiContext:
 
 
 def _caller_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alone
-    def find_caller(
+    async def find_caller(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Caller:
         context = context_of(request)
-        key = None if credentials is None else check_key(context.engine, credentials.credentials)
+        text = "" if credentials is None else credentials.credentials
+        key = context.keys.recall(text)
+        if key is None and text:
+            key = await run_in_threadpool(context.keys.check, text)
         if key is None:
             advice = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
             raise Problem(401, "key-required", advice, headers={"WWW-Authenticate": "Bearer"})

@@ -91,7 +91,9 @@ def revoke(caller: Admin, public_id: _PublicId) -> KeyDocument:
         raise not_found("API key", public_id)
     if public_id == caller.key.public_id:
         raise Problem(409, "state-conflict", "a key cannot revoke itself; use another one, or tidemark key revoke")
-    return _describe(revoke_key(caller.engine, public_id, who=caller.who))
+    revoked = revoke_key(caller.engine, public_id, who=caller.who)
+    caller.context.keys.forget(public_id)
+    return _describe(revoked)
 
 
 def _is_within(own: ApiKey, other: ApiKey) -> bool:

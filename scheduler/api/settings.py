@@ -18,6 +18,9 @@ class ApiSettings(BaseSettings):
     api_upload_bytes: int = Field(default=2 << 30, ge=1024, description="Largest upload of records, unpacked.")
     api_upload_rows: int = Field(default=5_000_000, ge=1, description="Most records of one upload.")
     api_requests_per_minute: int = Field(default=1200, ge=1, description="Requests of one key in a minute.")
+    api_key_seconds: float = Field(
+        default=1.0, ge=0, le=60, description="How long a key that was checked is not looked up again; 0 = never so."
+    )
     api_stream_seconds: float = Field(default=600.0, gt=0, description="Longest stream of events; clients reconnect.")
     api_online_seconds: float = Field(default=10.0, gt=0, description="How long `POST /v1/score` waits for a worker.")
 

@@ -57,7 +57,7 @@ def list_(json: Json = False) -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, or the key itself.")], json: Json = False
 ) -> None:
-    """End a key at once and for good."""
+    """End a key for good; a running API refuses it within a second."""
     from db.api_keys import KEY_PREFIX, revoke_key
     from scheduler.cli.session import open_session
 

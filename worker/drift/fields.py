@@ -67,6 +67,8 @@ def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:
 
 def _stack(rows: list[list[int]]) -> Floats:
     width = max(map(len, rows))
+    if width == min(map(len, rows)):
+        return np.array(rows, dtype=np.float64)
     return np.array([[*row, *[0] * (width - len(row))] for row in rows], dtype=np.float64)
 
 

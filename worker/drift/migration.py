@@ -35,7 +35,8 @@ class Migration:
 
 def describe_migration(counts: dict[str, dict[str, int]]) -> Migration | None:
     """Describe records by old band and new band; None where no record has both."""
-    matrix = np.array([[counts.get(old, {}).get(new, 0) for new in BANDS] for old in BANDS], dtype=np.float64)
+    rows = [counts.get(band, {}) for band in BANDS]
+    matrix = np.array([[row.get(band, 0) for band in BANDS] for row in rows], dtype=np.float64)
     matched = matrix.sum()
     if not matched:
         return None
@@ -43,7 +44,7 @@ def describe_migration(counts: dict[str, dict[str, int]]) -> Migration | None:
     statistic, degrees = stuart_maxwell(matrix)
     return Migration(
         bands=BANDS,
-        counts=tuple(tuple(int(cell) for cell in row) for row in matrix),
+        counts=tuple(map(tuple, matrix.astype(np.int64).tolist())),
         matched=int(matched),
         moved_share=float(1 - np.trace(matrix) / matched),
         mean_move=float(np.sum(matrix * (places[None, :] - places[:, None])) / matched),

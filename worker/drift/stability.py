@@ -6,6 +6,7 @@ is natural: PSI = sum((a - e) * ln(a / e)) over the shares a of the night and e 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +24,23 @@ def reference_edges(reference: Distribution, bins: int = BINS) -> Floats:
 
     q is what `numpy.linspace` gives, so that the edges are those of `numpy.quantile` with its method "inverted_cdf".
     """
-    ranks = np.ceil(np.linspace(0.0, 1.0, bins + 1)[1:-1] * reference.count)
-    positions = np.searchsorted(np.cumsum(reference.counts), ranks, side="left")
-    return np.unique(reference.values[positions])
+    ranks = np.ceil(_quantiles(bins) * reference.count)
+    edges = reference.values[reference.counts.cumsum().searchsorted(ranks, side="left")]
+    is_first = np.ones(len(edges), dtype=bool)  # they are in order: `numpy.unique` would sort them again
+    np.not_equal(edges[1:], edges[:-1], out=is_first[1:])
+    return edges[is_first]
+
+
+@lru_cache
+def _quantiles(bins: int) -> Floats:
+    return np.linspace(0.0, 1.0, bins + 1)[1:-1]
 
 
 def binned_counts(distribution: Distribution, edges: Floats) -> Floats:
     """Return the counts per bin; a value on an edge belongs to the bin below it."""
-    places = np.searchsorted(edges, distribution.values, side="left")
-    counts: Floats = np.bincount(places, weights=distribution.counts, minlength=len(edges) + 1).astype(np.float64)
-    return counts
+    places = edges.searchsorted(distribution.values, side="left")
+    counts = np.bincount(places, weights=distribution.counts, minlength=len(edges) + 1)
+    return counts.astype(np.float64, copy=False)
 
 
 def paired_counts(reference: Distribution, current: Distribution, edges: Floats) -> tuple[Floats, Floats]:
@@ -50,7 +58,7 @@ def population_stability_index(expected: Floats, actual: Floats) -> float:
     0.0
     """
     e, a = _shares(expected), _shares(actual)
-    return float(np.sum((a - e) * np.log(a / e)))
+    return _sum_up(e, a, np.log(a / e))
 
 
 def mean_without_change(expected: Floats, actual: Floats) -> float:
@@ -79,7 +87,7 @@ def compare_shares(reference: Distribution, current: Distribution, *, edges: Flo
     e, a = _shares(expected), _shares(actual)
     n, m = expected.sum(), actual.sum()
     ratio = np.log(a / e)
-    psi = population_stability_index(expected, actual)
+    psi = _sum_up(e, a, ratio)
     by_current, by_reference = ratio + 1 - e / a, 1 - a / e - ratio
     moved = _variance(a, by_current) / m + _variance(e, by_reference) / n
     quiet = 2 * (len(expected) - 1) * float(1 / n + 1 / m) ** 2
@@ -93,5 +101,9 @@ def _shares(counts: Floats) -> Floats:
     return raised / raised.sum()
 
 
+def _sum_up(e: Floats, a: Floats, ratio: Floats) -> float:
+    return float(((a - e) * ratio).sum())
+
+
 def _variance(shares: Floats, gradient: Floats) -> float:
-    return float(np.dot(shares, gradient**2) - np.dot(shares, gradient) ** 2)
+    return float(shares @ gradient**2 - (shares @ gradient) ** 2)

@@ -1,13 +1,14 @@
 """Who may do what: keys, roles, portfolios, expiry, rates, and what is told without a key."""
 
 import json
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from db.api_keys import KeyRequest, check_key, create_key
+from db.api_keys import KeyRequest, check_key, create_key, revoke_key
 from db.engine import reading
 from db.states import KeyRole
 from scheduler.api.app import create_app, describe_api
@@ -16,6 +17,7 @@ from scheduler.api.settings import ApiSettings
 from scheduler.settings import SchedulerSettings
 from tests.building import load_book
 from tests.integration.api.server import RunningApi, running_api
+from tests.waiting import wait_for
 
 
 def test_without_a_key_only_health_is_answered(api: RunningApi) -> None:
@@ -49,6 +51,38 @@ def test_a_revoked_key_and_an_expired_key_are_refused(api: RunningApi, admin: ht
     assert client.get("/v1/jobs").status_code == 401
     ended, _ = create_key(engine, KeyRequest("old", KeyRole.READ, expires_in_days=-1), who="test")
     assert api.client(ended).get("/v1/jobs").status_code == 401
+
+
+def test_a_key_that_another_process_revokes_is_refused_within_the_time_that_is_set(engine: Engine) -> None:
+    with running_api(engine, api_key_seconds=0.5) as api:
+        text, key = create_key(engine, KeyRequest("short", KeyRole.READ), who="test")
+        client = api.client(text)
+        assert client.get("/v1/jobs").status_code == 200
+        revoke_key(engine, key.public_id, who="somebody else")
+        revoked_at = time.monotonic()
+        wait_for(lambda: client.get("/v1/jobs").status_code == 401, 5, "the key to be refused")
+        assert time.monotonic() - revoked_at < 0.5 + 1.0
+        assert client.get("/v1/jobs").status_code == 401
+
+
+def test_without_that_time_it_is_refused_at_once(engine: Engine) -> None:
+    with running_api(engine, api_key_seconds=0) as api:
+        text, key = create_key(engine, KeyRequest("short", KeyRole.READ), who="test")
+        client = api.client(text)
+        assert client.get("/v1/jobs").status_code == 200
+        revoke_key(engine, key.public_id, who="somebody else")
+        assert client.get("/v1/jobs").status_code == 401
+
+
+def test_a_remembered_key_is_forgotten_where_it_is_revoked(engine: Engine) -> None:
+    with running_api(engine, api_key_seconds=60) as api:
+        text, key = create_key(engine, KeyRequest("short", KeyRole.READ), who="test")
+        client, admin = api.client(text), api.client(api.key())
+        assert client.get("/v1/jobs").status_code == 200
+        revoke_key(engine, key.public_id, who="somebody else")
+        assert client.get("/v1/jobs").status_code == 200  # not looked up again for a minute
+        assert admin.delete(f"/v1/keys/{key.public_id}").status_code == 200
+        assert client.get("/v1/jobs").status_code == 401
 
 
 def test_a_key_is_stored_as_a_hash_and_shown_once(admin: httpx.Client, engine: Engine) -> None:
