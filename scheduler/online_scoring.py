@@ -17,6 +17,7 @@ from scheduler.errors import RedisUnreachableError, SchedulerError
 from worker.address import client_url
 from worker.messages import (
     BELL_SECONDS,
+    ONLINE_CALLS,
     ONLINE_LIST,
     ONLINE_LIST_LENGTH,
     ONLINE_QUEUE,
@@ -73,6 +74,7 @@ class OnlineScoring:
                 pipeline.lpush(ONLINE_LIST, request_id)
                 pipeline.ltrim(ONLINE_LIST, 0, ONLINE_LIST_LENGTH - 1)
                 pipeline.expire(ONLINE_LIST, BELL_SECONDS)
+                pipeline.publish(ONLINE_CALLS, 1)
                 pipeline.execute()
             self._producer.send_task(ONLINE_TASK, kwargs=online_hint(request_id), **options)
         except (OperationalError, RedisError, OSError) as error:

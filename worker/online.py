@@ -4,6 +4,7 @@ Redis carries the request's id alone. An answer that nobody waits for any more i
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from logging import getLogger
 from time import monotonic, perf_counter
@@ -13,6 +14,9 @@ import numpy as np
 import pandas as pd
 import redis
 from numpy.typing import NDArray
+from redis.backoff import NoBackoff
+from redis.client import PubSub
+from redis.retry import Retry
 
 from db.errors import DatabaseError
 from db.online_requests import OnlineRequest, find_request, store_answer
@@ -22,13 +26,15 @@ from transformer.errors import BundleError
 from transformer.scoring import ScoredRecords, Scorer
 from worker.address import client_url
 from worker.context import WorkerContext
-from worker.messages import BELL_SECONDS, ONLINE_LIST, REDIS_TIMEOUT_SECONDS, bell_of
+from worker.messages import BELL_SECONDS, ONLINE_CALLS, ONLINE_LIST, REDIS_TIMEOUT_SECONDS, bell_of
 from worker.model_slot import ModelSlot
 from worker.portfolio_terms import scale_of
 
 logger = getLogger(__name__)
 
-LOOK_SECONDS = 0.015  # a batch takes a third of it, and a look at Redis a twentieth of a batch
+LOOK_SECONDS = 0.015  # a batch takes a third of it
+ASK_SECONDS = 0.5  # a call may get lost; asking Redis costs ten times as much as looking whether it called
+AGAIN_SECONDS = 2.0  # without Redis shards are scored all the same
 BATCH_ROWS = 32  # a single record must not wait for a batch of a thousand
 _REASON_TEXTS = {"not_a_number": "expected a number", "infinite": "expected a finite number"}
 
@@ -40,25 +46,41 @@ class OnlineAnswerer:
     context: WorkerContext
     slot: ModelSlot
     bell: "redis.Redis"
-    looked_at: float = 0.0
+    look_at: float = 0.0
+    ask_at: float = 0.0
+    calls: PubSub | None = None
 
     @classmethod
     def for_worker(cls, context: WorkerContext) -> Self:
         """Return the answerer of this process. The model has a slot of its own: a night's shards do not evict it."""
         slot = ModelSlot(context.settings.bundles_url, _load_scorer)
         limits = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
-        return cls(context, slot, redis.Redis.from_url(client_url(context.settings.broker_url), **limits))
+        # A batch must not wait for another try.
+        bell = redis.Redis.from_url(client_url(context.settings.broker_url), retry=Retry(NoBackoff(), 0), **limits)
+        return cls(context, slot, bell)
 
     def answer_waiting(self) -> None:
         """Answer the requests that wait now; called between two batches of a shard, so it raises nothing."""
-        if monotonic() - self.looked_at < LOOK_SECONDS:
+        if monotonic() < self.look_at:
             return
+        pause = LOOK_SECONDS
         try:
-            while (waiting := self.bell.rpop(ONLINE_LIST)) is not None:
-                self.answer(cast("bytes", waiting).decode())
+            if self._is_called() or monotonic() >= self.ask_at:
+                while (waiting := self.bell.rpop(ONLINE_LIST)) is not None:
+                    self.answer(cast("bytes", waiting).decode())
+                self.ask_at = monotonic() + ASK_SECONDS
         except (redis.RedisError, DatabaseError) as error:
             logger.warning("Online requests wait: %s", error)
-        self.looked_at = monotonic()
+            self.stop_listening()
+            pause = AGAIN_SECONDS
+        self.look_at = monotonic() + pause
+
+    def stop_listening(self) -> None:
+        """Hear no more calls until the next look: while nobody looks they would pile up."""
+        calls, self.calls = self.calls, None
+        if calls is not None:
+            with suppress(redis.RedisError):
+                calls.close()
 
     def answer(self, request_id: str) -> bool:
         """Answer one request; return whether somebody waited for it."""
@@ -74,6 +96,18 @@ class OnlineAnswerer:
         told = (portfolio.name, answer.get("model_version"), perf_counter() - started)
         logger.info("Online request answered: portfolio %s, model %s, %.3f s.", *told)
         return True
+
+    def _is_called(self) -> bool:
+        """Whether Redis called since the last look: a look into a socket, nothing is sent."""
+        if self.calls is None:
+            calls = self.bell.pubsub(ignore_subscribe_messages=True)
+            calls.subscribe(ONLINE_CALLS)
+            self.calls = calls
+            return True
+        is_called = False
+        while self.calls.get_message(timeout=0) is not None:
+            is_called = True
+        return is_called
 
     def _score(self, portfolio: Portfolio, request: OnlineRequest) -> dict[str, Any]:
         if portfolio.champion is None:

@@ -31,7 +31,10 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
         from worker.overlap import work_on_shards  # noqa: PLC0415
 
         own = replace(context(), between_batches=answerer().answer_waiting)
-        work_on_shards(own, slot(), shard_id)
+        try:
+            work_on_shards(own, slot(), shard_id)
+        finally:
+            answerer().stop_listening()
 
     @app.task(name=TASK_OF_QUEUE[TRAINING_QUEUE])
     def work_on_training(shard_id: int) -> None:
