@@ -1,15 +1,22 @@
-"""Bands of the night before, counted for the keys of one shard."""
+"""Bands of the night before, counted for the keys of one shard.
+
+Most shards hold the same keys as the night before. Their bands lie in one row then; only where keys came or went is
+each looked up by itself, which costs a hundred times as much.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, bindparam, select, text, update
 
 from db.engine import reading
+from db.monitoring_tables import shard_histograms
+from db.tables import scores, shards
 
 _KEYS_AT_ONCE = 20_000
 
@@ -26,7 +33,57 @@ _STATEMENTS = {
     ),
 }
 
+_OF_SHARD = (
+    select(shard_histograms.c.bands)
+    .join(shards, shards.c.id == shard_histograms.c.shard_id)
+    .where(
+        shards.c.job_id == bindparam("job"),
+        shards.c.ordinal == bindparam("ordinal"),
+        shard_histograms.c.keys_hash == bindparam("keys"),
+    )
+)
+
 Keys = Sequence[str] | NDArray[np.object_]
+
+
+def hash_keys(keys: Keys) -> str:
+    """Return SHA-256 of the keys and where each ends, as 64 hexadecimal digits."""
+    hashed = sha256()
+    for buffer in pa.array(keys, type=pa.string(), from_pandas=True).buffers()[1:]:
+        hashed.update(buffer)
+    return hashed.hexdigest()
+
+
+def find_bands(engine: Engine, job_id: int, ordinal: int, keys_hash: str) -> bytes | None:
+    """Return the bands that a job's shard gave to just these keys in this order; None where it held others."""
+    with reading(engine) as connection:
+        return connection.execute(_OF_SHARD, {"job": job_id, "ordinal": ordinal, "keys": keys_hash}).scalar()
+
+
+def forget_bands(connection: Connection, job_id: int, record_keys: Sequence[str] | None = None) -> None:
+    """Forget the bands of a job's shards, of those alone that scored one of the keys where keys are given.
+
+    To be called before the scores go, in their transaction.
+    """
+    is_kept = shard_histograms.c.bands.is_not(None)
+    forgotten = update(shard_histograms).where(shard_histograms.c.job_id == job_id, is_kept)
+    if record_keys is not None:
+        holding = select(scores.c.shard_id).where(scores.c.job_id == job_id, scores.c.record_key.in_(record_keys))
+        forgotten = forgotten.where(shard_histograms.c.shard_id.in_(holding))
+    connection.execute(forgotten.values(keys_hash=None, bands=None))
+
+
+def count_pairs(before: bytes, now: bytes) -> dict[str, dict[str, int]]:
+    """Return how many records went from each band to each; both hold a letter for each of the same records.
+
+    >>> count_pairs(b"AAB", b"ABB")
+    {'A': {'A': 1, 'B': 1}, 'B': {'B': 1}}
+    """
+    pairs = np.frombuffer(before, np.uint8).astype(np.uint16) * 256 + np.frombuffer(now, np.uint8)
+    counts: dict[str, dict[str, int]] = {}
+    for pair, count in zip(*(one.tolist() for one in np.unique_counts(pairs)), strict=True):
+        counts.setdefault(chr(pair // 256), {})[chr(pair % 256)] = count
+    return counts
 
 
 def count_bands(engine: Engine, job_id: int, groups: Mapping[str, Keys]) -> dict[str, dict[str, int]]:

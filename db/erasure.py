@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from db.api_tables import online_requests
+from db.bands import forget_bands
 from db.digest import score_digest
 from db.engine import reading, translated_errors, writing
 from db.errors import SourceError
@@ -98,6 +99,7 @@ def _note_scores(connection: Connection, portfolio: str, keys: tuple[str, ...]) 
         digest = score_digest([row.record_key for row in rows], [row.probability for row in rows], version)
         gone = {"scores": len(rows), "rejects": rejected.get(job_id, 0)}
         note_removal(connection, job_id, RemovalCause.ERASURE, digest=digest, **gone)
+        forget_bands(connection, job_id, keys)
 
 
 def _tables_with_keys() -> list[Table]:

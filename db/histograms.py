@@ -20,13 +20,16 @@ class ShardMonitoring:
     """What one shard counted beside its scores, None where it had no ground to.
 
     `fields` are records per bin of the model's reference, `segments` histograms of points by column and value,
-    `migration` records by band of the night before and band; `canary` is no count, it is the worst check.
+    `migration` records by band of the night before and band; `canary` is no count, it is the worst check. `bands` are
+    those of the scored records in order, a letter each, and `keys_hash` tells whose.
     """
 
     fields: Counts | None = None
     segments: Counts | None = None
     migration: Counts | None = None
     canary: dict[str, Any] | None = None
+    keys_hash: str | None = None
+    bands: bytes | None = None
 
 
 def fold_histograms(connection: Connection, job_id: int) -> None:

@@ -1,6 +1,17 @@
 """Tables of the monitor: histograms of shards and jobs, reports, and the limits of a portfolio's sequential rule."""
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from db.clock import UtcDateTime, now_plus
 from db.states import Verdict
@@ -17,6 +28,8 @@ shard_histograms = Table(
     Column("segments", document, comment="column -> value -> histogram"),
     Column("migration", document, comment="band of the night before -> band -> records"),
     Column("canary", document, comment="what became of the model's frozen records in the process that scored"),
+    Column("keys_hash", Text, comment="SHA-256 of the scored keys, in order"),
+    Column("bands", LargeBinary, comment="their bands, a letter each"),
 )
 Index(None, shard_histograms.c.job_id)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exists, select, update
 
+from db.bands import forget_bands
 from db.clock import now_plus
 from db.engine import reading, writing
 from db.events import record_event
@@ -79,6 +80,7 @@ def _remove_chunk(engine: Engine, old: _Old) -> int:
             last = connection.execute(of_job.limit(1).offset(CHUNK_ROWS - 1)).scalar()
             chosen = scores.c.job_id == old.job_id
             chosen = chosen if last is None else chosen & (scores.c.record_key <= last)
+            forget_bands(connection, old.job_id)
         else:
             of_job = select(rejects.c.shard_id).where(rejects.c.job_id == old.job_id)
             chosen = (rejects.c.job_id == old.job_id) & (rejects.c.shard_id == of_job.limit(1).scalar_subquery())

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from db.bands import count_bands
+from db.bands import count_bands, count_pairs, find_bands, hash_keys
 from db.engine import Engine
 from db.histograms import Counts, ShardMonitoring
-from db.jobs import Job
 from db.scores import ShardResult
+from db.shards import Claim
 from transformer.canary import CanaryOutcome
 from transformer.reading import read_names
 from transformer.scoring import ScoredRecords, Scorer
@@ -35,15 +35,18 @@ class ScoredShard:
     canary: CanaryOutcome | None
 
 
-def count_shard(engine: Engine, job: Job, shard: ScoredShard) -> ShardMonitoring:
+def count_shard(engine: Engine, claim: Claim, shard: ScoredShard) -> ShardMonitoring:
     """Count one scored shard. Reads the bands of the night before for the shard's keys, and nothing else."""
-    reference, before, result = shard.scorer.reference, job.compared_job_id, shard.result
-    records = shard.usable.iloc[shard.scored.rows]
+    reference, job, result = shard.scorer.reference, claim.job, shard.result
+    before, records = job.compared_job_id, shard.usable.iloc[shard.scored.rows]
+    keys_hash, bands = hash_keys(result.record_keys), np.asarray(result.bands, dtype="S1").tobytes()
     return ShardMonitoring(
         fields=None if reference is None else reference.field_bins.count(shard.scored.arrays),
         segments=count_segments(records, result.points, job.definition.segments),
-        migration=None if before is None else count_migration(engine, before, result),
+        migration=None if before is None else _count_migration(engine, before, claim.ordinal, result, keys_hash, bands),
         canary=None if shard.canary is None else shard.canary.to_document(),
+        keys_hash=keys_hash,
+        bands=bands,
     )
 
 
@@ -69,7 +72,12 @@ def count_points(points: Points) -> dict[str, int]:
     return {str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)}
 
 
-def count_migration(engine: Engine, before: int, result: ShardResult) -> Counts:
+def _count_migration(
+    engine: Engine, before: int, ordinal: int, result: ShardResult, keys_hash: str, bands: bytes
+) -> Counts:
     """Return how many records went from each band of the night before to each band; new records are left out."""
-    keys, bands = np.asarray(result.record_keys, dtype=object), np.asarray(result.bands)
-    return count_bands(engine, before, {str(band): keys[bands == band] for band in np.unique(bands)})
+    earlier = find_bands(engine, before, ordinal, keys_hash)
+    if earlier is not None:
+        return count_pairs(earlier, bands)
+    keys, now = np.asarray(result.record_keys, dtype=object), np.asarray(result.bands)
+    return count_bands(engine, before, {str(band): keys[now == band] for band in np.unique(now)})

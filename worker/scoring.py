@@ -75,7 +75,7 @@ def score_claimed(
     result = build_result(frame, usable, unusable, scored, scorer, scale_of(job.definition))
     result = hide_keys(result, claim, context.key_secret)
     canary = slot.canary(scorer.version, job.id)
-    monitored = count_shard(context.engine, job, ScoredShard(scorer, usable, scored, result, canary))
+    monitored = count_shard(context.engine, claim, ScoredShard(scorer, usable, scored, result, canary))
     shadow = score_shadow(context.engine, slot, job, usable, scored, heartbeat)
     heartbeat()
     return replace(result, monitored=monitored, shadow=shadow)
