@@ -32,6 +32,10 @@ class WorkerContext:
     key_secret: str | None = field(default=None, repr=False)
     between_batches: Callable[[], None] = lambda: None  # what must not wait for the end of a shard
 
+    def claim(self, queue: str, hint: int | None = None) -> Claim | None:
+        """Claim the hinted shard, or the best waiting one of the queue; None where nothing waits."""
+        return claim_shard(self.engine, queue, worker=self.name, lease_seconds=self.settings.lease_of(queue), hint=hint)
+
     def heartbeat(self, claim: Claim) -> Heartbeat:
         """Return the heartbeat for a shard that was just claimed."""
         return Heartbeat(
@@ -56,8 +60,7 @@ def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Gener
     Whatever error ends the block, the shard is given back, tried later, failed or left to its lease, or its job pauses,
     as the table in `worker.errors` says; the error is logged here, once.
     """
-    lease_seconds = context.settings.lease_of(queue)
-    claim = claim_shard(context.engine, queue, worker=context.name, lease_seconds=lease_seconds, hint=hint)
+    claim = context.claim(queue, hint)
     if claim is None:
         yield None
         return

@@ -19,7 +19,7 @@ import pandas as pd
 
 from db.errors import DatabaseError
 from db.scores import ShardResult
-from db.shards import Claim, claim_ahead, claim_shard, give_back
+from db.shards import Claim, claim_ahead, give_back
 from worker.context import WorkerContext, answered
 from worker.heartbeat import Heartbeat
 from worker.messages import SCORING_QUEUE
@@ -52,8 +52,7 @@ def work_on_shards(context: WorkerContext, slot: ModelSlot, hint: int | None = N
     if not context.settings.overlap or context.settings.max_attempts == 1:
         score_next_shard(context, slot, hint)
         return
-    lease_seconds = context.settings.lease_of(SCORING_QUEUE)
-    claim = claim_shard(context.engine, SCORING_QUEUE, worker=context.name, lease_seconds=lease_seconds, hint=hint)
+    claim = context.claim(SCORING_QUEUE, hint)
     if claim is None:
         return
     with ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "writer") as writer:
