@@ -53,12 +53,18 @@ def test_a_revoked_key_and_an_expired_key_are_refused(api: RunningApi, admin: ht
     assert api.client(ended).get("/v1/jobs").status_code == 401
 
 
+def used_key(api: RunningApi) -> tuple[httpx.Client, str]:
+    """Return a client whose key was taken once, and the key's id."""
+    text, key = create_key(api.engine, KeyRequest("short", KeyRole.READ), who="test")
+    client = api.client(text)
+    assert client.get("/v1/jobs").status_code == 200
+    return client, key.public_id
+
+
 def test_a_key_that_another_process_revokes_is_refused_within_the_time_that_is_set(engine: Engine) -> None:
     with running_api(engine, api_key_seconds=0.5) as api:
-        text, key = create_key(engine, KeyRequest("short", KeyRole.READ), who="test")
-        client = api.client(text)
-        assert client.get("/v1/jobs").status_code == 200
-        revoke_key(engine, key.public_id, who="somebody else")
+        client, key_id = used_key(api)
+        revoke_key(engine, key_id, who="somebody else")
         revoked_at = time.monotonic()
         wait_for(lambda: client.get("/v1/jobs").status_code == 401, 5, "the key to be refused")
         assert time.monotonic() - revoked_at < 0.5 + 1.0
@@ -67,21 +73,18 @@ def test_a_key_that_another_process_revokes_is_refused_within_the_time_that_is_s
 
 def test_without_that_time_it_is_refused_at_once(engine: Engine) -> None:
     with running_api(engine, api_key_seconds=0) as api:
-        text, key = create_key(engine, KeyRequest("short", KeyRole.READ), who="test")
-        client = api.client(text)
-        assert client.get("/v1/jobs").status_code == 200
-        revoke_key(engine, key.public_id, who="somebody else")
+        client, key_id = used_key(api)
+        revoke_key(engine, key_id, who="somebody else")
         assert client.get("/v1/jobs").status_code == 401
 
 
 def test_a_remembered_key_is_forgotten_where_it_is_revoked(engine: Engine) -> None:
     with running_api(engine, api_key_seconds=60) as api:
-        text, key = create_key(engine, KeyRequest("short", KeyRole.READ), who="test")
-        client, admin = api.client(text), api.client(api.key())
-        assert client.get("/v1/jobs").status_code == 200
-        revoke_key(engine, key.public_id, who="somebody else")
+        client, key_id = used_key(api)
+        admin = api.client(api.key())
+        revoke_key(engine, key_id, who="somebody else")
         assert client.get("/v1/jobs").status_code == 200  # not looked up again for a minute
-        assert admin.delete(f"/v1/keys/{key.public_id}").status_code == 200
+        assert admin.delete(f"/v1/keys/{key_id}").status_code == 200
         assert client.get("/v1/jobs").status_code == 401
 
 

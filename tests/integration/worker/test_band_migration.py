@@ -1,12 +1,9 @@
 """How records moved between the bands of two nights: the same numbers from a shard's kept bands as from every key."""
 
 from collections import Counter
-from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, text
 
-from benchmarks.model import make_champion
 from db.bands import find_bands, hash_keys
 from db.engine import reading, writing
 from db.erasure import erase_record
@@ -19,25 +16,8 @@ from tests.building import BOOK, book_definition, load_book, start_scoring
 from worker.context import WorkerContext
 from worker.model_slot import ModelSlot
 from worker.overlap import work_on_shards
-from worker.settings import WorkerSettings
 
-RECORDS, SHARD_ROWS = 120, 20
-
-
-@pytest.fixture
-def context(engine: Engine, tmp_path: Path) -> WorkerContext:
-    """A worker's context on a book of 6 shards with a real, untrained network."""
-    load_book(engine, range(RECORDS))
-    make_champion(engine, book_definition(), tmp_path)
-    return WorkerContext(engine, WorkerSettings(models_url=str(tmp_path / "models")), "w1")
-
-
-@pytest.fixture
-def slot(context: WorkerContext) -> ModelSlot:
-    """The models of the process, the champion ready."""
-    models = ModelSlot(context.settings.bundles_url)
-    models.load_champions(context.engine)
-    return models
+RECORDS, SHARD_ROWS = 200, 20
 
 
 def score(context: WorkerContext, slot: ModelSlot) -> int:

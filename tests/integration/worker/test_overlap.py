@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import select, update
 
-from benchmarks.model import make_champion
 from db.clock import now_plus
 from db.engine import reading, writing
 from db.jobs import cancel_job, get_job
@@ -15,7 +13,7 @@ from db.shards import LEFT_WAITING, claim_ahead, count_shards
 from db.states import JobState
 from db.tables import scores, shards
 from db.verification import verify_job
-from tests.building import book_definition, claim, load_book, start_scoring
+from tests.building import claim, start_scoring
 from worker.context import WorkerContext
 from worker.model_slot import ModelSlot
 from worker.overlap import work_on_shards
@@ -23,22 +21,6 @@ from worker.settings import WorkerSettings
 
 RECORDS, SHARD_ROWS = 200, 10
 SHARDS = RECORDS // SHARD_ROWS
-
-
-@pytest.fixture
-def context(engine: Engine, tmp_path: Path) -> WorkerContext:
-    """A worker's context on a book of 20 shards with a real, untrained network."""
-    load_book(engine, range(RECORDS))
-    make_champion(engine, book_definition(), tmp_path)
-    return WorkerContext(engine, WorkerSettings(models_url=str(tmp_path / "models")), "w1")
-
-
-@pytest.fixture
-def slot(context: WorkerContext) -> ModelSlot:
-    """The models of the process, the champion ready."""
-    models = ModelSlot(context.settings.bundles_url)
-    models.load_champions(context.engine)
-    return models
 
 
 def start(context: WorkerContext, slot: ModelSlot) -> int:

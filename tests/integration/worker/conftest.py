@@ -1,0 +1,30 @@
+"""A worker of this process on a book of 200 records, with a real, untrained network."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from benchmarks.model import make_champion
+from tests.building import book_definition, load_book
+from worker.context import WorkerContext
+from worker.model_slot import ModelSlot
+from worker.settings import WorkerSettings
+
+RECORDS = 200
+
+
+@pytest.fixture
+def context(engine: Engine, tmp_path: Path) -> WorkerContext:
+    """A worker's context on the book."""
+    load_book(engine, range(RECORDS))
+    make_champion(engine, book_definition(), tmp_path)
+    return WorkerContext(engine, WorkerSettings(models_url=str(tmp_path / "models")), "w1")
+
+
+@pytest.fixture
+def slot(context: WorkerContext) -> ModelSlot:
+    """The models of the process, the champion ready."""
+    models = ModelSlot(context.settings.bundles_url)
+    models.load_champions(context.engine)
+    return models
