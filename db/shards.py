@@ -19,8 +19,6 @@ from db.sources import KeyRange
 from db.states import QUEUE_OF_KIND, JobKind, JobState, ShardState
 from db.tables import jobs, shards
 
-LEFT_WAITING = 4  # shards that are left for other workers when one is claimed ahead
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -94,13 +92,14 @@ def claim_shard(
 
 
 def claim_ahead(engine: Engine, queue: str, *, worker: str, lease_seconds: float) -> Claim | None:
-    """Claim a shard to read while another one is scored; None where few wait, so that nobody idles for want of it.
+    """Claim a shard to read while another one is scored; None where no more wait than other workers are busy.
 
-    Only one that was never tried: a record that kills its worker must not charge the same other shard every time.
+    So each of them finds one when it is done, and nobody idles while a shard lies claimed elsewhere. Only one that was
+    never tried: a record that kills its worker must not charge the same other shard every time.
     """
     with writing(engine) as connection:
         lock_limits(connection, queue)
-        claimed = _claim_where(connection, _untried_among_many(queue), queue, worker, lease_seconds)
+        claimed = _claim_where(connection, _untried_among_many(queue, worker), queue, worker, lease_seconds)
         return None if claimed is None else _begin(connection, claimed, worker)
 
 
@@ -233,11 +232,18 @@ def _best_waiting(queue: str, *more: ColumnElement[bool]) -> ColumnElement[bool]
     return shards.c.id == best.scalar_subquery()
 
 
-def _untried_among_many(queue: str) -> ColumnElement[bool]:
+def _untried_among_many(queue: str, worker: str) -> ColumnElement[bool]:
     other = shards.alias("other_waiting")
     waiting = select(other.c.id).where(other.c.queue == queue, other.c.state == ShardState.WAITING)
-    many = waiting.where(other.c.available_at <= now_plus()).limit(1).offset(LEFT_WAITING)
+    many = waiting.where(other.c.available_at <= now_plus()).limit(1).offset(_busy_others(queue, worker))
     return _best_waiting(queue, shards.c.attempt == 0, many.scalar_subquery().is_not(None))
+
+
+def _busy_others(queue: str, worker: str) -> ColumnElement[int]:
+    held = shards.alias("held_by_others")
+    busy = select(func.count(func.distinct(held.c.worker)))
+    is_running = (held.c.queue == queue) & (held.c.state == ShardState.RUNNING)
+    return busy.where(is_running, held.c.worker != worker).scalar_subquery()
 
 
 def _claim_where(

@@ -2,8 +2,9 @@
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -127,10 +128,10 @@ def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows
     return ranges
 
 
-def join_neighbours(ranges: list[KeyRange], times: int) -> list[KeyRange]:
-    """Return ranges that are each so many of these, one after the other; that of the records without a key stays."""
-    keyed = [one for one in ranges if not one.holds_missing_keys]
-    groups = [keyed[start : start + times] for start in range(0, len(keyed), times)]
+def join_neighbours(ranges: list[KeyRange], shares: Iterable[int]) -> list[KeyRange]:
+    """Return ranges that are each the next so many of these; that of the records without a key stays alone."""
+    keyed = iter([one for one in ranges if not one.holds_missing_keys])
+    groups = [list(islice(keyed, share)) for share in shares]
     joined = [KeyRange(one[0].after, one[-1].upto, sum(each.expected for each in one)) for one in groups]
     return joined + [one for one in ranges if one.holds_missing_keys]
 

@@ -13,26 +13,34 @@ from db.states import FailureCause, JobKind
 logger = getLogger(__name__)
 
 WHO = "scheduler"
-SHARD_ROWS = 10_000
-# A shard's ledger costs the same whatever its size: of many shards each becomes longer, until there are plenty again.
-ENOUGH_SHARDS, MOST_TIMES = 200, 6
+SHARD_ROWS = 10_000  # of the smallest, and what all others are multiples of
+# A shard's ledger costs the same whatever its size, so the first ones are large; the last ones are small, so that all
+# workers end at about the same time (guided self-scheduling, Polychronopoulos and Kuck 1987).
+MOST_ROWS = 60_000
+PARTS_OF_THE_REST = 4  # a shard is at most this part of what is left, enough for two workers to share it
+MOST_VALUES = 2_000_000  # of a shard, rows times columns: what a worker holds of it in memory stays bounded
 
 
 def plan_queued_jobs(engine: Engine, *, shard_rows: int | None = None) -> list[int]:
     """Plan every queued job, return the ids of those that this call planned; one that cannot be never stops others.
 
-    Without `shard_rows` the size of the book decides (`rows_per_shard`).
+    Without `shard_rows` the size of the book decides (`ranges_per_shard`).
     """
     return [job_id for job_id in list_queued_job_ids(engine) if _plan_or_fail(engine, job_id, shard_rows)]
 
 
-def rows_per_shard(records: int) -> int:
-    """Return how many records a shard of a book of this size has.
+def ranges_per_shard(ranges: int, columns: int) -> list[int]:
+    """Return how many ranges of `SHARD_ROWS` records each shard of a book has, in the order in which they are claimed.
 
-    >>> [rows_per_shard(records) for records in (50_000, 2_000_000, 10_000_000, 1_000_000_000)]
-    [10000, 10000, 50000, 60000]
+    >>> ranges_per_shard(20, columns=23)
+    [5, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1]
     """
-    return SHARD_ROWS * max(1, min(MOST_TIMES, records // (ENOUGH_SHARDS * SHARD_ROWS)))
+    most = max(1, min(MOST_ROWS, MOST_VALUES // columns) // SHARD_ROWS)
+    shares = list[int]()
+    while ranges > 0:
+        shares.append(max(1, min(most, ranges // PARTS_OF_THE_REST)))
+        ranges -= shares[-1]
+    return shares
 
 
 def plan_job(engine: Engine, job_id: int, *, shard_rows: int | None = None) -> bool:
@@ -74,4 +82,5 @@ def _ranges_of(engine: Engine, job: Job, shard_rows: int | None) -> list[KeyRang
         ranges = plan_key_ranges(connection, source, key, shard_rows=shard_rows or SHARD_ROWS)
     if shard_rows is not None:
         return ranges
-    return join_neighbours(ranges, rows_per_shard(sum(one.expected for one in ranges)) // SHARD_ROWS)
+    keyed = sum(not one.holds_missing_keys for one in ranges)
+    return join_neighbours(ranges, ranges_per_shard(keyed, len(wanted)))

@@ -15,7 +15,7 @@ from db.settings import DatabaseSettings
 from db.sources import check_source, count_records
 from db.states import PRIORITIES, JobKind
 from scheduler.errors import UsageError
-from scheduler.planning import rows_per_shard
+from scheduler.planning import SHARD_ROWS, ranges_per_shard
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_ro
     version = _checked_version(engine, portfolio, model)
     source = get_portfolio(engine, portfolio).definition.source
     records = count_records(engine, source)
-    shards = -(-records // (shard_rows or rows_per_shard(records)))
+    ranges = -(-records // (shard_rows or SHARD_ROWS))
+    columns = get_model(engine, version).definition.input_columns
+    shards = ranges if shard_rows else len(ranges_per_shard(ranges, len(columns)))
     return {"portfolio": portfolio, "source": source, "model_version": version, "inputs": records, "shards": shards}
 
 

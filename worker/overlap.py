@@ -1,7 +1,7 @@
 """Scores shards one after the other so that the database works meanwhile: one is read ahead, one is written behind.
 
 main thread     score 1 | score 2 | score 3
-reader          read 2  | read 3  | ...       claimed where others wait as well
+reader          read 2  | read 3  | ...       claimed where more wait than other workers are busy
 writer                  | write 1 | write 2
 
 At most three shards are in memory. Each keeps its own claim, so a process that dies loses at most three leases.
@@ -70,15 +70,26 @@ class _Overlap:
         self._ends = monotonic() + GO_ON_SECONDS
 
     def run(self, claim: Claim) -> None:
-        """Score the shard and those that were read ahead, until the time is over or too few wait."""
-        shard: _Shard | None = _Shard(claim, self._own.heartbeat(claim), None, perf_counter())
+        """Score the shard and those after it, until the time is over or none waits."""
+        shard: _Shard | None = self._unread(claim)
         try:
             while shard is not None:
                 self._score(shard)
-                shard, self._ahead = self._result_of(self._ahead, self._context.between_batches), None
+                shard = self._next()
         except BaseException:
             self._give_back_what_was_read()
             raise
+
+    def _unread(self, claim: Claim) -> _Shard:
+        return _Shard(claim, self._own.heartbeat(claim), None, perf_counter())
+
+    def _next(self) -> _Shard | None:
+        """Return the shard that was read ahead, else one to be read now, while the last one is written."""
+        shard, self._ahead = self._result_of(self._ahead, self._context.between_batches), None
+        if shard is not None or monotonic() >= self._ends:
+            return shard
+        claim = self._context.claim(SCORING_QUEUE)
+        return None if claim is None else self._unread(claim)
 
     def _score(self, shard: _Shard) -> None:
         claim, is_first_attempt = shard.claim, shard.claim.attempt == 1
@@ -98,7 +109,7 @@ class _Overlap:
 
     def _read_next(self) -> _Shard | None:
         """In the reader's thread: claim a shard and read it, if its model is there already."""
-        context, started = self._context, perf_counter()
+        context = self._context
         lease_seconds = context.settings.lease_of(SCORING_QUEUE)
         try:
             claim = claim_ahead(context.engine, SCORING_QUEUE, worker=context.name, lease_seconds=lease_seconds)
@@ -107,7 +118,7 @@ class _Overlap:
             return None
         if claim is None:
             return None
-        shard, scorer = _Shard(claim, self._own.heartbeat(claim), None, started), self._slot.held(model_of(claim))
+        shard, scorer = self._unread(claim), self._slot.held(model_of(claim))
         if scorer is None:
             return shard
         with answered(context, claim):

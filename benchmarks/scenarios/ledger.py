@@ -1,6 +1,6 @@
 """What the ledger costs a job of 2,000 shards on PostgreSQL: its duties, beside a worker's time for a shard.
 
-Such a job has shards of `rows_per_shard`; the book is scored in shards of that size, without reasons, by 2 workers.
+Such a job has shards of `MOST_ROWS`; the book is scored in shards of that size, without reasons, by 2 workers.
 """
 
 import os
@@ -9,15 +9,14 @@ from typing import Any
 from benchmarks.ledger_cost import SHARDS, drive, seconds_per_shard
 from benchmarks.running import running_system, tidemark
 from benchmarks.site import Site
-from scheduler.planning import MOST_TIMES, SHARD_ROWS, rows_per_shard
+from scheduler.planning import MOST_ROWS
 
 QUICK_SHARDS = 100
 
 
 def measure(site: Site) -> dict[str, Any]:
-    rows = rows_per_shard(SHARDS * SHARD_ROWS * MOST_TIMES)
     assert site.version, "the champion is there before the workers start"
-    os.environ["TIDEMARK_SHARD_ROWS"] = str(rows)
+    os.environ["TIDEMARK_SHARD_ROWS"] = str(MOST_ROWS)
     try:
         with running_system(site, workers=2):
             tidemark(site, "score", site.definition.name)
@@ -29,10 +28,10 @@ def measure(site: Site) -> dict[str, Any]:
     each = {duty: round(1000 * one / driven, 2) for duty, one in seconds.items()}
     return {
         "shards": driven,
-        "records a shard": rows,
+        "records a shard": MOST_ROWS,
         "milliseconds a shard": each,
         "all together": round(sum(each.values()), 2),
         "seconds of a worker for a shard": round(shard_seconds, 3),
         "records of those shards, mean": mean_rows,
-        "share of the ledger": round(sum(each.values()) / 1000 / shard_seconds / rows * mean_rows, 4),
+        "share of the ledger": round(sum(each.values()) / 1000 / shard_seconds / MOST_ROWS * mean_rows, 4),
     }

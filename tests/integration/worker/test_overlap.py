@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from threading import Event
+from typing import Any
 
+import pandas as pd
 import pytest
 from sqlalchemy import select, update
 
 from db.clock import now_plus
 from db.engine import reading, writing
 from db.jobs import cancel_job, get_job
-from db.shards import LEFT_WAITING, claim_ahead, count_shards
+from db.shards import claim_ahead, count_shards
 from db.states import JobState
 from db.tables import scores, shards
 from db.verification import verify_job
 from tests.building import claim, start_scoring
+from worker import overlap
 from worker.context import WorkerContext
 from worker.model_slot import ModelSlot
 from worker.overlap import work_on_shards
@@ -47,7 +51,7 @@ def test_overlapped_shards_give_what_shards_in_turn_give(context: WorkerContext,
     in_turn = replace(context, settings=WorkerSettings(overlap=False))
     first, second = start(context, slot), start(context, slot)
     assert work_to_the_end(in_turn, slot, first) == SHARDS
-    assert work_to_the_end(context, slot, second) <= LEFT_WAITING + 1
+    assert work_to_the_end(context, slot, second) == 1
     assert get_job(context.engine, second).digest == get_job(context.engine, first).digest
     assert verify_job(context.engine, second).problems == ()
 
@@ -73,7 +77,7 @@ def test_a_shard_that_was_tried_before_is_worked_on_alone(context: WorkerContext
     with writing(context.engine) as connection:
         connection.execute(update(shards).values(attempt=1))
     together = watched(context, lambda states: held.append(states.get("running", 0)), job_id)
-    assert work_to_the_end(together, slot, job_id) == SHARDS
+    assert work_to_the_end(together, slot, job_id) == 1
     assert set(held) <= {0, 1}
 
 
@@ -91,13 +95,44 @@ def test_nothing_is_written_of_shards_whose_job_is_cancelled(context: WorkerCont
     assert len(written) == count_shards(context.engine, job_id).get("done", 0) < SHARDS
 
 
-def test_a_shard_is_claimed_ahead_only_where_others_wait(context: WorkerContext, slot: ModelSlot) -> None:
+@pytest.mark.parametrize("busy", [0, 1, 3])
+def test_a_shard_is_left_for_each_worker_that_is_busy(context: WorkerContext, slot: ModelSlot, busy: int) -> None:
     start(context, slot)
+    for number in range(busy):
+        for _ in range(2):  # however many each holds
+            claim(context.engine, worker=f"busy-{number}")
     ahead = 0
     while claim_ahead(context.engine, "scoring", worker="w1", lease_seconds=60) is not None:
         ahead += 1
-    assert ahead == SHARDS - LEFT_WAITING
-    assert claim(context.engine).ordinal == ahead, "any other claim takes those that are left"
+    assert ahead == SHARDS - 2 * busy - busy
+    if busy:
+        assert claim(context.engine).ordinal == 2 * busy + ahead, "any other claim takes those that are left"
+
+
+def test_the_last_shards_are_read_while_the_one_before_is_written(
+    context: WorkerContext, slot: ModelSlot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = start(context, slot)
+    for _ in range(SHARDS - 2):
+        claim(context.engine, worker="busy")  # so that none is claimed ahead
+    second_was_read, seen, reads = Event(), list[bool](), list[Any]()
+    read, write = overlap.read_claimed, overlap.write_claimed
+
+    def read_noted(*given: Any) -> pd.DataFrame:
+        reads.append(read(*given))
+        if len(reads) == 2:
+            second_was_read.set()
+        return reads[-1]
+
+    def write_after_the_next_was_read(*given: Any, **more: Any) -> None:
+        seen.append(second_was_read.wait(20))
+        write(*given, **more)
+
+    monkeypatch.setattr(overlap, "read_claimed", read_noted)
+    monkeypatch.setattr(overlap, "write_claimed", write_after_the_next_was_read)
+    work_on_shards(context, slot)
+    assert seen == [True, True]
+    assert count_shards(context.engine, job_id) == {"done": 2, "running": SHARDS - 2}
 
 
 def test_a_shard_that_waits_for_its_next_attempt_is_not_claimed_ahead(context: WorkerContext, slot: ModelSlot) -> None:

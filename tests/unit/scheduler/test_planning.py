@@ -3,25 +3,36 @@
 import pytest
 
 from db.sources import KeyRange, join_neighbours
-from scheduler.planning import rows_per_shard
+from scheduler.planning import ranges_per_shard
 
 
 @pytest.mark.parametrize(
-    ("records", "rows"),
-    [(0, 10_000), (50_000, 10_000), (3_999_999, 10_000), (4_000_000, 20_000), (10_000_000, 50_000), (10**9, 60_000)],
+    ("ranges", "shares"),
+    [
+        (0, []),
+        (1, [1]),
+        (5, [1, 1, 1, 1, 1]),
+        (20, [5, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1]),
+        (1000, [6] * 163 + [5, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1]),
+    ],
 )
-def test_shards_grow_once_there_are_plenty(records: int, rows: int) -> None:
-    assert rows_per_shard(records) == rows
+def test_shards_are_large_first_and_small_at_the_end(ranges: int, shares: list[int]) -> None:
+    assert ranges_per_shard(ranges, columns=23) == shares
+
+
+@pytest.mark.parametrize(("columns", "most"), [(23, 6), (33, 6), (34, 5), (100, 2), (500, 1), (5000, 1)])
+def test_shards_of_many_columns_are_smaller(columns: int, most: int) -> None:
+    assert max(ranges_per_shard(1000, columns)) == most
 
 
 def test_joined_ranges_hold_the_same_keys_and_records_without_a_key_stay_alone() -> None:
     ranges = [KeyRange(str(start) if start else None, str(start + 10), 10) for start in range(0, 50, 10)]
     ranges.append(KeyRange(None, None, 3, holds_missing_keys=True))
-    joined = join_neighbours(ranges, 2)
+    joined = join_neighbours(ranges, [2, 2, 1])
     assert [(one.after, one.upto, one.expected) for one in joined[:-1]] == [
         (None, "20", 20),
         ("20", "40", 20),
         ("40", "50", 10),
     ]
     assert joined[-1] == ranges[-1]
-    assert join_neighbours(ranges, 1) == ranges
+    assert join_neighbours(ranges, [1] * 5) == ranges
