@@ -16,7 +16,7 @@ WHO = "scheduler"
 SHARD_ROWS = 10_000  # of the smallest, and what all others are multiples of
 # A shard's ledger costs the same whatever its size, so the first ones are large; the last ones are small, so that all
 # workers end at about the same time (guided self-scheduling, Polychronopoulos and Kuck 1987).
-MOST_ROWS = 60_000
+MOST_ROWS = 50_000
 PARTS_OF_THE_REST = 4  # a shard is at most this part of what is left, enough for two workers to share it
 MOST_VALUES = 2_000_000  # of a shard, rows times columns: what a worker holds of it in memory stays bounded
 

@@ -21,7 +21,7 @@ class SchedulerSettings(BaseSettings):
     shard_rows: int | None = Field(
         default=None,
         ge=1,
-        description="Records per shard of a scoring job; default: up to 60,000 at first, 10,000 at the end.",
+        description="Records per shard of a scoring job; default: up to 50,000 at first, 10,000 at the end.",
     )
     tick_seconds: float = Field(default=0.2, gt=0, description="Pause between two looks for work.")
     sweep_seconds: float = Field(default=5.0, gt=0, description="Pause between two sweeps for expired leases.")

@@ -71,3 +71,4 @@ def _multiply_book(site: Site) -> None:
     # As the book of 200,000 and every book that lies there since yesterday: else the first reader of each row notes it.
     with site.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f'VACUUM ANALYZE "{source}"'))
+        connection.execute(text("CHECKPOINT"))  # what was loaded just now would be written while it is scored

@@ -13,14 +13,14 @@ from scheduler.planning import ranges_per_shard
         (1, [1]),
         (5, [1, 1, 1, 1, 1]),
         (20, [5, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1]),
-        (1000, [6] * 163 + [5, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1]),
+        (1000, [5] * 196 + [5, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1]),
     ],
 )
 def test_shards_are_large_first_and_small_at_the_end(ranges: int, shares: list[int]) -> None:
     assert ranges_per_shard(ranges, columns=23) == shares
 
 
-@pytest.mark.parametrize(("columns", "most"), [(23, 6), (33, 6), (34, 5), (100, 2), (500, 1), (5000, 1)])
+@pytest.mark.parametrize(("columns", "most"), [(23, 5), (40, 5), (41, 4), (100, 2), (500, 1), (5000, 1)])
 def test_shards_of_many_columns_are_smaller(columns: int, most: int) -> None:
     assert max(ranges_per_shard(1000, columns)) == most
 
