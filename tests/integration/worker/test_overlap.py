@@ -27,6 +27,12 @@ RECORDS, SHARD_ROWS = 200, 10
 SHARDS = RECORDS // SHARD_ROWS
 
 
+@pytest.fixture(autouse=True)
+def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, a task ends because nothing waits, not because its time is over."""
+    monkeypatch.setattr(overlap, "GO_ON_SECONDS", 600.0)
+
+
 def start(context: WorkerContext, slot: ModelSlot) -> int:
     (version,) = slot._scorers
     return start_scoring(context.engine, shard_rows=SHARD_ROWS, model_version=version).id
