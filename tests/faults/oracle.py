@@ -1,5 +1,6 @@
 """What must hold after every fault: each record once, final tokens and states, digest, counters, recovery, work."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,13 @@ class Strike:
     at: float
     pid: int | None = None
     healed_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Without a scheduler from here on, until the next one was seen: nobody could take back a shard."""
+
+    began_at: float
 
 
 @dataclass(frozen=True)
@@ -105,15 +113,23 @@ class Oracle:
         if digest is not None:
             assert job.digest == digest
 
-    def recoveries(self, strikes: list[Strike], limits: Limits) -> list[float]:
+    def recoveries(self, strikes: list[Strike], limits: Limits, outages: Sequence[Outage] = ()) -> list[float]:
         """Seconds from each fault to the end of the shard that it hit, held against the limits.
 
         A server's fault counts from its healing. What a new process needs to start is not counted: recovery is the
-        time until the shard is free again and the time in which it is then scored.
+        time until the shard is free again and the time in which it is then scored. A lease that ends in an `Outage`
+        is held against the first sweep of the scheduler that ended it.
         """
         events = self._events()
-        found = [_recover(strike, events, limits) for strike in strikes]
+        swept_from = [(outage.began_at, self._next_scheduler(outage)) for outage in outages]
+        found = [_recover(strike, events, limits, swept_from) for strike in strikes]
         return [one for one in found if one is not None]
+
+    def _next_scheduler(self, outage: Outage) -> float:
+        statement = "SELECT started_at FROM tidemark_processes WHERE kind = 'scheduler'"
+        with reading(self._engine) as connection:
+            starts = sorted(map(_seconds, connection.execute(text(statement)).scalars()))
+        return next(at for at in starts if at > outage.began_at)
 
     def _events(self) -> list[Event]:
         statement = "SELECT at, event, who, shard_id FROM tidemark_events WHERE job_id = :job ORDER BY id"
@@ -122,7 +138,7 @@ class Oracle:
         return [Event(_seconds(row.at), row.event, row.who, row.shard_id) for row in rows]
 
 
-def _recover(strike: Strike, events: list[Event], limits: Limits) -> float | None:
+def _recover(strike: Strike, events: list[Event], limits: Limits, outages: list[tuple[float, float]]) -> float | None:
     if strike.pid is None:
         healed = strike.at if strike.healed_at is None else strike.healed_at
         if not events or events[0].at > healed:
@@ -132,14 +148,19 @@ def _recover(strike: Strike, events: list[Event], limits: Limits) -> float | Non
         return seconds
     own = [one for one in events if one.who.endswith(f":{strike.pid}") and one.at <= strike.at + 0.05]
     held = [shard for shard, name in {one.shard_id: one.name for one in own}.items() if name == "shard.claimed"]
-    return max((_recover_shard(shard, strike.at, events, limits) for shard in held), default=None)
+    return max((_recover_shard(shard, strike.at, events, limits, outages) for shard in held), default=None)
 
 
-def _recover_shard(shard_id: int | None, struck_at: float, events: list[Event], limits: Limits) -> float:
+def _recover_shard(
+    shard_id: int | None, struck_at: float, events: list[Event], limits: Limits, outages: list[tuple[float, float]]
+) -> float:
     later = [one for one in events if one.shard_id == shard_id and one.at > struck_at]
     freed = next(one.at for one in later if one.name in _FREED)
     # Two seconds for the sweep itself, on a machine that is busy.
-    assert freed - struck_at <= limits.lease_seconds + limits.sweep_seconds + 2, freed - struck_at
+    sweep_seconds = limits.sweep_seconds + 2
+    due = struck_at + limits.lease_seconds + sweep_seconds
+    due = max([due, *(ended + sweep_seconds for began, ended in outages if began < due and ended > struck_at)])
+    assert freed <= due, (freed - struck_at, due - struck_at)
     claimed = next((one.at for one in later if one.name == "shard.claimed" and one.at >= freed), freed)
     done = next((one.at for one in later if one.name == "shard.done" and one.at >= claimed), claimed)
     return freed - struck_at + done - claimed

@@ -22,7 +22,7 @@ from scheduler.data_files import open_data_file
 from scheduler.portfolio_file import read_portfolio_file
 from scheduler.submission import Request, submit_scoring
 from tests.faults.matrix import Matrix
-from tests.faults.oracle import Limits, Oracle, Strike
+from tests.faults.oracle import Limits, Oracle, Outage, Strike
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 
@@ -72,6 +72,7 @@ class Site:
         self.faults = folder / "faults"
         self.faults.mkdir()
         self.noted: list[Strike] = []
+        self._outages: list[Outage] = []
         self._told = 0  # strikes that stand in the table already
         own = {
             "TIDEMARK_DATABASE_URL": database_url,
@@ -116,6 +117,18 @@ class Site:
         self.noted.append(Strike(time.time(), process.pid))
         process.kill()
 
+    def kill_everything(self) -> int:
+        """Kill the scheduler and the workers with their children; return how many children that were."""
+        self._outages.append(Outage(time.time()))
+        killed = 0
+        for process in self.installation.running:
+            children = psutil.Process(process.pid).children(recursive=True)
+            for child in children:
+                self.kill_child(child)
+            killed += len(children)
+            self.installation.kill_everything(process)
+        return killed
+
     def note_fault(self, *, began_at: float | None = None) -> None:
         """Take down a fault of a server that is healed now."""
         now = time.time()
@@ -150,7 +163,7 @@ class Site:
         digest = self.template.digest if rejected == 0 and is_same_model else None
         lost, duplicated = oracle.lost(), oracle.duplicated()
         limits = Limits(LEASE_SECONDS, SWEEP_SECONDS, SHARD_SECONDS)
-        seconds = oracle.recoveries(strikes := self.strikes(), limits) if lost == duplicated == 0 else []
+        seconds = oracle.recoveries(strikes := self.strikes(), limits, self._outages) if lost == duplicated == 0 else []
         longest = max(seconds, default=None)
         injected, self._told = max(0, len(strikes) - self._told), len(strikes)
         self.matrix.note(injected=injected, lost=lost, duplicated=duplicated, recovery=longest)

@@ -75,11 +75,7 @@ def test_everything_killed_and_started_again_loses_and_doubles_nothing(site: Sit
     for share in (200, 1200):
         site.start()
         site.wait_for_scores(job_id, share)
-        for process in site.installation.running:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                site.kill_child(child)
-                killed += 1
-            site.installation.kill_everything(process)
+        killed += site.kill_everything()
     site.start()
     site.wait_until(job_id, JobState.DONE)
     site.assert_whole(job_id)
