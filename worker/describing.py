@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from db.definition import PortfolioDefinition
 from transformer.explanation import Explainer, codes_of
@@ -39,12 +40,21 @@ def describe_model(
 ) -> Description:
     """Fit the reasons, and write the card of a model that was trained on this book."""
     explainer = explain(model, book, kind=definition.reasons_reference, on_batch=on_batch)
-    rows = pd.Index(book.keys).get_indexer(pd.Index(model.holdout_keys))
+    rows = _rows_of(model.holdout_keys, book)
     target = book.target[rows]
     held_out = HeldOut(book.records.take(rows, definition.segments), target, model.reference_probabilities)
     files = write_card(facts_of(model, book, definition, folds), held_out, explainer)
     kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities)
     return Description(explainer, files | {HELD_OUT: kept.to_bytes()})
+
+
+def _rows_of(keys: NDArray[np.object_], book: Book) -> NDArray[np.int64]:
+    """Return where keys of the book stand in it. Only they are hashed: a large book's keys take too much memory."""
+    places = pd.Index(keys).get_indexer(pd.Index(book.keys))
+    found = np.flatnonzero(places >= 0)
+    rows = np.empty(len(keys), dtype=np.int64)
+    rows[places[found]] = found
+    return rows
 
 
 def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: Callable[[], None]) -> Explainer:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.cancelling import cancel_running_jobs, make_small_book
 from benchmarks.running import run_together, running_system, tidemark
 from benchmarks.scenarios.start_up import memory_of_children
 from benchmarks.site import Site
@@ -26,6 +27,8 @@ def measure(site: Site) -> dict[str, Any]:
             rate[workers] = site.records / median(runs)
             if workers == 2:
                 memory = memory_of_children(process.pid)
+                make_small_book(site)
+                cancelled = {"smaller": cancel_running_jobs(site)}
                 _multiply_book(site)
                 large = tidemark(site, "score", name)
                 results["records of the larger book"] = large["inputs"]
@@ -34,6 +37,8 @@ def measure(site: Site) -> dict[str, Any]:
                     "before": memory,
                     "after": memory_of_children(process.pid),
                 }
+                cancelled["larger"] = cancel_running_jobs(site)
+                results["a job in progress, and cancelled"] = cancelled
                 results["larger against smaller"] = round(large["inputs"] / large["seconds"] / rate[2], 2)
     results["records per second"] = {f"{workers} workers": round(one) for workers, one in rate.items()}
     results["two workers against one, PostgreSQL on the same 2 cores"] = round(rate[2] / rate[1], 2)

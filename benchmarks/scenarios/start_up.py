@@ -8,14 +8,10 @@ from statistics import median
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import text
-
+from benchmarks.cancelling import SMALL, look_at_small_book, make_small_book
 from benchmarks.running import running_system, tidemark
 from benchmarks.site import Site
-from db.engine import writing
 from db.portfolios import save_portfolio
-
-SMALL = 1000
 
 
 def measure(site: Site) -> dict[str, Any]:
@@ -23,7 +19,8 @@ def measure(site: Site) -> dict[str, Any]:
     ready = [_seconds_until_ready(site) for _ in range(1 if site.quick else 3)]
     with running_system(site, workers=2) as process:
         memory = memory_of_children(process.pid)
-        _make_small_book(site)
+        make_small_book(site)
+        look_at_small_book(site)
         small = [tidemark(site, "score", site.definition.name) for _ in range(site.runs)]
     save_portfolio(site.engine, site.definition, who="benchmark")
     return {
@@ -71,13 +68,3 @@ def _descends_from(process: int, root: int) -> bool:
         except OSError:
             return False
     return False
-
-
-def _make_small_book(site: Site) -> None:
-    """The portfolio looks at a view of its first records."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    key, source = site.definition.key, site.definition.source
-    with writing(site.engine) as connection:
-        connection.execute(text(f'CREATE VIEW small_book AS SELECT * FROM "{source}" WHERE "{key}" <= {SMALL}'))  # noqa: S608
-    save_portfolio(site.engine, replace(site.definition, source="small_book"), who="benchmark")

@@ -61,10 +61,11 @@ def submit(engine: Engine) -> int:
 
 
 def train_within(url: str, home: Path, megabytes: int, *, training_memory_mb: int) -> str:
-    """Train what waits, in a process with a limit; return what it wrote on standard error."""
+    """Train what waits, in a process with a limit; return what it wrote on standard error, and how it ended."""
     command = [sys.executable, "-m", "tests.integration.worker.training_within", url, str(home), str(megabytes)]
     own = {"TIDEMARK_TRAINING_MEMORY_MB": str(training_memory_mb), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False).stderr
+    done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False)
+    return f"{done.stderr}\nexit status {done.returncode}"
 
 
 def test_a_book_larger_than_memory_trains_from_a_file(engine: Engine, any_database_url: str, tmp_path: Path) -> None:

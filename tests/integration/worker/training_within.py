@@ -5,6 +5,7 @@
 Pages of mapped files do not count: the system takes them back when it needs them.
 """
 
+import faulthandler
 import resource
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from worker.training import train_next_job
 
 def main(database_url: str, home: str, megabytes: int) -> None:
     """Do what a training worker's child does."""
+    faulthandler.enable()
     tf.constant(1.0)  # its threads are there now
     (had,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
     most = int(had.split()[1]) * 1024 + megabytes * 1_000_000

@@ -1,0 +1,73 @@
+"""How soon a running job tells its progress, and how soon its workers are free after it was cancelled."""
+
+from dataclasses import replace
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import text
+
+from benchmarks.site import Site
+from db.engine import writing
+from db.health import get_job_as_it_stands
+from db.jobs import cancel_job, get_job
+from db.portfolios import save_portfolio
+from db.shards import count_shards
+from db.states import JobState
+from scheduler.submission import Request, submit_scoring
+from tests.waiting import wait_for
+
+SMALL = 1000
+LOOKS = 10
+SECONDS = 120.0  # until something must have happened
+
+
+def make_small_book(site: Site) -> None:
+    """Lay a view over the first records of the book."""
+    key, source = site.definition.key, site.definition.source
+    with writing(site.engine) as connection:
+        view = f'CREATE OR REPLACE VIEW small_book AS SELECT * FROM "{source}" WHERE "{key}" <= {SMALL}'  # noqa: S608
+        connection.execute(text(view))
+
+
+def look_at_small_book(site: Site) -> None:
+    """Let the portfolio look at the view, for jobs that are submitted from now on."""
+    save_portfolio(site.engine, replace(site.definition, source="small_book"), who="benchmark")
+
+
+def cancel_running_jobs(site: Site) -> dict[str, Any]:
+    """Cancel jobs of the book in mid-job, a small one behind each: medians over the runs.
+
+    Milliseconds for the job's row and its shards by state, for cancelling; seconds from there to the small job's end.
+    """
+    request, name = Request("benchmark"), site.definition.name
+    looking, cancelling, next_done = [], [], []
+    for _ in range(site.runs):
+        job_id = submit_scoring(site.engine, name, request)
+        wait_for(lambda job_id=job_id: count_shards(site.engine, job_id).get("running"), SECONDS, "the first claim")
+        look_at_small_book(site)
+        looking += [_seconds_of_a_look(site, job_id) for _ in range(LOOKS)]
+        begun = perf_counter()
+        cancelled = cancel_job(site.engine, job_id, who="benchmark")
+        cancelling.append(perf_counter() - begun)
+        small_id = submit_scoring(site.engine, name, request)
+        wait_for(lambda job_id=small_id: get_job(site.engine, job_id).state is JobState.DONE, SECONDS, "the small job")
+        save_portfolio(site.engine, site.definition, who="benchmark")
+        ended, small_ended = cancelled.finished_at, get_job(site.engine, small_id).finished_at
+        assert ended is not None
+        assert small_ended is not None
+        next_done.append((small_ended - ended).total_seconds())
+    return {
+        "milliseconds of a look at its progress": round(1000 * median(looking), 1),
+        "milliseconds of cancelling it": round(1000 * median(cancelling), 1),
+        f"seconds from there to the end of the next job, of {SMALL} records": round(median(next_done), 2),
+        "the longest of them": round(max(next_done), 2),
+        "runs": site.runs,
+    }
+
+
+def _seconds_of_a_look(site: Site, job_id: int) -> float:
+    begun = perf_counter()
+    get_job_as_it_stands(site.engine, job_id)
+    count_shards(site.engine, job_id)
+    return perf_counter() - begun
