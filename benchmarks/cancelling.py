@@ -22,17 +22,13 @@ LOOKS = 10
 SECONDS = 120.0  # until something must have happened
 
 
-def make_small_book(site: Site) -> None:
-    """Lay a view over the first records of the book."""
-    key, source = site.definition.key, site.definition.source
+def look_at_first_records(site: Site, records: int = SMALL) -> None:
+    """Let the portfolio look at a view of the first records of the book, for jobs that are submitted from now on."""
+    key, source, view = site.definition.key, site.definition.source, f"first_{records}"
     with writing(site.engine) as connection:
-        view = f'CREATE OR REPLACE VIEW small_book AS SELECT * FROM "{source}" WHERE "{key}" <= {SMALL}'  # noqa: S608
-        connection.execute(text(view))
-
-
-def look_at_small_book(site: Site) -> None:
-    """Let the portfolio look at the view, for jobs that are submitted from now on."""
-    save_portfolio(site.engine, replace(site.definition, source="small_book"), who="benchmark")
+        statement = f'CREATE OR REPLACE VIEW {view} AS SELECT * FROM "{source}" WHERE "{key}" <= {records}'  # noqa: S608
+        connection.execute(text(statement))
+    save_portfolio(site.engine, replace(site.definition, source=view), who="benchmark")
 
 
 def cancel_running_jobs(site: Site) -> dict[str, Any]:
@@ -45,7 +41,7 @@ def cancel_running_jobs(site: Site) -> dict[str, Any]:
     for _ in range(site.runs):
         job_id = submit_scoring(site.engine, name, request)
         wait_for(lambda job_id=job_id: count_shards(site.engine, job_id).get("running"), SECONDS, "the first claim")
-        look_at_small_book(site)
+        look_at_first_records(site)
         looking += [_seconds_of_a_look(site, job_id) for _ in range(LOOKS)]
         begun = perf_counter()
         cancelled = cancel_job(site.engine, job_id, who="benchmark")

@@ -122,6 +122,13 @@ def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress:
             connection.execute(update(jobs).where(jobs.c.id == claim.job.id).values(progress=progress))
 
 
+def is_held(engine: Engine, claim: Claim) -> bool:
+    """Whether the shard is still this worker's: nobody took it back, and its job was not cancelled."""
+    is_ours = (shards.c.id == claim.shard_id) & (shards.c.token == claim.token)
+    with reading(engine) as connection:
+        return connection.execute(select(shards.c.state).where(is_ours)).scalar() == ShardState.RUNNING
+
+
 def give_back(engine: Engine, claim: Claim, *, worker: str) -> bool:
     """Return the shard unharmed, at a clean stop: it waits again and no attempt is charged."""
     with writing(engine) as connection:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from transformer.features import Inputs
 
-PREDICTION_ROWS = 1024  # of a network of 100 tokens 2,048 took 250 MB, a quarter of what a training process may have
+PREDICTION_ROWS = 1024  # of a network of 100 tokens 2,048 took 250 MB
 
 
 def predict_logits(

@@ -2,14 +2,21 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from db.engine import Engine
-from db.shards import Claim, renew_lease
+from db.errors import DatabaseError, LeaseLostError
+from db.shards import Claim, is_held, renew_lease
+
+LOOK_SECONDS = 0.5
 
 
 class Heartbeat:
-    """Call it at every batch: it renews the lease when `every_seconds` have passed since the last time."""
+    """Call it at every batch: it renews the lease when `every_seconds` have passed since the last time.
+
+    In between it looks twice a second whether the shard is still ours: a cancelled job frees its workers at once.
+    """
 
     def __init__(
         self,
@@ -27,7 +34,7 @@ class Heartbeat:
         self._every_seconds = every_seconds
         self._between_batches = between_batches
         self._clock = clock
-        self._last = clock()
+        self._last = self._looked = clock()
 
     def __call__(self) -> None:
         """Renew the lease if it is time, and do what must not wait for the shard's end.
@@ -39,10 +46,21 @@ class Heartbeat:
 
     def renew_if_due(self) -> None:
         """Renew the lease if it is time. Raises `LeaseLostError` if the shard is no longer ours."""
-        if self._clock() - self._last >= self._every_seconds:
+        now = self._clock()
+        if now - self._last >= self._every_seconds:
             self.renew()
+        elif now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self._look()
 
     def renew(self, progress: dict[str, Any] | None = None) -> None:
         """Renew the lease now, and show the job's progress with it."""
         renew_lease(self._engine, self._claim, lease_seconds=self._lease_seconds, progress=progress)
-        self._last = self._clock()
+        self._last = self._looked = self._clock()
+
+    def _look(self) -> None:
+        held = True
+        with suppress(DatabaseError):  # a database that is away for a moment costs no shard: the next renewal tells
+            held = is_held(self._engine, self._claim)
+        if not held:
+            raise LeaseLostError(self._claim.shard_id, self._claim.token)

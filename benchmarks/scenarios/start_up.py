@@ -8,7 +8,7 @@ from statistics import median
 from time import monotonic
 from typing import Any
 
-from benchmarks.cancelling import SMALL, look_at_small_book, make_small_book
+from benchmarks.cancelling import SMALL, look_at_first_records
 from benchmarks.running import running_system, tidemark
 from benchmarks.site import Site
 from db.portfolios import save_portfolio
@@ -19,8 +19,7 @@ def measure(site: Site) -> dict[str, Any]:
     ready = [_seconds_until_ready(site) for _ in range(1 if site.quick else 3)]
     with running_system(site, workers=2) as process:
         memory = memory_of_children(process.pid)
-        make_small_book(site)
-        look_at_small_book(site)
+        look_at_first_records(site)
         small = [tidemark(site, "score", site.definition.name) for _ in range(site.runs)]
     save_portfolio(site.engine, site.definition, who="benchmark")
     return {

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Engine, update
 
 from db.clock import now_plus
-from db.engine import writing
+from db.engine import open_engine, writing
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, LeaseLostError, SourceError
-from db.jobs import get_job
+from db.jobs import cancel_job, get_job
 from db.self_pause import list_due, resume_due
 from db.shards import Claim, claim_shard, count_shards, list_expired, renew_lease, take_back
 from db.states import FailureCause, JobState, PauseCause
@@ -16,6 +16,7 @@ from db.tables import jobs
 from tests.building import add_model, load_book, start_scoring
 from transformer.errors import BundleError
 from worker.context import WorkerContext, claimed_shard
+from worker.heartbeat import LOOK_SECONDS, Heartbeat
 from worker.settings import WorkerSettings
 
 
@@ -129,3 +130,28 @@ def _expire(engine: Engine, claim: Claim) -> None:
     renew_lease(engine, claim, lease_seconds=-1)
     (expired,) = list_expired(engine)
     assert take_back(engine, expired)
+
+
+def test_a_cancelled_job_frees_its_worker_before_the_next_renewal(context: WorkerContext) -> None:
+    claimed, now = context.claim("scoring"), [0.0]
+    assert claimed is not None
+    heartbeat = Heartbeat(context.engine, claimed, lease_seconds=60, every_seconds=5, clock=lambda: now[0])
+    now[0] = LOOK_SECONDS
+    heartbeat()
+    cancel_job(context.engine, claimed.job.id, who="test")
+    heartbeat()  # it looked just now
+    now[0] = 2 * LOOK_SECONDS
+    with pytest.raises(LeaseLostError):
+        heartbeat()
+
+
+def test_a_database_that_is_away_between_two_renewals_costs_no_shard(context: WorkerContext) -> None:
+    claimed, now, away = context.claim("scoring"), [0.0], open_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    assert claimed is not None
+    heartbeat = Heartbeat(away, claimed, lease_seconds=60, every_seconds=5, clock=lambda: now[0])
+    now[0] = LOOK_SECONDS
+    heartbeat()
+    now[0] = 5
+    with pytest.raises(DatabaseUnreachableError):
+        heartbeat()
+    away.dispose()

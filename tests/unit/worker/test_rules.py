@@ -63,13 +63,16 @@ def test_a_data_digest_adds_up_whether_or_not_the_texts_repeat() -> None:
 
 def test_a_heartbeat_renews_only_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     renewals: list[float] = []
+    looks: list[float] = []
     now = [0.0]
+    monkeypatch.setattr("worker.heartbeat.is_held", lambda *_: looks.append(now[0]) or True)
     monkeypatch.setattr("worker.heartbeat.renew_lease", lambda *_, **__: renewals.append(now[0]))
     engine: Any = None
     heartbeat = Heartbeat(engine, engine, lease_seconds=60, every_seconds=5, clock=lambda: now[0])
-    for now[0] in (1.0, 4.9, 5.0, 6.0, 9.9, 10.0, 30.0):
+    for now[0] in (0.4, 1.0, 1.4, 4.9, 5.0, 5.4, 6.0, 9.9, 10.0, 30.0):
         heartbeat()
     assert renewals == [5.0, 10.0, 30.0]
+    assert looks == [1.0, 4.9, 6.0, 9.9]
 
 
 def test_a_lease_must_outlive_two_heartbeats() -> None:
