@@ -86,6 +86,9 @@ def test_everything_killed_and_started_again_loses_and_doubles_nothing(site: Sit
 @pytest.mark.fault(3)
 def test_a_worker_that_wakes_up_three_leases_after_predicting_writes_nothing(site: Site) -> None:
     site.inject({"point": "before_write", "signal": int(signal.SIGSTOP), "times": 1})
+    if site.engine.dialect.name == "sqlite":
+        # Its reader may be claiming at that moment: a process stopped so keeps the file's lock until it goes on.
+        site.installation.settings["TIDEMARK_OVERLAP"] = "false"
     job_id = site.submit()
     site.start()
     site.wait_until(job_id, JobState.DONE)
