@@ -124,9 +124,8 @@ def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress:
 
 def is_held(engine: Engine, claim: Claim) -> bool:
     """Whether the shard is still this worker's: nobody took it back, and its job was not cancelled."""
-    is_ours = (shards.c.id == claim.shard_id) & (shards.c.token == claim.token)
     with reading(engine) as connection:
-        return connection.execute(select(shards.c.state).where(is_ours)).scalar() == ShardState.RUNNING
+        return connection.execute(select(shards.c.id).where(_is_ours(claim))).scalar() is not None
 
 
 def give_back(engine: Engine, claim: Claim, *, worker: str) -> bool:
@@ -274,9 +273,13 @@ def _mark_job_started(connection: Connection, job_id: int) -> None:
     connection.execute(first.values(started_at=now_plus()))
 
 
+def _is_ours(claim: Claim) -> ColumnElement[bool]:
+    is_same = (shards.c.id == claim.shard_id) & (shards.c.token == claim.token)
+    return is_same & (shards.c.state == ShardState.RUNNING)
+
+
 def _held(claim: Claim) -> Any:
-    is_ours = (shards.c.id == claim.shard_id) & (shards.c.token == claim.token)
-    return update(shards).where(is_ours, shards.c.state == ShardState.RUNNING)
+    return update(shards).where(_is_ours(claim))
 
 
 def _require_held(affected: int, claim: Claim) -> None:

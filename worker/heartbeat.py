@@ -50,8 +50,8 @@ class Heartbeat:
         if now - self._last >= self._every_seconds:
             self.renew()
         elif now - self._looked >= LOOK_SECONDS:
-            self._looked = now
             self._look()
+            self._looked = now  # not where it is lost: the next call says so again
 
     def renew(self, progress: dict[str, Any] | None = None) -> None:
         """Renew the lease now, and show the job's progress with it."""

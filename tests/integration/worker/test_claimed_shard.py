@@ -141,8 +141,9 @@ def test_a_cancelled_job_frees_its_worker_before_the_next_renewal(context: Worke
     cancel_job(context.engine, claimed.job.id, who="test")
     heartbeat()  # it looked just now
     now[0] = 2 * LOOK_SECONDS
-    with pytest.raises(LeaseLostError):
-        heartbeat()
+    for _ in range(2):  # a shard read ahead is looked at while another one is scored, and again when its turn comes
+        with pytest.raises(LeaseLostError):
+            heartbeat()
 
 
 def test_a_database_that_is_away_between_two_renewals_costs_no_shard(context: WorkerContext) -> None:
