@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 
 from benchmarks.report import write_report
 from db.clock import UtcDateTime
-from db.engine import open_engine, reading, writing
+from db.engine import opened_engine, reading, writing
 from db.hints import list_unhinted, mark_hinted
 from db.jobs import JobRequest, get_job, submit_job
 from db.scores import complete_scored_shard
@@ -35,24 +35,22 @@ _SHARD_SECONDS = """
 
 
 def main() -> None:
-    finished = open_engine(sys.argv[1])
-    with tempfile.TemporaryDirectory() as folder:
+    with opened_engine(sys.argv[1]) as finished, tempfile.TemporaryDirectory() as folder:
         url = sys.argv[2] if len(sys.argv) > 2 else f"sqlite:///{Path(folder) / 'ledger.db'}"
-        engine = open_engine(url)
-        prepare_database(engine)
-        seconds = drive(engine)
-        shard_seconds, rows = seconds_per_shard(finished)
-        ledger = sum(seconds.values())
-        results: dict[str, Any] = {
-            "database": engine.dialect.name,
-            "shards": SHARDS,
-            "ledger_seconds": {name: round(value, 3) for name, value in seconds.items()},
-            "ledger_milliseconds_per_shard": round(1000 * ledger / SHARDS, 2),
-            "records_per_shard": rows,
-            "worker_seconds_per_shard": round(shard_seconds, 3),
-            "ledger_share": round(ledger / SHARDS / shard_seconds, 4),
-        }
-        engine.dispose()
+        with opened_engine(url) as engine:
+            prepare_database(engine)
+            seconds = drive(engine)
+            shard_seconds, rows = seconds_per_shard(finished)
+            ledger = sum(seconds.values())
+            results: dict[str, Any] = {
+                "database": engine.dialect.name,
+                "shards": SHARDS,
+                "ledger_seconds": {name: round(value, 3) for name, value in seconds.items()},
+                "ledger_milliseconds_per_shard": round(1000 * ledger / SHARDS, 2),
+                "records_per_shard": rows,
+                "worker_seconds_per_shard": round(shard_seconds, 3),
+                "ledger_share": round(ledger / SHARDS / shard_seconds, 4),
+            }
     print(results)
     print(write_report(f"ledger_cost_{results['database']}", results))
 

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, text
 
 from benchmarks.report import write_report
 from db.drift_reports import insert_report
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.histograms import ShardMonitoring, fold_histograms
 from db.jobs import Job, JobRequest, find_follow_up, get_job, submit_job
 from db.registry import Decision, decide, register_model
@@ -46,24 +46,23 @@ def main() -> None:
     columns: int = options.columns
     with tempfile.TemporaryDirectory() as folder:
         url = options.url or f"sqlite:///{Path(folder) / 'monitor.db'}"
-        engine = open_engine(url)
-        prepare_database(engine)
-        load_book(engine, range(max(SHARDS)))
-        add_champion(engine, columns)
-        score_night(engine, 10, columns)  # the night before
-        results: dict[str, Any] = {
-            "database": engine.dialect.name,
-            "columns": columns,
-            "records_a_shard": RECORDS_A_SHARD,
-        }
-        nights = [(shards, score_night(engine, shards, columns), Samples({}, [])) for shards in SHARDS]
-        for _ in range(ROUNDS):
-            for _, job, samples in nights:
-                time_monitor(engine, job, samples)
-        for shards, job, samples in nights:
-            results[f"{shards}_shards"] = measure(engine, job, samples)
-            print(shards, results[f"{shards}_shards"])
-        engine.dispose()
+        with opened_engine(url) as engine:
+            prepare_database(engine)
+            load_book(engine, range(max(SHARDS)))
+            add_champion(engine, columns)
+            score_night(engine, 10, columns)  # the night before
+            results: dict[str, Any] = {
+                "database": engine.dialect.name,
+                "columns": columns,
+                "records_a_shard": RECORDS_A_SHARD,
+            }
+            nights = [(shards, score_night(engine, shards, columns), Samples({}, [])) for shards in SHARDS]
+            for _ in range(ROUNDS):
+                for _, job, samples in nights:
+                    time_monitor(engine, job, samples)
+            for shards, job, samples in nights:
+                results[f"{shards}_shards"] = measure(engine, job, samples)
+                print(shards, results[f"{shards}_shards"])
     print(write_report(f"monitor_cost_{results['database']}_{columns}_columns", results))
 
 

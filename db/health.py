@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy import Engine, delete, insert
 
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError
 from db.jobs import Job, get_job
 from db.states import JobState, PauseCause
@@ -16,17 +16,15 @@ _BUSY_SECONDS = 1.0  # somebody who writes for longer proves that writes are tak
 
 def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:
     """Write a row and take it away again; return the refusal, None where the database took it, or is busy."""
-    impatient = open_engine(engine.url.render_as_string(hide_password=False), busy_seconds=_BUSY_SECONDS)
+    url = engine.url.render_as_string(hide_password=False)
     try:
-        with writing(impatient) as connection:
+        with opened_engine(url, busy_seconds=_BUSY_SECONDS) as impatient, writing(impatient) as connection:
             connection.execute(insert(processes).values(name=_PROBE, kind=_PROBE))
             connection.execute(delete(processes).where(processes.c.name == _PROBE))
     except DatabaseWriteRefusedError as error:
         return error
     except DatabaseUnreachableError:
         return None
-    finally:
-        impatient.dispose()
     return None
 
 

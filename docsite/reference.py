@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from db import states
-from db.engine import open_engine
+from db.engine import opened_engine
 from db.every_table import metadata
 from db.settings import DatabaseSettings
 from scheduler.api.app import create_app
@@ -46,12 +46,8 @@ def list_commands() -> dict[str, Any]:
 
 def describe_api() -> dict[str, Any]:
     """The OpenAPI document of the HTTP API."""
-    with tempfile.TemporaryDirectory() as folder:
-        engine = open_engine(f"sqlite:///{Path(folder) / 'empty.db'}")
-        try:
-            return create_app(engine, ApiSettings(home=Path(folder)), SchedulerSettings(home=Path(folder))).openapi()
-        finally:
-            engine.dispose()
+    with tempfile.TemporaryDirectory() as folder, opened_engine(f"sqlite:///{Path(folder) / 'empty.db'}") as engine:
+        return create_app(engine, ApiSettings(home=Path(folder)), SchedulerSettings(home=Path(folder))).openapi()
 
 
 def list_states() -> dict[str, type[StrEnum]]:

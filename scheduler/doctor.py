@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from db.diagnosis import count_expired_leases, database_version, read_database_time
-from db.engine import Engine, open_engine, safe_address
+from db.engine import Engine, opened_engine, safe_address
 from db.errors import DatabaseError
 from db.health import find_write_refusal
 from db.jobs import count_open_jobs
@@ -47,9 +47,8 @@ def examine() -> list[Finding]:
     settings, database = SchedulerSettings(), DatabaseSettings()
     findings = [_versions(), _free_disk(settings)]
     try:
-        engine = open_engine(database.url)
-        findings += _examine_database(engine)
-        engine.dispose()
+        with opened_engine(database.url) as engine:
+            findings += _examine_database(engine)
     except DatabaseError as error:
         findings.append(Finding("database", "fail", str(error), "start it, or correct TIDEMARK_DATABASE_URL"))
     return [*findings, *_examine_redis(settings)]

@@ -13,7 +13,7 @@ from logging import getLogger
 from celery import Celery
 from pydantic import ValidationError
 
-from db.engine import Engine, open_engine
+from db.engine import Engine, opened_engine
 from db.errors import DatabaseError
 from db.online_requests import forget_expired
 from db.processes import forget, mark_seen
@@ -143,12 +143,11 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(f"wrong settings: {describe_invalid_settings(error)}\n")
         return 64
-    engine = open_engine(database.url)
-    scheduler = Scheduler(engine, open_producer(settings.broker_url), settings, key_secret=database.key_secret_text)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_signal: scheduler.stop())
-    scheduler.run(ends_with_parent="--ends-with-parent" in sys.argv[1:])
-    engine.dispose()
+    with opened_engine(database.url) as engine:
+        scheduler = Scheduler(engine, open_producer(settings.broker_url), settings, key_secret=database.key_secret_text)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_signal: scheduler.stop())
+        scheduler.run(ends_with_parent="--ends-with-parent" in sys.argv[1:])
     return 0
 
 

@@ -1,5 +1,6 @@
 """Fixtures for everybody: real Redis, and the same test on SQLite and on two PostgreSQL servers."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.left_open import LeftOpen
 from tests.servers import GivenPostgres, PostgresServer, RedisServer, newest_postgres, older_postgres
 
 pytest_plugins = ["tests.faults.reporting"]
@@ -35,6 +37,23 @@ _OLDER, _NEWEST = _name_older(), _name_newest()
 def pytest_configure() -> None:
     """Let SIGTERM end a run like Ctrl-C does, so that the servers are stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _left_open() -> Iterator[LeftOpen]:
+    watch = LeftOpen()
+    with watch.watching():
+        yield watch
+        gc.collect()
+        assert watch.take_lost() + watch.still_open() == [], "these opened connections to SQLite that nobody closed"
+
+
+@pytest.fixture(autouse=True)
+def _every_connection_has_an_owner(request: pytest.FixtureRequest, _left_open: LeftOpen) -> Iterator[None]:
+    """Fail the test that forgets an open connection: who opens an engine uses `opened_engine`, which disposes of it."""
+    _left_open.opener = request.node.nodeid
+    yield
+    assert _left_open.take_lost() == [], "these opened connections to SQLite and forgot them: use opened_engine"
 
 
 class _PostgresServers:

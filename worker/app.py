@@ -7,7 +7,7 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_process_shutdown
 
 from db.settings import DatabaseSettings
 from worker.context import WorkerContext, open_context
@@ -54,6 +54,7 @@ def create_app(
     worker_process_init.connect(
         lambda **_signal: _prepare_child(context, threads if needs_tensorflow else 0, models), weak=False
     )
+    worker_process_shutdown.connect(lambda **_signal: context().close(), weak=False)
     assert app.steps is not None, "Celery makes the registry of steps with the application"
     app.steps["worker"].add(_presence_of(settings, database, queues, ends_with_parent=ends_with_parent))
     return app

@@ -32,6 +32,10 @@ class WorkerContext:
     key_secret: str | None = field(default=None, repr=False)
     between_batches: Callable[[], None] = lambda: None  # what must not wait for the end of a shard
 
+    def close(self) -> None:
+        """Close the connections; the next statement would open new ones."""
+        self.engine.dispose()
+
     def claim(self, queue: str, hint: int | None = None) -> Claim | None:
         """Claim the hinted shard, or the best waiting one of the queue; None where nothing waits."""
         return claim_shard(self.engine, queue, worker=self.name, lease_seconds=self.settings.lease_of(queue), hint=hint)
@@ -48,7 +52,7 @@ class WorkerContext:
 
 
 def open_context(settings: WorkerSettings, database: DatabaseSettings) -> WorkerContext:
-    """Make the context of this process. The engine connects at its first use."""
+    """Make the context of this process, which closes it. The engine connects at its first use."""
     name = f"{socket.gethostname()}:{os.getpid()}"
     return WorkerContext(open_engine(database.url), settings, name, database.key_secret_text)
 

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from db.engine import open_engine
+from db.engine import opened_engine
 from db.errors import DatabaseError
 from db.processes import forget, mark_seen
 from worker.hearing import Hearing
@@ -119,12 +119,10 @@ class PresenceStep(bootsteps.StartStopStep):
 
     def _with_engine(self, act: Any) -> bool:
         # Opened and closed each time: no connection of the parent may be open when a child is forked.
-        engine = open_engine(self.url)
         try:
-            act(engine)
+            with opened_engine(self.url) as engine:
+                act(engine)
         except DatabaseError as error:
             logger.warning("Presence could not be written: %s", error)
             return False
-        finally:
-            engine.dispose()
         return True

@@ -13,7 +13,7 @@ from logging import getLogger
 import uvicorn
 from pydantic import ValidationError
 
-from db.engine import Engine, open_engine
+from db.engine import Engine, opened_engine
 from db.errors import DatabaseError
 from db.settings import DatabaseSettings, describe_invalid_settings
 from db.upgrade import prepare_database
@@ -39,18 +39,17 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(f"wrong settings: {describe_invalid_settings(error)}\n")
         return WRONG_USAGE
-    engine = open_engine(database.url)
-    try:
-        prepare_database(engine)
-        if database.database_url is None:
-            ensure_local_key(engine, settings.state_folder)
-    except DatabaseError as error:
-        logger.critical("The API cannot start: %s", error)
-        return FAILED
     ends_with_parent = "--ends-with-parent" in sys.argv[1:]
-    with asyncio.Runner(loop_factory=_quickest_loop()) as runner:
-        runner.run(_serve(engine, settings, scheduler_settings, ends_with_parent=ends_with_parent))
-    engine.dispose()
+    with opened_engine(database.url) as engine:
+        try:
+            prepare_database(engine)
+            if database.database_url is None:
+                ensure_local_key(engine, settings.state_folder)
+        except DatabaseError as error:
+            logger.critical("The API cannot start: %s", error)
+            return FAILED
+        with asyncio.Runner(loop_factory=_quickest_loop()) as runner:
+            runner.run(_serve(engine, settings, scheduler_settings, ends_with_parent=ends_with_parent))
     return 0
 
 

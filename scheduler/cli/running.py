@@ -84,15 +84,14 @@ def _database() -> None:
 @database_app.command("upgrade")
 def upgrade(json: Json = False) -> None:
     """Bring the tables of an older release up to date. Make a backup first."""
-    from db.engine import open_engine
+    from db.engine import opened_engine
     from db.settings import DatabaseSettings
     from db.upgrade import schema_versions, upgrade_database
     from scheduler.cli.output import Output
 
-    engine = open_engine(DatabaseSettings().url)
-    before = upgrade_database(engine)
-    after, _ = schema_versions(engine)
-    engine.dispose()
+    with opened_engine(DatabaseSettings().url) as engine:
+        before = upgrade_database(engine)
+        after, _ = schema_versions(engine)
     output = Output(wants_json=json)
     output.emit({"before": before, "after": after})
     output.show(f"Schema version {before} -> {after}.")

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from db.engine import Engine, open_engine, safe_address
+from db.engine import Engine, opened_engine, safe_address
 from db.settings import DatabaseSettings
 from db.upgrade import prepare_database
 from scheduler.cli.output import Output
@@ -31,14 +31,11 @@ class Session:
 def open_session(*, wants_json: bool) -> Generator[Session]:
     """Open the database, make its tables where there are none, and close it at the end."""
     settings, database = SchedulerSettings(), DatabaseSettings()
-    engine = open_engine(database.url)
     output = Output(wants_json=wants_json)
-    try:
+    with opened_engine(database.url) as engine:
         if prepare_database(engine):
             output.say(f"Made Tidemark's tables in {safe_address(engine.url)}")
         yield Session(engine, settings, output, _user_name())
-    finally:
-        engine.dispose()
 
 
 def _user_name() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine
 
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.registry import get_champion, get_model, register_model, set_model_state
 from db.states import ModelState
 from scheduler.local_api import find_local_api
@@ -48,9 +48,8 @@ class System:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """Open the installation's database."""
-        opened = open_engine(f"sqlite:///{self.installation.folder / 'home' / 'tidemark.db'}")
-        yield opened
-        opened.dispose()
+        with opened_engine(f"sqlite:///{self.installation.folder / 'home' / 'tidemark.db'}") as opened:
+            yield opened
 
 
 def add_challenger(engine: Engine, portfolio: str, version: str) -> None:

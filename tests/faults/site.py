@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 from sqlalchemy import Engine
 
-from db.engine import open_engine, writing
+from db.engine import open_engine, opened_engine, writing
 from db.jobs import get_job
 from db.loading import load_records
 from db.portfolios import save_portfolio
@@ -55,9 +55,8 @@ def make_template(folder: Path, files: tuple[Path, Path]) -> Template:
     laptop.run("load", BOOK, data)
     version = laptop.json("train", BOOK, "--epochs", "2")["model_version"]
     digest = laptop.json("score", BOOK)["digest"]
-    engine = open_engine(f"sqlite:///{folder / 'home' / 'tidemark.db'}")
-    model = get_model(engine, version)
-    engine.dispose()
+    with opened_engine(f"sqlite:///{folder / 'home' / 'tidemark.db'}") as engine:
+        model = get_model(engine, version)
     return Template(files, folder / "home" / "models", model, digest)
 
 

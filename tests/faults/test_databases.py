@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ def test_a_database_that_is_locked_for_seconds_is_waited_for(laptop_site: Site) 
     path = str(site.engine.url.database)
     for share in (1, 1000):
         site.wait_for_scores(job_id, share)
-        with sqlite3.connect(path, timeout=30, isolation_level=None) as other:
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as other:
             began_at = time.time()
             other.execute("BEGIN IMMEDIATE")
             threading.Event().wait(LOCK_SECONDS)  # the fault itself: a lock that is held

@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, text, update
 
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.errors import LeaseLostError
 from db.jobs import cancel_job, find_follow_up, get_job
 from db.scores import complete_scored_shard
@@ -26,13 +26,12 @@ pytestmark = pytest.mark.faults
 @pytest.fixture
 def book(any_database_url: str) -> Iterator[Engine]:
     """A database with 30 records, a model, and a running job of ten shards."""
-    engine = open_engine(any_database_url)
-    prepare_database(engine)
-    load_book(engine, range(30))
-    add_model(engine)
-    start_scoring(engine, shard_rows=3)
-    yield engine
-    engine.dispose()
+    with opened_engine(any_database_url) as engine:
+        prepare_database(engine)
+        load_book(engine, range(30))
+        add_model(engine)
+        start_scoring(engine, shard_rows=3)
+        yield engine
 
 
 def test_a_lease_whose_heartbeat_was_never_written_is_taken_back(book: Engine) -> None:
@@ -91,12 +90,10 @@ def test_the_last_two_shards_that_finish_in_the_same_instant_close_the_job_once(
         start = Barrier(2)
 
         def finish(one: Claim, start: Barrier = start) -> bool:
-            own = open_engine(any_database_url)
-            result = result_for(own, one)
-            start.wait()
-            closed = complete_scored_shard(own, one, result, worker="w")
-            own.dispose()
-            return closed
+            with opened_engine(any_database_url) as own:
+                result = result_for(own, one)
+                start.wait()
+                return complete_scored_shard(own, one, result, worker="w")
 
         with ThreadPoolExecutor(2) as pool:
             assert sorted(pool.map(finish, held)) == [False, True]

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db.closing import fail_shard
-from db.engine import open_engine, reading, writing
+from db.engine import opened_engine, reading, writing
 from db.job_control import pause_job, resume_job, retry_job
 from db.jobs import Job, cancel_job, fail_job, get_job, list_jobs
 from db.scores import complete_scored_shard
@@ -31,13 +31,11 @@ pytestmark = [pytest.mark.faults]
 @pytest.fixture
 def engines(any_database_url: str) -> Iterator[tuple[Engine, Engine]]:
     """Two engines on one database with a book: those of two processes."""
-    own, other = open_engine(any_database_url), open_engine(any_database_url)
-    prepare_database(own)
-    load_book(own, range(RECORDS), reject_budget=1.0)
-    add_model(own)
-    yield own, other
-    own.dispose()
-    other.dispose()
+    with opened_engine(any_database_url) as own, opened_engine(any_database_url) as other:
+        prepare_database(own)
+        load_book(own, range(RECORDS), reject_budget=1.0)
+        add_model(own)
+        yield own, other
 
 
 def give_up(engine: Engine, held: Claim) -> None:
@@ -150,11 +148,8 @@ def test_a_hundred_submissions_at_once_with_one_key_are_one_job(
     engines: tuple[Engine, Engine], any_database_url: str, matrix: Matrix
 ) -> None:
     def submit(_number: int) -> int:
-        own = open_engine(any_database_url)  # a connection of its own, as another process has
-        try:
+        with opened_engine(any_database_url) as own:  # a connection of its own, as another process has
             return submit_scoring(own, BOOK, Request("me", idempotency_key="night-7"))
-        finally:
-            own.dispose()
 
     with ThreadPoolExecutor(25) as pool:
         job_ids = list(pool.map(submit, range(100)))

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine, update
 
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.jobs import list_jobs
 from db.processes import list_processes
 from db.schedule_runs import ScheduleRun, list_runs
@@ -91,8 +91,7 @@ def test_a_scheduler_that_is_cut_off_in_its_transaction_hands_over_to_another(
         return "pass"
 
     proxy = TcpProxy(postgres_server.port, on_request=cut_when_it_holds_the_schedule)
-    with postgres_server.fresh_database() as url:
-        engine = open_engine(url)
+    with postgres_server.fresh_database() as url, opened_engine(url) as engine:
         prepare(engine)
         schedule = add(engine, "0 0 1 1 *", CatchUp.ALL)
         cut_url = url.replace(f":{postgres_server.port}/", f":{proxy.port}/")
@@ -116,7 +115,6 @@ def test_a_scheduler_that_is_cut_off_in_its_transaction_hands_over_to_another(
         assert {run.state for run in runs} == {RunState.SUBMITTED}
         assert len(runs) in {YEARS, YEARS - 1}  # leap days may shift the first out
         assert_each_once(engine, [*runs, *list_runs(engine, other.id, limit=1000)])
-        engine.dispose()
     proxy.close()
 
 
@@ -124,42 +122,42 @@ def test_a_scheduler_that_is_cut_off_in_its_transaction_hands_over_to_another(
 def test_two_schedulers_after_three_missed_nights_follow_the_catch_up_policies(
     any_database_url: str, redis_url: str, matrix: Matrix
 ) -> None:
-    engine = open_engine(any_database_url)
-    prepare(engine)
-    # Due in some hours: three nights back are three due times, however long the test takes.
-    hour = (datetime.now(BERLIN) + timedelta(hours=6)).hour
-    added = {policy: add(engine, f"{minute} {hour} * * *", policy) for minute, policy in enumerate(NIGHTS)}
-    for schedule in added.values():
-        move_due(engine, schedule, timedelta(days=3))
-    with scheduler_process(any_database_url, redis_url), scheduler_process(any_database_url, redis_url):
-        wait_for(lambda: all(list_runs(engine, one.id) for one in added.values()), 60, "the schedules to fire")
-    for policy, schedule in added.items():
-        runs = list_runs(engine, schedule.id)
-        counts = Counter(run.state for run in runs)
-        submitted, missed = NIGHTS[policy]
-        assert (counts[RunState.SUBMITTED], counts[RunState.MISSED]) == (submitted, missed), policy
-        assert_each_once(engine, runs)
-    matrix.note(injected=len(NIGHTS) * 3, what="missed nights")
-    engine.dispose()
+    with opened_engine(any_database_url) as engine:
+        prepare(engine)
+        # Due in some hours: three nights back are three due times, however long the test takes.
+        hour = (datetime.now(BERLIN) + timedelta(hours=6)).hour
+        added = {policy: add(engine, f"{minute} {hour} * * *", policy) for minute, policy in enumerate(NIGHTS)}
+        for schedule in added.values():
+            move_due(engine, schedule, timedelta(days=3))
+        with scheduler_process(any_database_url, redis_url), scheduler_process(any_database_url, redis_url):
+            wait_for(lambda: all(list_runs(engine, one.id) for one in added.values()), 60, "the schedules to fire")
+        for policy, schedule in added.items():
+            runs = list_runs(engine, schedule.id)
+            counts = Counter(run.state for run in runs)
+            submitted, missed = NIGHTS[policy]
+            assert (counts[RunState.SUBMITTED], counts[RunState.MISSED]) == (submitted, missed), policy
+            assert_each_once(engine, runs)
+        matrix.note(injected=len(NIGHTS) * 3, what="missed nights")
 
 
 @pytest.mark.fault(8)
 def test_both_daylight_saving_nights_run_once_at_the_right_time(any_database_url: str, matrix: Matrix) -> None:
-    engine = open_engine(any_database_url)
-    prepare(engine)
-    schedule = add(engine, "30 2 * * *", CatchUp.ALL)  # in spring there is no such time, in autumn there are two
-    spring, autumn = last_changes(datetime.now(UTC))
-    move_due(engine, schedule, datetime.now(UTC) - min(spring, autumn) + timedelta(days=3))
-    fire_due_schedules(engine, grace_seconds=300)
-    runs = list_runs(engine, schedule.id, limit=1000)
-    nights = Counter(run.due_at.astimezone(BERLIN).date() for run in runs)
-    assert set(nights.values()) == {1}
-    by_night = {run.due_at.astimezone(BERLIN).date(): run.due_at for run in runs}
-    assert by_night[spring.astimezone(BERLIN).date()] == spring, "the time that is jumped over runs at the jump's end"
-    assert by_night[autumn.astimezone(BERLIN).date()] == autumn - timedelta(minutes=30), "of two times the first"
-    assert_each_once(engine, runs)
-    matrix.note(injected=2, what="daylight-saving nights")
-    engine.dispose()
+    with opened_engine(any_database_url) as engine:
+        prepare(engine)
+        schedule = add(engine, "30 2 * * *", CatchUp.ALL)  # in spring there is no such time, in autumn there are two
+        spring, autumn = last_changes(datetime.now(UTC))
+        move_due(engine, schedule, datetime.now(UTC) - min(spring, autumn) + timedelta(days=3))
+        fire_due_schedules(engine, grace_seconds=300)
+        runs = list_runs(engine, schedule.id, limit=1000)
+        nights = Counter(run.due_at.astimezone(BERLIN).date() for run in runs)
+        assert set(nights.values()) == {1}
+        by_night = {run.due_at.astimezone(BERLIN).date(): run.due_at for run in runs}
+        assert by_night[spring.astimezone(BERLIN).date()] == spring, (
+            "the time that is jumped over runs at the jump's end"
+        )
+        assert by_night[autumn.astimezone(BERLIN).date()] == autumn - timedelta(minutes=30), "of two times the first"
+        assert_each_once(engine, runs)
+        matrix.note(injected=2, what="daylight-saving nights")
 
 
 def next_due(engine: Engine, schedule: Schedule) -> datetime | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_engine
+from db.engine import opened_engine
 from db.upgrade import prepare_database
 
 
@@ -23,7 +23,6 @@ def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def _opened(url: str) -> Iterator[Engine]:
-    opened = open_engine(url)
-    prepare_database(opened)
-    yield opened
-    opened.dispose()
+    with opened_engine(url) as opened:
+        prepare_database(opened)
+        yield opened

@@ -3,13 +3,14 @@
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import make_url, update
 
 from db.digest import score_digest
-from db.engine import Engine, open_engine, writing
+from db.engine import Engine, opened_engine, writing
 from db.jobs import get_job
 from db.scores import complete_scored_shard
 from db.shards import claim_shard
@@ -29,7 +30,7 @@ def test_sqlite_is_backed_up_and_restored_as_documented(tmp_path: Path) -> None:
     made, copied = tmp_path / "tidemark.db", tmp_path / "tidemark-backup.db"
 
     def back_up() -> None:
-        with sqlite3.connect(made) as source, sqlite3.connect(copied) as copy:
+        with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(copied)) as copy:
             source.backup(copy)  # what `.backup` of the command `sqlite3` does
 
     _score_half_way(f"sqlite:///{made}", back_up)
@@ -52,35 +53,33 @@ def test_postgresql_is_backed_up_and_restored_as_documented(postgres_server: Pos
 
 def _score_half_way(url: str, back_up: Callable[[], None]) -> None:
     """Take the backup while two of three shards are done and the third is held, then finish the job."""
-    engine = open_engine(url)
-    prepare_database(engine)
-    load_book(engine, range(RECORDS), reject_budget=1.0)
-    add_model(engine)
-    job = start_scoring(engine, shard_rows=RECORDS // 3)
-    for _ in range(2):
-        assert _score_next(engine)
-    held = claim_shard(engine, "scoring", worker="lost", lease_seconds=600)
-    assert held is not None
-    back_up()
-    complete_scored_shard(engine, held, replace(result_for(engine, held)), worker="lost")
-    assert get_job(engine, job.id).state is JobState.DONE
-    engine.dispose()
+    with opened_engine(url) as engine:
+        prepare_database(engine)
+        load_book(engine, range(RECORDS), reject_budget=1.0)
+        add_model(engine)
+        job = start_scoring(engine, shard_rows=RECORDS // 3)
+        for _ in range(2):
+            assert _score_next(engine)
+        held = claim_shard(engine, "scoring", worker="lost", lease_seconds=600)
+        assert held is not None
+        back_up()
+        complete_scored_shard(engine, held, replace(result_for(engine, held)), worker="lost")
+        assert get_job(engine, job.id).state is JobState.DONE
 
 
 def _go_on_and_prove(url: str) -> None:
     """What was held when the backup was made is free as soon as its lease has run out."""
-    engine = open_engine(url)
-    prepare_database(engine)
-    job = get_job(engine, 1)
-    assert (job.state, job.scored, job.shards_open) == (JobState.RUNNING, RECORDS * 2 // 3, 1)
-    assert not _score_next(engine), "the lease is still another's"
-    with writing(engine) as connection:
-        connection.execute(update(shards).values(lease_until=None))
-    assert sweep(engine, max_attempts=3) == 1
-    assert _score_next(engine)
-    found = verify_job(engine, job.id)
-    assert (found.job.state, found.scored, found.problems) == (JobState.DONE, RECORDS, ())
-    engine.dispose()
+    with opened_engine(url) as engine:
+        prepare_database(engine)
+        job = get_job(engine, 1)
+        assert (job.state, job.scored, job.shards_open) == (JobState.RUNNING, RECORDS * 2 // 3, 1)
+        assert not _score_next(engine), "the lease is still another's"
+        with writing(engine) as connection:
+            connection.execute(update(shards).values(lease_until=None))
+        assert sweep(engine, max_attempts=3) == 1
+        assert _score_next(engine)
+        found = verify_job(engine, job.id)
+        assert (found.job.state, found.scored, found.problems) == (JobState.DONE, RECORDS, ())
 
 
 def _score_next(engine: Engine) -> bool:

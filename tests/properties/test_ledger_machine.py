@@ -27,7 +27,7 @@ from sqlalchemy import Engine, event
 
 from db.closing import fail_shard
 from db.digest import score_digest
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.errors import LeaseLostError, StateConflictError
 from db.job_control import pause_job, resume_job, retry_job
 from db.jobs import JobRequest, cancel_job, get_job, submit_job
@@ -267,28 +267,27 @@ def _can_reach(moves: dict[Any, frozenset[Any]], before: Any, after: Any) -> boo
 
 def _run_examples(folder: Path, examples: int) -> None:
     clock = VirtualClock()
-    engine = open_engine(f"sqlite:///{folder / 'ledger.db'}")
+    with opened_engine(f"sqlite:///{folder / 'ledger.db'}") as engine:
 
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA synchronous=OFF")  # no machine loses its power in this test
-        connection.create_function("strftime", 3, clock.strftime)
+        def prepare(connection: sqlite3.Connection, _record: object) -> None:
+            connection.execute("PRAGMA synchronous=OFF")  # no machine loses its power in this test
+            connection.create_function("strftime", 3, clock.strftime)
 
-    event.listen(engine, "connect", prepare)
-    prepare_database(engine)
-    load_book(engine, range(RECORDS), reject_budget=1.0)
-    add_model(engine)
-    raw = sqlite3.connect(folder / "ledger.db", isolation_level=None)
-    raw.execute("PRAGMA synchronous=OFF")
+        event.listen(engine, "connect", prepare)
+        prepare_database(engine)
+        load_book(engine, range(RECORDS), reject_budget=1.0)
+        add_model(engine)
+        raw = sqlite3.connect(folder / "ledger.db", isolation_level=None)
+        raw.execute("PRAGMA synchronous=OFF")
 
-    class Case(Ledger):
-        pass
+        class Case(Ledger):
+            pass
 
-    Case.engine, Case.raw, Case.clock = engine, raw, clock
-    health = list(HealthCheck)
-    whole = settings(max_examples=examples, stateful_step_count=15, deadline=None, suppress_health_check=health)
-    run_state_machine_as_test(Case, settings=settings(whole, database=None))
-    raw.close()
-    engine.dispose()
+        Case.engine, Case.raw, Case.clock = engine, raw, clock
+        health = list(HealthCheck)
+        whole = settings(max_examples=examples, stateful_step_count=15, deadline=None, suppress_health_check=health)
+        run_state_machine_as_test(Case, settings=settings(whole, database=None))
+        raw.close()
 
 
 @pytest.mark.timeout(1800)

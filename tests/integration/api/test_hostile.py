@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from db.api_keys import KeyRequest, create_key, revoke_key
-from db.engine import open_engine, reading
+from db.engine import opened_engine, reading
 from db.every_table import metadata
 from db.states import KeyRole
 from db.upgrade import prepare_database
@@ -37,15 +37,14 @@ Case = tuple[str, str, dict[str, Any], set[int]]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApi]:
     """One API for every case: none of them may change anything."""
-    engine = open_engine(f"sqlite:///{tmp_path_factory.mktemp('hostile') / 'tidemark.db'}")
-    prepare_database(engine)
-    load_book(engine, [1, 2, 3])
-    load_book(engine, [1], name="other", source="other")
-    add_model(engine)
-    limits = {"api_body_bytes": MEBIBYTE, "api_upload_bytes": MEBIBYTE, "api_upload_rows": 1000}
-    with running_api(engine, **limits, api_requests_per_minute=100_000) as api:
-        yield api
-    engine.dispose()
+    with opened_engine(f"sqlite:///{tmp_path_factory.mktemp('hostile') / 'tidemark.db'}") as engine:
+        prepare_database(engine)
+        load_book(engine, [1, 2, 3])
+        load_book(engine, [1], name="other", source="other")
+        add_model(engine)
+        limits = {"api_body_bytes": MEBIBYTE, "api_upload_bytes": MEBIBYTE, "api_upload_rows": 1000}
+        with running_api(engine, **limits, api_requests_per_minute=100_000) as api:
+            yield api
 
 
 def parquet_of(table: pa.Table) -> bytes:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_engine
+from db.engine import opened_engine
 from db.events import list_events
 from db.jobs import get_job, list_jobs
 from db.upgrade import prepare_database
@@ -24,10 +24,9 @@ SCORE = {"kind": "scoring", "portfolio": "book"}
 @pytest.fixture
 def engine(any_database_url: str) -> Iterator[Engine]:
     """An engine on each kind of database: pages and idempotency are its business."""
-    opened = open_engine(any_database_url)
-    prepare_database(opened)
-    yield opened
-    opened.dispose()
+    with opened_engine(any_database_url) as opened:
+        prepare_database(opened)
+        yield opened
 
 
 @pytest.fixture

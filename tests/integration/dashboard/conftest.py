@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_engine
+from db.engine import opened_engine
 from db.histograms import ShardMonitoring
 from db.scores import complete_scored_shard
 from db.upgrade import prepare_database
@@ -30,10 +30,9 @@ def engine(sqlite_engine: Engine) -> Engine:
 @pytest.fixture
 def any_engine(database_url: str) -> Iterator[Engine]:
     """An engine on each kind of database."""
-    opened = open_engine(database_url)
-    prepare_database(opened)
-    yield opened
-    opened.dispose()
+    with opened_engine(database_url) as opened:
+        prepare_database(opened)
+        yield opened
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, column, select, text
 
 from db.columns import fetch_frame
-from db.engine import open_engine, reading, writing
+from db.engine import opened_engine, reading, writing
 from db.errors import DatabaseUnreachableError
 from db.sources import RECORD_KEY, ROW, UNREADABLE, KeyRange, read_range
 from tests.servers.postgres_server import PostgresServer
@@ -19,18 +19,15 @@ from tests.servers.postgres_server import PostgresServer
 @pytest.fixture
 def postgres_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
     """An engine on an empty database of PostgreSQL."""
-    with postgres_server.fresh_database() as url:
-        opened = open_engine(url)
+    with postgres_server.fresh_database() as url, opened_engine(url) as opened:
         yield opened
-        opened.dispose()
 
 
 @pytest.fixture
 def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
     """An engine on an empty SQLite file."""
-    opened = open_engine(f"sqlite:///{tmp_path / 'book.db'}")
-    yield opened
-    opened.dispose()
+    with opened_engine(f"sqlite:///{tmp_path / 'book.db'}") as opened:
+        yield opened
 
 
 def _read(engine: Engine, columns: tuple[str, ...], source: str = "things") -> pd.DataFrame:
@@ -136,15 +133,12 @@ def test_a_connection_that_was_cut_just_after_its_use_is_told_once_and_replaced(
 
 
 def _cut_connections(engine: Engine) -> int:
-    other = open_engine(engine.url.render_as_string(hide_password=False))
-    with writing(other) as connection:
+    with opened_engine(engine.url.render_as_string(hide_password=False)) as other, writing(other) as connection:
         cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
-        count = connection.execute(text(f"{cut} AND pid <> pg_backend_pid()")).scalar_one()
-    other.dispose()
-    return count
+        return connection.execute(text(f"{cut} AND pid <> pg_backend_pid()")).scalar_one()
 
 
 def test_a_server_that_is_gone_is_told_in_our_words() -> None:
-    nowhere = open_engine("postgresql://tidemark@127.0.0.1:1/none")
-    with pytest.raises(DatabaseUnreachableError, match=r"127\.0\.0\.1:1"):
+    unreachable = pytest.raises(DatabaseUnreachableError, match=r"127\.0\.0\.1:1")
+    with opened_engine("postgresql://tidemark@127.0.0.1:1/none") as nowhere, unreachable:
         fetch_frame(nowhere, select(column("x")))

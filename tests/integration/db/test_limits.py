@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_engine
+from db.engine import opened_engine
 from db.hints import list_unhinted, mark_hinted
 from db.job_control import pause_job
 from db.jobs import cancel_job
@@ -31,11 +31,8 @@ def is_full(engine: Engine) -> bool:
 
 def test_many_claims_at_once_get_as_many_shards_as_the_limit_says(book: Engine, database_url: str) -> None:
     def try_to_claim(number: int) -> bool:
-        own = open_engine(database_url)  # a connection of its own, as another process has
-        try:
+        with opened_engine(database_url) as own:  # a connection of its own, as another process has
             return claim_shard(own, "scoring", worker=f"w{number}", lease_seconds=60, hint=number % 6 + 1) is not None
-        finally:
-            own.dispose()
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(try_to_claim, range(16))) == LIMIT

@@ -1,6 +1,7 @@
 """The migrations build what `tables.py` says, once, and never change a database that holds data unasked."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -8,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from db.engine import open_engine, reading, writing
+from db.engine import open_engine, opened_engine, reading, writing
 from db.errors import DatabaseError, SchemaOutdatedError
 from db.every_table import metadata
 from db.jobs import JobRequest, submit_job
@@ -33,18 +34,15 @@ def test_check_constraints_of_the_tables_are_in_the_database(engine: Engine) -> 
 
 
 def test_preparing_twice_makes_the_tables_once(database_url: str) -> None:
-    engine = open_engine(database_url)
-    assert [prepare_database(engine), prepare_database(engine)] == [True, False]
-    engine.dispose()
+    with opened_engine(database_url) as engine:
+        assert [prepare_database(engine), prepare_database(engine)] == [True, False]
 
 
 def test_four_processes_at_once_make_the_tables_once(database_url: str) -> None:
-    engines = [open_engine(database_url) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
+    with ExitStack() as opened, ThreadPoolExecutor(4) as pool:
+        engines = [opened.enter_context(opened_engine(database_url)) for _ in range(4)]
         made = list(pool.map(prepare_database, engines))
     assert made.count(True) == 1
-    for engine in engines:
-        engine.dispose()
 
 
 def test_an_older_schema_is_not_changed_unasked(engine: Engine) -> None:

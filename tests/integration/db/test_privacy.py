@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db.digest import score_digest
-from db.engine import open_engine, reading, writing
+from db.engine import opened_engine, reading, writing
 from db.erasure import erase_record
 from db.events import list_events
 from db.portfolios import save_portfolio
@@ -68,11 +68,10 @@ def test_a_source_that_is_not_ours_is_told_and_not_changed(engine: Engine) -> No
 
 
 def test_on_sqlite_no_byte_of_an_erased_key_is_left_in_the_files(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'tidemark.db'}")
-    prepare_database(engine)
-    score_book(engine, [MARKER, *(f"other-{row}" for row in range(500))])
-    erase_record(engine, "book", (MARKER,), who="test")
-    engine.dispose()
+    with opened_engine(f"sqlite:///{tmp_path / 'tidemark.db'}") as engine:
+        prepare_database(engine)
+        score_book(engine, [MARKER, *(f"other-{row}" for row in range(500))])
+        erase_record(engine, "book", (MARKER,), who="test")
     assert [path for path in tmp_path.iterdir() if MARKER.encode() in path.read_bytes()] == []
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event, insert, update
 from sqlalchemy.exc import IntegrityError
 
 from db.diagnosis import read_database_time
-from db.engine import open_engine, reading, writing
+from db.engine import opened_engine, reading, writing
 from db.errors import NotFoundError, StateConflictError
 from db.jobs import cancel_job, get_job, list_jobs
 from db.schedule_runs import ScheduleRun, list_runs, read_histories
@@ -112,11 +112,9 @@ def test_three_nights_of_downtime_follow_the_policy(
 def test_any_number_of_schedulers_fires_each_due_time_once(book: Engine, database_url: str) -> None:
     schedule = _nightly(book, catch_up=CatchUp.ALL)
     nights = _let_pass(book, schedule, days=3)
-    engines = [open_engine(database_url) for _ in range(8)]
-    with ThreadPoolExecutor(8) as pool:
+    with ExitStack() as opened, ThreadPoolExecutor(8) as pool:
+        engines = [opened.enter_context(opened_engine(database_url)) for _ in range(8)]
         fired = [job_id for ids in pool.map(_fire, engines) for job_id in ids]
-    for opened in engines:
-        opened.dispose()
     assert [run.due_at for run in _runs(book, schedule)] == nights
     assert sorted(fired) == sorted(job.id for job in list_jobs(book))
     assert len(fired) == 3

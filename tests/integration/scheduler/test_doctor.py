@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.job_control import pause_job
 from db.jobs import JobRequest, get_job, submit_job
 from db.processes import mark_seen
@@ -20,15 +20,14 @@ from tests.building import BOOK, MODEL, add_model, claim, load_book, start_scori
 @pytest.fixture
 def book(any_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A book with a running job of three shards, in the installation that the environment names."""
-    engine = open_engine(any_database_url)
-    prepare_database(engine)
-    monkeypatch.setenv("TIDEMARK_DATABASE_URL", any_database_url)
-    monkeypatch.delenv("TIDEMARK_REDIS_URL", raising=False)
-    load_book(engine, range(30))
-    add_model(engine)
-    start_scoring(engine, shard_rows=10)
-    yield engine
-    engine.dispose()
+    with opened_engine(any_database_url) as engine:
+        prepare_database(engine)
+        monkeypatch.setenv("TIDEMARK_DATABASE_URL", any_database_url)
+        monkeypatch.delenv("TIDEMARK_REDIS_URL", raising=False)
+        load_book(engine, range(30))
+        add_model(engine)
+        start_scoring(engine, shard_rows=10)
+        yield engine
 
 
 def findings(check: str) -> list[Finding]:

@@ -1,6 +1,7 @@
 """`tidemark drift show` and what is done about nights that are not to be used, through the commands."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.drift_reports import DriftReport, insert_report
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.scores import complete_scored_shard
 from db.shards import claim_shard
 from db.states import Verdict
@@ -27,24 +28,24 @@ FIGURES = {
 
 
 @pytest.fixture
-def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A book with one drifted night, and one whose pipeline was broken."""
     url = f"sqlite:///{tmp_path / 'tidemark.db'}"
     monkeypatch.setenv("TIDEMARK_DATABASE_URL", url)
-    engine = open_engine(url)
-    prepare_database(engine)
-    load_book(engine, range(20))
-    add_model(engine)
-    for verdict, figures in ((Verdict.DRIFTED, FIGURES), (Verdict.BROKEN_PIPELINE, {"reasons": ["no feed"]})):
-        job = start_scoring(engine, shard_rows=20)
-        claimed = claim_shard(engine, "scoring", worker="w", lease_seconds=60)
-        assert claimed is not None
-        complete_scored_shard(engine, claimed, result_for(engine, claimed), worker="w")
-        with writing(engine) as connection:
-            insert_report(connection, DriftReport(BOOK, job.id, MODEL, verdict, figures))
-            if verdict is Verdict.BROKEN_PIPELINE:
-                mark_unusable(connection, job.id, "no feed", who="monitor")
-    return engine
+    with opened_engine(url) as engine:
+        prepare_database(engine)
+        load_book(engine, range(20))
+        add_model(engine)
+        for verdict, figures in ((Verdict.DRIFTED, FIGURES), (Verdict.BROKEN_PIPELINE, {"reasons": ["no feed"]})):
+            job = start_scoring(engine, shard_rows=20)
+            claimed = claim_shard(engine, "scoring", worker="w", lease_seconds=60)
+            assert claimed is not None
+            complete_scored_shard(engine, claimed, result_for(engine, claimed), worker="w")
+            with writing(engine) as connection:
+                insert_report(connection, DriftReport(BOOK, job.id, MODEL, verdict, figures))
+                if verdict is Verdict.BROKEN_PIPELINE:
+                    mark_unusable(connection, job.id, "no feed", who="monitor")
+        yield engine
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from db.engine import Engine, open_engine, writing
+from db.engine import Engine, opened_engine, writing
 from db.jobs import list_jobs
 from db.processes import list_processes
 from db.schedule_runs import list_runs
@@ -39,24 +39,23 @@ def _let_years_pass(engine: Engine, schedule: Schedule) -> None:
 
 
 def test_three_scheduler_processes_fire_each_due_time_once(any_database_url: str, redis_url: str) -> None:
-    engine = open_engine(any_database_url)
-    schedule = _yearly_schedule(engine)
-    settings = {"TIDEMARK_DATABASE_URL": any_database_url, "TIDEMARK_REDIS_URL": redis_url}
-    command = [sys.executable, "-m", "scheduler.process"]
-    processes = [subprocess.Popen(command, cwd=ROOT, env=os.environ | settings) for _ in range(3)]
-    try:
-        wait_for(lambda: len(list_processes(engine)) == 3, 60, "three schedulers to run")
-        if sys.platform == "linux":
-            assert all((one.memory_bytes or 0) > 10 << 20 for one in list_processes(engine))
-        _let_years_pass(engine, schedule)
-        wait_for(lambda: list_runs(engine, schedule.id), 60, "the schedule to fire")
-    finally:
-        for process in processes:
-            process.terminate()
-        codes = [process.wait(30) for process in processes]
-    runs = list_runs(engine, schedule.id, limit=1000)
-    assert codes == [0, 0, 0]
-    assert {run.state for run in runs} == {RunState.SUBMITTED}
-    assert len(runs) >= YEARS - 1  # leap days may shift the first out
-    assert sorted(run.job_id or 0 for run in runs) == sorted(job.id for job in list_jobs(engine, limit=1000))
-    engine.dispose()
+    with opened_engine(any_database_url) as engine:
+        schedule = _yearly_schedule(engine)
+        settings = {"TIDEMARK_DATABASE_URL": any_database_url, "TIDEMARK_REDIS_URL": redis_url}
+        command = [sys.executable, "-m", "scheduler.process"]
+        processes = [subprocess.Popen(command, cwd=ROOT, env=os.environ | settings) for _ in range(3)]
+        try:
+            wait_for(lambda: len(list_processes(engine)) == 3, 60, "three schedulers to run")
+            if sys.platform == "linux":
+                assert all((one.memory_bytes or 0) > 10 << 20 for one in list_processes(engine))
+            _let_years_pass(engine, schedule)
+            wait_for(lambda: list_runs(engine, schedule.id), 60, "the schedule to fire")
+        finally:
+            for process in processes:
+                process.terminate()
+            codes = [process.wait(30) for process in processes]
+        runs = list_runs(engine, schedule.id, limit=1000)
+        assert codes == [0, 0, 0]
+        assert {run.state for run in runs} == {RunState.SUBMITTED}
+        assert len(runs) >= YEARS - 1  # leap days may shift the first out
+        assert sorted(run.job_id or 0 for run in runs) == sorted(job.id for job in list_jobs(engine, limit=1000))

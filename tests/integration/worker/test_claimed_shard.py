@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from db.clock import now_plus
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, LeaseLostError, SourceError
 from db.jobs import cancel_job, get_job
 from db.self_pause import list_due, resume_due
@@ -147,12 +147,12 @@ def test_a_cancelled_job_frees_its_worker_before_the_next_renewal(context: Worke
 
 
 def test_a_database_that_is_away_between_two_renewals_costs_no_shard(context: WorkerContext) -> None:
-    claimed, now, away = context.claim("scoring"), [0.0], open_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    claimed, now = context.claim("scoring"), [0.0]
     assert claimed is not None
-    heartbeat = Heartbeat(away, claimed, lease_seconds=60, every_seconds=5, clock=lambda: now[0])
-    now[0] = LOOK_SECONDS
-    heartbeat()
-    now[0] = 5
-    with pytest.raises(DatabaseUnreachableError):
+    with opened_engine("postgresql+psycopg://nobody@127.0.0.1:1/nothing") as away:
+        heartbeat = Heartbeat(away, claimed, lease_seconds=60, every_seconds=5, clock=lambda: now[0])
+        now[0] = LOOK_SECONDS
         heartbeat()
-    away.dispose()
+        now[0] = 5
+        with pytest.raises(DatabaseUnreachableError):
+            heartbeat()

@@ -1,6 +1,7 @@
 """From a drifted night to decisions: the whole job in this process, on real tables and a real network."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from sqlalchemy import Engine
 
 from db.definition import FieldDefinition, FieldKind, PortfolioDefinition
 from db.drift_reports import DriftReport, insert_report
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.jobs import Job, JobRequest, get_job, list_jobs, submit_job
 from db.loading import load_records
 from db.outcomes import load_outcomes
@@ -48,19 +49,19 @@ def definition() -> PortfolioDefinition:
 def context(tmp_path: Path) -> Iterator[WorkerContext]:
     """A worker on a database with old records of known outcome, and new ones whose outcome is not known yet."""
     url = f"sqlite:///{tmp_path / 'tidemark.db'}"
-    engine = open_engine(url)
-    prepare_database(engine)
-    save_portfolio(engine, definition(), who="test")
-    frame, target, _ = make_book(OLD + NEW)
-    frame = frame[list(definition().input_columns)]
-    frame.insert(0, "id", np.arange(1, OLD + NEW + 1).astype(object))
-    # The old outcomes were chance, so that the first model knows next to nothing and every later one is better.
-    chance = (np.random.default_rng(3).random(OLD + NEW) < target.mean()).astype(float)
-    frame.insert(1, "bad", np.where(np.arange(OLD + NEW) < OLD, chance, np.nan))
-    load_records(engine, definition(), [frame.assign(tidemark_unreadable=None)], key_type="integer", who="test")
-    settings = WorkerSettings(home=tmp_path, heartbeat_seconds=5)
-    yield open_context(settings, DatabaseSettings(database_url=url))
-    engine.dispose()
+    with opened_engine(url) as engine:
+        prepare_database(engine)
+        save_portfolio(engine, definition(), who="test")
+        frame, target, _ = make_book(OLD + NEW)
+        frame = frame[list(definition().input_columns)]
+        frame.insert(0, "id", np.arange(1, OLD + NEW + 1).astype(object))
+        # The old outcomes were chance, so that the first model knows next to nothing and every later one is better.
+        chance = (np.random.default_rng(3).random(OLD + NEW) < target.mean()).astype(float)
+        frame.insert(1, "bad", np.where(np.arange(OLD + NEW) < OLD, chance, np.nan))
+        load_records(engine, definition(), [frame.assign(tidemark_unreadable=None)], key_type="integer", who="test")
+        settings = WorkerSettings(home=tmp_path, heartbeat_seconds=5)
+        with closing(open_context(settings, DatabaseSettings(database_url=url))) as opened:
+            yield opened
 
 
 def run(context: WorkerContext, request: JobRequest) -> Job:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.definition import FieldDefinition, FieldKind, PortfolioDefinition
-from db.engine import open_engine
+from db.engine import opened_engine
 from db.jobs import JobRequest, get_job, submit_job
 from db.loading import load_records
 from db.portfolios import save_portfolio
@@ -33,15 +33,14 @@ pytestmark = [
 @pytest.fixture
 def engine(any_database_url: str) -> Iterator[Engine]:
     """A database that holds the book."""
-    opened = open_engine(any_database_url)
-    prepare_database(opened)
-    fields = tuple(FieldDefinition(f"number_{one}", FieldKind.NUMERIC) for one in range(COLUMNS))
-    definition = PortfolioDefinition(BOOK, "A book", BOOK, "id", "bad", fields=fields)
-    save_portfolio(opened, definition, who="test")
-    frames = (make_frame(start) for start in range(0, RECORDS, READ))
-    load_records(opened, definition, frames, key_type="integer", who="test")
-    yield opened
-    opened.dispose()
+    with opened_engine(any_database_url) as opened:
+        prepare_database(opened)
+        fields = tuple(FieldDefinition(f"number_{one}", FieldKind.NUMERIC) for one in range(COLUMNS))
+        definition = PortfolioDefinition(BOOK, "A book", BOOK, "id", "bad", fields=fields)
+        save_portfolio(opened, definition, who="test")
+        frames = (make_frame(start) for start in range(0, RECORDS, READ))
+        load_records(opened, definition, frames, key_type="integer", who="test")
+        yield opened
 
 
 def make_frame(start: int) -> pd.DataFrame:

@@ -8,6 +8,7 @@ Pages of mapped files do not count: the system takes them back when it needs the
 import faulthandler
 import resource
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import tensorflow as tf
@@ -26,8 +27,8 @@ def main(database_url: str, home: str, megabytes: int) -> None:
     most = int(had.split()[1]) * 1024 + megabytes * 1_000_000
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     database = DatabaseSettings.model_validate({"database_url": database_url})
-    context = open_context(WorkerSettings.model_validate({"home": Path(home)}), database)
-    train_next_job(context)
+    with closing(open_context(WorkerSettings.model_validate({"home": Path(home)}), database)) as context:
+        train_next_job(context)
 
 
 if __name__ == "__main__":
