@@ -34,6 +34,8 @@ _IDLE_LIMIT = "30s"
 # A server that is gone for good is noticed within half a minute, not after the system's two hours.
 _ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 POSTGRESQL_OPTIONS = {"connect_timeout": 10, "application_name": "tidemark"} | _ALIVE
+# Above the five that are kept: the API's threads are twenty, and none of them should wait for another's connection.
+_OVERFLOW = 20
 _WRITING = "tidemark_writing"
 _DISK_FULL_CODE = "53100"  # of PostgreSQL
 # The same, insufficient privilege, read-only transaction.
@@ -171,7 +173,7 @@ def _read_url(url: str) -> URL:
 def _open_postgresql(address: URL) -> Engine:
     # An error's text must not hold a person's data.
     options = dict(POSTGRESQL_OPTIONS)
-    engine = create_engine(address, hide_parameters=True, connect_args=options, **_JSON)
+    engine = create_engine(address, hide_parameters=True, connect_args=options, max_overflow=_OVERFLOW, **_JSON)
     check_stale_connections(engine.pool, lambda connection: _answers(engine, connection))
     event.listen(engine, "connect", _limit_idle_transactions)
     return engine
@@ -197,7 +199,8 @@ def _open_sqlite(address: URL, busy_seconds: float) -> Engine:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseUnreachableError(safe_address(address), f"cannot make its folder: {error.strerror}") from error
-    engine = create_engine(address, hide_parameters=True, connect_args={"timeout": busy_seconds}, **_JSON)
+    options = {"timeout": busy_seconds}
+    engine = create_engine(address, hide_parameters=True, connect_args=options, max_overflow=_OVERFLOW, **_JSON)
     event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, busy_seconds))
     event.listen(engine, "begin", _begin_sqlite)
     return engine

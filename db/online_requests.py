@@ -1,6 +1,7 @@
 """Records to be scored at once: stored for a worker to read, answered in place, deleted with the answer."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, insert, select, update
@@ -8,6 +9,8 @@ from sqlalchemy import Engine, delete, insert, select, update
 from db.api_tables import online_requests
 from db.clock import now_plus
 from db.engine import reading, writing_lightly
+
+_IDS_AT_ONCE = 1000  # an old SQLite takes no more parameters
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,18 @@ def find_answer(engine: Engine, request_id: str) -> str | None:
         return connection.execute(
             select(online_requests.c.answer).where(online_requests.c.id == request_id)
         ).scalar_one_or_none()
+
+
+def find_answers(engine: Engine, request_ids: Sequence[str]) -> dict[str, str]:
+    """Return those of these requests that are answered, with their answers."""
+    found: dict[str, str] = {}
+    with reading(engine) as connection:
+        for first in range(0, len(request_ids), _IDS_AT_ONCE):
+            some = online_requests.c.id.in_(request_ids[first : first + _IDS_AT_ONCE])
+            answered = select(online_requests.c.id, online_requests.c.answer).where(some)
+            rows = connection.execute(answered.where(online_requests.c.answer.is_not(None)))
+            found |= {row.id: row.answer for row in rows}
+    return found
 
 
 def forget_request(engine: Engine, request_id: str) -> None:

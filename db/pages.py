@@ -13,6 +13,8 @@ from db.jobs import JOB_COLUMNS, Job, as_job
 from db.states import JobKind, JobState
 from db.tables import events, jobs, rejects, scores
 
+_IDS_AT_ONCE = 500
+
 
 @dataclass(frozen=True)
 class JobFilter:
@@ -68,6 +70,27 @@ def list_events_after(engine: Engine, job_id: int, event_id: int, *, limit: int 
     statement = select(events.c.id, *columns).where(events.c.job_id == job_id, events.c.id > event_id)
     with reading(engine) as connection:
         return [(row[0], Event(*row[1:])) for row in connection.execute(statement.order_by(events.c.id).limit(limit))]
+
+
+def list_jobs_of(engine: Engine, job_ids: Sequence[int]) -> list[Job]:
+    """Return the jobs with these ids; those that do not exist are left out."""
+    found: list[Job] = []
+    with reading(engine) as connection:
+        for first in range(0, len(job_ids), _IDS_AT_ONCE):
+            some = jobs.c.id.in_(job_ids[first : first + _IDS_AT_ONCE])
+            found += [as_job(row) for row in connection.execute(select(*JOB_COLUMNS).where(some))]
+    return found
+
+
+def find_newest_events(engine: Engine, job_ids: Sequence[int]) -> dict[int, int]:
+    """Return the id of the newest event of each of these jobs that has one."""
+    found: dict[int, int] = {}
+    with reading(engine) as connection:
+        for first in range(0, len(job_ids), _IDS_AT_ONCE):
+            some = events.c.job_id.in_(job_ids[first : first + _IDS_AT_ONCE])
+            newest = select(events.c.job_id, func.max(events.c.id)).where(some).group_by(events.c.job_id)
+            found |= {row[0]: row[1] for row in connection.execute(newest)}
+    return found
 
 
 def page_scores(

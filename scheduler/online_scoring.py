@@ -1,17 +1,25 @@
-"""Scores some records at once: stores them for a worker, sends it the request's id, waits for the answer."""
+"""Scores some records at once: stores them for a worker, sends it the request's id, waits for the answer.
 
+Waiting takes no thread: `AnswerWatch` looks for the answers of all requests that wait here.
+"""
+
+import asyncio
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from logging import getLogger
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from db.engine import Engine
-from db.online_requests import find_answer, forget_request, store_request
+from db.errors import DatabaseError
+from db.online_requests import forget_request, store_request
+from scheduler.answer_watch import AnswerWatch
 from scheduler.dispatch import open_producer
 from scheduler.errors import RedisUnreachableError, SchedulerError
 from worker.address import client_url
@@ -23,54 +31,64 @@ from worker.messages import (
     ONLINE_QUEUE,
     ONLINE_TASK,
     REDIS_TIMEOUT_SECONDS,
-    bell_of,
     online_hint,
 )
 
-LOOK_SECONDS = 1  # a bell that was not heard costs so much; whole seconds, as Redis counts
+logger = getLogger(__name__)
+
+_THREADS = 3  # they store and send; a database whose lock is held must not take the threads of other requests
 
 
 class OnlineError(SchedulerError):
     """No answer came: no worker is free, or the one that answered could not score."""
 
 
+class CallerGoneError(SchedulerError):
+    """Nobody waits for the answer any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the client went away")
+
+
 class OnlineScoring:
-    """The API's side of an online request. Opens its connections at the first use; threads may share it."""
+    """The API's side of an online request. Opens its connections at the first use."""
 
     def __init__(self, engine: Engine, broker_url: str, *, seconds: float) -> None:
         self._engine = engine
         self._seconds = seconds
         self._producer: Celery = open_producer(broker_url)
-        # Longer than one wait for the bell, or that would look like a dead server.
         limits = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
-        self._bell = redis.Redis.from_url(client_url(broker_url), **limits)
+        self._redis = redis.Redis.from_url(client_url(broker_url), **limits)
+        self._watch = AnswerWatch(engine, broker_url)
+        self._threads = anyio.CapacityLimiter(_THREADS)
 
-    def score(self, portfolio: str, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    async def score(
+        self, portfolio: str, records: Sequence[dict[str, Any]], *, until_gone: Callable[[], Awaitable[None]]
+    ) -> dict[str, Any]:
         """Return `model_version`, `scores` and `rejects` of the records.
 
-        Raises `OnlineError` when no answer comes in time, `RedisUnreachableError` where no worker can be told.
+        `until_gone` returns when the caller is gone. Raises `OnlineError` when no answer comes in time,
+        `CallerGoneError`, and `RedisUnreachableError` where no worker can be told.
         """
-        body = json.dumps(list(records))
-        request_id = store_request(self._engine, portfolio, body, seconds=self._seconds)
+        request_id = await anyio.to_thread.run_sync(self._store, portfolio, records, limiter=self._threads)
+        answered = self._watch.expect(request_id)
         try:
-            self._send(request_id)
-            answer = self._wait(request_id)
+            await anyio.to_thread.run_sync(self.send, request_id, limiter=self._threads)
+            answer = json.loads(await self._first_of(answered, until_gone))
         finally:
-            forget_request(self._engine, request_id)
+            self._watch.give_up(request_id)
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._forget, request_id, limiter=self._threads)
         if "error" in answer:
             raise OnlineError(str(answer["error"]))
         return answer
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._bell.close()
-        self._producer.close()
-
-    def _send(self, request_id: str) -> None:
+    def send(self, request_id: str) -> None:
+        """Tell the workers of a stored request. Raises `RedisUnreachableError`."""
         # After this time nobody waits, and workers that come back need not look for it.
         options: dict[str, Any] = {"queue": ONLINE_QUEUE, "retry": False, "expires": self._seconds}
         try:
-            with self._bell.pipeline() as pipeline:
+            with self._redis.pipeline() as pipeline:
                 pipeline.lpush(ONLINE_LIST, request_id)
                 pipeline.ltrim(ONLINE_LIST, 0, ONLINE_LIST_LENGTH - 1)
                 pipeline.expire(ONLINE_LIST, BELL_SECONDS)
@@ -80,14 +98,29 @@ class OnlineScoring:
         except (OperationalError, RedisError, OSError) as error:
             raise RedisUnreachableError(str(error)) from error
 
-    def _wait(self, request_id: str) -> dict[str, Any]:
-        ends = time.monotonic() + self._seconds
-        while time.monotonic() < ends:
-            try:
-                self._bell.blpop([bell_of(request_id)], timeout=LOOK_SECONDS)
-            except RedisError as error:
-                raise RedisUnreachableError(str(error)) from error
-            answer = find_answer(self._engine, request_id)
-            if answer is not None:
-                return json.loads(answer)
+    def close(self) -> None:
+        """Close the connections."""
+        self._watch.close()
+        self._redis.close()
+        self._producer.close()
+
+    def _store(self, portfolio: str, records: Sequence[dict[str, Any]]) -> str:
+        return store_request(self._engine, portfolio, json.dumps(list(records)), seconds=self._seconds)
+
+    async def _first_of(self, answered: asyncio.Future[str], until_gone: Callable[[], Awaitable[None]]) -> str:
+        gone = asyncio.ensure_future(until_gone())
+        try:
+            await asyncio.wait({answered, gone}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+        if answered.done():
+            return answered.result()
+        if gone.done() and not gone.cancelled():
+            raise CallerGoneError
         raise OnlineError(f"no scoring worker answered within {self._seconds:g} s")
+
+    def _forget(self, request_id: str) -> None:
+        try:
+            forget_request(self._engine, request_id)
+        except DatabaseError as error:  # the scheduler forgets it when its time is over
+            logger.warning("An online request could not be deleted: %s", error)

@@ -15,6 +15,7 @@ ONLINE_TASK = "tidemark.answer_online"
 # Ids of the requests too: workers that are busy with shards look here between two batches, when they are called.
 ONLINE_LIST = "tidemark:online"
 ONLINE_CALLS = "tidemark:online:calls"  # what is published here says no more than that something waits
+ONLINE_ANSWERS = "tidemark:online:answers"  # ids of answered requests are published here
 ONLINE_LIST_LENGTH = 1000
 BELL_SECONDS = 60  # then Redis forgets these, and that an answer is there
 
@@ -32,7 +33,7 @@ def online_hint(request_id: str) -> dict[str, str]:
 
 
 def bell_of(request_id: str) -> str:
-    """The Redis list on which a worker says that an online request is answered."""
+    """The Redis list that an API of an older version waits on."""
     return f"tidemark:online:{request_id}"
 
 

@@ -26,7 +26,14 @@ from transformer.errors import BundleError
 from transformer.scoring import ScoredRecords, Scorer
 from worker.address import client_url
 from worker.context import WorkerContext
-from worker.messages import BELL_SECONDS, ONLINE_CALLS, ONLINE_LIST, REDIS_TIMEOUT_SECONDS, bell_of
+from worker.messages import (
+    BELL_SECONDS,
+    ONLINE_ANSWERS,
+    ONLINE_CALLS,
+    ONLINE_LIST,
+    REDIS_TIMEOUT_SECONDS,
+    bell_of,
+)
 from worker.model_slot import ModelSlot
 from worker.portfolio_terms import scale_of
 
@@ -121,7 +128,9 @@ class OnlineAnswerer:
 
     def _ring(self, request_id: str) -> None:
         try:
-            with self.bell.pipeline() as pipeline:
+            if self.bell.publish(ONLINE_ANSWERS, request_id):
+                return
+            with self.bell.pipeline() as pipeline:  # an API of an older version waits, if any
                 pipeline.lpush(bell_of(request_id), 1)
                 pipeline.expire(bell_of(request_id), BELL_SECONDS)
                 pipeline.execute()

@@ -27,8 +27,10 @@ from scheduler.api import (
     schedules,
     webhooks,
 )
-from scheduler.api.body_limits import BodyLimitMiddleware
 from scheduler.api.context import ApiContext, Reader
+from scheduler.api.door import DoorMiddleware
+from scheduler.api.forwarding import ForwardingMiddleware
+from scheduler.api.job_watch import JobWatch
 from scheduler.api.problems import (
     TITLES,
     FaultMiddleware,
@@ -75,14 +77,18 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
     keys_in_force = RecentKeys(engine, settings.api_key_seconds)
     rates = RateLimiter(settings.api_requests_per_minute)
     online = OnlineScoring(engine, scheduler_settings.broker_url, seconds=settings.api_online_seconds)
-    app.state.context = ApiContext(engine, settings, scheduler_settings, keys_in_force, rates, online)
+    keyless = RateLimiter(settings.api_keyless_per_minute, whose="an address without a good key")
+    app.state.context = ApiContext(
+        engine, settings, scheduler_settings, keys_in_force, rates, keyless, online, JobWatch(engine)
+    )
     add_problem_handlers(app)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.api_body_bytes)
+    app.add_middleware(DoorMiddleware, site=app)
     app.add_middleware(FaultMiddleware)
     for router in _ROUTERS:  # routes in one list: included routers are matched twice and take a fifth of a request
         app.router.routes.extend(router.routes)
     _add_description(app)
     add_dashboard(app, settings)
+    app.add_middleware(ForwardingMiddleware, trusted=settings.proxies)
     app.openapi = lambda: describe_api(app)
     return app
 

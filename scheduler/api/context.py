@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from db.api_keys import ApiKey
@@ -13,6 +12,7 @@ from db.jobs import Job, get_job
 from db.portfolios import Portfolio, get_portfolio
 from db.registry import ModelVersion, get_model
 from db.states import KeyRole
+from scheduler.api.job_watch import JobWatch
 from scheduler.api.problems import Problem, not_found
 from scheduler.api.rates import RateLimiter
 from scheduler.api.recent_keys import RecentKeys
@@ -20,6 +20,7 @@ from scheduler.api.settings import ApiSettings
 from scheduler.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
+KEY_OF_SCOPE = "tidemark.key"  # where the door leaves the key that it let in
 _RANKS = {role: rank for rank, role in enumerate(KeyRole)}
 
 
@@ -32,7 +33,9 @@ class ApiContext:
     scheduler_settings: SchedulerSettings
     keys: RecentKeys
     rates: RateLimiter
+    keyless_rates: RateLimiter
     online: OnlineScoring
+    jobs: JobWatch
     in_flight: set[str] = field(default_factory=set)
 
 
@@ -90,20 +93,20 @@ def context_of(request: Request) -> ApiContext:
     return cast("ApiContext", request.app.state.context)
 
 
+def key_required() -> Problem:
+    """Return the refusal of a request without a good key."""
+    advice = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
+    return Problem(401, "key-required", advice, headers={"WWW-Authenticate": "Bearer"})
+
+
 def _caller_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alone
     async def find_caller(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+        request: Request, _credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Caller:
-        context = context_of(request)
-        text = "" if credentials is None else credentials.credentials
-        key = context.keys.recall(text)
-        if key is None and text:
-            key = await run_in_threadpool(context.keys.check, text)
+        key: ApiKey | None = request.scope.get(KEY_OF_SCOPE)
         if key is None:
-            advice = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
-            raise Problem(401, "key-required", advice, headers={"WWW-Authenticate": "Bearer"})
-        context.rates.take(key.public_id)
-        caller = Caller(context, key)
+            raise key_required()
+        caller = Caller(context_of(request), key)
         require_role(caller, role)
         return caller
 

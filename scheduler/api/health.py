@@ -13,9 +13,10 @@ from db.processes import list_processes
 from db.upgrade import schema_versions
 from scheduler.api.context import context_of
 from scheduler.api.parameters import Document
+from scheduler.api.seldom import SeldomLogger
 
 router = APIRouter(tags=["health"])
-logger = getLogger(__name__)
+_seldom = SeldomLogger(getLogger(__name__))
 
 
 class Health(Document):
@@ -35,8 +36,8 @@ class Readiness(Document):
 
 
 @router.get("/healthz", response_model=Health)
-def healthz() -> Health:
-    """Say that the process lives."""
+async def healthz() -> Health:
+    """Say that the process lives. Needs no thread: it is answered while all of them are busy."""
     return Health(status="ok")
 
 
@@ -57,7 +58,7 @@ def readyz(request: Request) -> JSONResponse:
             checks["scheduler"] = "ok" if "scheduler" in kinds else "missing"
             checks["workers"] = "ok" if any(kind.startswith("worker:") for kind in kinds) else "missing"
     except DatabaseError as error:
-        logger.warning("Not ready, the database does not answer: %s", error.__class__.__name__)
+        _seldom.warning("Not ready, the database does not answer: %s", error.__class__.__name__)
     is_ready = all(found == "ok" for found in checks.values())
     answer = Readiness(status="ok" if is_ready else "not ready", **checks)
     return JSONResponse(answer.model_dump(), 200 if is_ready else 503)

@@ -1,15 +1,17 @@
 """`POST /v1/score`: some records, scored at once by a worker with the champion."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter
-from pydantic import Field
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from pydantic import FailFast, Field
+from starlette.requests import ClientDisconnect
 
 from scheduler.api.context import Operator
 from scheduler.api.parameters import NAME_PATTERN, Document, problems
 from scheduler.api.problems import Problem
 from scheduler.api.strict_json import StrictRoute
-from scheduler.online_scoring import OnlineError
+from scheduler.online_scoring import CallerGoneError, OnlineError
 
 router = APIRouter(prefix="/v1", tags=["scoring"], route_class=StrictRoute)
 
@@ -22,7 +24,8 @@ class RecordsToScore(Document):
     """Records of one portfolio: every input column by its name, null where the value is not known."""
 
     portfolio: str = Field(pattern=NAME_PATTERN, examples=["customers"])
-    records: list[_Record] = Field(
+    # A body of values that are all wrong would else have a million mistakes to tell.
+    records: Annotated[list[_Record], FailFast()] = Field(
         min_length=1, max_length=MOST_RECORDS, examples=[[{"customer_id": 42, "income": 41000}]]
     )
 
@@ -61,14 +64,22 @@ class ScoredAtOnce(Document):
     rejects: list[OnlineReject]
 
 
-@router.post("/score", response_model=ScoredAtOnce, responses=problems(400, 404, 409, 413, 415))
-def score(caller: Operator, wanted: RecordsToScore) -> ScoredAtOnce:
+@router.post("/score", response_model=ScoredAtOnce, responses=problems(400, 404, 408, 409, 413, 415))
+async def score(caller: Operator, wanted: RecordsToScore, request: Request) -> ScoredAtOnce:
     """Score up to 1,000 records at once with the champion. Nothing is kept of them."""
-    portfolio = caller.portfolio(wanted.portfolio)
+    portfolio = await anyio.to_thread.run_sync(caller.portfolio, wanted.portfolio)
     if portfolio.champion is None:
         raise Problem(409, "state-conflict", f"portfolio {portfolio.name} has no champion yet")
+
+    async def until_gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+
+    online = caller.context.online
     try:
-        answer: dict[str, Any] = caller.context.online.score(portfolio.name, wanted.records)
+        answer = await online.score(portfolio.name, wanted.records, until_gone=until_gone)
+    except CallerGoneError:
+        raise ClientDisconnect from None
     except OnlineError as error:
         raise Problem(503, "unavailable", str(error), headers={"Retry-After": "2"}) from None
     return ScoredAtOnce(portfolio=portfolio.name, **answer)

@@ -85,6 +85,7 @@ _TEXTS = {
     401: "No valid API key.",
     403: "The key's role is too low.",
     404: "It does not exist, or the key does not reach it.",
+    408: "The body came too slowly.",
     409: "The present state does not allow it.",
     413: "The body is too large.",
     415: "The content type is not supported.",

@@ -11,14 +11,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db import errors as db_errors
+from scheduler.api.seldom import SeldomLogger
 from scheduler.data_errors import DataFileError
 from scheduler.errors import RedisUnreachableError, UsageError
 from scheduler.portfolio_problems import PortfolioFileError
 
 logger = getLogger(__name__)
+_seldom = SeldomLogger(logger)  # who needs no key can ask as often as he likes
 
 MEDIA_TYPE = "application/problem+json"
 _SHOWN_ERRORS = 50
@@ -39,6 +42,8 @@ TITLES: dict[str, str] = {
     "invalid-records": "The records cannot be read",
     "idempotency-mismatch": "The idempotency key belongs to another request",
     "too-many-requests": "Too many requests",
+    "too-slow": "The request came too slowly",
+    "headers-too-large": "The headers of the request are too large",
     "internal-error": "A fault of Tidemark",
     "unavailable": "A server that is needed does not answer",
 }
@@ -48,11 +53,13 @@ _NAME_OF_STATUS = {
     403: "not-allowed",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     409: "state-conflict",
     413: "too-large",
     415: "unsupported-media-type",
     422: "invalid-request",
     429: "too-many-requests",
+    431: "headers-too-large",
     503: "unavailable",
 }
 
@@ -138,7 +145,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, db_errors.IdempotencyConflictError):
         return Problem(status, name, "this idempotency key was used for a request that asked for something else")
     if status == 503:
-        logger.warning("The API cannot answer: %s", error)
+        _seldom.warning("The API cannot answer: %s", error)
         return Problem(status, name, "the database or Redis does not answer", headers={"Retry-After": "2"})
     return Problem(status, name, str(error))
 
@@ -224,6 +231,8 @@ class FaultMiddleware:
 
         try:
             await self._app(scope, receive, note_begin)
+        except ClientDisconnect:  # nobody is left to be told
+            return
         except Exception as error:  # noqa: BLE001 - the one place where every error of a request ends
             frames = "".join(traceback.format_tb(error.__traceback__))
             logger.error("A fault of the API: %s.\n%s", type(error).__name__, frames)  # noqa: TRY400 - not its message

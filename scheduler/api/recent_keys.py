@@ -30,6 +30,10 @@ class RecentKeys:
         checked_at, key = self._known.get(_name_of(text), (0.0, None))
         return key if self._clock() - checked_at < self._seconds else None
 
+    def is_familiar(self, text: str) -> bool:
+        """Whether this text was a key when it was last checked, however long ago. Never waits."""
+        return _name_of(text) in self._known
+
     def check(self, text: str) -> ApiKey | None:
         """Return the key that this text is, None where it is none, or one that has ended. Asks the database."""
         name, began = _name_of(text), self._clock()

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from db.api_keys import KeyRequest, create_key
 from db.states import KeyRole
 from scheduler.api.app import create_app
+from scheduler.api.connections import server_config
 from scheduler.api.settings import ApiSettings
 from scheduler.settings import SchedulerSettings
 from tests.waiting import wait_for
@@ -47,8 +48,9 @@ class RunningApi:
 def running_api(engine: Engine, *, redis_url: str | None = None, **settings: object) -> Iterator[RunningApi]:
     """Serve the API on a free port until the block ends."""
     own = {"redis_url": redis_url} if redis_url else {}
-    app = create_app(engine, ApiSettings(**settings), SchedulerSettings(shard_rows=10, **own))  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    api_settings = ApiSettings(**settings)  # type: ignore[arg-type]
+    app = create_app(engine, api_settings, SchedulerSettings(shard_rows=10, **own))  # type: ignore[arg-type]
+    server = uvicorn.Server(server_config(app, api_settings, port=0))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_for(lambda: server.started, 20, "the API to listen")

@@ -98,9 +98,9 @@ def hostile_bodies() -> Iterator[Case]:
     ]
     for body, statuses in bodies:
         yield "POST", "/v1/jobs", {"content": body, "headers": JSON}, statuses
-    yield "POST", "/v1/jobs", {"content": json.dumps(TRAIN), "headers": {"Content-Type": "text/plain"}}, {422}
-    yield "POST", "/v1/jobs", {"data": {"kind": "training"}}, {422}
-    yield "POST", "/v1/jobs", {"files": {"file": b"x"}}, {422}
+    yield "POST", "/v1/jobs", {"content": json.dumps(TRAIN), "headers": {"Content-Type": "text/plain"}}, {415}
+    yield "POST", "/v1/jobs", {"data": {"kind": "training"}}, {415}
+    yield "POST", "/v1/jobs", {"files": {"file": b"x"}}, {415}
     for key in ("", "x" * 300, "späte Nacht", "a b"):
         yield "POST", "/v1/jobs", {"json": TRAIN, "headers": {"Idempotency-Key": key.encode()}}, {422}
 

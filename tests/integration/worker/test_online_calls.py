@@ -1,5 +1,6 @@
 """A worker that is busy with shards hears of requests that wait: by a call, and by itself where a call got lost."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_a_call_is_heard_although_nothing_is_asked(answerer: OnlineAnswerer, red
     online = OnlineScoring(answerer.context.engine, redis_url, seconds=20)
     answerer.ask_at = monotonic() + FAR_AWAY
     with ThreadPoolExecutor(1) as caller:
-        scored = caller.submit(online.score, BOOK, records)
+        scored = caller.submit(lambda: asyncio.run(online.score(BOOK, records, until_gone=asyncio.Event().wait)))
 
         def is_answered() -> bool:
             answerer.answer_waiting()
@@ -81,7 +82,7 @@ def test_without_redis_shards_are_not_held_up_and_afterwards_it_listens_again(
     wait_for(lambda: _is_listened_to(answerer, redis_server), AGAIN_SECONDS + 5, "a listener")
     answerer.ask_at = monotonic() + FAR_AWAY
     request_id = store_request(answerer.context.engine, BOOK, "[]", seconds=60)
-    OnlineScoring(answerer.context.engine, redis_url, seconds=20)._send(request_id)
+    OnlineScoring(answerer.context.engine, redis_url, seconds=20).send(request_id)
     answer_until(answerer, request_id, 5)
 
 

@@ -1,0 +1,98 @@
+"""Reads the body of a request no further than is right: so many bytes, so many seconds, so many at once in memory."""
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+
+from scheduler.api.problems import Problem
+
+# These are streamed to a file, which stops at its own limit.
+_UPLOADS = re.compile(r"^/v1/portfolios/[^/]+/(records|outcomes)$")
+# Whoever sends more slowly than a telephone line of 1998 does so on purpose.
+SLOWEST_BYTES_A_SECOND = 4096
+
+
+@dataclass
+class BytesInFlight:
+    """How many bytes of bodies the process holds in memory now, and how many it may."""
+
+    most: int
+    held: int = 0
+
+    def take(self, count: int) -> None:
+        """Hold so many more. Raises `HTTPException` (503) where that is too much."""
+        if self.held + count > self.most:
+            detail = f"the bodies of other requests fill the {self.most} bytes that there are for them; try again"
+            raise HTTPException(503, detail, headers={"Retry-After": "1"})
+        self.held += count
+
+
+class GuardedBody:
+    """One request's body, between the server and the application."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, limit: int, seconds: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._ends = time.monotonic() + seconds
+        self._seconds = seconds
+        self._is_upload = _UPLOADS.match(scope["path"]) is not None
+        self._said = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        is_chunked = any(name == b"transfer-encoding" for name, _ in scope["headers"])
+        self._is_complete = not is_chunked and self._said.strip(b"0") == b""
+        self._has_begun = False
+        self._count = 0
+
+    @property
+    def in_memory(self) -> int:
+        """How many of its bytes count as held in memory."""
+        return 0 if self._is_upload else self._count
+
+    def check_length(self) -> None:
+        """Raise `Problem` (413) where its header says that it is too large."""
+        if not self._is_upload and self._said.isdigit() and int(self._said[:20]) > self._limit:
+            raise Problem(413, "too-large", self._too_large())
+
+    async def receive(self, budget: BytesInFlight) -> Message:
+        """Return the next message. Raises `HTTPException`: 408 too slow, 413 too large, 503 no room."""
+        if self._is_complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._ends - time.monotonic()):
+                message = await self._receive()
+        except TimeoutError:
+            if self._has_begun:  # the answer is on its way; who waits for more only wants to know whether to go on
+                return {"type": "http.disconnect"}
+            detail = (
+                f"expected the body within {self._seconds:g} s, or {SLOWEST_BYTES_A_SECOND} more bytes every second"
+            )
+            raise HTTPException(408, detail) from None
+        self._note(message, budget)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass the answer on; one that comes before the whole body did ends the connection, so no more is read."""
+        if message["type"] == "http.response.start":
+            self._has_begun = True
+            if not self._is_complete:
+                MutableHeaders(scope=message)["Connection"] = "close"
+        await self._send(message)
+
+    def _note(self, message: Message, budget: BytesInFlight) -> None:
+        size = len(message.get("body", b""))
+        if not self._is_upload:
+            if self._count + size > self._limit:
+                raise HTTPException(413, self._too_large())
+            budget.take(size)
+        self._count += size
+        # What came buys time, but never more than there was at first.
+        self._ends = min(self._ends + size / SLOWEST_BYTES_A_SECOND, time.monotonic() + self._seconds)
+        self._is_complete = not message.get("more_body", False)
+
+    def _too_large(self) -> str:
+        return f"the body of this request may have {self._limit} bytes"

@@ -1,0 +1,29 @@
+"""Believes what a proxy says of the client only where the settings name that proxy."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+_THIS_MACHINE = {"127.0.0.1", "::1"}
+_SCHEMES = {b"http": "http", b"https": "https"}
+
+
+class ForwardingMiddleware:
+    """Puts the client's address and scheme into the scope.
+
+    Where no proxy is named, one on this machine may say that a request came over TLS, but not from whom: anybody on it
+    could say that, and every request would be somebody else's.
+    """
+
+    def __init__(self, app: ASGIApp, *, trusted: tuple[str, ...]) -> None:
+        self._app = app
+        self._trusting = ProxyHeadersMiddleware(app, list(trusted)) if trusted else None  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if self._trusting is not None:
+            await self._trusting(scope, receive, send)  # type: ignore[arg-type]
+            return
+        if scope["type"] == "http" and (scope.get("client") or ("",))[0] in _THIS_MACHINE:
+            said = next((value for name, value in scope["headers"] if name == b"x-forwarded-proto"), b"")
+            scope["scheme"] = _SCHEMES.get(said.strip(), scope["scheme"])
+        await self._app(scope, receive, send)

@@ -1,0 +1,1 @@
+"""Hostile clients, files and receivers, against real processes and servers."""
