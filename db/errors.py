@@ -1,5 +1,7 @@
 """What can go wrong with the database, in our own words."""
 
+_SHOWN_NAMES = 10
+
 
 class DatabaseError(Exception):
     """Base of every error that `db` raises."""
@@ -39,13 +41,14 @@ class SchemaOutdatedError(DatabaseError):
 
 
 class NotFoundError(DatabaseError):
-    """A named thing does not exist; `known` are the names that do."""
+    """A named thing does not exist; `known` are the names that do, the likeliest first."""
 
     def __init__(self, thing: str, name: object, known: tuple[str, ...] = (), advice: str = "") -> None:
         self.thing = thing
         self.name = name
         self.known = known
-        there = f" There are: {', '.join(known)}." if known else ""
+        more = f" and {len(known) - _SHOWN_NAMES} more" if len(known) > _SHOWN_NAMES else ""
+        there = f" There are: {', '.join(known[:_SHOWN_NAMES])}{more}." if known else ""
         super().__init__(f"{thing} {name} does not exist.{there}{' ' + advice if advice else ''}")
 
 

@@ -54,18 +54,19 @@ def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str)
 
 
 def get_portfolio(engine: Engine, name: str) -> Portfolio:
-    """Return one portfolio. Raises `NotFoundError` with the nearest names."""
+    """Return one portfolio. Raises `NotFoundError` with the names that there are."""
     with reading(engine) as connection:
         return find_portfolio(connection, name)
 
 
 def find_portfolio(connection: Connection, name: str) -> Portfolio:
-    """Return one portfolio within the caller's transaction. Raises `NotFoundError` with the nearest names."""
+    """Return one portfolio within the caller's transaction. Raises `NotFoundError` with the names that there are."""
     row = connection.execute(_select_portfolios().where(portfolios.c.name == name)).one_or_none()
     if row is None:
         known = connection.execute(select(portfolios.c.name).order_by(portfolios.c.name)).scalars().all()
-        nearest = tuple(difflib.get_close_matches(name, known, n=3, cutoff=0.5)) or tuple(known[:10])
-        raise NotFoundError("portfolio", name, nearest, "Add it with: tidemark portfolio add FILE")
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        others = (one for one in known if one not in close)
+        raise NotFoundError("portfolio", name, (*close, *others), "Add it with: tidemark portfolio add FILE")
     return _as_portfolio(*row)
 
 

@@ -38,7 +38,12 @@ class DatabaseSettings(BaseSettings):
 
 def describe_invalid_settings(error: ValidationError) -> str:
     """Return one line that names each wrong setting, what was expected, and what came (never of a secret)."""
-    return "; ".join(_describe_one(dict(one)) for one in error.errors(include_url=False))
+    return "; ".join(describe_each_invalid_setting(error))
+
+
+def describe_each_invalid_setting(error: ValidationError) -> list[str]:
+    """Return the same as one text for each wrong setting."""
+    return [_describe_one(dict(one)) for one in error.errors(include_url=False)]
 
 
 def _describe_one(problem: dict[str, Any]) -> str:

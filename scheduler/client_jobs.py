@@ -102,7 +102,8 @@ def wait_for_end(job: Job, *, progress: bool, timeout_seconds: float | None) -> 
         task = bar.add_task(str(job), total=None)
         while job.is_open:
             if ends is not None and time.monotonic() >= ends:
-                raise TimeoutError(f"job {job.id} is still {job.state} after {timeout_seconds:g} s; it goes on")
+                told = f"job {job.id} is still {job.state} after {timeout_seconds:g} s"
+                raise TimeoutError(f"{told}; it was not cancelled. GET /readyz says whether a worker is there")
             pause.wait(LOOK_SECONDS)
             job = job.refresh()
             bar.update(task, description=str(job), total=job.inputs or None, completed=job.scored + job.rejected)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import redis
+from pydantic import ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -17,10 +18,12 @@ from db.errors import DatabaseError
 from db.health import find_write_refusal
 from db.jobs import count_open_jobs
 from db.processes import list_processes
-from db.settings import DatabaseSettings
+from db.settings import DatabaseSettings, describe_each_invalid_setting
 from db.upgrade import schema_versions
+from scheduler.api.settings import ApiSettings
 from scheduler.settings import SchedulerSettings
 from scheduler.unfinishable_jobs import find_unfinishable_jobs
+from worker.settings import WorkerSettings
 
 MINIMUM_FREE_BYTES = 2 * 1024**3
 MAXIMUM_SKEW_SECONDS = 5.0
@@ -43,15 +46,30 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Run every check; one that fails never hides the next."""
-    settings, database = SchedulerSettings(), DatabaseSettings()
-    findings = [_versions(), _free_disk(settings)]
+    """Run every check; one that fails never hides the next, but without settings there is nothing to look at."""
+    wrong = _wrong_settings()
+    try:
+        settings, database = SchedulerSettings(), DatabaseSettings()
+    except ValidationError:
+        return [_versions(), *wrong]
+    findings = [_versions(), *(wrong or [Finding("settings", "ok", "all valid")]), _free_disk(settings)]
     try:
         with opened_engine(database.url) as engine:
             findings += _examine_database(engine)
     except DatabaseError as error:
         findings.append(Finding("database", "fail", str(error), "start it, or correct TIDEMARK_DATABASE_URL"))
     return [*findings, *_examine_redis(settings)]
+
+
+def _wrong_settings() -> list[Finding]:
+    """Return a finding for each mistake in what the API, a scheduler, a worker or anybody would read."""
+    told: dict[str, None] = {}
+    for kind in (DatabaseSettings, SchedulerSettings, ApiSettings, WorkerSettings):
+        try:
+            kind()
+        except ValidationError as error:
+            told |= dict.fromkeys(describe_each_invalid_setting(error))
+    return [Finding("settings", "fail", one, "correct it; docs/settings.md tells its default") for one in told]
 
 
 def _versions() -> Finding:

@@ -28,10 +28,9 @@ class RedisRefusesWritesError(RedisUnreachableError):
 
 
 class WaitingTimeoutError(SchedulerError):
-    """A command stopped waiting. The job goes on."""
+    """A command stopped waiting. The job goes on where somebody works on it; else `hindrance` says what is missing."""
 
-    def __init__(self, job_id: int, state: str, seconds: float) -> None:
-        self.job_id = job_id
-        super().__init__(
-            f"job {job_id} is still {state} after {seconds:g} s; it goes on. See: tidemark job show {job_id}"
-        )
+    def __init__(self, job_id: int, state: str, seconds: float, hindrance: str = "") -> None:
+        self.job_id, self.state, self.seconds = job_id, state, seconds
+        told = f"nothing works on it: {hindrance}" if hindrance else f"it goes on. See: tidemark job show {job_id}"
+        super().__init__(f"job {job_id} is still {state} after {seconds:g} s; {told}")

@@ -29,6 +29,15 @@ def forget_address(home: Path) -> None:
     (home / _ADDRESS_FILE).unlink(missing_ok=True)
 
 
+def find_local_address(home: Path) -> tuple[str, int] | None:
+    """Return where the API of a state folder answers, and its process; None where it does not run."""
+    try:
+        noted = json.loads((home / _ADDRESS_FILE).read_text(encoding="utf-8"))
+        return str(noted["url"]), int(noted["pid"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def find_local_api(home: Path) -> LocalApi | None:
     """Return address and key of the API of a state folder, None where it does not run or has no key."""
     try:

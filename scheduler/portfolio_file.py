@@ -190,7 +190,7 @@ def _read_limit(document: Table, problems: Problems) -> int | None:
 
 def _read_fields(document: Table, problems: Problems) -> tuple[FieldDefinition, ...]:
     fields: list[FieldDefinition] = []
-    for name, table in read_named_sections(document, "fields", problems):
+    for name, table in read_named_sections(document, ("fields",), problems):
         path = ("fields", name)
         is_identifier(name, path, problems, what="column name")
         require_known_keys(table, path, ("kind", "missing_codes", "reason"), problems)
@@ -202,7 +202,7 @@ def _read_fields(document: Table, problems: Problems) -> tuple[FieldDefinition, 
 
 def _read_histories(document: Table, problems: Problems) -> tuple[HistoryDefinition, ...]:
     histories: list[HistoryDefinition] = []
-    for name, table in read_named_sections(document, "history", problems):
+    for name, table in read_named_sections(document, ("history",), problems):
         path = ("history", name)
         is_identifier(name, path, problems, what="history name")
         require_known_keys(table, path, ("kind", "columns", "missing_codes", "reason"), problems)

@@ -96,8 +96,7 @@ def _read_time_zone(table: Table, usual: str, problems: Problems) -> str:
 
 def _read_calendar(table: Table, problems: Problems) -> tuple[CalendarEffect, ...]:
     effects: list[CalendarEffect] = []
-    inner = {"calendar": table.get("calendar", {})}
-    for name, effect in read_named_sections(inner, "calendar", problems):
+    for name, effect in read_named_sections(table, (_SECTION, "calendar"), problems):
         path = (_SECTION, "calendar", name)
         require_known_keys(effect, path, ("days", "weekdays", "dates"), problems)
         lists = [_read_list(effect, (*path, key), check, what, problems) for key, (check, what) in _LISTS.items()]

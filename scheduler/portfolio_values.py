@@ -36,19 +36,19 @@ def read_section(table: Table, path: KeyPath, problems: Problems) -> Table:
     return {}
 
 
-def read_named_sections(document: Table, group: str, problems: Problems) -> Iterator[tuple[str, Table]]:
+def read_named_sections(table: Table, group: KeyPath, problems: Problems) -> Iterator[tuple[str, Table]]:
     """Yield the sections [group.NAME] in file order, those that are sections; the rest is noted."""
-    for name, value in read_section(document, (group,), problems).items():
-        path = (group, name)
+    for name, value in read_section(table, group, problems).items():
+        path = (*group, name)
         if not isinstance(value, Mapping):
             problems.note(path, f"expected a section [{dotted(path)}], got {shown(value)}")
             continue
-        table = cast("Table", value)
-        inner = _unquoted_name(name, table)
+        section = cast("Table", value)
+        inner = _unquoted_name(name, section)
         if inner is None:
-            yield name, table
+            yield name, section
         else:
-            problems.note(path, f"a name with a dot needs quotes; did you mean [{dotted((group, inner))}]?")
+            problems.note(path, f"a name with a dot needs quotes; did you mean [{dotted((*group, inner))}]?")
 
 
 def _unquoted_name(name: str, table: Table) -> str | None:

@@ -28,6 +28,12 @@ def find_unfinishable_jobs(engine: Engine) -> list[UnfinishableJob]:
     return [UnfinishableJob(job.job_id, *told) for job, told in found if told is not None]
 
 
+def find_hindrance(engine: Engine, job_id: int) -> str:
+    """Return why nothing works on an open job and what to do, "" where something does."""
+    found = next((one for one in find_unfinishable_jobs(engine) if one.job_id == job_id), None)
+    return "" if found is None else f"{found.why}; {found.advice}"
+
+
 def _examine(job: OpenJob, served: set[str], *, has_scheduler: bool) -> tuple[str, str] | None:
     if job.state is JobState.PAUSED:
         return _examine_paused(job)
@@ -39,7 +45,7 @@ def _examine(job: OpenJob, served: set[str], *, has_scheduler: bool) -> tuple[st
     if job.says_open != job.waiting + job.running:
         counts = f"its row counts {job.says_open} open shards, there are {job.waiting + job.running}"
         return counts, f"tidemark job cancel {job.job_id}, submit it again, and report this as a fault"
-    if job.waiting and job.queue not in served:
+    if job.queue not in served:
         return f"no worker serves the queue {job.queue}", f"tidemark worker --queues {job.queue}, or: tidemark up"
     return None
 

@@ -13,6 +13,7 @@ from scheduler.errors import WaitingTimeoutError
 from scheduler.settings import SchedulerSettings
 from scheduler.stack import build_parts, queues_for
 from scheduler.supervision import Supervisor
+from scheduler.unfinishable_jobs import find_hindrance
 
 LOOK_SECONDS = 0.2
 TEND_SECONDS = 1.0
@@ -52,10 +53,23 @@ def wait_for_job(
     `on_look` sees the job every time it is looked at. With the embedded Redis the parts it needs are brought up and
     taken down again; with a Redis of one's own a scheduler and workers must run somewhere.
 
-    Raises `WaitingTimeoutError`.
+    Raises `WaitingTimeoutError`, which says what is missing where nothing works on the job any more.
     """
-    job = get_job(engine, job_id)
-    patience = Patience(timeout_seconds)
+    try:
+        return _wait(engine, settings, get_job(engine, job_id), on_look, on_event, Patience(timeout_seconds))
+    except WaitingTimeoutError as error:  # what this command ran has stopped and signed off
+        hindrance = find_hindrance(engine, job_id)
+        raise WaitingTimeoutError(job_id, error.state, error.seconds, hindrance) from None
+
+
+def _wait(
+    engine: Engine,
+    settings: SchedulerSettings,
+    job: Job,
+    on_look: Callable[[Job], None],
+    on_event: Callable[[str], None],
+    patience: "Patience",
+) -> Job:
     if not settings.is_redis_embedded:
         warn = _warning_without_scheduler(engine, on_event)
         return _wait_through(engine, job, on_look, warn, patience)

@@ -139,13 +139,17 @@ class OnlineAnswerer:
 
 
 def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Portfolio) -> dict[str, Any]:
-    """Score records as they came in JSON; each is a score or a reject, by its index in the request."""
+    """Score records as they came in JSON; each is a score or a reject, by its index in the request.
+
+    Columns that the portfolio does not name are ignored, as loading in bulk does, and told.
+    """
     definition = portfolio.definition
     known = {definition.key, definition.target, definition.as_of, *definition.input_columns, *scorer.schema.columns}
+    ignored = list(dict.fromkeys(name for record in records for name in record if name not in known))
     rejects = {
         index: problem
         for index, record in enumerate(records)
-        if (problem := _find_wrong_name(record, known, scorer.schema.columns)) is not None
+        if (problem := _find_missing_column(record, scorer.schema.columns)) is not None
     }
     usable = [index for index in range(len(records)) if index not in rejects]
     columns = {name: _as_column([records[index][name] for index in usable]) for name in scorer.schema.columns}
@@ -177,17 +181,14 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
         }
         for index, (field, reason, detail) in sorted(rejects.items())
     ]
-    return {"model_version": scorer.version, "scores": scores, "rejects": told}
+    return {"model_version": scorer.version, "scores": scores, "rejects": told, "ignored_columns": ignored}
 
 
-def _find_wrong_name(
-    record: dict[str, Any], known: set[str | None], needed: tuple[str, ...]
-) -> tuple[str, str, str] | None:
+def _find_missing_column(record: dict[str, Any], needed: tuple[str, ...]) -> tuple[str, str, str] | None:
     missing = next((name for name in needed if name not in record), None)
-    if missing is not None:
-        return missing, "missing_column", "the record lacks this column; send null for a value that is not known"
-    unknown = next((name for name in record if name not in known), None)
-    return None if unknown is None else (unknown, "unknown_column", "the portfolio names no such column")
+    if missing is None:
+        return None
+    return missing, "missing_column", "the record lacks this column; send null for a value that is not known"
 
 
 def _reasons_of(scored: ScoredRecords, at: int, scorer: Scorer) -> list[str] | None:

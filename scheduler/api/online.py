@@ -21,7 +21,7 @@ _Record = Annotated[dict[str, _Value], Field(max_length=2000)]
 
 
 class RecordsToScore(Document):
-    """Records of one portfolio: every input column by its name, null where the value is not known."""
+    """Records of one portfolio: every input column by its name, null if it is not known; others are ignored."""
 
     portfolio: str = Field(pattern=NAME_PATTERN, examples=["customers"])
     # A body of values that are all wrong would else have a million mistakes to tell.
@@ -49,9 +49,7 @@ class OnlineReject(Document):
     index: int = Field(description="position in the request", examples=[1])
     record_key: str | None = Field(examples=["43"])
     field: str = Field(examples=["income"])
-    reason: str = Field(
-        description="missing_column, unknown_column, not_a_number or infinite", examples=["not_a_number"]
-    )
+    reason: str = Field(description="missing_column, not_a_number or infinite", examples=["not_a_number"])
     detail: str = Field(examples=["expected a number"])
 
 
@@ -62,6 +60,9 @@ class ScoredAtOnce(Document):
     model_version: str = Field(examples=["m-3f9c2a"])
     scores: list[OnlineScore]
     rejects: list[OnlineReject]
+    ignored_columns: list[str] = Field(
+        default=[], description="columns of the records that the portfolio does not name", examples=[["note"]]
+    )
 
 
 @router.post("/score", response_model=ScoredAtOnce, responses=problems(400, 404, 408, 409, 413, 415))

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db import errors as db_errors
+from scheduler.api.pointers import pointer_of, pointer_to
 from scheduler.api.seldom import SeldomLogger
 from scheduler.data_errors import DataFileError
 from scheduler.errors import RedisUnreachableError, UsageError
@@ -151,26 +152,24 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _portfolio_problem(error: PortfolioFileError) -> Problem:
-    parts = [{"detail": one.message} | _pointer_of(one.path) for one in error.problems]
+    parts = [{"detail": one.message, "pointer": pointer_of(one.path)} for one in error.problems]
     return Problem(422, "invalid-portfolio", f"{len(parts)} mistakes in the portfolio", parts=parts)
-
-
-def _pointer_of(path: Sequence[str | int]) -> dict[str, str]:
-    return {"pointer": "#" + "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)}
 
 
 def _validation_problem(error: RequestValidationError) -> Problem:
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return Problem(400, "malformed-body", "the body is not valid JSON")
-    return Problem(422, "invalid-request", f"{len(found)} mistakes in the request", parts=[_part_of(e) for e in found])
+    return Problem(
+        422, "invalid-request", f"{len(found)} mistakes in the request", parts=[_part_of(e, error.body) for e in found]
+    )
 
 
-def _part_of(error: Mapping[str, Any]) -> dict[str, str]:
+def _part_of(error: Mapping[str, Any], body: Any) -> dict[str, str]:
     """One mistake without the value that came: it may be a person's."""
     detail, (place, *path) = str(error["msg"]), error["loc"]
     if place == "body":
-        return {"detail": detail} | _pointer_of(path)
+        return {"detail": detail, "pointer": pointer_to(path, body, is_missing=error["type"] == "missing")}
     name = ".".join(str(part) for part in path)
     return {"detail": detail, "header" if place == "header" else "parameter": name}
 

@@ -69,7 +69,7 @@ def require_json(request: Request) -> None:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
     if not is_json or headers.get("content-encoding", "").strip().lower() not in _PLAIN:
-        detail = "expected Content-Type: application/json and no Content-Encoding"
+        detail = f"expected Content-Type: application/json and no Content-Encoding, got {kind or 'none'}"
         raise Problem(415, "unsupported-media-type", detail)
 
 
@@ -85,9 +85,10 @@ def _parse_and_check(body: bytes, field: ModelField) -> Any:
     """Return what the route expects, so that the event loop need not check it again. Raises as FastAPI does."""
     if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:  # those within texts count too, they are few
         raise Problem(413, "too-large", f"a body may hold {_MOST_VALUES} values; send the records in several requests")
-    value, errors = field.validate(parse_strictly(body), {}, loc=("body",))
+    found = parse_strictly(body)
+    value, errors = field.validate(found, {}, loc=("body",))
     if errors:
-        raise RequestValidationError(errors)
+        raise RequestValidationError(errors, body=found)
     return value
 
 

@@ -2,12 +2,15 @@
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scheduler.cli.exit_codes import DONE, FAILED
 from scheduler.cli.options import Json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 database_app = typer.Typer(help="The database's tables.", no_args_is_help=True)
 
@@ -33,11 +36,22 @@ def up(
         run_until_stopped(
             settings,
             with_api=with_api,
+            sign_in=_way_into(settings.state_folder),
             on_event=output.say,
             on_ready=lambda parts: output.emit(addresses | {"parts": parts}),
         )
     output.say("Stopped. Jobs that were not finished go on at the next start.")
     return DONE
+
+
+def _way_into(home: "Path") -> str:
+    """Return how to sign in to the dashboard. The key itself is never shown."""
+    from db.settings import DatabaseSettings
+    from scheduler.local_api import KEY_FILE
+
+    if DatabaseSettings().database_url is None:
+        return f"the key to sign in with is in {home / KEY_FILE}"
+    return "make a key to sign in with: tidemark key create NAME"
 
 
 def scheduler(json: Json = False) -> None:

@@ -1,5 +1,6 @@
 """The doctor names what keeps jobs from finishing, and what to do."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from db.self_pause import Trouble, pause_waiting_jobs
 from db.shards import renew_lease
 from db.states import JobKind, PauseCause
 from db.upgrade import prepare_database
+from scheduler.cli.exit_codes import FAILED
+from scheduler.cli.main import main
 from scheduler.doctor import Finding, examine
 from tests.building import BOOK, MODEL, add_model, claim, load_book, start_scoring
 
@@ -36,6 +39,53 @@ def findings(check: str) -> list[Finding]:
 
 def unfinishable() -> list[tuple[str, str]]:
     return [(one.found, one.advice) for one in findings("jobs that cannot finish") if one.state == "warn"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("TIDEMARK_API_PORT", "abc", "valid integer"),
+        ("TIDEMARK_SHARD_ROWS", "many", "valid integer"),
+        ("TIDEMARK_TRAINING_MEMORY_MB", "-5", "greater than or equal to 0"),
+        ("TIDEMARK_TRAINING_LEASE_SECONDS", "1", "more than twice"),
+    ],
+)
+def test_a_setting_that_any_process_would_refuse_is_named(
+    book: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    expected: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert main(["doctor", "--json"]) == FAILED
+    (told,) = (one for one in json.loads(capsys.readouterr().out)["checks"] if one["check"] == "settings")
+    assert told["state"] == "fail"
+    assert all(word in told["found"] for word in (name, value, expected)), told
+
+
+def test_settings_that_are_valid_are_told_and_every_mistake_is_told_once(
+    book: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [one.state for one in findings("settings")] == ["ok"]
+    monkeypatch.setenv("TIDEMARK_LEASE_SECONDS", "soon")  # a scheduler and a worker read it
+    monkeypatch.setenv("TIDEMARK_API_HOST", "::1")
+    monkeypatch.setenv("TIDEMARK_API_PORT", "99999")
+    assert [one.found.partition(":")[0] for one in findings("settings")] == [
+        "TIDEMARK_LEASE_SECONDS",
+        "TIDEMARK_API_PORT",
+    ]
+
+
+@pytest.mark.parametrize("name", ["TIDEMARK_KEY_SECRET", "TIDEMARK_DASHBOARD_SECRET"])
+def test_a_secret_that_is_too_short_is_named_and_not_shown(
+    book: Engine, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "hush-hush")
+    (told,) = findings("settings")
+    assert name in told.found
+    assert "hush" not in told.found
 
 
 def test_an_installation_that_works_has_no_finding(book: Engine) -> None:

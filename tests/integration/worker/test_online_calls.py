@@ -12,13 +12,14 @@ from sqlalchemy import Engine
 
 from benchmarks.model import make_champion
 from db.online_requests import find_answer, store_request
+from db.portfolios import get_portfolio
 from scheduler.online_scoring import OnlineScoring
 from tests.building import BOOK, book_definition, book_frame, load_book
 from tests.servers.redis_server import RedisServer
 from tests.waiting import wait_for
 from worker.context import WorkerContext
 from worker.messages import ONLINE_LIST
-from worker.online import AGAIN_SECONDS, ASK_SECONDS, OnlineAnswerer
+from worker.online import AGAIN_SECONDS, ASK_SECONDS, OnlineAnswerer, score_records
 from worker.settings import WorkerSettings
 
 FAR_AWAY = 3600.0
@@ -42,6 +43,18 @@ def answer_until(answerer: OnlineAnswerer, request_id: str, seconds: float) -> N
         return find_answer(answerer.context.engine, request_id) is not None
 
     wait_for(has_answer, seconds, "an answer")
+
+
+def test_a_column_that_the_portfolio_does_not_name_is_ignored_and_told(answerer: OnlineAnswerer) -> None:
+    portfolio = get_portfolio(answerer.context.engine, BOOK)
+    assert portfolio.champion is not None
+    scorer = answerer.slot.scorer(portfolio.champion)
+    plain = book_frame([3, 4]).drop(columns=["customer_id"], errors="ignore").to_dict("records")
+    wider = [plain[0] | {"note": "x", "branch": 7}, plain[1] | {"branch": 8}]
+    expected, found = score_records(plain, scorer, portfolio), score_records(wider, scorer, portfolio)
+    assert found["ignored_columns"] == ["note", "branch"]
+    assert (found["scores"], found["rejects"]) == (expected["scores"], expected["rejects"])
+    assert expected["ignored_columns"] == []
 
 
 def test_a_call_is_heard_although_nothing_is_asked(answerer: OnlineAnswerer, redis_url: str) -> None:
