@@ -1,5 +1,6 @@
 """The monitor's reports about nights, and the series of figures that its sequential rule adds up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -84,6 +85,13 @@ def list_reports(engine: Engine, portfolio: str, *, limit: int = 100) -> list[Dr
         return [
             _as_report(row) for row in connection.execute(statement.order_by(drift_reports.c.id.desc()).limit(limit))
         ]
+
+
+def read_verdicts(engine: Engine, job_ids: Sequence[int]) -> dict[int, Verdict]:
+    """Return the verdict on each of these scoring jobs; one without a report is left out."""
+    statement = select(drift_reports.c.job_id, drift_reports.c.verdict).where(drift_reports.c.job_id.in_(job_ids))
+    with reading(engine) as connection:
+        return {row.job_id: Verdict(row.verdict) for row in connection.execute(statement)}
 
 
 def find_first_night(connection: Connection, portfolio: str, model_version: str) -> int | None:

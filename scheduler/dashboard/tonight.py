@@ -11,7 +11,7 @@ from db.schedule_runs import read_histories
 from db.schedules import list_schedules
 from db.states import ScheduleState
 from scheduler.dashboard.access import Reader, Visitor
-from scheduler.dashboard.nights_now import PortfolioNight, Standing, describe_night
+from scheduler.dashboard.nights_now import WORST_FIRST, PortfolioNight, Standing, describe_night
 from scheduler.dashboard.pages import show
 
 router = APIRouter()
@@ -32,6 +32,7 @@ def tonight_live(request: Request, visitor: Reader) -> HTMLResponse:
 def _show(request: Request, visitor: Visitor, template: str) -> HTMLResponse:
     nights = _read_nights(visitor)
     counts = {str(one): sum(night.standing is one for night in nights) for one in Standing}
+    counts |= {str(Standing.DUE): sum(night.is_due for night in nights)}
     rate = sum(night.rate or 0.0 for night in nights)
     alive = {one.kind.partition(":")[0] for one in list_processes(visitor.caller.engine) if one.is_alive}
     missing = [part for part in ("scheduler", "worker") if part not in alive]
@@ -51,4 +52,4 @@ def _read_nights(visitor: Visitor) -> list[PortfolioNight]:
         runs = [histories[one.id] for one in active if one.id in histories]
         jobs, rate = latest.get(portfolio.name), rates.get(portfolio.name)
         nights.append(describe_night(portfolio, jobs, active, runs, rate=rate, now=now))
-    return nights
+    return sorted(nights, key=lambda night: WORST_FIRST.index(night.standing))

@@ -1,4 +1,4 @@
-"""When a night counts as late, running, done, failed or expected."""
+"""Where a night stands: late, failed, unusable, training failed, cancelled, running, due, done or idle."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from db.latest_jobs import LatestJobs
 from db.portfolios import Portfolio
 from db.schedule_runs import ScheduleHistory
 from db.schedules import Schedule
-from db.states import CatchUp, JobKind, JobState, Overlap, ScheduleState
+from db.states import CatchUp, JobKind, JobState, Overlap, ScheduleState, Verdict
 from scheduler.dashboard.nights_now import PortfolioNight, Standing, describe_night
 from tests.building import BOOK, book_definition
 
@@ -38,36 +38,76 @@ def night(
     newest: Job | None = None,
     done: Job | None = None,
     *,
+    training: Job | None = None,
     at: datetime | None = None,
     run: ScheduleHistory | None = None,
+    verdict: Verdict | None = None,
 ) -> PortfolioNight:
-    latest = None if newest is None else LatestJobs(newest, done)
+    latest = None if newest is None and training is None else LatestJobs(newest, done, training, verdict)
     schedules = [] if at is None else [due(at)]
     runs = [] if run is None else [run]
-    return describe_night(Portfolio(book_definition(), "m1", NOW, NOW), latest, schedules, runs, rate=None, now=NOW)
+    portfolio = Portfolio(book_definition(), "m1", NOW, NOW)
+    return describe_night(portfolio, latest, schedules, runs, rate=None, now=NOW)
+
+
+FAILED_TRAINING = job(JobState.FAILED, 9, 5, id=7, kind=JobKind.TRAINING, detail="no outcome is known")
+UNUSABLE = job(JobState.DONE, 9, 5, unusable_reason="age is missing in 19.0%")
 
 
 @pytest.mark.parametrize(
     ("found", "standing"),
     [
         (night(), Standing.IDLE),
-        (night(at=ago(-60)), Standing.EXPECTED),
+        (night(at=ago(-60)), Standing.DUE),
         (night(at=ago(-3 * 1440)), Standing.IDLE),
         (night(job(JobState.RUNNING, 1)), Standing.RUNNING),
         (night(job(JobState.PAUSED, 1)), Standing.RUNNING),
         (night(job(JobState.DONE, 9, 5)), Standing.DONE),
         (night(job(JobState.FAILED, 9, 5)), Standing.FAILED),
-        (night(job(JobState.DONE, 2000, 1990), at=ago(-60)), Standing.EXPECTED),
+        (night(job(JobState.CANCELLED, 9, 5)), Standing.CANCELLED),
+        (night(UNUSABLE), Standing.UNUSABLE),
+        (night(training=FAILED_TRAINING), Standing.TRAINING_FAILED),
+        (night(job(JobState.DONE, 9, 5), training=FAILED_TRAINING), Standing.TRAINING_FAILED),
+        (night(job(JobState.FAILED, 9, 5), training=FAILED_TRAINING), Standing.FAILED),
+        (night(UNUSABLE, training=FAILED_TRAINING), Standing.UNUSABLE),
+        (night(training=job(JobState.DONE, 9, 5, kind=JobKind.TRAINING)), Standing.IDLE),
+        (night(job(JobState.DONE, 2000, 1990), at=ago(-60)), Standing.DUE),
     ],
 )
-def test_a_night_stands_where_its_newest_job_does(found: PortfolioNight, standing: Standing) -> None:
-    assert (found.standing, found.late) == (standing, None)
+def test_a_night_stands_where_its_newest_jobs_do(found: PortfolioNight, standing: Standing) -> None:
+    assert found.standing is standing
+
+
+def test_a_run_that_is_nearer_than_the_last_night_is_due() -> None:
+    twelve_hours_ago = job(JobState.DONE, 12 * 60 + 5, 12 * 60)
+    assert night(twelve_hours_ago, at=ago(-4 * 60)).standing is Standing.DUE
+    assert night(job(JobState.DONE, 65, 60), at=ago(-4 * 60)).standing is Standing.DONE
+    failed = job(JobState.FAILED, 12 * 60 + 5, 12 * 60)
+    assert night(failed, at=ago(-4 * 60)).standing is Standing.FAILED, "a night that went wrong stays in view"
+
+
+def test_a_due_run_counts_whatever_became_of_the_last_one() -> None:
+    assert night(job(JobState.DONE, 65, 60), at=ago(-4 * 60)).is_due
+    assert night(job(JobState.FAILED, 65, 60), at=ago(-4 * 60)).is_due
+    assert not night(job(JobState.DONE, 65, 60), at=ago(-3 * 1440)).is_due
+
+
+def test_a_card_says_why_it_stands_where_it_does() -> None:
+    assert night(UNUSABLE).because == "its scores are not to be used: age is missing in 19.0%"
+    assert night(training=FAILED_TRAINING).because == "job 7: no outcome is known"
+    assert night(job(JobState.FAILED, 9, 5, detail="3 of 8 shards failed")).because == "3 of 8 shards failed"
+    assert night(job(JobState.DONE, 9, 5)).because is None
+
+
+def test_a_card_bears_the_verdict_on_its_job() -> None:
+    assert night(job(JobState.DONE, 9, 5), verdict=Verdict.DRIFTED).verdict is Verdict.DRIFTED
+    assert night(job(JobState.RUNNING, 9)).verdict is None
 
 
 def test_a_due_time_that_nobody_runs_is_late_after_two_minutes() -> None:
-    assert night(at=ago(1)).standing is Standing.EXPECTED
+    assert night(at=ago(1)).standing is Standing.DUE
     late = night(at=ago(3))
-    assert (late.standing, late.late) == (Standing.LATE, "its due time has passed, and no scheduler has run it")
+    assert (late.standing, late.because) == (Standing.LATE, "its due time has passed, and no scheduler has run it")
 
 
 def test_a_missed_due_time_is_late_until_a_job_follows() -> None:
