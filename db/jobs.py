@@ -74,6 +74,11 @@ class Job:
     finished_at: datetime | None
 
     @property
+    def can_be_retried(self) -> bool:
+        """Whether a retry can help: records over the reject budget have been tried, and are rejected again."""
+        return self.state is JobState.FAILED and self.cause is not FailureCause.REJECT_BUDGET
+
+    @property
     def is_open(self) -> bool:
         """Whether work may still happen on it."""
         return self.state in OPEN_JOB_STATES

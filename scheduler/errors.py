@@ -9,6 +9,17 @@ class UsageError(SchedulerError):
     """The caller asked for something impossible: exit code 64."""
 
 
+class UnusableScoresError(SchedulerError):
+    """Scores that are marked not to be used were asked for: an exit code of their own."""
+
+    def __init__(self, job_id: int, reason: str) -> None:
+        self.job_id = job_id
+        super().__init__(
+            f"job {job_id}: its scores are marked not to be used: {reason}. "
+            "Mend the cause and score again; --unusable writes these all the same"
+        )
+
+
 class RedisUnreachableError(SchedulerError):
     """Redis does not answer. Jobs are safe in the database and go on when it is back."""
 

@@ -102,7 +102,8 @@ def _wait_through(
     follow_up = find_follow_up(engine, ended.id)
     if follow_up is not None and follow_up.is_open:
         _look_until_ended(engine, follow_up, lambda _job: None, tend, Patience(MONITOR_SECONDS), is_required=False)
-    return ended
+    # The monitor may have marked the scores as not to be used.
+    return ended if follow_up is None else get_job(engine, ended.id)
 
 
 def _look_until_ended(

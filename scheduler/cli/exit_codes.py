@@ -4,5 +4,6 @@ DONE = 0
 REJECT_BUDGET = 2
 FAILED = 3
 CANCELLED = 4
+UNUSABLE = 8  # scores were written, and are marked not to be used
 WRONG_USAGE = 64
 INTERRUPTED = 130

@@ -5,7 +5,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from scheduler.cli.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
+from scheduler.cli.exit_codes import FAILED, INTERRUPTED, UNUSABLE, WRONG_USAGE
 from scheduler.cli.output import Output
 
 
@@ -21,6 +21,8 @@ def report_failure(error: BaseException, *, usage: str | None, wants_json: bool)
 
 def describe_failure(error: BaseException, usage: str | None = None) -> tuple[int, str]:
     """Return exit code and message of an error."""
+    from scheduler.errors import UnusableScoresError
+
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
     if usage is not None:
@@ -29,6 +31,8 @@ def describe_failure(error: BaseException, usage: str | None = None) -> tuple[in
         return WRONG_USAGE, wrong
     if _is_wrong_usage(error):
         return WRONG_USAGE, str(error)
+    if isinstance(error, UnusableScoresError):
+        return UNUSABLE, str(error)
     if _is_known(error):
         return FAILED, str(error)
     return FAILED, _describe_unexpected(error)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scheduler.cli.exit_codes import CANCELLED, DONE, FAILED, REJECT_BUDGET
+from scheduler.cli.exit_codes import CANCELLED, DONE, FAILED, REJECT_BUDGET, UNUSABLE
 from scheduler.cli.options import JobId, Json
 
 if TYPE_CHECKING:
@@ -173,12 +173,18 @@ def exit_code_of(job: "Job") -> int:
 
     if job.cause is FailureCause.REJECT_BUDGET:
         return REJECT_BUDGET
+    if job.state is JobState.DONE and job.unusable_reason is not None:
+        return UNUSABLE
     return {JobState.DONE: DONE, JobState.CANCELLED: CANCELLED}.get(job.state, FAILED)
 
 
 def show_failure(session: "Session", job: "Job") -> None:
     """Say why a job did not succeed."""
-    if exit_code_of(job) == DONE:
+    code = exit_code_of(job)
+    if code == DONE:
+        return
+    if code == UNUSABLE:
+        session.output.say(f"Job {job.id}: its scores are not to be used: {job.unusable_reason}.")
         return
     why = f": {job.detail}" if job.detail else ""
     session.output.say(f"Job {job.id} {job.state}{why}. See: tidemark job show {job.id}")

@@ -43,7 +43,7 @@ def export_scores(
     from db.exports import SCORE_COLUMNS, read_scores
     from db.states import JobState
     from scheduler.cli.session import open_session
-    from scheduler.errors import UsageError
+    from scheduler.errors import UnusableScoresError, UsageError
     from scheduler.result_files import write_frames
 
     with open_session(wants_json=json) as session:
@@ -53,8 +53,7 @@ def export_scores(
             advice = "its scores are not to be relied on; --incomplete writes them all the same"
             raise UsageError(f"job {job_id} is {job.state}{why}: {advice}")
         if job.unusable_reason is not None and not unusable:
-            advice = "its scores are marked not to be used; --unusable writes them all the same"
-            raise UsageError(f"job {job_id}: {advice}. Why: {job.unusable_reason}")
+            raise UnusableScoresError(job_id, job.unusable_reason)
         written = write_frames(file, read_scores(session.engine, job_id), SCORE_COLUMNS, is_safe=not raw)
         _tell(session, "scores", job_id, file, written)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from db.states import NetworkSize
+from scheduler.cli.exit_codes import DONE, UNUSABLE
 from scheduler.cli.options import IdempotencyKey, Json, PortfolioName, Priority, Timeout, Wait
 
 if TYPE_CHECKING:
@@ -169,11 +170,17 @@ def _tell_scored(session: "Session", job: "Job") -> int:
     title = f"Job {job.id}: {job.portfolio}"
     session.output.show_table(("", "value"), document.items(), title=title)
     show_failure(session, job)
-    if exit_code_of(job) == 0:
+    code = exit_code_of(job)
+    if code == UNUSABLE:
+        session.output.say(
+            f"Next: mend the source and score again. What the monitor saw: tidemark drift show {job.portfolio}. "
+            f"The scores all the same: tidemark scores export {job.id} scores.csv --unusable"
+        )
+    if code == DONE:
         session.output.say(f"Next: tidemark scores export {job.id} scores.csv, or read the view latest_scores in SQL")
     if job.rejected:
         session.output.say(f"Rejected records: tidemark rejects export {job.id} rejects.csv")
-    return exit_code_of(job)
+    return code
 
 
 def _scored_document(job: "Job") -> dict[str, Any]:
@@ -191,4 +198,5 @@ def _scored_document(job: "Job") -> dict[str, Any]:
         "digest": job.digest,
         "cause": job.cause,
         "detail": job.detail,
+        "unusable_reason": job.unusable_reason,
     }

@@ -24,7 +24,6 @@ _ALLOWED = {
     "cancel": {JobState.QUEUED, JobState.RUNNING, JobState.PAUSED},
     "pause": {JobState.QUEUED, JobState.RUNNING},
     "resume": {JobState.PAUSED},
-    "retry": {JobState.FAILED},
 }
 
 
@@ -94,7 +93,7 @@ def view_job(caller: Caller, job_id: int) -> JobView:
         shard_events=list_events(engine, job_id, limit=_LISTED_EVENTS, of_shards=True)[::-1],
         waits_because=find_waiting_error(engine, job_id),
         follow_up=None if follow_up is None else follow_up.id,
-        actions=[name for name, states in _ALLOWED.items() if job.state in states],
+        actions=[name for name, states in _ALLOWED.items() if job.state in states] + ["retry"] * job.can_be_retried,
     )
 
 

@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from db.closing import fail_shard
+from db.engine import reading, writing
 from db.portfolios import save_portfolio
 from db.processes import mark_seen
 from db.promotion import promote_version
+from db.scores import complete_scored_shard
 from db.states import KeyRole
-from tests.building import BOOK, book_definition, load_book
+from db.unusable import mark_unusable
+from tests.building import BOOK, add_model, book_definition, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import RunningApi, running_api
 from tests.integration.dashboard.conftest import fill
 from tests.integration.dashboard.window import Window, opened
@@ -145,3 +149,40 @@ def test_pages_are_no_part_of_the_apis_description(api: RunningApi) -> None:
 def test_a_page_for_everybody_who_is_not_signed_in_tells_nothing(api: RunningApi) -> None:
     assert "Sign out" not in Window(api).page("/sign-in").text
     assert Window(api).page(f"/absent?{BOOK}").status_code == 404
+
+
+def test_the_night_page_tells_what_went_wrong_worst_first(api: RunningApi, engine: Engine, two_nights: int) -> None:
+    with writing(engine) as connection:
+        mark_unusable(connection, two_nights, "amount is missing in 19.0%", who="monitor")
+    load_book(engine, [1, 2], name="aside", source="aside")
+    page = opened(api).page("/").text
+    assert "badge unusable" in page
+    assert "amount is missing in 19.0%" in page
+    assert page.index(f"/portfolios/{BOOK}/drift") < page.index("/portfolios/aside/drift")
+    with reading(engine) as connection:
+        verdict = connection.execute(text("SELECT verdict FROM tidemark_drift_reports ORDER BY id DESC")).scalar()
+    assert f"badge {verdict}" in page
+
+
+@pytest.mark.parametrize(("budget", "offers_retry"), [(0.01, False), (1.0, False)])
+def test_a_job_over_its_reject_budget_offers_no_retry(
+    api: RunningApi, engine: Engine, budget: float, offers_retry: bool
+) -> None:
+    load_book(engine, list(range(10)), reject_budget=budget)
+    add_model(engine)
+    job = start_scoring(engine)
+    claimed = claim(engine)
+    complete_scored_shard(engine, claimed, result_for(engine, claimed, rejected=5), worker="w1")
+    page = opened(api).page(f"/jobs/{job.id}").text
+    assert (f"/jobs/{job.id}/retry" in page) is offers_retry
+    assert ("reject_budget" in page) is (budget < 1)
+
+
+def test_a_job_with_a_failed_shard_offers_a_retry_that_works(api: RunningApi, engine: Engine) -> None:
+    load_book(engine, list(range(10)))
+    add_model(engine)
+    job = start_scoring(engine)
+    fail_shard(engine, claim(engine), "no luck", worker="w1")
+    window = opened(api)
+    assert f"/jobs/{job.id}/retry" in window.page(f"/jobs/{job.id}").text
+    assert window.send(f"/jobs/{job.id}/retry", {"why": "again"}).status_code == 303

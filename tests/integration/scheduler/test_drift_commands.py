@@ -16,7 +16,9 @@ from db.states import Verdict
 from db.unusable import mark_unusable
 from db.upgrade import prepare_database
 from scheduler.cli.main import main
-from tests.building import BOOK, MODEL, add_model, load_book, result_for, start_scoring
+from scheduler.planning import plan_job
+from scheduler.submission import Request, submit_scoring
+from tests.building import BOOK, MODEL, add_model, claim, load_book, result_for, start_scoring
 
 FIGURES = {
     "psi_corrected": 0.31,
@@ -83,6 +85,27 @@ def test_scores_that_are_not_to_be_used_are_exported_only_when_asked_for(
 ) -> None:
     nights = run(capsys, "drift", "show", BOOK)["nights"]
     broken, path = str(nights[1]["job"]), str(tmp_path / "scores.csv")
-    refused = run(capsys, "scores", "export", broken, path, code=64)["error"]["message"]
+    refused = run(capsys, "scores", "export", broken, path, code=8)["error"]["message"]
     assert "marked not to be used" in refused
+    assert "no feed" in refused
     assert run(capsys, "scores", "export", broken, path, "--unusable")["scores"] == 20
+
+
+def test_scoring_with_a_broken_pipeline_has_an_exit_code_and_a_next_step_that_works(
+    book: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TIDEMARK_REDIS_URL", "redis://127.0.0.1:1/0")  # the job has ended: nothing needs to run
+    job_id = submit_scoring(book, BOOK, Request("test", "tonight"))
+    plan_job(book, job_id, shard_rows=20)
+    claimed = claim(book)
+    complete_scored_shard(book, claimed, result_for(book, claimed), worker="w")
+    with writing(book) as connection:
+        mark_unusable(connection, job_id, "amount is missing in 19.0%", who="monitor")
+    assert main(["score", BOOK, "--idempotency-key", "tonight"]) == 8
+    told = capsys.readouterr().err
+    assert "not to be used: amount is missing in 19.0%" in told
+    following = next(line for line in told.splitlines() if line.startswith("Next: "))
+    shown = following.partition("The scores all the same: tidemark ")[2].split()
+    assert main([*shown[:3], str(tmp_path / shown[3]), *shown[4:]]) == 0
+    assert "tidemark drift show book" in following
+    assert main(["drift", "show", BOOK]) == 0
