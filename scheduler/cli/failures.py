@@ -31,10 +31,8 @@ def describe_failure(error: BaseException, usage: str | None = None) -> tuple[in
         return WRONG_USAGE, wrong
     if _is_wrong_usage(error):
         return WRONG_USAGE, str(error)
-    if isinstance(error, UnusableScoresError):
-        return UNUSABLE, str(error)
     if _is_known(error):
-        return FAILED, str(error)
+        return UNUSABLE if isinstance(error, UnusableScoresError) else FAILED, str(error)
     return FAILED, _describe_unexpected(error)
 
 
