@@ -9,11 +9,14 @@ from db.digest import sum_digests
 from db.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events import record_event
-from db.histograms import fold_histograms
+from db.histograms import fold_block, fold_histograms, list_unfolded
 from db.jobs import Job, find_job, insert_follow_up
 from db.shards import Claim, ExpiredLease, is_still_expired
 from db.states import ACTIVE_JOB_STATES, ENDED_JOB_STATES, FailureCause, JobKind, JobState, ShardState
 from db.tables import jobs, shards
+
+_DIGESTS_AT_ONCE = 10_000
+_MOST_UNFOLDED = 8  # blocks that may be added up within the transaction that closes a job, about 50 ms each
 
 
 def count_shard_done(connection: Connection, job_id: int, *, scored: int, rejected: int, unplanned: int) -> bool:
@@ -35,20 +38,24 @@ def count_shard_done(connection: Connection, job_id: int, *, scored: int, reject
 def close_if_finished(connection: Connection, job_id: int) -> bool:
     """Close a running job that has no open shard; return whether this call did it.
 
-    The row lock that counting took makes two last shards follow each other, so one of them sees zero.
+    The row lock that counting took makes two last shards follow each other, so one of them sees zero. A job whose
+    histograms would take too long here (one under way at an upgrade) is left to the sweep.
     """
     job = find_job(connection, job_id)
     if job.state not in ACTIVE_JOB_STATES or job.shards_open > 0:
         return False
     cause, detail = _judge(job)
     state = JobState.DONE if cause is None else JobState.FAILED
+    has_counts = job.kind is JobKind.SCORING and state is JobState.DONE
+    if has_counts and len(list_unfolded(connection, job_id)) > _MOST_UNFOLDED:
+        return False
     closed = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0)
     told = {"cause": cause, "detail": detail, "resume_at": None}
     closed = closed.values(state=state, finished_at=now_plus(), **told, **_digests(connection, job))
     if connection.execute(closed).rowcount != 1:
         return False
     record_event(connection, f"job.{state}", who="tidemark", job_id=job_id, why=detail or "")
-    if job.kind is JobKind.SCORING and state is JobState.DONE:
+    if has_counts:
         fold_histograms(connection, job_id)
         insert_follow_up(connection, JobKind.MONITORING, job)
     return True
@@ -92,17 +99,29 @@ def complete_whole_job(
     record_event(connection, "job.done", who="tidemark", job_id=claim.job.id)
 
 
-def close_finished_jobs(engine: Engine, *, limit: int = 100) -> list[int]:
-    """The sweep behind the counter: close running jobs without an open shard; return their ids."""
+def close_finished_jobs(engine: Engine, *, limit: int = 100, most_blocks: int = 50) -> list[int]:
+    """The sweep behind the counter: close running jobs without an open shard; return their ids.
+
+    A job with more than `most_blocks` to add up is closed by a later sweep: the scheduler has other duties.
+    """
     statement = select(jobs.c.id).where(jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0).limit(limit)
     with reading(engine) as connection:
         job_ids = list(connection.execute(statement).scalars())
     closed: list[int] = []
     for job_id in job_ids:
+        _fold_unfolded(engine, job_id, most_blocks)
         with writing(engine) as connection:
             if close_if_finished(connection, job_id):
                 closed.append(job_id)
     return closed
+
+
+def _fold_unfolded(engine: Engine, job_id: int, most_blocks: int) -> None:
+    with reading(engine) as connection:
+        unfolded = list_unfolded(connection, job_id)
+    if len(unfolded) > _MOST_UNFOLDED:
+        for block in unfolded[:most_blocks]:
+            fold_block(engine, job_id, block)
 
 
 def cancel_orphan_shards(engine: Engine) -> int:
@@ -141,14 +160,15 @@ def _digests(connection: Connection, job: Job) -> dict[str, str]:
     """Sums modulo 2**256 of the shards' digests: independent of how the job was cut and in which order it ran."""
     if job.kind is not JobKind.SCORING:
         return {}
-    columns = (shards.c.digest, shards.c.data_digest)
-    rows = connection.execute(
-        select(*columns).where(shards.c.job_id == job.id, shards.c.state == ShardState.DONE)
-    ).all()
-    return {
-        "digest": sum_digests([row.digest for row in rows]),
-        "data_fingerprint": sum_digests([row.data_digest for row in rows]),
-    }
+    columns = (shards.c.ordinal, shards.c.digest, shards.c.data_digest)
+    done = select(*columns).where(shards.c.job_id == job.id, shards.c.state == ShardState.DONE)
+    page = done.order_by(shards.c.ordinal).limit(_DIGESTS_AT_ONCE)
+    last, digest, data_digest = -1, sum_digests(()), sum_digests(())
+    while rows := connection.execute(page.where(shards.c.ordinal > last)).all():
+        digest = sum_digests((digest, *(row.digest for row in rows)))
+        data_digest = sum_digests((data_digest, *(row.data_digest for row in rows)))
+        last = rows[-1].ordinal
+    return {"digest": digest, "data_fingerprint": data_digest}
 
 
 def _end_shard(connection: Connection, claim: Claim, state: ShardState, *, error: str | None = None) -> str:

@@ -33,6 +33,14 @@ shard_histograms = Table(
 )
 Index(None, shard_histograms.c.job_id)
 
+histogram_parts = Table(
+    f"{PREFIX}histogram_parts",
+    metadata,
+    Column("job_id", identity, ForeignKey(jobs.c.id), primary_key=True, autoincrement=False),
+    Column("block", Integer, primary_key=True, autoincrement=False, comment="256 neighbours among the job's shards"),
+    Column("counts", document, nullable=False, comment="their histograms, added up when the last of them was over"),
+)
+
 job_histograms = Table(
     f"{PREFIX}job_histograms",
     metadata,

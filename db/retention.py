@@ -82,8 +82,12 @@ def _remove_chunk(engine: Engine, old: _Old) -> int:
             chosen = chosen if last is None else chosen & (scores.c.record_key <= last)
             forget_bands(connection, old.job_id)
         else:
+            # Whole shards, as many as together have so many rows.
             of_job = select(rejects.c.shard_id).where(rejects.c.job_id == old.job_id)
-            chosen = (rejects.c.job_id == old.job_id) & (rejects.c.shard_id == of_job.limit(1).scalar_subquery())
+            of_job = of_job.order_by(rejects.c.shard_id, rejects.c.ordinal)
+            last = connection.execute(of_job.limit(1).offset(CHUNK_ROWS - 1)).scalar()
+            chosen = rejects.c.job_id == old.job_id
+            chosen = chosen if last is None else chosen & (rejects.c.shard_id <= last)
         count = connection.execute(delete(table).where(chosen)).rowcount
         gone = {"scores": count, "rejects": 0} if table is scores else {"scores": 0, "rejects": count}
         note_removal(connection, old.job_id, RemovalCause.RETENTION, digest=None, **gone)

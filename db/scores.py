@@ -1,6 +1,7 @@
 """Writes a shard's results: scores, rejects, histogram, counters and completion in one transaction."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,9 +12,9 @@ from db.clock import now_plus
 from db.closing import close_if_finished, count_shard_done
 from db.copying import copy_columns, copy_rows
 from db.engine import writing
-from db.errors import LeaseLostError
+from db.errors import DatabaseError, LeaseLostError
 from db.events import record_event
-from db.histograms import ShardMonitoring
+from db.histograms import BLOCK_SHARDS, ShardMonitoring, fold_block
 from db.monitoring_tables import shard_histograms
 from db.shadow import ShadowResult, insert_shadow
 from db.shards import Claim
@@ -78,7 +79,11 @@ def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, 
             rejected=len(result.rejects),
             unplanned=result.read_rows - claim.key_range.expected,
         )
-        return may_be_over and close_if_finished(connection, claim.job.id)
+        has_closed = may_be_over and close_if_finished(connection, claim.job.id)
+    if not may_be_over and claim.job.shards_total > BLOCK_SHARDS:
+        with suppress(DatabaseError):  # the shard is done; a block that is not added up now is when the job closes
+            fold_block(engine, claim.job.id, claim.ordinal // BLOCK_SHARDS)
+    return has_closed
 
 
 def _mark_done(connection: Connection, claim: Claim, result: ShardResult) -> None:

@@ -12,7 +12,7 @@ from db.histograms import read_job_counts
 from db.promotion import roll_back_within
 from db.registry import decide, find_champion, get_champion, get_model
 from db.retraining import change_retraining, lock_retraining
-from db.shadow import list_shadow_jobs, read_shadow_histograms
+from db.shadow import list_shadow_jobs, read_shadow_points
 from db.shards import Claim
 from db.states import ModelState
 from transformer.bundle import load_bundle
@@ -122,7 +122,7 @@ def _shadow_of(context: WorkerContext, version: str) -> tuple[int, float | None]
     nights = list_shadow_jobs(context.engine, version)
     if not nights:
         return 0, None
-    shadow = merge(_histogram(one) for one in read_shadow_histograms(context.engine, version))
+    shadow = _histogram(read_shadow_points(context.engine, version))
     with reading(context.engine) as connection:
         champion = merge(_histogram(night["points"]) for night in read_job_counts(connection, nights).values())
     return len(nights), compare(champion, shadow).psi

@@ -10,7 +10,7 @@ from db.jobs import get_job
 from db.registry import set_model_state
 from db.retraining import count_shadow_nights
 from db.scores import complete_scored_shard
-from db.shadow import ShadowResult, find_shadow, list_shadow_jobs, read_shadow_histograms
+from db.shadow import ShadowResult, find_shadow, list_shadow_jobs, read_shadow_points
 from db.states import ModelState
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 
@@ -36,7 +36,7 @@ def test_a_night_counts_when_every_record_was_scored_in_shadow(book: Engine, rec
     assert list_shadow_jobs(book, "m2") == [job.id][:nights]
     with reading(book) as connection:
         assert count_shadow_nights(connection, "m2") == nights
-    assert read_shadow_histograms(book, "m2") == [{"490": 10}, {"490": records}]
+    assert read_shadow_points(book, "m2") == {"490": 10 + records}
 
 
 def test_a_challenger_shadows_the_champion_alone(book: Engine) -> None:
