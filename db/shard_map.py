@@ -1,7 +1,9 @@
 """The shards of a job as a person looks at them: where each stands, in whose hands, with which counts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Engine, func, select
@@ -46,6 +48,19 @@ class WorkerShard:
     finished_at: datetime | None
 
 
+@dataclass(frozen=True)
+class ShardGroup:
+    """Shards in a row: ordinals of the first and the last, and how many are in each state.
+
+    `troubled` is how many of them wait after something went wrong.
+    """
+
+    first: int
+    last: int
+    states: dict[ShardState, int]
+    troubled: int
+
+
 _COLUMNS = tuple(shards.c[name] for name in ShownShard.__dataclass_fields__)
 
 
@@ -60,11 +75,25 @@ def list_shards(
         return [_as_shard(row) for row in connection.execute(statement.order_by(shards.c.ordinal).limit(limit))]
 
 
-def list_shard_states(engine: Engine, job_id: int) -> list[tuple[int, ShardState]]:
-    """Return ordinal and state of every shard of a job: all that its map needs."""
-    statement = select(shards.c.ordinal, shards.c.state).where(shards.c.job_id == job_id).order_by(shards.c.ordinal)
+def iterate_shards(engine: Engine, job_id: int, *, page: int = 1_000) -> Iterator[ShownShard]:
+    """Yield every shard of a job in the order of their ordinals, a page in memory at a time."""
+    after = -1
+    while listed := list_shards(engine, job_id, limit=page, after=after):
+        yield from listed
+        after = listed[-1].ordinal
+
+
+def group_shards(engine: Engine, job_id: int, *, most: int) -> list[ShardGroup]:
+    """Return the shards of a job as at most so many groups, in the order of the book; the database counts."""
     with reading(engine) as connection:
-        return [(row[0], ShardState(row[1])) for row in connection.execute(statement)]
+        newest = connection.execute(select(func.max(shards.c.ordinal)).where(shards.c.job_id == job_id)).scalar() or 0
+        place = (shards.c.ordinal // (newest // most + 1)).label("place")
+        placed = select(place, shards.c.ordinal, shards.c.state, shards.c.error).where(shards.c.job_id == job_id)
+        one = placed.subquery().c
+        counted = select(one.place, one.state, func.count(), func.min(one.ordinal), func.max(one.ordinal))
+        counted = counted.add_columns(func.count(one.error)).group_by(one.place, one.state)
+        rows = connection.execute(counted.order_by(one.place, one.state)).all()
+    return [_as_group(list(of_place)) for _, of_place in groupby(rows, key=lambda row: row[0])]
 
 
 def list_worker_shards(engine: Engine) -> list[WorkerShard]:
@@ -80,6 +109,12 @@ def list_worker_shards(engine: Engine) -> list[WorkerShard]:
     with reading(engine) as connection:
         rows = connection.execute(select(*columns).where(inner.c.age == 1).order_by(inner.c.worker))
         return [_as_worker_shard(row) for row in rows]
+
+
+def _as_group(rows: list[Any]) -> ShardGroup:
+    states = {ShardState(row[1]): row[2] for row in rows}
+    troubled = sum(row[5] for row in rows if row[1] == ShardState.WAITING)
+    return ShardGroup(min(row[3] for row in rows), max(row[4] for row in rows), states, troubled)
 
 
 def _as_shard(row: Any) -> ShownShard:

@@ -263,6 +263,14 @@ events = Table(
     Column("why", Text, nullable=False, default=""),
 )
 Index(None, events.c.job_id, events.c.id)
+# Of a large job nearly all events are its shards'.
+Index(
+    "ix_tidemark_events_of_jobs",
+    events.c.job_id,
+    events.c.id,
+    postgresql_where=text("shard_id IS NULL"),
+    sqlite_where=text("shard_id IS NULL"),
+)
 Index(
     "ix_tidemark_events_lost_leases",
     events.c.id,

@@ -1,13 +1,14 @@
 """The columns of a book's records: a frame in memory, or a file that is mapped where the book is larger than that.
 
-A file is deleted as soon as it is open, so that its space is free when the process ends, however it ends.
+Such a file has no name, so that nobody can open it, and that its space is free when the process ends, however it ends.
 """
 
+import mmap
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -114,8 +115,8 @@ class FileStore:
         """Return an array in a file of its own."""
         if 0 in shape:
             return np.zeros(shape, dtype)
-        with tempfile.NamedTemporaryFile(dir=self._folder, prefix="tidemark-inputs-") as file:
-            return np.memmap(file.name, dtype=dtype, mode="w+", shape=shape)
+        with _open_unnamed(self._folder) as file:
+            return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 
 
 class RecordWriter:
@@ -125,7 +126,7 @@ class RecordWriter:
         self._folder, self._most_bytes = folder, most_bytes
         self._frames: list[pd.DataFrame] = []
         self._bytes, self._places = 0, list[int]()
-        self._file: Any = None
+        self._file: IO[bytes] | None = None
 
     def append(self, frame: pd.DataFrame) -> None:
         """Take the next records; the columns are the same each time, their types may change."""
@@ -141,7 +142,7 @@ class RecordWriter:
         self._move_to_file()
         self._file.flush()
         with self._file:
-            source = pa.memory_map(self._file.name, "r")
+            source = pa.BufferReader(pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)))
         tables: list[pa.Table] = []
         for place in self._places:
             source.seek(place)
@@ -150,14 +151,19 @@ class RecordWriter:
 
     def _move_to_file(self) -> None:
         if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.NamedTemporaryFile(dir=self._folder, prefix="tidemark-book-")  # noqa: SIM115
+            self._file = _open_unnamed(self._folder)
         for frame in self._frames:
             table = _as_table(frame)
             self._places.append(self._file.tell())
             with pa.ipc.new_stream(self._file, table.schema) as stream:
                 stream.write_table(table)
         self._frames.clear()
+
+
+def _open_unnamed(folder: Path) -> IO[bytes]:
+    """Open a file that is readable by this process alone; where the system has no such files, it goes when closed."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return tempfile.TemporaryFile(dir=folder, prefix="tidemark-book-")
 
 
 def _take(table: pa.Table, rows: Rows) -> pa.Table:

@@ -44,9 +44,11 @@ def _run(
 
     from worker.app import create_app, has_lost_server  # noqa: PLC0415
     from worker.presence import LOST_SERVER  # noqa: PLC0415
+    from worker.scratch import remove_leftovers  # noqa: PLC0415
 
     # Celery would raise the level of all loggers to its own; who listens to this signal has done it already.
     setup_logging.connect(_leave_logging, weak=False)
+    remove_leftovers(settings.scratch)
     concurrency = options.concurrency or settings.cores
     app = create_app(
         settings, database, queues=queues, concurrency=concurrency, ends_with_parent=options.ends_with_parent

@@ -1,10 +1,8 @@
 """Who is the champion: promote a version, roll back, hold and release; outcomes and what they say of each night."""
 
-import tempfile
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -21,6 +19,7 @@ from scheduler.api.records import receive_upload
 from scheduler.api.strict_json import StrictRoute
 from scheduler.data_errors import DataFileError
 from scheduler.outcome_files import OutcomeColumns, load_outcome_file
+from worker.scratch import own_folder
 
 router = APIRouter(prefix="/v1", tags=["models"], route_class=StrictRoute)
 outcomes_router = APIRouter(prefix="/v1/portfolios", tags=["outcomes"])
@@ -127,8 +126,8 @@ async def load_outcomes(
     if job is not None:
         await anyio.to_thread.run_sync(caller.job, job)
     columns = OutcomeColumns(outcome) if date is None else OutcomeColumns(outcome, date)
-    with tempfile.TemporaryDirectory(prefix="tidemark-upload-") as folder:
-        path = await receive_upload(request, Path(folder), caller.context.settings.api_upload_bytes)
+    with own_folder("upload") as folder:
+        path = await receive_upload(request, folder, caller.context.settings.api_upload_bytes)
         load = partial(load_outcome_file, caller.engine, name, path, who=caller.who, columns=columns, scoring_job=job)
         try:
             loaded = asdict(await anyio.to_thread.run_sync(load))

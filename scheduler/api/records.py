@@ -1,6 +1,5 @@
 """`/v1/portfolios/{name}/records`: upload records; streamed to a file, checked, loaded in one transaction."""
 
-import tempfile
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from scheduler.api.problems import Problem
 from scheduler.api.settings import ApiSettings
 from scheduler.data_errors import DataFileError
 from scheduler.data_files import DataFile, open_data_file
+from worker.scratch import own_folder
 
 router = APIRouter(prefix="/v1/portfolios", tags=["records"])
 
@@ -98,8 +98,8 @@ async def upload(
     """Load records into the portfolio's source table; rows of the same key are replaced. All or nothing."""
     portfolio = await anyio.to_thread.run_sync(caller.portfolio, name)
     settings = caller.context.settings
-    with tempfile.TemporaryDirectory(prefix="tidemark-upload-") as folder:
-        path = await receive_upload(request, Path(folder), settings.api_upload_bytes)
+    with own_folder("upload") as folder:
+        path = await receive_upload(request, folder, settings.api_upload_bytes)
         load = partial(_load, caller, portfolio.definition, path, settings, replace_all=replace)
         return await anyio.to_thread.run_sync(load)
 

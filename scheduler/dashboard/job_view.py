@@ -1,5 +1,6 @@
 """What the page of one job shows, read in one go: counts, shards by state, rejects, events, and what may be done."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,39 +8,20 @@ from db.diagnosis import read_database_time
 from db.events import Event, list_events
 from db.jobs import Job, find_follow_up
 from db.pages import count_rejects
-from db.shard_map import ShownShard, list_shard_states, list_shards
-from db.shards import count_shards, find_waiting_error
+from db.shard_map import ShardGroup, ShownShard, group_shards, list_shards
+from db.shards import find_waiting_error
 from db.states import JobKind, JobState, ShardState
 from scheduler.api.context import Caller
+from scheduler.dashboard.cells import Cell
 from scheduler.dashboard.charts.drawing import Chart
 from scheduler.dashboard.charts.job_charts import rejects_chart
 
-KEPT_SHARDS = 100_000  # of a file that is saved
 _LISTED_SHARDS, _LISTED_EVENTS, _CELLS = 100, 100, 600
-# The state that a cell takes which stands for several shards: what needs a look comes first.
-_NOTABLE = (
-    ShardState.FAILED, ShardState.RUNNING, ShardState.WAITING, ShardState.CANCELLED, ShardState.SPLIT, ShardState.DONE,
-)  # fmt: skip
 _ALLOWED = {
     "cancel": {JobState.QUEUED, JobState.RUNNING, JobState.PAUSED},
     "pause": {JobState.QUEUED, JobState.RUNNING},
     "resume": {JobState.PAUSED},
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One square of the map: some shards in a row, in the state among theirs that most needs a look."""
-
-    first: int
-    last: int
-    state: ShardState
-
-    @property
-    def said(self) -> str:
-        """What it stands for, in words."""
-        name = f"shard {self.first}" if self.first == self.last else f"shards {self.first} to {self.last}"
-        return f"{name}: {self.state}"
 
 
 @dataclass(frozen=True)
@@ -79,33 +61,28 @@ def view_job(caller: Caller, job_id: int) -> JobView:
     rate = finished / seconds if seconds and finished else None
     counted = count_rejects(engine, job_id)
     follow_up = find_follow_up(engine, job_id)
+    groups = group_shards(engine, job_id, most=_CELLS)
     return JobView(
         job=job,
         seconds=seconds,
         rate=rate,
         share=_share_of(job),
         seconds_left=(job.inputs - finished) / rate if rate and job.state is JobState.RUNNING else None,
-        shards=count_shards(engine, job_id),
-        cells=map_cells(list_shard_states(engine, job_id)),
+        shards=_count_states(groups),
+        cells=[Cell(one) for one in groups],
         listed=list_shards(engine, job_id, limit=_LISTED_SHARDS),
         rejects=rejects_chart(counted) if counted else None,
         events=list_events(engine, job_id, limit=_LISTED_EVENTS, of_shards=False)[::-1],
         shard_events=list_events(engine, job_id, limit=_LISTED_EVENTS, of_shards=True)[::-1],
-        waits_because=find_waiting_error(engine, job_id),
+        waits_because=find_waiting_error(engine, job_id) if any(one.troubled for one in groups) else None,
         follow_up=None if follow_up is None else follow_up.id,
         actions=[name for name, states in _ALLOWED.items() if job.state in states] + ["retry"] * job.can_be_retried,
     )
 
 
-def map_cells(states: list[tuple[int, ShardState]], most: int = _CELLS) -> list[Cell]:
-    """Return the shards as at most so many cells, in the order of the book.
-
-    >>> [one.said for one in map_cells([(0, ShardState.DONE), (1, ShardState.FAILED), (2, ShardState.DONE)], most=2)]
-    ['shards 0 to 1: failed', 'shard 2: done']
-    """
-    size = -(-len(states) // most) or 1
-    groups = [states[start : start + size] for start in range(0, len(states), size)]
-    return [Cell(group[0][0], group[-1][0], min((one for _, one in group), key=_NOTABLE.index)) for group in groups]
+def _count_states(groups: list[ShardGroup]) -> dict[str, int]:
+    counted = sum((Counter(one.states) for one in groups), Counter[ShardState]())
+    return {str(state): counted[state] for state in sorted(counted)}
 
 
 def _seconds_until(job: Job, now: datetime) -> float | None:

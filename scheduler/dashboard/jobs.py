@@ -11,16 +11,17 @@ from db.job_control import pause_job, resume_job, retry_job
 from db.jobs import Job, cancel_job
 from db.pages import JobFilter, count_rejects, page_jobs
 from db.portfolios import list_portfolios
-from db.shard_map import list_shards
+from db.shard_map import group_shards, iterate_shards
 from db.states import JobKind, JobState
 from scheduler.api.job_documents import JobsAction
 from scheduler.api.jobs import act_on_many, visible_portfolios
 from scheduler.api.parameters import LARGEST_ID, NAME_PATTERN, JobId
 from scheduler.dashboard.access import Operator, Reader, Visitor
+from scheduler.dashboard.cells import Cell
 from scheduler.dashboard.charts.drawing import Chart
 from scheduler.dashboard.charts.job_charts import rejects_chart, shards_chart
 from scheduler.dashboard.charts.saving import Wanted, send_chart
-from scheduler.dashboard.job_view import KEPT_SHARDS, view_job
+from scheduler.dashboard.job_view import view_job
 from scheduler.dashboard.pages import show
 from scheduler.dashboard.reasons import Reason, Why
 from scheduler.submission import Request as Asked
@@ -29,6 +30,7 @@ from scheduler.submission import submit_scoring, submit_training
 router = APIRouter(prefix="/jobs")
 
 _ROWS = 50
+_DRAWN_CELLS = 2_000  # of the map that is saved as a picture
 _ACTIONS: dict[str, Callable[..., Job]] = {
     "cancel": cancel_job, "pause": pause_job, "resume": resume_job, "retry": retry_job,
 }  # fmt: skip
@@ -133,4 +135,6 @@ def _chart_of(visitor: Visitor, job_id: int, name: str) -> Chart:
     visitor.caller.job(job_id)
     if name == "rejects":
         return rejects_chart(count_rejects(visitor.caller.engine, job_id))
-    return shards_chart(list_shards(visitor.caller.engine, job_id, limit=KEPT_SHARDS))
+    engine = visitor.caller.engine
+    cells = [Cell(one) for one in group_shards(engine, job_id, most=_DRAWN_CELLS)]
+    return shards_chart(cells, iterate_shards(engine, job_id))

@@ -3,7 +3,7 @@
 import csv
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -81,7 +81,7 @@ class Table:
     """Rows under named columns: what a chart draws, or more."""
 
     columns: tuple[str, ...]
-    rows: list[tuple[Any, ...]]
+    rows: Iterable[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)

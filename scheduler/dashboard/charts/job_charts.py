@@ -1,13 +1,14 @@
 """The charts of the Job page: rejects by reason, and the map of the shards as a picture to save."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from db.shard_map import ShownShard
 from db.states import ShardState
+from scheduler.dashboard.cells import Cell
 from scheduler.dashboard.charts.drawing import Chart, Palette, Table
 
 
@@ -27,30 +28,33 @@ def rejects_chart(rejects: Mapping[str, int]) -> Chart:
     return Chart("rejects", "Rejects by reason", said, Table(("reason", "records"), rows), draw, 1.1 + 0.3 * len(rows))
 
 
-def shards_chart(shards: Sequence[ShownShard]) -> Chart:
-    """Every shard as a square in the colour of its state, in the order of the book."""
-    side = max(1, math.ceil(math.sqrt(len(shards) * 2.5)))
-    states = list(ShardState)
+def shards_chart(cells: Sequence[Cell], shards: Iterable[ShownShard]) -> Chart:
+    """The map of a job's shards as squares in the colours of their states, in the order of the book.
+
+    `shards` are the rows of its table, which is read where it is asked for.
+    """
+    side = max(1, math.ceil(math.sqrt(len(cells) * 2.5)))
+    states, count = list(ShardState), sum(sum(one.group.states.values()) for one in cells)
 
     def draw(figure: Any, palette: Palette) -> None:
         from matplotlib.colors import ListedColormap  # noqa: PLC0415 - slow to import, and needed here alone
         from matplotlib.patches import Patch  # noqa: PLC0415 - the same
 
         axes = figure.subplots()
-        cells = np.full(math.ceil(max(1, len(shards)) / side) * side, np.nan)
-        cells[: len(shards)] = [states.index(one.state) for one in shards]
+        squares = np.full(math.ceil(max(1, len(cells)) / side) * side, np.nan)
+        squares[: len(cells)] = [states.index(one.state) for one in cells]
         colours = ListedColormap([palette.states[state] for state in states])
         axes.pcolormesh(
-            cells.reshape(-1, side)[::-1], cmap=colours, vmin=-0.5, vmax=len(states) - 0.5, edgecolors=palette.paper
+            squares.reshape(-1, side)[::-1], cmap=colours, vmin=-0.5, vmax=len(states) - 0.5, edgecolors=palette.paper
         )
         axes.set_axis_off()
-        found = [state for state in states if any(one.state is state for one in shards)]
+        found = [state for state in states if any(state in one.group.states for one in cells)]
         patches = [Patch(color=palette.states[state], label=str(state)) for state in found]
         figure.legend(handles=patches, loc="outside lower center", ncols=6)
 
     columns = ("shard", "state", "attempts", "worker", "expected", "scored", "rejected", "finished", "error")
-    rows = [
+    rows = (
         (one.ordinal, str(one.state), one.attempt, one.worker, one.expected, one.scored, one.rejected, at, one.error)
         for one, at in ((one, None if one.finished_at is None else one.finished_at.isoformat()) for one in shards)
-    ]
-    return Chart("shards", "Shards", f"The states of {len(shards)} shards.", Table(columns, rows), draw, 2.6)
+    )
+    return Chart("shards", "Shards", f"The states of {count} shards.", Table(columns, rows), draw, 2.6)

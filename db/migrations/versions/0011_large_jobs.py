@@ -1,4 +1,4 @@
-"""The shards' histograms of a large job are added up on the way, a block of neighbours at a time."""
+"""Large jobs: histograms are added up on the way, a block of shards at a time; a job's own events are found at once."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ _document = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "p
 
 
 def upgrade() -> None:
-    """Add the table; jobs under way have no parts, and are made up for before they close."""
+    """Add a table and an index; jobs under way have no parts, and are made up for before they close."""
     neighbours = "256 neighbours among the job's shards"
     added_up = "their histograms, added up when the last of them was over"
     op.create_table(
@@ -26,3 +26,7 @@ def upgrade() -> None:
     )
     if op.get_bind().dialect.name == "postgresql":  # compressing them takes longer than writing them
         op.execute(f"ALTER TABLE {_TABLE} ALTER COLUMN counts SET STORAGE EXTERNAL")
+    own = sa.text("shard_id IS NULL")
+    op.create_index(
+        "ix_tidemark_events_of_jobs", "tidemark_events", ["job_id", "id"], postgresql_where=own, sqlite_where=own
+    )
