@@ -25,9 +25,9 @@ class Window:
         """The cookies of this window."""
         return self._client.cookies
 
-    def page(self, path: str) -> httpx.Response:
+    def page(self, path: str, *, seconds: float = 30) -> httpx.Response:
         """Load a page."""
-        return self._client.get(path)
+        return self._client.get(path, timeout=seconds)
 
     def token(self, path: str = "/jobs") -> str:
         """Return the token that the forms of a page carry."""
