@@ -88,7 +88,7 @@ def drive(engine: Engine, shards: int = SHARDS) -> dict[str, float]:
 def plan(engine: Engine, job: Any) -> None:
     """Cut the book and store the shards."""
     with reading(engine) as connection:
-        ranges = plan_key_ranges(connection, job.definition.source, job.definition.key, shard_rows=1)
+        ranges = plan_key_ranges(connection, job.definition.records, job.definition.key, shard_rows=1)
     with writing(engine) as connection:
         insert_shards(connection, job, ranges, inputs=len(ranges))
 

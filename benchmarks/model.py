@@ -25,7 +25,7 @@ FITTING_RECORDS = 20_000
 def make_champion(engine: Engine, definition: PortfolioDefinition, home: Path) -> str:
     """Make the default network for the book the champion, and return its version."""
     columns = definition.input_columns
-    frame = next(read_all(engine, definition.source, definition.key, columns, batch_rows=FITTING_RECORDS))
+    frame = next(read_all(engine, definition.records, definition.key, columns, batch_rows=FITTING_RECORDS))
     schema = schema_of(definition)
     arrays = read_columns(frame[list(definition.input_columns)], schema)[0]
     transform = FeatureTransform.fit(arrays, schema)

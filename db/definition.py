@@ -52,6 +52,14 @@ class ScoreScale:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A table or view as a portfolio names it. It is read only where it is granted to that portfolio."""
+
+    portfolio: str
+    name: str
+
+
+@dataclass(frozen=True)
 class PortfolioDefinition:
     """A named book of records: where it lives, what its columns mean, how its scores are reported."""
 
@@ -90,6 +98,16 @@ class PortfolioDefinition:
     def learning_source(self) -> str:
         """The table or view that holds the records to learn from, as they were when they were scored."""
         return self.retraining.records or self.source
+
+    @property
+    def records(self) -> Source:
+        """The source, to be read for this portfolio."""
+        return Source(self.name, self.source)
+
+    @property
+    def learning_records(self) -> Source:
+        """The learning source, to be read for this portfolio."""
+        return Source(self.name, self.learning_source)
 
     @property
     def column_kinds(self) -> dict[str, FieldKind]:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    inspect,
     or_,
     select,
     update,
@@ -22,6 +21,7 @@ from sqlalchemy import (
 
 from db.api_tables import online_requests
 from db.bands import forget_bands
+from db.definition import Source
 from db.digest import score_digest
 from db.engine import reading, translated_errors, writing
 from db.errors import SourceError
@@ -29,7 +29,8 @@ from db.events import record_event
 from db.every_table import metadata
 from db.portfolios import find_portfolio
 from db.removals import note_removal
-from db.sources import ROW, reflect_source, split_source
+from db.source_grants import is_made_by_load, is_revoked
+from db.sources import reflect_source
 from db.states import RemovalCause, ShardState
 from db.tables import jobs, rejects, scores, shards
 
@@ -44,33 +45,35 @@ class Erasure:
 
     @property
     def is_proven(self) -> bool:
-        """Whether nothing of the person is left anywhere."""
-        return not any(self.left.values())
+        """Whether nothing of the person is left anywhere, and every source could be looked at."""
+        return not any(self.left.values()) and all(source in self.left for source in self.foreign)
 
 
 def erase_record(engine: Engine, portfolio: str, keys: tuple[str, ...], *, who: str) -> Erasure:
     """Erase every row of a portfolio's person, whose key is written in each of these ways; then count what is left.
 
-    A source that Tidemark did not make is not changed, only counted: who owns it erases there. The event log tells
-    counts, not the key. Erasing again finds nothing. Raises `NotFoundError` for an unknown portfolio.
+    A source that Tidemark did not make for this portfolio is not changed, only counted: who owns it erases there. The
+    event log tells counts, not the key. Erasing again finds nothing. Raises `NotFoundError` for an unknown portfolio.
     """
     if engine.dialect.name == "sqlite":
         _overwrite_what_is_deleted(engine)
     with writing(engine) as connection:
         definition = find_portfolio(connection, portfolio).definition
-        sources = tuple(dict.fromkeys((definition.source, definition.learning_source)))
+        sources = tuple(dict.fromkeys((definition.records, definition.learning_records)))
         _note_scores(connection, portfolio, keys)
         erased: dict[str, int] = defaultdict(int)
         foreign: list[str] = []
         for source in sources:
             table = _find_source(connection, source)
+            if table is None and is_revoked(connection, source):
+                foreign.append(source.name)
             if table is None or definition.key not in table.c:
                 continue
-            if _is_own(connection, table, source):
+            if is_made_by_load(connection, source):
                 gone = delete(table).where(cast(table.c[definition.key], Text).in_(keys))
-                erased[source] = connection.execute(gone).rowcount
+                erased[source.name] = connection.execute(gone).rowcount
             else:
-                foreign.append(source)
+                foreign.append(source.name)
         for table in _tables_with_keys():
             gone = delete(table).where(_is_person(table, portfolio, keys))
             erased[table.name] = connection.execute(gone).rowcount
@@ -128,20 +131,15 @@ def _forget_boundaries(connection: Connection, portfolio: str, keys: tuple[str, 
     return connection.execute(forgotten.values(key_after=None, key_upto=None)).rowcount
 
 
-def _find_source(connection: Connection, source: str) -> Table | None:
+def _find_source(connection: Connection, source: Source) -> Table | None:
     try:
         return reflect_source(connection, source)
     except SourceError:
         return None
 
 
-def _is_own(connection: Connection, table: Table, source: str) -> bool:
-    schema, name = split_source(source)
-    return ROW in table.c and name not in inspect(connection).get_view_names(schema=schema)
-
-
 def _count_left(
-    engine: Engine, portfolio: str, keys: tuple[str, ...], sources: tuple[str, ...], key: str
+    engine: Engine, portfolio: str, keys: tuple[str, ...], sources: tuple[Source, ...], key: str
 ) -> dict[str, int]:
     left: dict[str, int] = {}
     with reading(engine) as connection:
@@ -149,7 +147,9 @@ def _count_left(
             table = _find_source(connection, source)
             if table is not None and key in table.c:
                 is_person = or_(*(cast(table.c[key], Text) == one for one in keys))
-                left[source] = connection.execute(select(func.count()).select_from(table).where(is_person)).scalar_one()
+                left[source.name] = connection.execute(
+                    select(func.count()).select_from(table).where(is_person)
+                ).scalar_one()
         boundaries = select(func.count()).select_from(shards).where(_is_boundary(portfolio, keys))
         left[shards.name] = connection.execute(boundaries).scalar_one()
         for table in _tables_with_keys():

@@ -56,6 +56,30 @@ class SourceError(DatabaseError):
     """The source table or view of a portfolio is missing, or lacks a column."""
 
 
+class SourceNotGrantedError(SourceError):
+    """A portfolio names a source that is not granted to it. The same is told where there is no such table."""
+
+    def __init__(self, portfolio: str, source: str) -> None:
+        self.portfolio = portfolio
+        self.source = source
+        super().__init__(
+            f"the source {source} is not granted to the portfolio {portfolio}, or does not exist. An administrator "
+            f"without a portfolio limit grants it with: tidemark portfolio grant {portfolio} {source} (or POST "
+            f"/v1/portfolios/{portfolio}/sources); then tidemark load {portfolio} DATA makes it where it is not there"
+        )
+
+
+class SourceReservedError(SourceError):
+    """A portfolio names a table of Tidemark or of the database itself, which nobody can grant."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        super().__init__(
+            f"the source {source} is kept for Tidemark, or for the database itself, or is a view over such a table: no "
+            "portfolio reads it, and nobody can grant it. Name another table or view"
+        )
+
+
 class KeyTypeError(DatabaseError):
     """Keys of a data file do not fit the key column of the source table."""
 

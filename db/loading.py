@@ -20,7 +20,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    inspect,
     select,
 )
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -30,7 +29,9 @@ from db.definition import FieldKind, PortfolioDefinition
 from db.engine import writing
 from db.errors import KeyTypeError, SourceError
 from db.events import record_event
-from db.sources import ROW, UNREADABLE, missing_columns, reflect_source, split_source
+from db.source_grants import is_made_by_load, note_made_by_load, require_grant
+from db.source_names import find_kind, name_source, split_source
+from db.sources import ROW, UNREADABLE, missing_columns, reflect_source
 
 _STAGING = "tidemark_staging"
 
@@ -58,11 +59,14 @@ def load_records(
 
     `key_type` is "integer" or "text". All or nothing: one transaction. Rows without a key replace those without a key
     of earlier loads. A key that the file holds twice is kept twice, so that scoring can reject the second one.
-    Loading the same file again changes nothing. Raises `SourceError` when the source is a view or lacks a column, and
+    Loading the same file again changes nothing. The table is made where it is not there, and belongs to this portfolio
+    from then on. Raises `SourceError` when it was not made for this portfolio, is a view or lacks a column, and
     `KeyTypeError` when the keys are of another type than the table's.
     """
     with writing(engine) as connection:
-        table = _prepare_table(connection, definition, key_type, replace_all=replace_all)
+        kind = _require_loadable(connection, definition)
+        table = _prepare_table(connection, definition, key_type, is_there=kind is not None, replace_all=replace_all)
+        note_made_by_load(connection, definition.records, who=who)
         staging = _make_staging(connection, table)
         loaded = _fill_staging(connection, staging, frames)
         key, staged_key = table.c[definition.key], staging.c[definition.key]
@@ -77,22 +81,35 @@ def load_records(
     return LoadOutcome(loaded, replaced, without_key, total)
 
 
+def _require_loadable(connection: Connection, definition: PortfolioDefinition) -> str | None:
+    """Return the kind of what stands where records go: a table that `load` made for this portfolio, or nothing.
+
+    A new table's name is granted too: else whoever loads could ask which tables there are.
+    """
+    source, name = definition.records, name_source(connection, definition.source)
+    require_grant(connection, source, name)
+    kind = find_kind(connection, name)
+    if kind == "view":
+        raise SourceError(f"the source {source.name} is a view; load records into the tables behind it")
+    if kind is not None and not is_made_by_load(connection, source):
+        raise SourceError(
+            f"the table {source.name} was made for another portfolio, or not by Tidemark: no records are loaded into "
+            "it, and it is not dropped. Let the portfolio file name another source, which load then makes"
+        )
+    return kind
+
+
 def _prepare_table(
-    connection: Connection, definition: PortfolioDefinition, key_type: str, *, replace_all: bool
+    connection: Connection, definition: PortfolioDefinition, key_type: str, *, is_there: bool, replace_all: bool
 ) -> Table:
-    schema, name = split_source(definition.source)
-    if name in inspect(connection).get_view_names(schema=schema):
-        raise SourceError(f"the source {definition.source} is a view; load records into the tables behind it")
-    is_there = inspect(connection).has_table(name, schema=schema)
-    if is_there and replace_all:
-        table = reflect_source(connection, definition.source)
-        if ROW not in table.c:
-            raise SourceError(f"the table {table.fullname} was not made by Tidemark, so it is not dropped")
-        table.drop(connection)
-        is_there = False
     if not is_there:
         return _create_table(connection, definition, key_type)
-    table = reflect_source(connection, definition.source)
+    table = reflect_source(connection, definition.records)
+    if replace_all:
+        if ROW not in table.c:  # somebody dropped ours and made another one of its name
+            raise SourceError(f"the table {table.fullname} was not made by Tidemark, so it is not dropped")
+        table.drop(connection)
+        return _create_table(connection, definition, key_type)
     _require_own_table(table, definition)
     _require_key_type(table, definition, key_type)
     return table

@@ -41,7 +41,7 @@ def isolate_poison(engine: Engine, expired: ExpiredLease, *, max_attempts: int, 
     definition = suspect.job.definition
     try:
         with reading(engine) as connection:
-            halves = cut_in_two(connection, definition.source, definition.key, suspect.key_range)
+            halves = cut_in_two(connection, definition.records, definition.key, suspect.key_range)
     except SourceError:
         return fail_expired_shard(engine, expired)
     if halves:
@@ -88,7 +88,7 @@ def _split(
 def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect, key_secret: str | None) -> bool:
     job, key = suspect.job, suspect.job.definition.key
     columns = get_model(engine, str(job.model_version)).definition.input_columns
-    frame = read_range(engine, job.definition.source, key, columns, suspect.key_range)
+    frame = read_range(engine, job.definition.records, key, columns, suspect.key_range)
     record_keys = stored_keys(job.definition, key_secret, _texts_of(frame[RECORD_KEY]))
     detail = f"scoring it killed the worker in {expired.attempt} attempts, the last time {expired.worker}"
     with writing(engine) as connection:

@@ -11,6 +11,7 @@ from db.definition import PortfolioDefinition
 from db.engine import reading, writing
 from db.errors import NotFoundError
 from db.events import record_event
+from db.source_grants import put_grants_of, require_named_sources
 from db.tables import champions, portfolios
 
 
@@ -29,8 +30,12 @@ class Portfolio:
         return self.definition.name
 
 
-def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str) -> str:
-    """Store a portfolio; return "added", "changed" or "unchanged". Its models and scores stay as they are."""
+def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str, may_grant: bool = True) -> str:
+    """Store a portfolio; return "added", "changed" or "unchanged". Its models and scores stay as they are.
+
+    Who may grant sources (an administrator without a portfolio limit) grants those that the definition names. For
+    anybody else `SourceNotGrantedError` is raised where one is not granted.
+    """
     name, fingerprint = definition.name, definition.fingerprint
     values = {
         "title": definition.title,
@@ -39,9 +44,14 @@ def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str)
         "running_shards": definition.running_shards,
     }
     with writing(engine) as connection:
-        known = select(portfolios.c.fingerprint).where(portfolios.c.name == name).with_for_update()
-        stored = connection.execute(known).scalar()
-        if stored == fingerprint:
+        known = select(portfolios.c.fingerprint, portfolios.c.definition).where(portfolios.c.name == name)
+        stored = connection.execute(known.with_for_update()).one_or_none()
+        if may_grant:
+            put_grants_of(connection, definition, who=who)
+        else:
+            before = None if stored is None else PortfolioDefinition.from_json(stored.definition)
+            require_named_sources(connection, definition, before)
+        if stored is not None and stored.fingerprint == fingerprint:
             return "unchanged"
         if stored is None:
             connection.execute(insert(portfolios).values(name=name, **values))

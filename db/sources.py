@@ -1,4 +1,7 @@
-"""The table or view that holds a portfolio's records: what it is made of, its key ranges, its rows as a frame."""
+"""The table or view that holds a portfolio's records: what it is made of, its key ranges, its rows as a frame.
+
+Nothing is read here that is not granted to the portfolio it is read for (`db.source_grants`).
+"""
 
 import difflib
 import json
@@ -22,7 +25,6 @@ from sqlalchemy import (
     Text,
     and_,
     cast,
-    exc,
     func,
     literal,
     select,
@@ -30,9 +32,11 @@ from sqlalchemy import (
 
 from db.boundaries import find_boundaries, key_literal
 from db.columns import fetch_frame
-from db.definition import PortfolioDefinition
+from db.definition import PortfolioDefinition, Source
 from db.engine import reading
 from db.errors import SourceError
+from db.source_grants import require_grant, require_granted
+from db.source_names import find_kind, split_source
 from db.tables import PREFIX
 
 UNREADABLE = f"{PREFIX}unreadable"  # JSON object of the texts that stood where a number belongs
@@ -40,7 +44,15 @@ ROW = f"{PREFIX}row"  # position in the file that was loaded
 RECORD_KEY = f"{PREFIX}record_key"  # the key as text, in frames only
 _OWN_COLUMNS = (UNREADABLE, ROW)
 
-_sources: "WeakKeyDictionary[Engine, dict[str, Table]]" = WeakKeyDictionary()
+_sources: "WeakKeyDictionary[Engine, dict[Source, _FoundSource]]" = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class _FoundSource:
+    """The columns of a source, and the name that the database gives it."""
+
+    table: Table
+    name: str
 
 
 @dataclass(frozen=True)
@@ -53,37 +65,41 @@ class KeyRange:
     holds_missing_keys: bool = False
 
 
-def split_source(source: str) -> tuple[str | None, str]:
-    """Return schema and table of "table" or "schema.table"."""
-    schema, _, table = source.rpartition(".")
-    return schema or None, table
-
-
-def check_source(engine: Engine, source: str, columns: tuple[str, ...]) -> None:
-    """Raise `SourceError` if the table or view is not there, or lacks one of the columns."""
+def check_source(engine: Engine, source: Source, columns: tuple[str, ...]) -> None:
+    """Raise `SourceError` if the table or view is not granted, is not there, or lacks one of the columns."""
     with reading(engine) as connection:
         require_columns(reflect_source(connection, source), columns)
 
 
-def reflect_source(connection: Connection, source: str) -> Table:
-    """Return the source's columns and their types. Raises `SourceError` when there is no such table or view."""
-    schema, name = split_source(source)
-    try:
-        return Table(name, MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
-    except exc.NoSuchTableError as error:
-        raise SourceError(
-            f"the source {source} is neither a table nor a view of this database. Load records with: "
-            "tidemark load NAME DATA, or name an existing table in the portfolio file"
-        ) from error
+def reflect_source(connection: Connection, source: Source) -> Table:
+    """Return the source's columns and their types. Raises `SourceError` where it is not granted or not there."""
+    return _find_source(connection, source).table
 
 
-def _remembered_source(engine: Engine, source: str) -> Table:
-    """The source as it was found first: looking it up costs as much as reading a thousand records."""
+def _find_source(connection: Connection, source: Source) -> _FoundSource:
+    name = require_granted(connection, source)
+    schema, table = split_source(source.name)
+    if find_kind(connection, name) is not None:
+        found = Table(table, MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
+        return _FoundSource(found, name)
+    raise SourceError(
+        f"the source {source.name} is neither a table nor a view of this database. Load records with: "
+        "tidemark load NAME DATA, or name an existing table in the portfolio file"
+    )
+
+
+def _remembered_source(engine: Engine, source: Source) -> Table:
+    """The source as it was found first: looking it up costs as much as reading a thousand records.
+
+    Its grant is looked up each time: it may have been revoked in mid-job.
+    """
     known = _sources.setdefault(engine, {})
-    if source not in known:
-        with reading(engine) as connection:
-            known[source] = reflect_source(connection, source)
-    return known[source]
+    with reading(engine) as connection:
+        if source in known:
+            require_grant(connection, source, known[source].name)
+        else:
+            known[source] = _find_source(connection, source)
+    return known[source].table
 
 
 def missing_columns(table: Table, wanted: tuple[str, ...]) -> dict[str, str | None]:
@@ -101,14 +117,14 @@ def require_columns(table: Table, wanted: tuple[str, ...]) -> None:
         raise SourceError(f"the source {table.fullname} lacks the columns {listed}")
 
 
-def count_records(engine: Engine, source: str) -> int:
+def count_records(engine: Engine, source: Source) -> int:
     """Return the number of rows of the source."""
     with reading(engine) as connection:
         table = reflect_source(connection, source)
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def plan_key_ranges(connection: Connection, source: str, key: str, *, shard_rows: int) -> list[KeyRange]:
+def plan_key_ranges(connection: Connection, source: Source, key: str, *, shard_rows: int) -> list[KeyRange]:
     """Cut the source into ranges of about `shard_rows` records in key order; records of one key stay together.
 
     Records without a key come last, in a range of their own.
@@ -136,7 +152,7 @@ def join_neighbours(ranges: list[KeyRange], shares: Iterable[int]) -> list[KeyRa
     return joined + [one for one in ranges if one.holds_missing_keys]
 
 
-def cut_in_two(connection: Connection, source: str, key: str, key_range: KeyRange) -> list[KeyRange]:
+def cut_in_two(connection: Connection, source: Source, key: str, key_range: KeyRange) -> list[KeyRange]:
     """Cut a range into two of about equal size; [] where all its records share one key, or have none.
 
     The counts are those of this moment, not of the planning.
@@ -165,7 +181,7 @@ def cut_in_two(connection: Connection, source: str, key: str, key_range: KeyRang
     return [replace(first, expected=count), KeyRange(upto, key_range.upto, total - count)]
 
 
-def read_range(engine: Engine, source: str, key: str, columns: tuple[str, ...], key_range: KeyRange) -> pd.DataFrame:
+def read_range(engine: Engine, source: Source, key: str, columns: tuple[str, ...], key_range: KeyRange) -> pd.DataFrame:
     """Return the records of one range in key order.
 
     Columns: `tidemark_record_key`, the wanted ones, `tidemark_row` and `tidemark_unreadable` (both missing where the
@@ -185,7 +201,7 @@ def read_range(engine: Engine, source: str, key: str, columns: tuple[str, ...], 
 
 
 def read_all(
-    engine: Engine, source: str, key: str, columns: tuple[str, ...], *, batch_rows: int = 50_000
+    engine: Engine, source: Source, key: str, columns: tuple[str, ...], *, batch_rows: int = 50_000
 ) -> Iterator[pd.DataFrame]:
     """Yield every record that has a key, in key order, `batch_rows` or a few more at a time (for training)."""
     with reading(engine) as connection:
@@ -199,7 +215,7 @@ def count_newer_bad(connection: Connection, definition: PortfolioDefinition, as_
     """Return how many records with a bad outcome are later than `as_of`; 0 where the portfolio has no such columns."""
     if definition.target is None or definition.as_of is None:
         return 0
-    table = reflect_source(connection, definition.learning_source)
+    table = reflect_source(connection, definition.learning_records)
     require_columns(table, (definition.target, definition.as_of))
     is_bad = cast(table.c[definition.target], Double) == 1
     later = cast(table.c[definition.as_of], Text) > as_of

@@ -75,10 +75,10 @@ def _ranges_of(engine: Engine, job: Job, shard_rows: int | None) -> list[KeyRang
         return [KeyRange(None, None, 0)]
     assert job.model_version is not None, "a scoring job is submitted with its model version"
     wanted = get_model(engine, job.model_version).definition.input_columns
-    check_source(engine, job.definition.source, (job.definition.key, *wanted))
+    check_source(engine, job.definition.records, (job.definition.key, *wanted))
     # Read apart from the write: on SQLite the cut of a large book would hold the write lock for seconds.
     with reading(engine) as connection:
-        source, key = job.definition.source, job.definition.key
+        source, key = job.definition.records, job.definition.key
         ranges = plan_key_ranges(connection, source, key, shard_rows=shard_rows or SHARD_ROWS)
     if shard_rows is not None:
         return ranges

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from db.definition import Source
 from db.engine import Engine
 from db.errors import KeySecretMissingError
 from db.jobs import JobRequest, submit_job
@@ -61,11 +62,17 @@ def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_ro
     """Check a scoring request as `submit_scoring` does, and return what it would be; nothing is stored."""
     version = _checked_version(engine, portfolio, model)
     source = get_portfolio(engine, portfolio).definition.source
-    records = count_records(engine, source)
+    records = count_records(engine, Source(portfolio, source))
     ranges = -(-records // (shard_rows or SHARD_ROWS))
     columns = get_model(engine, version).definition.input_columns
     shards = ranges if shard_rows else len(ranges_per_shard(ranges, len(columns)))
-    return {"portfolio": portfolio, "source": source, "model_version": version, "inputs": records, "shards": shards}
+    return {
+        "portfolio": portfolio,
+        "source": source,
+        "model_version": version,
+        "inputs": records,
+        "shards": shards,
+    }
 
 
 def submit_training(
@@ -83,7 +90,7 @@ def submit_training(
     if definition.target is None:
         raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")
     own = [name for name in (definition.target, definition.as_of, definition.entity) if name is not None]
-    check_source(engine, definition.source, (definition.key, *own, *definition.input_columns))
+    check_source(engine, definition.records, (definition.key, *own, *definition.input_columns))
     key, rank = request.idempotency_key, request.rank
     return submit_job(engine, JobRequest(JobKind.TRAINING, portfolio, request.who, given, None, key, rank))
 
@@ -117,7 +124,7 @@ def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
     wanted = get_model(engine, version)
     if wanted.portfolio != portfolio:
         raise UsageError(f"model version {version} was trained for portfolio {wanted.portfolio}, not {portfolio}")
-    check_source(engine, definition.source, (definition.key, *wanted.definition.input_columns))
+    check_source(engine, definition.records, (definition.key, *wanted.definition.input_columns))
     return version
 
 

@@ -68,7 +68,7 @@ def start_scoring(engine: Engine, *, shard_rows: int = 10, **request: Any) -> Jo
     job_id = submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "test", {}, **({"model_version": MODEL} | request)))
     job = get_job(engine, job_id)
     with reading(engine) as connection:
-        ranges = plan_key_ranges(connection, job.definition.source, job.definition.key, shard_rows=shard_rows)
+        ranges = plan_key_ranges(connection, job.definition.records, job.definition.key, shard_rows=shard_rows)
     with writing(engine) as connection:
         insert_shards(connection, job, ranges, inputs=sum(one.expected for one in ranges))
     return get_job(engine, job_id)
@@ -84,7 +84,7 @@ def claim(engine: Engine, worker: str = "w1", *, hint: int | None = None, lease_
 def result_for(engine: Engine, claimed: Claim, *, rejected: int = 0) -> ShardResult:
     """A result for every record of a claimed shard: the first `rejected` are rejects, the others have a score."""
     definition = claimed.job.definition
-    frame = read_range(engine, definition.source, definition.key, COLUMNS, claimed.key_range)
+    frame = read_range(engine, definition.records, definition.key, COLUMNS, claimed.key_range)
     keys = frame[RECORD_KEY].tolist()
     rejected = min(rejected, len(keys))
     scored = keys[rejected:]

@@ -62,7 +62,7 @@ def read_labelled(
     `training_memory_mb` is kept in a file. Raises `TrainingDataError`.
     """
     own = tuple(name for name in (definition.target, definition.as_of, definition.entity) if name is not None)
-    wanted, source = tuple(dict.fromkeys((*columns, *own))), definition.learning_source
+    wanted, source = tuple(dict.fromkeys((*columns, *own))), definition.learning_records
     settings = context.settings
     writer = RecordWriter(settings.scratch, most_bytes=settings.training_memory_mb * 1_000_000)
     kept_own: list[pd.DataFrame] = []
@@ -73,7 +73,7 @@ def read_labelled(
         writer.append(frame[list(columns)])
         kept_own.append(_copy(frame[[RECORD_KEY, *own]]))
     if not kept_own:
-        raise TrainingDataError(f"the source {source} holds no records", "load some: tidemark load")
+        raise TrainingDataError(f"the source {source.name} holds no records", "load some: tidemark load")
     together = pd.concat(kept_own, ignore_index=True)
     target = np.full(len(together), np.nan) if definition.target is None else read_target(together[definition.target])
     labels = join_outcomes(context.engine, definition, together, target)

@@ -130,7 +130,7 @@ def _pretrained(
 ) -> keras.Model:
     """Pretrain the champion's network further on tonight's book, whose outcomes nobody knows."""
     columns = champion.schema.columns
-    book = read_all(context.engine, definition.source, definition.key, columns)
+    book = read_all(context.engine, definition.records, definition.key, columns)
     frame = pd.concat(sample_lowest(book, MOST_PRETRAINED), ignore_index=True)
     frame = frame.drop(index=unreadable_rows(champion, frame).tolist()).reset_index(drop=True)
     heartbeat.renew({"stage": "pretraining", "records": len(frame)})

@@ -60,7 +60,7 @@ def score_next_shard(context: WorkerContext, slot: ModelSlot, hint: int | None =
 def read_claimed(context: WorkerContext, claim: Claim, columns: tuple[str, ...]) -> pd.DataFrame:
     """Return the records of a claimed shard, with the columns that its model reads."""
     definition = claim.job.definition
-    return read_range(context.engine, definition.source, definition.key, columns, claim.key_range)
+    return read_range(context.engine, definition.records, definition.key, columns, claim.key_range)
 
 
 def score_claimed(

@@ -18,7 +18,7 @@ def measure(site: Site) -> dict[str, Any]:
 
     model = load_bundle(str(site.home / "models"), site.version)
     definition = site.definition
-    frame = next(read_all(site.engine, definition.source, definition.key, definition.input_columns, batch_rows=ROWS))
+    frame = next(read_all(site.engine, definition.records, definition.key, definition.input_columns, batch_rows=ROWS))
     arrays = read_columns(frame, model.schema)[0]
     keys, probabilities = frame[RECORD_KEY].to_numpy(dtype=object), np.random.default_rng(0).random(len(frame))
     acts = {

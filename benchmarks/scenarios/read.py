@@ -22,7 +22,7 @@ def measure(site: Site) -> dict[str, Any]:
     def ours() -> None:
         for first in range(0, site.records, SHARD_ROWS):
             span = KeyRange(json.dumps(str(first)), json.dumps(str(first + SHARD_ROWS)), SHARD_ROWS)
-            read_range(site.engine, definition.source, definition.key, definition.input_columns, span)
+            read_range(site.engine, definition.records, definition.key, definition.input_columns, span)
 
     def bare() -> None:
         with dbapi.connect(address) as connection, connection.cursor() as cursor:

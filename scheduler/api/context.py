@@ -64,6 +64,11 @@ class Caller:
         """Whether the key reaches this portfolio."""
         return self.key.portfolios is None or portfolio in self.key.portfolios
 
+    @property
+    def may_grant(self) -> bool:
+        """Whether the key may say which tables a portfolio reads: an administrator's, without a portfolio limit."""
+        return self.has_role(KeyRole.ADMIN) and self.key.portfolios is None
+
     def portfolio(self, name: str) -> Portfolio:
         """Return a portfolio that the key reaches; any other one does not exist for it."""
         if not self.may_see(name):

@@ -83,7 +83,7 @@ def decode_place(cursor: str | None) -> tuple[int, int] | None:
 _TEXTS = {
     400: "The body cannot be read.",
     401: "No valid API key.",
-    403: "The key's role is too low.",
+    403: "The key's role is too low, or the source is not granted to the portfolio.",
     404: "It does not exist, or the key does not reach it.",
     408: "The body came too slowly.",
     409: "The present state does not allow it.",

@@ -75,14 +75,17 @@ class StoredPortfolio(Document):
 @router.post("", status_code=201, response_model=StoredPortfolio, responses={
     200: {"description": "It was there; it is changed or unchanged.", "model": StoredPortfolio},
     201: {"description": "It was added.", "headers": {"Location": {"schema": {"type": "string"}}}},
-    **problems(400, 413, 415),
+    **problems(400, 409, 413, 415),
 }, openapi_extra={"requestBody": {"required": True, "description": "A portfolio file, as TOML or the same as JSON.",
     "content": {
         "application/toml": {"schema": {"type": "string"}, "example": _TOML},
         "application/json": {"schema": {"type": "object"}, "example": tomllib.loads(_TOML)},
     }}})  # fmt: skip
 async def add(caller: Admin, request: Request) -> Response:
-    """Check a portfolio and store it; sent again, it is changed."""
+    """Check a portfolio and store it; sent again, it is changed.
+
+    A key without a portfolio limit grants the sources that it names; for any other key they must be granted already.
+    """
     body = await request.body()
     if len(body) > LARGEST_FILE_BYTES:
         raise Problem(413, "too-large", f"a portfolio may have {LARGEST_FILE_BYTES} bytes")
@@ -101,7 +104,7 @@ async def add(caller: Admin, request: Request) -> Response:
         raise Problem(403, "not-allowed", "this key does not reach a portfolio of this name")
     if "\\u0000" in definition.to_json():
         raise Problem(422, "invalid-portfolio", "a text of the portfolio holds the character NUL")
-    save = partial(save_portfolio, caller.engine, definition, who=caller.who)
+    save = partial(save_portfolio, caller.engine, definition, who=caller.who, may_grant=caller.may_grant)
     outcome = await anyio.to_thread.run_sync(save)
     stored = StoredPortfolio(portfolio=definition.name, outcome=outcome, fingerprint=definition.fingerprint)
     status = 201 if outcome == "added" else 200

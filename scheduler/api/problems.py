@@ -126,6 +126,7 @@ _TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (db_errors.NotFoundError, 404, "not-found"),
     (db_errors.StateConflictError, 409, "state-conflict"),
     (db_errors.IdempotencyConflictError, 422, "idempotency-mismatch"),
+    (db_errors.SourceNotGrantedError, 403, "not-allowed"),
     (db_errors.SourceError, 409, "state-conflict"),
     (db_errors.KeyTypeError, 422, "invalid-records"),
     (PortfolioFileError, 422, "invalid-portfolio"),

@@ -11,10 +11,10 @@ from scheduler.cli import (
     demo,
     drift,
     erase,
+    grants,
     job,
     key,
     outcomes,
-    portfolio,
     promotion,
     records,
     results,
@@ -48,7 +48,7 @@ def _begin(
     """What stands before the name of a command."""
 
 
-app.add_typer(portfolio.app, name="portfolio")
+app.add_typer(grants.app, name="portfolio")  # with the commands of cli/portfolio.py
 app.command("load")(records.load)
 app.command("train")(work.train)
 app.command("score")(work.score)

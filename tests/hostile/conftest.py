@@ -1,12 +1,15 @@
-"""Fixtures of the hostile tests: each database with Tidemark's tables in it."""
+"""Fixtures of the hostile tests: each database with Tidemark's tables in it, and a running API on it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
 from db.engine import open_engine
 from db.upgrade import prepare_database
+from tests.integration.api.server import RunningApi, running_api
 
 
 @pytest.fixture
@@ -16,3 +19,16 @@ def engine(any_database_url: str) -> Iterator[Engine]:
     prepare_database(opened)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture
+def api(engine: Engine, tmp_path: Path) -> Iterator[RunningApi]:
+    """A running API with a state folder of its own."""
+    with running_api(engine, home=tmp_path / "home") as running:
+        yield running
+
+
+@pytest.fixture
+def admin(api: RunningApi) -> httpx.Client:
+    """A client that may do everything."""
+    return api.client(api.key())

@@ -1,11 +1,10 @@
 """A book is cut at the same keys whether an index gives their order or they must be sorted."""
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, MetaData, Table, text
 
 from db.boundaries import find_boundaries
 from db.engine import reading, writing
-from db.sources import reflect_source
 
 KEYS = [3, 1, 2, 2, 2, 5, 8, 8, 9, 13, 21, 22]
 TEXT_KEYS = ["b", "a", "ä", "Z", "z", "10", "9", "a b", "%", "'", "b", "é"]
@@ -29,7 +28,8 @@ def _prefer_the_index(connection: Connection) -> None:
 def _cut(engine: Engine, every: int) -> list[tuple[object, int]]:
     with writing(engine) as connection:  # settings of the transaction need one
         _prefer_the_index(connection)
-        return list(find_boundaries(connection, reflect_source(connection, "keyed").c.id, every))
+        keyed = Table("keyed", MetaData(), autoload_with=connection)
+        return list(find_boundaries(connection, keyed.c.id, every))
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ import pytest
 from sqlalchemy import Engine, column, select, text
 
 from db.columns import fetch_frame
+from db.definition import Source
 from db.engine import opened_engine, reading, writing
 from db.errors import DatabaseUnreachableError
+from db.source_grants import put_grant
 from db.sources import RECORD_KEY, ROW, UNREADABLE, KeyRange, read_range
+from db.upgrade import prepare_database
 from tests.servers.postgres_server import PostgresServer
 
 
@@ -20,6 +23,7 @@ from tests.servers.postgres_server import PostgresServer
 def postgres_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
     """An engine on an empty database of PostgreSQL."""
     with postgres_server.fresh_database() as url, opened_engine(url) as opened:
+        prepare_database(opened)
         yield opened
 
 
@@ -27,11 +31,12 @@ def postgres_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
 def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
     """An engine on an empty SQLite file."""
     with opened_engine(f"sqlite:///{tmp_path / 'book.db'}") as opened:
+        prepare_database(opened)
         yield opened
 
 
 def _read(engine: Engine, columns: tuple[str, ...], source: str = "things") -> pd.DataFrame:
-    return read_range(engine, source, "id", columns, KeyRange(None, "999", 0))
+    return read_range(engine, Source("book", source), "id", columns, KeyRange(None, "999", 0))
 
 
 def _make_things(engine: Engine, columns: str, *rows: str) -> None:
@@ -39,6 +44,7 @@ def _make_things(engine: Engine, columns: str, *rows: str) -> None:
         connection.execute(text(f"CREATE TABLE things (id INTEGER, {columns})"))
         for row in rows:
             connection.execute(text(f"INSERT INTO things VALUES ({row})"))
+        put_grant(connection, Source("book", "things"), who="test")
 
 
 def test_numbers_and_text_come_back_with_what_is_missing(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from db.errors import KeyTypeError, SourceError
 from db.loading import load_records
 from db.portfolios import save_portfolio
 from db.sources import count_records
-from tests.building import BOOK, book_definition, book_frame, load_book
+from tests.building import book_definition, book_frame, load_book
 
 
 def test_loading_again_replaces_rows_of_the_same_key(engine: Engine) -> None:
@@ -47,7 +47,7 @@ def test_a_failed_load_leaves_the_table_as_it_was(engine: Engine) -> None:
 
     with pytest.raises(ValueError, match="the feed broke"):
         load_records(engine, book_definition(), broken_feed(), key_type="integer", who="test")
-    assert count_records(engine, BOOK) == 2
+    assert count_records(engine, book_definition().records) == 2
 
 
 def test_a_view_is_not_loaded_into(engine: Engine) -> None:

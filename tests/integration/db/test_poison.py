@@ -38,7 +38,7 @@ def play(engine: Engine, kills: Callable[[list[str]], bool], *, most: int = 500)
 
 def keys_of(engine: Engine, claimed: Claim) -> list[str]:
     definition = claimed.job.definition
-    return read_range(engine, definition.source, definition.key, COLUMNS, claimed.key_range)[RECORD_KEY].tolist()
+    return read_range(engine, definition.records, definition.key, COLUMNS, claimed.key_range)[RECORD_KEY].tolist()
 
 
 def start(engine: Engine, keys: Sequence[Any], *, shard_rows: int, key_type: str = "integer") -> None:

@@ -6,13 +6,17 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
+from db.definition import Source
 from db.engine import reading, writing
 from db.errors import SourceError
+from db.source_grants import grant_source
 from db.sources import RECORD_KEY, check_source, plan_key_ranges, read_all, read_range
 from tests.building import BOOK, COLUMNS, load_book
 
 
-def _read_in_ranges(engine: Engine, shard_rows: int, source: str = BOOK) -> list[pd.DataFrame]:
+def _read_in_ranges(engine: Engine, shard_rows: int, name: str = BOOK) -> list[pd.DataFrame]:
+    source = Source(BOOK, name)
+    grant_source(engine, BOOK, name, who="test")
     with reading(engine) as connection:
         ranges = plan_key_ranges(connection, source, "id", shard_rows=shard_rows)
     frames = [read_range(engine, source, "id", COLUMNS, one) for one in ranges]
@@ -67,19 +71,19 @@ def test_a_view_serves_as_a_source(engine: Engine) -> None:
 
 def test_reading_all_leaves_out_records_without_a_key(engine: Engine) -> None:
     load_book(engine, [3, None, 1])
-    frames = list(read_all(engine, BOOK, "id", COLUMNS, batch_rows=1))
+    frames = list(read_all(engine, Source(BOOK, BOOK), "id", COLUMNS, batch_rows=1))
     assert [key for frame in frames for key in frame[RECORD_KEY]] == ["1", "3"]
 
 
 def test_a_missing_column_is_told_with_the_nearest_name(engine: Engine) -> None:
     load_book(engine, [1])
     with pytest.raises(SourceError, match=r"amounts \(nearest: amount\)"):
-        check_source(engine, BOOK, ("id", "amounts"))
+        check_source(engine, Source(BOOK, BOOK), ("id", "amounts"))
 
 
 def test_a_missing_source_is_told_with_what_to_do(engine: Engine) -> None:
     with pytest.raises(SourceError, match="tidemark load"):
-        check_source(engine, "nothing", ("id",))
+        check_source(engine, Source(BOOK, "nothing"), ("id",))
 
 
 def test_an_empty_source_has_no_range(engine: Engine) -> None:
