@@ -14,7 +14,7 @@ from db.jobs import JobRequest, get_job, submit_job
 from db.loading import load_records
 from db.portfolios import save_portfolio
 from db.source_grants import grant_source, list_grants, revoke_source
-from db.sources import KeyRange, check_source, read_range
+from db.sources import KeyRange, check_source, read_range, reflect_source
 from db.states import FailureCause, JobKind, JobState, KeyRole
 from db.upgrade import _config, upgrade_database
 from scheduler.planning import plan_job
@@ -220,7 +220,9 @@ def test_a_grant_is_of_the_table_and_not_of_its_name_on_another_search_path(engi
         check_source(tricked, Source("book", "book"), ("id",))
     check_source(tricked, Source("book", "public.book"), ("id",))
     with writing(tricked) as connection:
-        connection.execute(text("CREATE TEMPORARY TABLE shadow AS SELECT 1 AS id"))
+        connection.execute(text("CREATE TEMPORARY TABLE book AS SELECT 1 AS id"))
+        with pytest.raises(SourceReservedError):
+            reflect_source(connection, Source("book", "book"))
     tricked.dispose()
 
 
