@@ -3,17 +3,17 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, false, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, bindparam, exists, false, func, insert, or_, select, update
 
 from db.api_tables import api_keys
 from db.clock import now_plus
 from db.engine import reading, writing
-from db.errors import NotFoundError
+from db.errors import KeyTooWideError, NotFoundError
 from db.events import record_event
 from db.portfolios import find_portfolio
 from db.states import KeyRole
@@ -26,7 +26,7 @@ _SECONDS_OF_A_DAY = 24 * 3600.0
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key without its secret. `portfolios` None means every portfolio."""
+    """A key without its secret. `portfolios` None means every portfolio; `parent` is the public id of its maker."""
 
     public_id: str
     name: str
@@ -37,6 +37,11 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    parent: str | None = None
+
+    def reaches(self, portfolios: Collection[str] | None) -> bool:
+        """Whether it may see all of these portfolios; None means every one."""
+        return self.portfolios is None or (portfolios is not None and set(portfolios) <= set(self.portfolios))
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,18 @@ class KeyRequest:
 
 
 _COLUMNS = tuple(api_keys.c[field.name] for field in fields(ApiKey))
-_IS_OVER = or_(api_keys.c.revoked_at.is_not(None), func.coalesce(api_keys.c.expires_at <= now_plus(), false()))
+_SELF, _MAKER = api_keys.alias("self"), api_keys.alias("maker")
+_OWN = (
+    select(_SELF.c.parent, _SELF.c.revoked_at, _SELF.c.expires_at)
+    .where(_SELF.c.public_id == bindparam("public_id"))
+    .cte("line", recursive=True)
+)
+_LINE = _OWN.union(  # the key, the one that made it, and so on
+    select(_MAKER.c.parent, _MAKER.c.revoked_at, _MAKER.c.expires_at).join(_OWN, _MAKER.c.public_id == _OWN.c.parent)
+)
+_IS_OVER = exists().where(
+    or_(_LINE.c.revoked_at.is_not(None), func.coalesce(_LINE.c.expires_at <= now_plus(), false()))
+)
 _IS_STALE = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now_plus(-_USE_NOTED_EVERY_SECONDS))
 # Made once: it is asked at every request.
 _CHECKED = select(*_COLUMNS, api_keys.c.secret_hash, _IS_OVER.label("is_over"), _IS_STALE.label("is_stale")).where(
@@ -58,23 +74,36 @@ _CHECKED = select(*_COLUMNS, api_keys.c.secret_hash, _IS_OVER.label("is_over"), 
 )
 
 
-def create_key(engine: Engine, request: KeyRequest, *, who: str) -> tuple[str, ApiKey]:
+def create_key(engine: Engine, request: KeyRequest, *, who: str, maker: ApiKey | None = None) -> tuple[str, ApiKey]:
     """Store a new key and return its whole text, which nobody can read again, with what is known of it.
 
-    Raises `NotFoundError` for a portfolio that does not exist.
+    A key that is made by another one ends with it at the latest, and is nowhere wider. Raises `KeyTooWideError`, and
+    `NotFoundError` for a portfolio that does not exist.
     """
+    _check_width(request, maker)
     public_id, secret = secrets.token_hex(_PUBLIC_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
     names = None if request.portfolios is None else sorted(set(request.portfolios))
-    ends = None if request.expires_in_days is None else now_plus(request.expires_in_days * _SECONDS_OF_A_DAY)
+    latest = None if maker is None else maker.expires_at
+    ends = latest if request.expires_in_days is None else now_plus(request.expires_in_days * _SECONDS_OF_A_DAY)
     with writing(engine) as connection:
         for name in names or ():
             find_portfolio(connection, name)
         values = {"public_id": public_id, "name": request.name, "secret_hash": _hash(secret), "role": request.role}
         values |= {"portfolios": names, "created_by": who, "expires_at": ends}
+        values["parent"] = None if maker is None else maker.public_id
         connection.execute(insert(api_keys).values(**values))
         _record(connection, "created", public_id, request.name, who)
         key = _find(connection, public_id)
+        if latest is not None and (key.expires_at is None or key.expires_at > latest):
+            raise KeyTooWideError("expires_in_days", f"an end no later than {latest.isoformat()}")
     return f"{KEY_PREFIX}_{public_id}_{secret}", key
+
+
+def _check_width(request: KeyRequest, maker: ApiKey | None) -> None:
+    if maker is not None and request.role.rank > maker.role.rank:
+        raise KeyTooWideError("role", f"{maker.role} or less")
+    if maker is not None and not maker.reaches(request.portfolios):
+        raise KeyTooWideError("portfolios", "portfolios that the key which asks may see")
 
 
 def check_key(engine: Engine, text: str) -> ApiKey | None:
@@ -117,15 +146,24 @@ def list_keys(engine: Engine) -> list[ApiKey]:
         return [_as_key(row) for row in connection.execute(select(*_COLUMNS).order_by(api_keys.c.id))]
 
 
-def revoke_key(engine: Engine, public_id: str, *, who: str) -> ApiKey:
-    """End a key at once and for good; revoking twice is harmless. Raises `NotFoundError`."""
-    is_kept = (api_keys.c.public_id == public_id, api_keys.c.revoked_at.is_(None))
+def revoke_key(engine: Engine, public_id: str, *, who: str) -> list[ApiKey]:
+    """End a key, and every key that it made, at once and for good; return them, itself first.
+
+    Revoking twice is harmless: then it ends nothing. Raises `NotFoundError`.
+    """
     with writing(engine) as connection:
-        has_ended = connection.execute(update(api_keys).where(*is_kept).values(revoked_at=now_plus())).rowcount == 1
-        key = _find(connection, public_id)
-        if has_ended:
-            _record(connection, "revoked", public_id, key.name, who)
-    return key
+        ended = [_find(connection, public_id)]
+        for key in ended:  # grows while it is gone through
+            _end_unless_ended(connection, key, who)
+            made = select(*_COLUMNS).where(api_keys.c.parent == key.public_id).order_by(api_keys.c.id)
+            ended += [_as_key(row) for row in connection.execute(made)]
+        return [_find(connection, key.public_id) for key in ended]
+
+
+def _end_unless_ended(connection: Connection, key: ApiKey, who: str) -> None:
+    is_kept = (api_keys.c.public_id == key.public_id, api_keys.c.revoked_at.is_(None))
+    if connection.execute(update(api_keys).where(*is_kept).values(revoked_at=now_plus())).rowcount == 1:
+        _record(connection, "revoked", key.public_id, key.name, who)
 
 
 def _find(connection: Connection, public_id: str) -> ApiKey:

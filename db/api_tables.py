@@ -33,12 +33,14 @@ api_keys = Table(
     Column("role", Text, nullable=False),
     Column("portfolios", _document, comment="list of names; NULL = every portfolio"),
     Column("created_by", Text, nullable=False),
+    Column("parent", Text, comment="public id of the key that made it, which it ends with; NULL = made by a command"),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime, comment="to the minute"),
     one_of("role", KeyRole),
 )
+Index(None, api_keys.c.parent)
 
 ended_sessions = Table(
     f"{PREFIX}ended_sessions",

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from db.connection_checks import check_stale_connections
 from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError
+from db.private_files import make_private_file, make_private_folder
 
 __all__ = [
     "Connection",
@@ -196,14 +197,21 @@ def _limit_idle_transactions(connection: psycopg.Connection[Any], _record: Any) 
 def _open_sqlite(address: URL, busy_seconds: float) -> Engine:
     folder = Path(str(address.database)).expanduser().parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
     except OSError as error:
         raise DatabaseUnreachableError(safe_address(address), f"cannot make its folder: {error.strerror}") from error
     options = {"timeout": busy_seconds}
     engine = create_engine(address, hide_parameters=True, connect_args=options, max_overflow=_OVERFLOW, **_JSON)
+    event.listen(engine, "do_connect", lambda *_given: _keep_from_others(address))
     event.listen(engine, "connect", lambda connection, _record: _prepare_sqlite(connection, busy_seconds))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _keep_from_others(address: URL) -> None:
+    """Make the file before SQLite does, readable by its owner alone; the files beside it follow its rights."""
+    with suppress(OSError):  # SQLite tells what is wrong with it
+        make_private_file(Path(str(address.database)).expanduser())
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, busy_seconds: float) -> None:

@@ -100,6 +100,14 @@ class LeaseLostError(DatabaseError):
         super().__init__(f"the lease of shard {shard_id} with token {token} is lost; nothing was written")
 
 
+class KeyTooWideError(DatabaseError):
+    """A key was asked for that may do more, or for longer, than the key that asks."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: a key makes no key wider than itself; expected {expected}")
+
+
 class StateConflictError(DatabaseError):
     """A state change was asked for that the present state does not allow."""
 

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, Insert, Select, bindparam, insert, literal, select
+from sqlalchemy import Connection, Engine, Insert, Select, bindparam, insert, literal, not_, or_, select
 
 from db.engine import reading
 from db.tables import events
 from db.webhook_queue import ANY_LISTENS, is_told, queue_deliveries
 
 _INSERT = insert(events).returning(events.c.id)
+# Who looked at results is for those who ask for it (`db.event_log`); here it would bury what happened.
+IS_NO_ACCESS = not_(or_(events.c.event.endswith(".read"), events.c.event.endswith(".exported")))
 _INSERT_AND_ASK = insert(events).returning(events.c.id, ANY_LISTENS)  # one way to the server instead of two
 
 
@@ -76,7 +78,9 @@ def record_shard_events(
 def list_events(engine: Engine, job_id: int, *, limit: int = 200, of_shards: bool | None = None) -> list[Event]:
     """Return the newest events of a job, oldest first; those of its shards alone, or of the job alone, where asked."""
     columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
-    statement = select(*columns).where(events.c.job_id == job_id).order_by(events.c.id.desc()).limit(limit)
+    statement = (
+        select(*columns).where(events.c.job_id == job_id, IS_NO_ACCESS).order_by(events.c.id.desc()).limit(limit)
+    )
     if of_shards is not None:
         statement = statement.where(events.c.shard_id.is_not(None) if of_shards else events.c.shard_id.is_(None))
     with reading(engine) as connection:
@@ -86,6 +90,7 @@ def list_events(engine: Engine, job_id: int, *, limit: int = 200, of_shards: boo
 def list_portfolio_events(engine: Engine, portfolio: str, *, limit: int = 50) -> list[Event]:
     """Return the newest events that name a portfolio (models, schedules, definitions), newest first."""
     columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
-    statement = select(*columns).where(events.c.portfolio == portfolio).order_by(events.c.id.desc()).limit(limit)
+    statement = select(*columns).where(events.c.portfolio == portfolio, IS_NO_ACCESS)
+    statement = statement.order_by(events.c.id.desc()).limit(limit)
     with reading(engine) as connection:
         return [Event(*row) for row in connection.execute(statement)]

@@ -39,6 +39,14 @@ class JobRequest:
         asked = [self.kind, self.portfolio, version, dict(self.options), self.priority]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def remembered_key(self) -> str | None:
+        """The idempotency key as the table holds it, with its portfolio: two books may use one word.
+
+        In one column, for SQLite exchanges no unique constraint. The name of a portfolio holds no blank.
+        """
+        return None if self.idempotency_key is None else f"{self.portfolio} {self.idempotency_key}"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -96,7 +104,7 @@ JOB_COLUMNS = tuple(jobs.c[name] for name in _JOB_FIELDS)
 
 
 def submit_job(engine: Engine, request: JobRequest) -> int:
-    """Insert the job and return its id; the same idempotency key and request give the same id again.
+    """Insert the job and return its id; the same idempotency key and request of a portfolio give the same id again.
 
     Raises `NotFoundError` for an unknown portfolio and `IdempotencyConflictError` for a key used for another request.
     """
@@ -224,7 +232,7 @@ def _values_of(request: JobRequest) -> dict[str, Any]:
         "kind": request.kind,
         "portfolio": request.portfolio,
         "priority": request.priority,
-        "idempotency_key": request.idempotency_key,
+        "idempotency_key": request.remembered_key,
         "request_fingerprint": request.fingerprint,
         "requested_by": request.requested_by,
         "options": dict(request.options),
@@ -241,11 +249,11 @@ def _insert_unless_repeated(connection: Connection, request: JobRequest, values:
 
 def _find_repeated(connection: Connection, request: JobRequest) -> int:
     asked = (jobs.c.id, jobs.c.request_fingerprint)
-    key = request.idempotency_key
-    assert key is not None, "only a request with a key can be repeated"
-    job_id, fingerprint = connection.execute(select(*asked).where(jobs.c.idempotency_key == key)).one()
+    assert request.idempotency_key is not None, "only a request with a key can be repeated"
+    is_same = jobs.c.idempotency_key == request.remembered_key
+    job_id, fingerprint = connection.execute(select(*asked).where(is_same)).one()
     if fingerprint != request.fingerprint:
-        raise IdempotencyConflictError(key, job_id)
+        raise IdempotencyConflictError(request.idempotency_key, job_id)
     return job_id
 
 

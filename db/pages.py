@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, func, select, tuple_
 
 from db.engine import reading
-from db.events import Event
+from db.events import IS_NO_ACCESS, Event
 from db.jobs import JOB_COLUMNS, Job, as_job
 from db.states import JobKind, JobState
 from db.tables import events, jobs, rejects, scores
@@ -18,11 +18,12 @@ _IDS_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs are wanted; `portfolios` None means every one."""
+    """Which jobs are wanted; `portfolios` None means every one, and so does `ids`."""
 
     portfolios: tuple[str, ...] | None = None
     kind: JobKind | None = None
     state: JobState | None = None
+    ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def page_jobs(engine: Engine, wanted: JobFilter, *, before: int | None, limit: i
         chosen.append(jobs.c.kind == wanted.kind)
     if wanted.state is not None:
         chosen.append(jobs.c.state == wanted.state)
+    if wanted.ids is not None:
+        chosen.append(jobs.c.id.in_(wanted.ids))
     if before is not None:
         chosen.append(jobs.c.id < before)
     statement = select(*JOB_COLUMNS).where(*chosen).order_by(jobs.c.id.desc()).limit(limit)
@@ -67,7 +70,7 @@ def page_jobs(engine: Engine, wanted: JobFilter, *, before: int | None, limit: i
 def list_events_after(engine: Engine, job_id: int, event_id: int, *, limit: int = 200) -> list[tuple[int, Event]]:
     """Return the events of a job that came after another event, with their ids, oldest first."""
     columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
-    statement = select(events.c.id, *columns).where(events.c.job_id == job_id, events.c.id > event_id)
+    statement = select(events.c.id, *columns).where(events.c.job_id == job_id, events.c.id > event_id, IS_NO_ACCESS)
     with reading(engine) as connection:
         return [(row[0], Event(*row[1:])) for row in connection.execute(statement.order_by(events.c.id).limit(limit))]
 

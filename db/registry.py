@@ -79,6 +79,14 @@ def find_model(connection: Connection, version: str) -> ModelVersion:
     return as_model(row)
 
 
+def find_model_of(engine: Engine, portfolio: str, version: str) -> ModelVersion | None:
+    """Return a model version of this portfolio, None where it has none of that name."""
+    is_wanted = (model_versions.c.version == version, model_versions.c.portfolio == portfolio)
+    with reading(engine) as connection:
+        row = connection.execute(select(*MODEL_COLUMNS).where(*is_wanted)).one_or_none()
+    return None if row is None else as_model(row)
+
+
 def list_models(engine: Engine, portfolio: str) -> list[ModelVersion]:
     """Return a portfolio's model versions, newest first."""
     statement = select(*MODEL_COLUMNS).where(model_versions.c.portfolio == portfolio)

@@ -122,6 +122,11 @@ class KeyRole(StrEnum):
     OPERATE = "operate"
     ADMIN = "admin"
 
+    @property
+    def rank(self) -> int:
+        """The role as a number: a higher one may do all that a lower one may."""
+        return list(type(self)).index(self)
+
 
 class DeliveryState(StrEnum):
     """Where the delivery of an event to a webhook stands."""

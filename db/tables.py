@@ -76,7 +76,7 @@ jobs = Table(
     Column("portfolio", Text, ForeignKey(portfolios.c.name), nullable=False),
     Column("state", Text, nullable=False, default=JobState.QUEUED),
     Column("priority", SmallInteger, nullable=False, default=100, comment="smaller goes first"),
-    Column("idempotency_key", Text, unique=True),
+    Column("idempotency_key", Text, unique=True, comment="portfolio, a blank, and the key that the sender chose"),
     Column("request_fingerprint", Text, nullable=False, comment="what was asked for, to tell a repeat from a clash"),
     Column("requested_by", Text, nullable=False),
     Column("definition", Text, nullable=False, comment="the portfolio as it was when the job was submitted"),

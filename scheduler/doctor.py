@@ -17,6 +17,7 @@ from db.engine import Engine, opened_engine, safe_address
 from db.errors import DatabaseError
 from db.health import find_write_refusal
 from db.jobs import count_open_jobs
+from db.private_files import list_open
 from db.processes import list_processes
 from db.settings import DatabaseSettings, describe_each_invalid_setting
 from db.upgrade import schema_versions
@@ -53,6 +54,7 @@ def examine() -> list[Finding]:
     except ValidationError:
         return [_versions(), *wrong]
     findings = [_versions(), *(wrong or [Finding("settings", "ok", "all valid")]), _free_disk(settings)]
+    findings += _open_files(settings)
     try:
         with opened_engine(database.url) as engine:
             findings += _examine_database(engine)
@@ -89,6 +91,15 @@ def _free_disk(settings: SchedulerSettings) -> Finding:
     free = shutil.disk_usage(folder).free
     state = "ok" if free >= MINIMUM_FREE_BYTES else "warn"
     return Finding("free disk", state, f"{free / 1024**3:.1f} GiB at {folder}", "" if state == "ok" else "free some")
+
+
+def _open_files(settings: SchedulerSettings) -> list[Finding]:
+    check, advice = (
+        "state folder",
+        "it holds people's data and keys: close it to others (chmod 700, files 600)",
+    )
+    found = [Finding(check, "warn", f"{path}: {why}", advice) for path, why in list_open(settings.home)]
+    return found or [Finding(check, "ok", f"closed to others: {settings.state_folder}")]
 
 
 def _examine_database(engine: Engine) -> list[Finding]:

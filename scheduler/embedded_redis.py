@@ -15,6 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from db.private_files import make_private_folder, open_private_log
 from scheduler.errors import SchedulerError
 from worker.address import embedded_socket_path
 
@@ -56,11 +57,10 @@ class EmbeddedRedis:
         """Start the server and wait until it answers; do nothing where one does. Raises `EmbeddedRedisError`."""
         _make_private(self.socket_path.parent.parent)
         _make_private(self.socket_path.parent)
-        self._data.mkdir(parents=True, exist_ok=True)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self._data)
         if self.is_running():
             return
-        with self._log.open("ab") as log:
+        with open_private_log(self._log) as log:
             # A group of its own: Ctrl-C at the terminal must not stop it before the workers have ended.
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from db.private_files import make_private_folder
+
 KEY_FILE = "api-key"
 _ADDRESS_FILE = "run/api.json"
 
@@ -20,7 +22,7 @@ class LocalApi:
 def write_address(home: Path, url: str) -> None:
     """Note where the API answers."""
     path = home / _ADDRESS_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     path.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
 
 

@@ -12,7 +12,38 @@ import httpcore
 
 from scheduler.errors import SchedulerError
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# IANA's registries of special-purpose addresses, kept here: what `ipaddress` calls global differs between Pythons.
+_NOT_PUBLIC_V4 = tuple(
+    ipaddress.IPv4Network(block)
+    for block in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # behind a provider's NAT
+        "127.0.0.0/8",
+        "169.254.0.0/16",  # link-local, the metadata of clouds
+        "172.16.0.0/12",
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation, as are 198.51.100.0/24 and 203.0.113.0/24
+        "192.88.99.0/24",  # 6to4 relays, withdrawn
+        "192.168.0.0/16",
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+    )
+)
+# All that is handed out lies in here: local, mapped, translated (NAT64) and multicast addresses do not.
+_PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
+_NOT_PUBLIC_V6 = tuple(
+    ipaddress.IPv6Network(block)
+    for block in (
+        "2001::/23",  # protocol assignments; 2001::/32 is Teredo, which hides an IPv4 address
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, which hides an IPv4 address
+        "3fff::/20",  # documentation
+    )
+)
 
 
 class PrivateAddressError(SchedulerError):
@@ -67,7 +98,5 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
-        hides_another = ip.ipv4_mapped or ip.sixtofour or ip.teredo or ip in _NAT64
-        if hides_another:
-            return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+        return ip in _PUBLIC_V6 and not any(ip in block for block in _NOT_PUBLIC_V6)
+    return not any(ip in block for block in _NOT_PUBLIC_V4)

@@ -66,8 +66,15 @@ def _finished_or_absent(path: Path) -> Generator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _umask() -> int:
+    """Return what the user takes off the rights of new files; the system tells it by changing it alone."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found

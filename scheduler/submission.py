@@ -7,11 +7,11 @@ from typing import Any
 
 from db.definition import Source
 from db.engine import Engine
-from db.errors import KeySecretMissingError
+from db.errors import KeySecretMissingError, NotFoundError
 from db.jobs import JobRequest, submit_job
 from db.monitoring_policy import NIGHT_OPTION
 from db.portfolios import get_portfolio
-from db.registry import get_champion, get_model
+from db.registry import find_model_of, get_champion, get_model
 from db.settings import DatabaseSettings
 from db.sources import check_source, count_records
 from db.states import PRIORITIES, JobKind
@@ -121,9 +121,10 @@ def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
     if definition.privacy.hashed_keys and DatabaseSettings().key_secret is None:
         raise UsageError(str(KeySecretMissingError(portfolio)))
     version = model or _champion_of(engine, portfolio)
-    wanted = get_model(engine, version)
-    if wanted.portfolio != portfolio:
-        raise UsageError(f"model version {version} was trained for portfolio {wanted.portfolio}, not {portfolio}")
+    wanted = find_model_of(engine, portfolio, version)
+    if wanted is None:  # of another portfolio, or of none: who asks may not be one to know
+        advice = f"portfolio {portfolio} has no such version; list its own with: tidemark model list {portfolio}"
+        raise NotFoundError("model version", version, advice=advice)
     check_source(engine, definition.records, (definition.key, *wanted.definition.input_columns))
     return version
 

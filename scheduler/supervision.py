@@ -11,6 +11,8 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
+from db.private_files import make_private_folder, open_private_log
+
 logger = getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 1.0
@@ -53,8 +55,7 @@ class ChildProcess:
 
     def start(self) -> None:
         """Start it in a group of its own: Ctrl-C at the terminal reaches the supervisor alone."""
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log:
+        with open_private_log(self.log_path) as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -110,7 +111,7 @@ class Supervisor:
     """
 
     def __init__(self, parts: list[Part], lock_folder: Path, *, on_event: Callable[[str], None]) -> None:
-        lock_folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(lock_folder)
         self._watched = [_Watched(part, FileLock(lock_folder / f"{part.name}.lock")) for part in parts]
         self._on_event = on_event
 

@@ -3,14 +3,16 @@
 import os
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from logging import getLogger
+from pathlib import Path
 
 from db.closing import fail_shard
 from db.engine import Engine, open_engine
 from db.errors import DatabaseError, LeaseLostError
 from db.jobs import fail_job
+from db.private_files import make_private_folder
 from db.self_pause import Trouble, pause_claimed
 from db.settings import DatabaseSettings
 from db.shards import Claim, claim_shard, give_back, retry_later
@@ -54,6 +56,9 @@ class WorkerContext:
 def open_context(settings: WorkerSettings, database: DatabaseSettings) -> WorkerContext:
     """Make the context of this process, which closes it. The engine connects at its first use."""
     name = f"{socket.gethostname()}:{os.getpid()}"
+    if settings.models_url is None:  # a folder that hosts share is its owner's business
+        with suppress(OSError):  # told where a bundle cannot be written
+            make_private_folder(Path(settings.bundles_url))
     return WorkerContext(open_engine(database.url), settings, name, database.key_secret_text)
 
 

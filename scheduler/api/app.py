@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from db.engine import Engine
 from scheduler.api import (
     erasures,
+    events,
     grants,
     health,
     job_events,
@@ -59,7 +60,7 @@ come in pages: send `next_cursor` of one page as `cursor` of the next.
 _ROUTERS = (  # what is asked for most often stands first
     jobs.router, schedules.router, models.router, portfolios.router, health.router, results.router, job_events.router,
     records.router, promotion.router, promotion.outcomes_router, jobs.actions_router, online.router, keys.router,
-    webhooks.router, erasures.router, grants.router, metrics.router,
+    webhooks.router, erasures.router, grants.router, events.router, metrics.router,
 )  # fmt: skip
 
 

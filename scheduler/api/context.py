@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from db.api_keys import ApiKey
+from db.api_keys import ApiKey, find_key_in_force
 from db.engine import Engine
 from db.jobs import Job, get_job
 from db.portfolios import Portfolio, get_portfolio
@@ -21,7 +22,7 @@ from scheduler.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
 KEY_OF_SCOPE = "tidemark.key"  # where the door leaves the key that it let in
-_RANKS = {role: rank for rank, role in enumerate(KeyRole)}
+_ADVICE = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class ApiContext:
     online: OnlineScoring
     jobs: JobWatch
     in_flight: set[str] = field(default_factory=set)
+    # Of all answers that are being sent: they wait for these, never for the threads of requests.
+    watch_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,20 @@ class Caller:
 
     def has_role(self, role: KeyRole) -> bool:
         """Whether the key has this role, or one above it."""
-        return _RANKS[self.key.role] >= _RANKS[role]
+        return self.key.role.rank >= role.rank
 
     def may_see(self, portfolio: str) -> bool:
         """Whether the key reaches this portfolio."""
-        return self.key.portfolios is None or portfolio in self.key.portfolios
+        return self.key.reaches((portfolio,))
+
+    def is_in_force(self) -> bool:
+        """Whether the key is still good, however long the request has lasted; as of half a second ago."""
+        return self.context.keys.is_in_force(self.key.public_id)
+
+    def require_in_force(self) -> None:
+        """Raise `Problem` (401) where the key ended while the request was being worked on."""
+        if find_key_in_force(self.engine, self.key.public_id) is None:
+            raise key_required("the key ended while the request was being worked on")
 
     @property
     def may_grant(self) -> bool:
@@ -98,12 +110,6 @@ def context_of(request: Request) -> ApiContext:
     return cast("ApiContext", request.app.state.context)
 
 
-def key_required() -> Problem:
-    """Return the refusal of a request without a good key."""
-    advice = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
-    return Problem(401, "key-required", advice, headers={"WWW-Authenticate": "Bearer"})
-
-
 def _caller_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alone
     async def find_caller(
         request: Request, _credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -116,6 +122,11 @@ def _caller_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alon
         return caller
 
     return find_caller
+
+
+def key_required(detail: str = _ADVICE) -> Problem:
+    """Return the refusal of who has no key, or none any more."""
+    return Problem(401, "key-required", detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 def require_role(caller: Caller, role: KeyRole) -> None:

@@ -159,9 +159,14 @@ class JobsAction(Document):
     kind: JobKind | None = Field(default=None, examples=["scoring"])
     state: JobState | None = Field(default=None, examples=["queued"])
     jobs: list[Annotated[int, Field(strict=True, ge=1, le=LARGEST_ID)]] | None = Field(
-        default=None, max_length=1000, description="Only these ids.", examples=[[1, 2]]
+        default=None, max_length=1000, description="These jobs and no others, however old.", examples=[[1, 2]]
     )
     why: Why = ""
+
+    def fits(self, job: Job) -> bool:
+        """Whether a job fits the filter."""
+        wanted = ((self.portfolio, job.portfolio), (self.kind, job.kind), (self.state, job.state))
+        return all(asked in {None, found} for asked, found in wanted)
 
 
 class JobsActionOutcome(Document):
@@ -169,6 +174,9 @@ class JobsActionOutcome(Document):
 
     changed: list[int] = Field(examples=[[1, 2]])
     unchanged: dict[str, str] = Field(examples=[{"3": "job 3 is done; only a failed job can be retried"}])
+    not_found: list[int] | None = Field(
+        default=None, description="ids that were named and do not exist for this key", examples=[[4]]
+    )
 
 
 def describe_job(job: Job) -> JobDocument:

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from scheduler.api.context import Reader
 from scheduler.api.job_watch import JobWatch, Sight
 from scheduler.api.parameters import JobId, problems
+from scheduler.api.watched import WatchedResponse
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -46,7 +47,7 @@ def stream_events(caller: Reader, job_id: JobId, last_event_id: LastEventId = No
     caller.job(job_id)
     seconds = caller.context.settings.api_stream_seconds
     stream = _follow(caller.context.jobs, job_id, int(last_event_id or 0), seconds)
-    return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return WatchedResponse(stream, caller=caller, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 async def _follow(watch: JobWatch, job_id: int, seen: int, seconds: float) -> AsyncGenerator[str]:

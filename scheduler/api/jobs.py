@@ -62,9 +62,11 @@ def submit(
 ) -> Response:
     """Ask for a book to be scored, or for a model to be trained."""
     caller.portfolio(submission.portfolio)
+    if isinstance(submission, TrainingSubmission) and submission.start_from is not None:
+        caller.model(submission.start_from)
     if isinstance(submission, ScoringSubmission) and submission.dry_run:
         return JSONResponse(_dry_run(caller, submission).model_dump(mode="json"))
-    with _in_flight(caller, idempotency_key):
+    with _in_flight(caller, submission.portfolio, idempotency_key):
         job = caller.job(_submit(caller, submission, idempotency_key))
     headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": str(LOOK_AGAIN_SECONDS)}
     return JSONResponse(describe_job(job).model_dump(mode="json"), 202, headers)
@@ -87,21 +89,32 @@ def list_(
     return JobPage(jobs=[describe_job(job) for job in found[:limit]], next_cursor=more)
 
 
-@actions_router.post("", responses=problems(400, 413, 415), response_model=JobsActionOutcome)
+@actions_router.post(
+    "", responses=problems(400, 413, 415), response_model=JobsActionOutcome, response_model_exclude_none=True
+)
 def act_on_many(caller: Operator, wanted: JobsAction) -> JobsActionOutcome:
-    """Cancel, pause, resume or retry every job that fits a filter, at most 1,000, newest first."""
-    chosen = JobFilter(visible_portfolios(caller, wanted.portfolio), wanted.kind, wanted.state)
-    changed: list[int] = []
-    unchanged: dict[str, str] = {}
-    for job in page_jobs(caller.engine, chosen, before=None, limit=_AT_ONCE):
-        if wanted.jobs is not None and job.id not in wanted.jobs:
-            continue
-        try:
-            _ACTIONS[wanted.action](caller.engine, job.id, who=caller.who, why=wanted.why)
-            changed.append(job.id)
-        except StateConflictError as error:
-            unchanged[str(job.id)] = str(error)
-    return JobsActionOutcome(changed=changed, unchanged=unchanged)
+    """Cancel, pause, resume or retry the jobs that are named, or every one that fits a filter: 1,000, newest first."""
+    ids = None if wanted.jobs is None else tuple(wanted.jobs)
+    reach = visible_portfolios(caller, wanted.portfolio) if ids is None else caller.key.portfolios
+    chosen = JobFilter(reach, wanted.kind, wanted.state) if ids is None else JobFilter(reach, ids=ids)
+    found = page_jobs(caller.engine, chosen, before=None, limit=_AT_ONCE)
+    answers = {job.id: _act(caller, wanted, job) for job in found}
+    return JobsActionOutcome(
+        changed=[job_id for job_id, refusal in answers.items() if refusal is None],
+        unchanged={str(job_id): refusal for job_id, refusal in answers.items() if refusal is not None},
+        not_found=None if ids is None else sorted(set(ids) - set(answers)),
+    )
+
+
+def _act(caller: Caller, wanted: JobsAction, job: Job) -> str | None:
+    """Do to one job what is wanted; return why not where it was refused."""
+    if not wanted.fits(job):
+        return f"job {job.id} does not fit the filter that was sent with its id"
+    try:
+        _ACTIONS[wanted.action](caller.engine, job.id, who=caller.who, why=wanted.why)
+    except StateConflictError as error:
+        return str(error)
+    return None
 
 
 @router.get("/{job_id}", responses=problems(404), response_model=ShownJobDocument)
@@ -138,9 +151,9 @@ def visible_portfolios(caller: Caller, wanted: str | None) -> tuple[str, ...] | 
 
 
 @contextmanager
-def _in_flight(caller: Caller, key: str | None) -> Generator[None]:
+def _in_flight(caller: Caller, portfolio: str, key: str | None) -> Generator[None]:
     """Refuse a request whose idempotency key is being worked on now. Other processes meet in the database."""
-    name = None if key is None else hashlib.sha256(key.encode()).hexdigest()
+    name = None if key is None else hashlib.sha256(f"{portfolio} {key}".encode()).hexdigest()
     running = caller.context.in_flight
     if name is None:
         yield

@@ -1,5 +1,6 @@
 """`/v1/keys`: make, list and revoke API keys."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -31,7 +32,7 @@ class NewKey(Document):
         default=None, min_length=1, max_length=100, description="null = every portfolio", examples=[None]
     )
     expires_in_days: float | None = Field(
-        strict=True, default=None, gt=0, le=3650, description="null = never", examples=[90]
+        strict=True, default=None, gt=0, le=3650, description="null = with the key that makes it", examples=[90]
     )
 
 
@@ -43,6 +44,7 @@ class KeyDocument(Document):
     role: KeyRole = Field(examples=["operate"])
     portfolios: list[str] | None = Field(examples=[None])
     created_by: str = Field(examples=["anna"])
+    parent: str | None = Field(description="id of the key that made it, which it ends with", examples=[None])
     created_at: datetime = Field(examples=["2026-11-24T21:59:03Z"])
     expires_at: datetime | None = Field(examples=["2027-02-22T21:59:03Z"])
     revoked_at: datetime | None = Field(examples=[None])
@@ -63,14 +65,14 @@ class KeyPage(Page):
 
 @router.post("", status_code=201, response_model=NewKeyDocument, responses=problems(400, 404, 413, 415))
 def create(caller: Admin, wanted: NewKey) -> NewKeyDocument:
-    """Make a key. A key that is limited to portfolios makes keys for these alone."""
+    """Make a key that reaches no further than this one, lasts no longer, and ends with it."""
     reach = caller.key.portfolios
     names = wanted.portfolios if wanted.portfolios is not None or reach is None else list(reach)
     for name in names or ():
         if not caller.may_see(name):
             raise not_found("portfolio", name)
     request = KeyRequest(wanted.name, wanted.role, names, wanted.expires_in_days)
-    text, key = create_key(caller.engine, request, who=caller.who)
+    text, key = create_key(caller.engine, request, who=caller.who, maker=caller.key)
     return NewKeyDocument(key=text, **_describe(key).model_dump())
 
 
@@ -78,28 +80,30 @@ def create(caller: Admin, wanted: NewKey) -> NewKeyDocument:
 def list_(caller: Admin, cursor: _KeyCursor = None, limit: Limit = 50) -> KeyPage:
     """List every key that reaches no further than this one, revoked ones too."""
     first = int(cursor or 0)
-    found = [key for key in list_keys(caller.engine) if _is_within(caller.key, key)]
+    found = [key for key in list_keys(caller.engine) if caller.key.reaches(key.portfolios)]
     more = str(first + limit) if len(found) > first + limit else None
     return KeyPage(keys=[_describe(key) for key in found[first : first + limit]], next_cursor=more)
 
 
 @router.delete("/{public_id}", response_model=KeyDocument, responses=problems(404, 409))
 def revoke(caller: Admin, public_id: _PublicId) -> KeyDocument:
-    """End a key at once and for good."""
-    found = next((key for key in list_keys(caller.engine) if key.public_id == public_id), None)
-    if found is None or not _is_within(caller.key, found):
+    """End a key, with every key that it made, at once and for good."""
+    known = {key.public_id: key for key in list_keys(caller.engine)}
+    if public_id not in known or not caller.key.reaches(known[public_id].portfolios):
         raise not_found("API key", public_id)
-    if public_id == caller.key.public_id:
+    if public_id in _line_of(caller.key, known):
         raise Problem(409, "state-conflict", "a key cannot revoke itself; use another one, or tidemark key revoke")
-    revoked = revoke_key(caller.engine, public_id, who=caller.who)
-    caller.context.keys.forget(public_id)
-    return _describe(revoked)
+    ended = revoke_key(caller.engine, public_id, who=caller.who)
+    caller.context.keys.forget({key.public_id for key in ended})
+    return _describe(ended[0])
 
 
-def _is_within(own: ApiKey, other: ApiKey) -> bool:
-    if own.portfolios is None:
-        return True
-    return other.portfolios is not None and set(other.portfolios) <= set(own.portfolios)
+def _line_of(key: ApiKey, known: dict[str, ApiKey]) -> Iterator[str]:
+    """Yield the key itself, the one that made it, and so on."""
+    found: ApiKey | None = key
+    while found is not None:
+        yield found.public_id
+        found = known.get(found.parent or "")
 
 
 def _describe(key: ApiKey) -> KeyDocument:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from db.api_keys import KeyRequest, check_key, create_key
 from db.engine import Engine
+from db.private_files import make_private_folder
 from db.states import KeyRole
 from scheduler.local_api import KEY_FILE
 
@@ -19,7 +20,7 @@ def ensure_local_key(engine: Engine, home: Path) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -127,6 +127,7 @@ _TABLE: tuple[tuple[type[Exception], int, str], ...] = (
     (db_errors.StateConflictError, 409, "state-conflict"),
     (db_errors.IdempotencyConflictError, 422, "idempotency-mismatch"),
     (db_errors.SourceNotGrantedError, 403, "not-allowed"),
+    (db_errors.KeyTooWideError, 422, "invalid-request"),
     (db_errors.SourceError, 409, "state-conflict"),
     (db_errors.KeyTypeError, 422, "invalid-records"),
     (PortfolioFileError, 422, "invalid-portfolio"),
@@ -146,6 +147,8 @@ def problem_of(error: Exception) -> Problem:
         return not_found(error.thing, error.name)
     if isinstance(error, db_errors.IdempotencyConflictError):
         return Problem(status, name, "this idempotency key was used for a request that asked for something else")
+    if isinstance(error, db_errors.KeyTooWideError):
+        return Problem(status, name, str(error), parts=[{"detail": str(error), "pointer": f"#/{error.field}"}])
     if status == 503:
         _seldom.warning("The API cannot answer: %s", error)
         return Problem(status, name, "the database or Redis does not answer", headers={"Retry-After": "2"})

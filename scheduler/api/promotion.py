@@ -128,6 +128,7 @@ async def load_outcomes(
     columns = OutcomeColumns(outcome) if date is None else OutcomeColumns(outcome, date)
     with own_folder("upload") as folder:
         path = await receive_upload(request, folder, caller.context.settings.api_upload_bytes)
+        await anyio.to_thread.run_sync(caller.require_in_force)
         load = partial(load_outcome_file, caller.engine, name, path, who=caller.who, columns=columns, scoring_job=job)
         try:
             loaded = asdict(await anyio.to_thread.run_sync(load))

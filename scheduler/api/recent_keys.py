@@ -3,12 +3,13 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from db.api_keys import ApiKey, check_key
+from db.api_keys import ApiKey, check_key, find_key_in_force
 from db.engine import Engine
 
 _FORGET_ABOVE = 10_000  # keys
+_LOOK_SECONDS = 0.5
 
 
 class RecentKeys:
@@ -24,6 +25,8 @@ class RecentKeys:
         self._clock = clock
         self._known: dict[bytes, tuple[float, ApiKey]] = {}
         self._lock = threading.Lock()
+        self._revocations = 0
+        self._in_force: dict[str, tuple[float, bool]] = {}
 
     def recall(self, text: str) -> ApiKey | None:
         """Return the key that this text is where that is remembered; None says nothing. Never waits."""
@@ -36,21 +39,33 @@ class RecentKeys:
 
     def check(self, text: str) -> ApiKey | None:
         """Return the key that this text is, None where it is none, or one that has ended. Asks the database."""
-        name, began = _name_of(text), self._clock()
+        name, began, revocations = _name_of(text), self._clock(), self._revocations
         key = check_key(self._engine, text)
         with self._lock:
             if key is None:
                 self._known.pop(name, None)
                 return None
+            if revocations != self._revocations:  # it may be what was revoked here while the database was asked
+                return key
             if len(self._known) > _FORGET_ABOVE:
                 self._known.clear()
             self._known[name] = (began, key)
         return key
 
-    def forget(self, public_id: str) -> None:
-        """Look at this key's next request in any case: it was revoked here."""
+    def is_in_force(self, public_id: str) -> bool:
+        """Whether a key is good, as of half a second ago: all that is sent to it shares one look."""
+        checked_at, answer = self._in_force.get(public_id, (-_LOOK_SECONDS, False))
+        began = self._clock()
+        if began - checked_at >= _LOOK_SECONDS:
+            answer = find_key_in_force(self._engine, public_id) is not None
+            self._in_force[public_id] = (began, answer)
+        return answer
+
+    def forget(self, public_ids: Collection[str]) -> None:
+        """Look at the next request of these keys in any case: they were revoked here."""
         with self._lock:
-            self._known = {name: one for name, one in self._known.items() if one[1].public_id != public_id}
+            self._revocations += 1
+            self._known = {name: one for name, one in self._known.items() if one[1].public_id not in public_ids}
 
 
 def _name_of(text: str) -> bytes:

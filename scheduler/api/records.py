@@ -128,6 +128,7 @@ def _read_headers(request: Request) -> tuple[str, Any]:
 def _load(
     caller: Caller, definition: PortfolioDefinition, path: Path, settings: ApiSettings, *, replace_all: bool
 ) -> LoadedRecords:
+    caller.require_in_force()  # an upload may have taken long
     try:
         file = open_data_file(path, definition)
         _require_size(file.rows_estimate or 0, settings)

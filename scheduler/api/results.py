@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from db.event_log import Access, record_access, record_page
 from db.exports import REJECT_COLUMNS, SCORE_COLUMNS, read_rejects, read_scores
 from db.jobs import Job
 from db.pages import page_rejects, page_scores
@@ -27,6 +28,7 @@ from scheduler.api.parameters import (
     problems,
 )
 from scheduler.api.problems import Problem
+from scheduler.api.watched import WatchedResponse, in_pieces
 from scheduler.result_streams import stream_arrow, stream_csv, stream_parquet
 
 router = APIRouter(prefix="/v1/jobs", tags=["results"])
@@ -112,6 +114,7 @@ def list_scores(
 ) -> ScorePage:
     """Page through the scores of a job that is done, in key order."""
     job = _finished_job(caller, job_id)
+    record_page(caller.engine, _access(caller, job, "scores", "pages"))
     found = page_scores(caller.engine, job_id, after=decode_key(cursor), limit=limit + 1, band=band)
     more = encode_key(found[limit - 1].record_key) if len(found) > limit else None
     scores = [ScoreDocument.model_validate(one) for one in found[:limit]]
@@ -129,7 +132,7 @@ def list_rejects(
     ] = None,
 ) -> RejectPage:
     """Page through the records that a scoring job could not score."""
-    _scoring_job(caller, job_id)
+    record_page(caller.engine, _access(caller, _scoring_job(caller, job_id), "rejects", "pages"))
     found = page_rejects(caller.engine, job_id, after=decode_place(cursor), limit=limit + 1, reason=reason)
     more = f"{found[limit - 1].shard_id}-{found[limit - 1].ordinal}" if len(found) > limit else None
     rejects = [
@@ -142,27 +145,40 @@ def list_rejects(
 @router.get("/{job_id}/scores.{file_format}", response_class=StreamingResponse, responses=_FILES)
 def send_scores(caller: Reader, job_id: JobId, file_format: _Format, raw: Raw = False) -> StreamingResponse:
     """Send every score of a job that is done, in key order."""
-    _finished_job(caller, job_id)
+    access = _access(caller, _finished_job(caller, job_id), "scores", file_format)
     frames = read_scores(caller.engine, job_id)
-    return _send(file_format, frames, SCORE_COLUMNS, raw=raw)
+    return _send(caller, access, file_format, frames, SCORE_COLUMNS, raw=raw)
 
 
 @router.get("/{job_id}/rejects.{file_format}", response_class=StreamingResponse, responses=_FILES)
 def send_rejects(caller: Reader, job_id: JobId, file_format: _Format, raw: Raw = False) -> StreamingResponse:
     """Send every reject of a scoring job."""
-    _scoring_job(caller, job_id)
-    return _send(file_format, read_rejects(caller.engine, job_id), REJECT_COLUMNS, raw=raw)
+    access = _access(caller, _scoring_job(caller, job_id), "rejects", file_format)
+    return _send(caller, access, file_format, read_rejects(caller.engine, job_id), REJECT_COLUMNS, raw=raw)
 
 
 def _send(
-    file_format: FileFormat, frames: Iterator[pd.DataFrame], columns: tuple[str, ...], *, raw: bool
+    caller: Caller,
+    access: Access,
+    file_format: FileFormat,
+    frames: Iterator[pd.DataFrame],
+    columns: tuple[str, ...],
+    *,
+    raw: bool,
 ) -> StreamingResponse:
     streams: dict[FileFormat, Callable[[], Iterator[bytes]]] = {
         FileFormat.CSV: lambda: stream_csv(frames, columns, is_safe=not raw),
         FileFormat.PARQUET: lambda: stream_parquet(frames, columns),
         FileFormat.ARROW: lambda: stream_arrow(frames, columns),
     }
-    return StreamingResponse(streams[file_format](), media_type=_MEDIA_TYPES[file_format])
+    record_access(caller.engine, access, exported=True)
+    content = in_pieces(streams[file_format]())
+    return WatchedResponse(content, caller=caller, media_type=_MEDIA_TYPES[file_format])
+
+
+def _access(caller: Caller, job: Job, what: str, form: str) -> Access:
+    count = job.scored if what == "scores" else job.rejected
+    return Access(what, caller.who, job.portfolio, f"{form}, {count} {what}", job.id)
 
 
 def _scoring_job(caller: Caller, job_id: int) -> Job:

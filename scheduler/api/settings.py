@@ -2,9 +2,12 @@
 
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CookieRule = Literal["auto", "always", "never"]
 
 
 class ApiSettings(BaseSettings):
@@ -39,6 +42,9 @@ class ApiSettings(BaseSettings):
     api_stream_seconds: float = Field(default=600.0, gt=0, description="Longest stream of events; clients reconnect.")
     api_online_seconds: float = Field(default=10.0, gt=0, description="How long `POST /v1/score` waits for a worker.")
 
+    cookie_secure: CookieRule = Field(
+        default="auto", description="Whether browsers send the dashboard's cookies over TLS alone."
+    )
     dashboard_secret: SecretStr | None = Field(
         default=None, min_length=32, description="Signs the dashboard's cookies; default: made in the state folder."
     )

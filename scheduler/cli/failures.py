@@ -68,11 +68,14 @@ def _is_known(error: BaseException) -> bool:
 
 def _describe_unexpected(error: BaseException) -> str:
     """Keep the traceback in a file: a user sees one line, whoever mends it finds the rest."""
+    from db.private_files import open_private_log
+
     told = f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
     path = Path(os.environ.get("TIDEMARK_HOME", ".tidemark")) / "logs" / "last-error.txt"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        path.unlink(missing_ok=True)
+        with open_private_log(path) as file:
+            file.write("".join(traceback.format_exception(error)).encode(errors="replace"))
     except OSError:
         return told
     return f"{told}. This is a fault of Tidemark; the details are in {path}"

@@ -57,15 +57,17 @@ def list_(json: Json = False) -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, or the key itself.")], json: Json = False
 ) -> None:
-    """End a key for good; a running API refuses it within a second."""
+    """End a key for good, with every key that it made; a running API refuses them within a second."""
     from db.api_keys import KEY_PREFIX, revoke_key
     from scheduler.cli.session import open_session
 
     public_id = key_id.split("_")[1] if key_id.startswith(f"{KEY_PREFIX}_") else key_id
     with open_session(wants_json=json) as session:
-        key = revoke_key(session.engine, public_id, who=session.who)
-        session.output.emit(_document(key))
+        key, *made = revoke_key(session.engine, public_id, who=session.who)
+        session.output.emit(_document(key) | {"with_it": [one.public_id for one in made]})
         session.output.show(f"Key {public_id} ({key.name}) is revoked.")
+        for one in made:
+            session.output.show(f"Key {one.public_id} ({one.name}), which it made, is revoked with it.")
 
 
 def _document(key: "ApiKey") -> dict[str, Any]:
@@ -75,6 +77,7 @@ def _document(key: "ApiKey") -> dict[str, Any]:
         "role": key.role,
         "portfolios": None if key.portfolios is None else list(key.portfolios),
         "created_by": key.created_by,
+        "parent": key.parent,
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

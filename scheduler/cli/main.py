@@ -11,6 +11,7 @@ from scheduler.cli import (
     demo,
     drift,
     erase,
+    events,
     grants,
     job,
     key,
@@ -65,6 +66,7 @@ app.command("worker")(running.worker)
 app.command("erase")(erase.erase)
 app.command("api")(running.api)
 app.add_typer(key.app, name="key")
+app.command("events")(events.events)
 app.command("doctor")(running.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(running.database_app, name="database")

@@ -1,13 +1,18 @@
 """`tidemark scores export` and `tidemark rejects export`: a job's results as a file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scheduler.cli.options import JobId, Json, TargetFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pandas import DataFrame
+
+    from db.jobs import Job
     from scheduler.cli.session import Session
 
 Raw = Annotated[
@@ -54,7 +59,8 @@ def export_scores(
             raise UsageError(f"job {job_id} is {job.state}{why}: {advice}")
         if job.unusable_reason is not None and not unusable:
             raise UnusableScoresError(job_id, job.unusable_reason)
-        written = write_frames(file, read_scores(session.engine, job_id), SCORE_COLUMNS, is_safe=not raw)
+        frames = _traced(session, job, "scores", file, read_scores(session.engine, job_id))
+        written = write_frames(file, frames, SCORE_COLUMNS, is_safe=not raw)
         _tell(session, "scores", job_id, file, written)
 
 
@@ -66,12 +72,13 @@ def export_rejects(job_id: JobId, file: TargetFile, raw: Raw = False, json: Json
     from scheduler.result_files import write_frames
 
     with open_session(wants_json=json) as session:
-        _scoring_job(session, job_id)
-        written = write_frames(file, read_rejects(session.engine, job_id), REJECT_COLUMNS, is_safe=not raw)
+        job = _scoring_job(session, job_id)
+        frames = _traced(session, job, "rejects", file, read_rejects(session.engine, job_id))
+        written = write_frames(file, frames, REJECT_COLUMNS, is_safe=not raw)
         _tell(session, "rejects", job_id, file, written)
 
 
-def _scoring_job(session: "Session", job_id: int) -> Any:
+def _scoring_job(session: "Session", job_id: int) -> "Job":
     from db.jobs import get_job
     from db.states import JobKind
     from scheduler.errors import UsageError
@@ -80,6 +87,18 @@ def _scoring_job(session: "Session", job_id: int) -> Any:
     if job.kind is not JobKind.SCORING:
         raise UsageError(f"job {job_id} is a {job.kind} job; only scoring jobs have scores and rejects")
     return job
+
+
+def _traced(
+    session: "Session", job: "Job", what: str, file: Path, frames: "Iterator[DataFrame]"
+) -> "Iterator[DataFrame]":
+    """Yield the frames after the event log has taken down that they were read."""
+    from db.event_log import Access, record_access
+
+    count = job.scored if what == "scores" else job.rejected
+    how = f"{file.suffix.lstrip('.')}, {count} {what}, by the command"
+    record_access(session.engine, Access(what, session.who, job.portfolio, how, job.id), exported=True)
+    yield from frames
 
 
 def _tell(session: "Session", what: str, job_id: int, file: Path, written: int) -> None:

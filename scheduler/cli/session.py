@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from db.engine import Engine, opened_engine, safe_address
+from db.private_files import tighten
 from db.settings import DatabaseSettings
 from db.upgrade import prepare_database
 from scheduler.cli.output import Output
@@ -31,6 +32,7 @@ class Session:
 def open_session(*, wants_json: bool) -> Generator[Session]:
     """Open the database, make its tables where there are none, and close it at the end."""
     settings, database = SchedulerSettings(), DatabaseSettings()
+    tighten(settings.home)
     output = Output(wants_json=wants_json)
     with opened_engine(database.url) as engine:
         if prepare_database(engine):

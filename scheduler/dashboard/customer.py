@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
+from db.event_log import Access, record_access
 from db.person_scores import list_person_scores
 from db.portfolios import Portfolio
 from scheduler.api.parameters import PortfolioName
@@ -35,7 +36,7 @@ def ask(request: Request, visitor: Reader, name: PortfolioName) -> HTMLResponse:
 def look_up(request: Request, visitor: Sender, name: PortfolioName, record_key: _Key) -> HTMLResponse:
     """Show the record's scores, newest first in the table."""
     portfolio = visitor.caller.portfolio(name)
-    chart = _chart_of(visitor, portfolio, record_key)
+    chart = _chart_of(visitor, portfolio, record_key, "in the dashboard")
     pictures = _draw_all(chart) if chart is not None else {}
     return show(request, visitor, "customer.html", portfolio=portfolio, key=record_key, chart=chart, pictures=pictures)
 
@@ -46,14 +47,17 @@ def save(
 ) -> Response:
     """Send the chart or its table as a file."""
     portfolio = visitor.caller.portfolio(name)
-    chart = _chart_of(visitor, portfolio, record_key) or customer_chart([], {})
+    form = f"as {file_format}"
+    chart = _chart_of(visitor, portfolio, record_key, form, exported=True) or customer_chart([], {})
     return send_chart(chart, Look(file_format, save=True), file_name=f"{name}-one-record")
 
 
-def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str) -> Chart | None:
-    """Return the chart with its table; None where the record has no result."""
+def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, exported: bool = False) -> Chart | None:
+    """Return the chart with its table; None where the record has no result. The event log tells of it, not whose."""
     forms = forms_of_key(portfolio.name, key)
     found = list_person_scores(visitor.caller.engine, portfolio.name, forms)
+    access = Access("scores", visitor.caller.who, portfolio.name, f"one record {form}, {len(found)} nights")
+    record_access(visitor.caller.engine, access, exported=exported)
     return customer_chart(found, portfolio.definition.reason_texts) if found else None
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
 
+from db.private_files import make_private_folder
 from scheduler.api.problems import Problem
 from scheduler.api.settings import ApiSettings
 
@@ -34,7 +35,7 @@ def read_secret(settings: ApiSettings) -> str:
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     aside = path.with_name(f"{_FILE}.{os.getpid()}-{secrets.token_hex(4)}")
     with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(_BYTES) + "\n")

@@ -9,15 +9,19 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import ip_address
 from typing import Literal
 
 from fastapi import Request, Response
 from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.signer import Signer
 
+from scheduler.api.settings import CookieRule
+
 LIFETIME_SECONDS = 12 * 3600  # a working day
 FORM_SECONDS = 3600  # how long a sign-in form stays good
 _ID_BYTES = 18
+_OF_PROXIES = ("x-forwarded-proto", "x-forwarded-for", "x-forwarded-host", "forwarded")
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,9 @@ SIGNING_IN = CookieKind("tidemark_form", "tidemark.form", "/sign-in", "strict", 
 class Sessions:
     """Makes and reads the cookies, and the tokens of forms. The secret is asked for at the first use."""
 
-    def __init__(self, secret: Callable[[], str]) -> None:
+    def __init__(self, secret: Callable[[], str], cookie_rule: CookieRule = "auto") -> None:
         self._ask_secret = secret
+        self._cookie_rule: CookieRule = cookie_rule
 
     @cached_property
     def _secret(self) -> str:
@@ -77,7 +82,7 @@ class Sessions:
             self._serializer(kind).dumps([session.id, session.key_id]),
             max_age=kind.seconds,
             path=kind.path,
-            secure=request.url.scheme == "https",
+            secure=goes_over_tls_alone(request, self._cookie_rule),
             httponly=True,
             samesite=kind.same_site,
         )
@@ -92,3 +97,30 @@ class Sessions:
 
     def _serializer(self, kind: CookieKind) -> URLSafeTimedSerializer:
         return URLSafeTimedSerializer(self._secret, salt=kind.salt)
+
+
+def goes_over_tls_alone(request: Request, rule: CookieRule) -> bool:
+    """Whether the cookies of this request's answer are `Secure`.
+
+    By the rule `auto` they are, unless somebody sits at this very machine and speaks to it without a proxy: whether a
+    proxy that ends TLS is believed must not decide about it.
+    """
+    if rule != "auto":
+        return rule == "always"
+    is_direct = not any(name in request.headers for name in _OF_PROXIES)
+    return request.url.scheme == "https" or not (is_direct and is_loopback(request.url.hostname))
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a name or an address stands for the machine itself.
+
+    >>> [is_loopback(one) for one in ("localhost", "127.0.0.1", "::1", "scores.example", "127.evil.example", None)]
+    [True, True, True, False, False, False]
+    """
+    name = (host or "").lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -17,6 +17,10 @@ from scheduler.dashboard.sessions import SIGNED_IN, SIGNING_IN
 router = APIRouter()
 
 _LONGEST = 300  # characters of a key or a path
+_NO_COOKIE = (
+    "this form is too old, or your browser keeps no cookies; load it again. Over plain HTTP a browser keeps none, "
+    "unless the address is this machine's own: put TLS before it, or set TIDEMARK_COOKIE_SECURE=never"
+)
 _Next = Annotated[str, Query(max_length=_LONGEST)]
 
 
@@ -39,7 +43,7 @@ def sign_in(
     context.rates.take(f"sign-in from {request.client.host if request.client else 'nowhere'}")
     asked = sessions.read(request, SIGNING_IN)
     if asked is None or not sessions.is_token_of(asked, token):
-        raise Problem(403, "not-allowed", "this form is too old, or your browser keeps no cookies; load it again")
+        raise Problem(403, "not-allowed", _NO_COOKIE)
     found = check_key(context.engine, key.strip())
     if found is None:
         return _show_form(request, next, wrong=True)

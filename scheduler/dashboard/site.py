@@ -22,7 +22,7 @@ def add_dashboard(app: FastAPI, settings: ApiSettings) -> None:
     """Add the pages with what they are made of; none of them is part of the API's description."""
     pages = Pages()
     app.state.pages = pages
-    app.state.sessions = Sessions(partial(read_secret, settings))
+    app.state.sessions = Sessions(partial(read_secret, settings), settings.cookie_secure)
     app.add_middleware(PageMiddleware, render=pages.render)
     for router in _ROUTERS:
         app.include_router(router, include_in_schema=False)

@@ -1,0 +1,75 @@
+"""What a state folder holds is for its owner alone: made so whatever the umask, and tightened where it is not.
+
+Standard library alone.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+_OF_OTHERS = 0o077
+_FOLDERS = ("logs", "models", "run", "redis", "scratch", "demo")
+_FILES = ("tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "api-key", "dashboard-secret", "logs/*", "run/*")
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and what is missing above it, that only this user can enter; one that is there stays as it is."""
+    if not folder.exists():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only this user can read; one that is there stays as it is."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE))
+
+
+def open_private_log(path: Path) -> BinaryIO:
+    """Open a file to write at its end, made with its folder for this user alone where it is not there."""
+    make_private_folder(path.parent)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE), "ab")
+
+
+def tighten(home: Path) -> None:
+    """Take everybody else's rights off a state folder and what Tidemark keeps in it, where it is this user's."""
+    for path in _found_in(home):
+        with suppress(OSError):  # it is gone by now, or the file system takes no changes: `list_open` tells
+            if _is_open(path) and _why_not_ours(path) is None:
+                path.chmod(stat.S_IMODE(path.lstat().st_mode) & FOLDER_MODE)
+
+
+def list_open(home: Path) -> list[tuple[Path, str]]:
+    """Return what others may still enter, read or write in a state folder, and why it is left so."""
+    found: list[tuple[Path, str]] = []
+    for path in _found_in(home):
+        with suppress(FileNotFoundError):
+            if _is_open(path):
+                found.append((path, _why_not_ours(path) or "the next command takes others' rights off it"))
+    return found
+
+
+def _is_open(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISLNK(mode) or bool(mode & _OF_OTHERS)
+
+
+def _why_not_ours(path: Path) -> str | None:
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        return "a link to another place"
+    if found.st_uid != os.getuid():
+        return "it belongs to another user"
+    return "a home folder holds more than Tidemark's files" if path.resolve() in {Path.home(), Path("/")} else None
+
+
+def _found_in(home: Path) -> Iterator[Path]:
+    home = Path(os.path.abspath(home.expanduser()))  # noqa: PTH100 - `resolve` would follow a link
+    if not hasattr(os, "getuid") or not home.exists():  # on Windows rights are inherited
+        return
+    yield home
+    yield from (home / name for name in _FOLDERS if os.path.lexists(home / name))
+    yield from (path for pattern in _FILES for path in sorted(home.glob(pattern)))
