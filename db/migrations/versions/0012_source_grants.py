@@ -13,11 +13,11 @@ from db.clock import UtcDateTime, now_plus
 from db.errors import SourceReservedError
 from db.source_names import find_kind, name_source, split_source
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 _TABLE = "tidemark_source_grants"
-_WHO = "upgrade to 0011"
+_WHO = "upgrade to 0012"
 _DEFINITIONS = """
 SELECT name AS portfolio, definition FROM tidemark_portfolios
 UNION
