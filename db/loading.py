@@ -34,6 +34,7 @@ from db.source_names import find_kind, name_source, split_source
 from db.sources import ROW, UNREADABLE, missing_columns, reflect_source
 
 _STAGING = "tidemark_staging"
+_SHOWN_KEYS = 3
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class LoadOutcome:
     replaced: int
     without_key: int
     total: int
+    repeated_keys: int = 0  # that the file holds more than once
+    repeated_examples: tuple[str, ...] = ()
 
 
 def load_records(
@@ -71,6 +74,7 @@ def load_records(
         loaded = _fill_staging(connection, staging, frames)
         key, staged_key = table.c[definition.key], staging.c[definition.key]
         without_key = _count(connection, staging, staged_key.is_(None))
+        repeated, examples = _find_repeated(connection, staged_key)
         replaced = _delete_replaced(connection, key, staged_key, without_key=without_key)
         names = [column.name for column in staging.columns]
         connection.execute(insert(table).from_select(names, select(*staging.columns).order_by(staged_key)))
@@ -78,7 +82,16 @@ def load_records(
         total = _count(connection, table)
         why = f"{loaded} records, {replaced} replaced"
         record_event(connection, "records.loaded", who=who, portfolio=definition.name, why=why)
-    return LoadOutcome(loaded, replaced, without_key, total)
+    return LoadOutcome(loaded, replaced, without_key, total, repeated, examples)
+
+
+def _find_repeated(connection: Connection, staged_key: Column[Any]) -> tuple[int, tuple[str, ...]]:
+    """How many keys were staged more than once, and the first few of them."""
+    repeated = select(staged_key.label("key")).where(staged_key.is_not(None)).group_by(staged_key)
+    found = repeated.having(func.count() > 1).subquery()
+    count = _count(connection, found)
+    shown = select(found.c.key).order_by(found.c.key).limit(_SHOWN_KEYS) if count else None
+    return count, () if shown is None else tuple(str(key) for key in connection.execute(shown).scalars())
 
 
 def _require_loadable(connection: Connection, definition: PortfolioDefinition) -> str | None:

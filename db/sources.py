@@ -5,6 +5,7 @@ Nothing is read here that is not granted to the portfolio it is read for (`db.so
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -39,6 +40,7 @@ from db.source_grants import require_grant, require_granted
 from db.source_names import find_kind, split_source
 from db.tables import PREFIX
 
+DECIMAL_COMMA = re.compile(r"[-+]?[0-9. ]*,[0-9]+$")  # of a text in place of a number: what it most likely is
 UNREADABLE = f"{PREFIX}unreadable"  # JSON object of the texts that stood where a number belongs
 ROW = f"{PREFIX}row"  # position in the file that was loaded
 RECORD_KEY = f"{PREFIX}record_key"  # the key as text, in frames only

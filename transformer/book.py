@@ -16,7 +16,7 @@ class Book:
 
     `target` is 1.0 for the bad event, 0.0, or NaN where not known; `as_of` is what orders the records in time.
     `entity` is whose record it is: those of one entity are never on both sides of a split. `holdout` marks the records
-    to hold out; without it training chooses them.
+    to hold out; without it training chooses them. `left_out` says, where it matters, which records are not among them.
     """
 
     records: RecordStore
@@ -25,6 +25,7 @@ class Book:
     as_of: NDArray[np.object_] | None = None
     holdout: NDArray[np.bool_] | None = None
     entity: NDArray[np.object_] | None = None
+    left_out: str = ""
 
     @classmethod
     def of(cls, frame: pd.DataFrame, target: NDArray[np.float64], keys: NDArray[np.object_], **more: Any) -> Self:

@@ -18,6 +18,7 @@ from transformer.splitting import Indices, Labelled, Parts, split_beside, split_
 
 MINIMUM_LABELLED = 50
 MINIMUM_PER_CLASS = 10
+_LOAD_MORE = "load more records whose target is known"
 MOST_VALID_ROWS = 50_000  # more say nothing that these do not, and every epoch looks at them
 MOST_FITTED_ROWS = 200_000  # for edges and names
 COARSE_SHARE = 0.05  # with more equal records than this the fields are too coarse to call an equal record a copy
@@ -67,7 +68,7 @@ def prepare(book: Book, schema: RecordSchema, options: PreparationOptions) -> Pr
     Raises `TrainingDataError` where there is too little to learn from.
     """
     unreadable, hashes = _look_through(book, schema)
-    rows = _labelled_rows(book.target, unreadable)
+    rows = _labelled_rows(book, unreadable)
     parts = _split(book, rows, min(options.valid_share, MOST_VALID_ROWS / len(rows)), options.holdout_share)
     copies = rows[pd.Series(hashes[rows] ^ book.target[rows].astype(np.uint64)).duplicated().to_numpy()]
     left_out = np.zeros(0, dtype=np.int64) if len(copies) > COARSE_SHARE * len(rows) else copies
@@ -169,7 +170,8 @@ def balance(target: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(target == 1, 0.5 / share, 0.5 / (1 - share))
 
 
-def _labelled_rows(target: NDArray[np.float64], unreadable: Indices) -> Indices:
+def _labelled_rows(book: Book, unreadable: Indices) -> Indices:
+    target = book.target
     is_usable = np.isin(target, (0.0, 1.0))
     is_usable[unreadable] = False
     rows = np.flatnonzero(is_usable)
@@ -177,8 +179,8 @@ def _labelled_rows(target: NDArray[np.float64], unreadable: Indices) -> Indices:
     if len(rows) < MINIMUM_LABELLED or min(bad, good) < MINIMUM_PER_CLASS:
         raise TrainingDataError(
             f"expected at least {MINIMUM_LABELLED} labelled records with {MINIMUM_PER_CLASS} of each outcome, "
-            f"got {len(rows)} with {bad} bad and {good} good",
-            "load more records whose target is known",
+            f"got {len(rows)} with {bad} bad and {good} good" + (f"; {book.left_out}" if book.left_out else ""),
+            "mend these columns, load the records again and train again" if book.left_out else _LOAD_MORE,
         )
     return rows
 

@@ -1,14 +1,17 @@
 """Reads the whole book of a portfolio to learn from: every record once, with what is known of its outcome."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from db.definition import PortfolioDefinition
-from db.sources import RECORD_KEY, UNREADABLE, read_all
+from db.sources import DECIMAL_COMMA, RECORD_KEY, UNREADABLE, read_all
 from transformer.errors import TrainingDataError
 from transformer.record_store import RecordStore, RecordWriter, rows_at_once
 from transformer.splitting import hash_order
@@ -16,6 +19,8 @@ from transformer.training import Book
 from worker.context import WorkerContext
 from worker.heartbeat import Heartbeat
 from worker.outcome_labels import Labels, join_outcomes
+
+_SHOWN_COLUMNS = 5
 
 
 def read_book(
@@ -29,7 +34,36 @@ def read_book(
         raise TrainingDataError(f"the portfolio {definition.name} names no target to learn", "add: target = COLUMN")
     known = read_labelled(context, definition, definition.input_columns, heartbeat, most=most)
     as_of = None if definition.as_of is None else known.own[definition.as_of].to_numpy()
-    return Book(known.records, known.labels.target, known.keys, as_of, entity=known.entity), known.labels
+    book = Book(
+        known.records, known.labels.target, known.keys, as_of, entity=known.entity, left_out=known.left_out.sentence
+    )
+    return book, known.labels
+
+
+@dataclass
+class LeftOut:
+    """Records that hold text in place of a number: how many, in which columns, and how many have a decimal comma."""
+
+    records: int = 0
+    with_comma: int = 0
+    by_column: Counter[str] = field(default_factory=Counter[str])
+
+    def look(self, texts: "pd.Series[Any]") -> None:
+        """Count the records of a frame, by what stands in `tidemark_unreadable`."""
+        for told in texts.dropna():
+            columns: dict[str, str] = json.loads(told)
+            self.records += 1
+            self.by_column.update(columns.keys())
+            self.with_comma += any(DECIMAL_COMMA.match(text) for text in columns.values())
+
+    @property
+    def sentence(self) -> str:
+        """What training says of them, without a value of anybody; empty where there are none."""
+        if not self.records:
+            return ""
+        columns = ", ".join(f"{name} ({count})" for name, count in self.by_column.most_common(_SHOWN_COLUMNS))
+        commas = ": decimal commas, where a decimal point is expected" if 2 * self.with_comma > self.records else ""
+        return f"{self.records} records hold text in place of a number, in {columns}{commas}, and were left out"
 
 
 @dataclass(frozen=True)
@@ -40,6 +74,7 @@ class LabelledRecords:
     own: pd.DataFrame
     labels: Labels
     entity: NDArray[np.object_] | None
+    left_out: LeftOut
 
     @property
     def keys(self) -> NDArray[np.object_]:
@@ -69,7 +104,9 @@ def read_labelled(
     frames = read_all(
         context.engine, source, definition.key, wanted, batch_rows=rows_at_once(4 * len(wanted), most=50_000)
     )
-    for frame in _readable(frames, heartbeat) if most is None else sample_lowest(_readable(frames, heartbeat), most):
+    left_out = LeftOut()
+    readable = _readable(frames, heartbeat, left_out)
+    for frame in readable if most is None else sample_lowest(readable, most):
         writer.append(frame[list(columns)])
         kept_own.append(_copy(frame[[RECORD_KEY, *own]]))
     if not kept_own:
@@ -77,12 +114,13 @@ def read_labelled(
     together = pd.concat(kept_own, ignore_index=True)
     target = np.full(len(together), np.nan) if definition.target is None else read_target(together[definition.target])
     labels = join_outcomes(context.engine, definition, together, target)
-    return LabelledRecords(writer.close(), together, labels, _read_entity(together, definition))
+    return LabelledRecords(writer.close(), together, labels, _read_entity(together, definition), left_out)
 
 
-def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat) -> Iterator[pd.DataFrame]:
+def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat, left_out: LeftOut) -> Iterator[pd.DataFrame]:
     """Records of one key come in one frame."""
     for frame in frames:
+        left_out.look(frame[UNREADABLE])
         yield frame[~frame[RECORD_KEY].duplicated() & frame[UNREADABLE].isna()].reset_index(drop=True)
         heartbeat()
 

@@ -22,6 +22,7 @@ from scheduler.api.problems import Problem
 from scheduler.api.settings import ApiSettings
 from scheduler.data_errors import DataFileError
 from scheduler.data_files import DataFile, open_data_file
+from scheduler.load_survey import LoadSurvey
 from worker.scratch import own_folder
 
 router = APIRouter(prefix="/v1/portfolios", tags=["records"])
@@ -35,6 +36,13 @@ _UPLOAD_NAME = "the upload"
 _UNPACK_BYTES = 1 << 20
 
 
+class UnreadableValues(Document):
+    """Texts that stand where a number belongs."""
+
+    values: int = Field(examples=[12])
+    examples: list[str] = Field(examples=[["41000,50"]])
+
+
 class LoadedRecords(Document):
     """What an upload did, in records."""
 
@@ -45,6 +53,11 @@ class LoadedRecords(Document):
     without_key: int = Field(description="they will be rejected", examples=[0])
     total: int = Field(description="records that the source holds now", examples=[50000])
     ignored_columns: list[str] = Field(description="columns that the portfolio does not name", examples=[["note"]])
+    unreadable: dict[str, UnreadableValues] = Field(
+        description="columns that hold text in place of a number; scoring rejects these records",
+        examples=[{"income": {"values": 12, "examples": ["41000,50"]}}],
+    )
+    repeated_keys: int = Field(description="keys that stand more than once; scoring takes the first", examples=[0])
 
 
 @dataclass
@@ -132,7 +145,8 @@ def _load(
     try:
         file = open_data_file(path, definition)
         _require_size(file.rows_estimate or 0, settings)
-        frames = _frames(file, settings)
+        survey = LoadSurvey()
+        frames = survey.watch(_frames(file, settings))
         outcome = load_records(
             caller.engine, definition, frames, key_type=file.key_type, replace_all=replace_all, who=caller.who
         )
@@ -146,6 +160,8 @@ def _load(
         source=definition.source,
         total=outcome.total,
         ignored_columns=list(file.ignored_columns),
+        unreadable={name: UnreadableValues(**found) for name, found in survey.unreadable.items()},
+        repeated_keys=outcome.repeated_keys,
         **counts,
     )
 

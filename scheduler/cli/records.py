@@ -24,28 +24,38 @@ def load(
     from db.portfolios import get_portfolio
     from scheduler.cli.session import open_session
     from scheduler.data_files import open_data_file
+    from scheduler.load_survey import LoadSurvey
 
     with open_session(wants_json=json) as session:
         definition = get_portfolio(session.engine, name).definition
         file = open_data_file(data, definition)
         if file.ignored_columns:
             session.output.say(f"Columns not in the portfolio, not loaded: {', '.join(file.ignored_columns)}")
+        survey = LoadSurvey()
         outcome = load_records(
             session.engine,
             definition,
-            _with_progress(file),
+            survey.watch(_with_progress(file)),
             key_type=file.key_type,
             replace_all=replace,
             who=session.who,
         )
         counts = {"loaded": outcome.loaded, "replaced": outcome.replaced, "without_key": outcome.without_key}
-        session.output.emit({"portfolio": name, "source": definition.source, **counts, "total": outcome.total})
+        found = {"unreadable": survey.unreadable, "repeated_keys": outcome.repeated_keys}
+        session.output.emit({"portfolio": name, "source": definition.source, **counts, "total": outcome.total, **found})
         session.output.show(
             f"Loaded {outcome.loaded:,} records into {definition.source} ({outcome.replaced:,} replaced); "
             f"it holds {outcome.total:,} now."
         )
         if outcome.without_key:
             session.output.say(f"{outcome.without_key:,} of them have no key: scoring will reject them.")
+        if outcome.repeated_keys:
+            keys = ", ".join(outcome.repeated_examples)
+            session.output.say(
+                f"{outcome.repeated_keys:,} keys stand more than once, such as {keys}: scoring takes the first of each."
+            )
+        for warning in survey.warnings:
+            session.output.say(warning)
 
 
 def _with_progress(file: "OpenedFile") -> Iterator["pd.DataFrame"]:
