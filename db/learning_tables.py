@@ -74,3 +74,11 @@ shadow_histograms = Table(
     Column("largest_difference", Double, nullable=False, comment="of probabilities, between the two models"),
 )
 Index(None, shadow_histograms.c.job_id)
+
+secrets = Table(
+    f"{PREFIX}secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False, comment="random, made once; never leaves the database"),
+    Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
+)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, or_, select
 
 from db.engine import writing
 from db.errors import StateConflictError
@@ -12,10 +12,11 @@ from db.jobs import JobRequest, insert_job
 from db.learning_tables import retraining
 from db.portfolios import find_portfolio
 from db.registry import Champion, Decision, decide, find_champion, find_model, write_decision
+from db.replacement import ACTION as SCRUBBED
 from db.retraining import change_retraining, lock_retraining
 from db.retraining_policy import AffectedNights
 from db.states import JobKind, JobState
-from db.tables import champions, decisions, jobs
+from db.tables import champions, decisions, jobs, model_versions
 from db.unusable import mark_unusable
 
 
@@ -83,9 +84,11 @@ def find_previous_champion(connection: Connection, portfolio: str, version: str)
     wanted = (decisions.c.portfolio == portfolio, decisions.c.version == version, decisions.c.promoted)
     newest = select(decisions.c.against_version, decisions.c.action).where(*wanted)
     row = connection.execute(newest.order_by(decisions.c.id.desc()).limit(1)).one_or_none()
-    if row is None or row.action == "rollback" or row.against_version == version:
+    if row is None or row.action == "rollback" or row.against_version in (None, version):
         return None
-    return row.against_version
+    if row.action == SCRUBBED:  # the same model: who was before it was before this one
+        return find_previous_champion(connection, portfolio, row.against_version)
+    return find_model(connection, row.against_version).kept_as
 
 
 def hold(engine: Engine, portfolio: str, *, held: bool, who: str, why: str) -> bool:
@@ -135,8 +138,11 @@ def _decision(  # noqa: PLR0913, PLR0917 - the columns of a decision
 
 
 def _nights_of(connection: Connection, portfolio: str, version: str, since: Any) -> tuple[int, ...]:
+    """Return the nights that a champion scored, under its former name too where it was scrubbed."""
     wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.SCORING, jobs.c.state == JobState.DONE)
-    statement = select(jobs.c.id).where(*wanted, jobs.c.model_version == version, jobs.c.created_at >= since)
+    named = or_(model_versions.c.version == version, model_versions.c.replaced_by == version)
+    is_own = jobs.c.model_version.in_(select(model_versions.c.version).where(named))
+    statement = select(jobs.c.id).where(*wanted, is_own, jobs.c.created_at >= since)
     return tuple(connection.execute(statement.order_by(jobs.c.id)).scalars())
 
 

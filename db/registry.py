@@ -30,13 +30,19 @@ class ModelVersion:
     reference: dict[str, Any]
     created_at: datetime
     learned_until: dict[str, Any] | None = None
+    replaced_by: str | None = None
+
+    @property
+    def kept_as(self) -> str:
+        """The version under which its bundle lies: another one where it was scrubbed."""
+        return self.replaced_by or self.version
 
 
 @dataclass(frozen=True)
 class Decision:
     """What was decided about a version, by the gate or a person, with all numbers that were looked at.
 
-    `action` is one of gate, undecided, promote, rollback, hold, release.
+    `action` is one of gate, undecided, promote, rollback, scrub, hold, release.
     """
 
     portfolio: str

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.clock import now_plus
@@ -105,7 +105,9 @@ def count_champion_nights(connection: Connection, portfolio: str) -> int:
     statement = select(func.count()).select_from(
         drift_reports.join(champions, champions.c.portfolio == drift_reports.c.portfolio)
     )
-    wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.model_version == champions.c.version)
+    before = select(model_versions.c.version).where(model_versions.c.replaced_by == champions.c.version)
+    is_own = or_(drift_reports.c.model_version == champions.c.version, drift_reports.c.model_version.in_(before))
+    wanted = (drift_reports.c.portfolio == portfolio, is_own)
     return connection.execute(statement.where(*wanted, drift_reports.c.created_at >= champions.c.since)).scalar_one()
 
 

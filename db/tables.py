@@ -216,6 +216,7 @@ model_versions = Table(
     Column("state", Text, nullable=False),
     Column("job_id", identity, ForeignKey(jobs.c.id)),
     Column("parent_version", Text),
+    Column("replaced_by", Text, comment="the version that holds its bundle's content without records; its own is gone"),
     Column("definition", Text, nullable=False, comment="the portfolio it was trained for, canonical JSON"),
     Column("metrics", document, nullable=False),
     Column("reference", document, nullable=False, comment="score histogram of the held-out part"),
@@ -245,7 +246,7 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("figures", document, nullable=False),
     Column("decided_by", Text, nullable=False),
-    Column("action", Text, comment="gate, undecided, promote, rollback, hold, release"),
+    Column("action", Text, comment="gate, undecided, promote, rollback, scrub, hold, release"),
     Column("job_id", identity, ForeignKey(jobs.c.id), unique=True),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
 )

@@ -23,12 +23,17 @@ from db.settings import DatabaseSettings, describe_each_invalid_setting
 from db.upgrade import schema_versions
 from scheduler.api.settings import ApiSettings
 from scheduler.settings import SchedulerSettings
+from scheduler.stored_bundles import RECORDS, VALUES, find_bundles_with_people
 from scheduler.unfinishable_jobs import find_unfinishable_jobs
 from worker.settings import WorkerSettings
 
 MINIMUM_FREE_BYTES = 2 * 1024**3
 MAXIMUM_SKEW_SECONDS = 5.0
 _LISTED_JOBS = 10
+_PEOPLED = (
+    (RECORDS, "warn", "bundles of an older release hold records of people", "tidemark model scrub --all"),
+    (VALUES, "ok", "edges and names in bundles may be values that few people share", "train anew: tidemark train NAME"),
+)
 _PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "celery", "sqlalchemy", "pandas")
 
 
@@ -117,6 +122,7 @@ def _examine_database(engine: Engine) -> list[Finding]:
         Finding("tables", "ok", f"version {found}"),
         *(check(engine) for check in checks),
         *_unfinishable(engine),
+        *_people_in_bundles(engine),
     ]
 
 
@@ -152,6 +158,20 @@ def _unfinishable(engine: Engine) -> list[Finding]:
     findings = [Finding(check, "warn", f"job {one.job_id}: {one.why}", one.advice) for one in stuck[:_LISTED_JOBS]]
     if len(stuck) > _LISTED_JOBS:
         findings.append(Finding(check, "warn", f"{len(stuck) - _LISTED_JOBS} more", "see: tidemark job list"))
+    return findings or [Finding(check, "ok", "none")]
+
+
+def _people_in_bundles(engine: Engine) -> list[Finding]:
+    check = "people in bundles"
+    try:
+        found = find_bundles_with_people(engine, SchedulerSettings().bundles_url)
+    except (OSError, ValueError) as error:
+        return [Finding(check, "warn", f"the store of models cannot be read: {error}", "correct TIDEMARK_MODELS_URL")]
+    findings: list[Finding] = []
+    for holds, state, said, advice in _PEOPLED:
+        versions = [one.version for one in found if one.holds == holds]
+        if versions:
+            findings.append(Finding(check, state, f"{said}: {', '.join(versions)}", advice))
     return findings or [Finding(check, "ok", "none")]
 
 

@@ -106,6 +106,13 @@ def submit_comparison(engine: Engine, first: str, second: str, request: Request)
     return submit_job(engine, JobRequest(JobKind.MONITORING, portfolio, request.who, options, None, key, rank))
 
 
+def submit_scrubbing(engine: Engine, version: str, request: Request) -> int:
+    """Ask for a version's bundle to be written anew without records of people; return the job's id."""
+    options = {"task": "scrub", "version": version}
+    key, rank, portfolio = request.idempotency_key, request.rank, get_model(engine, version).portfolio
+    return submit_job(engine, JobRequest(JobKind.MONITORING, portfolio, request.who, options, None, key, rank))
+
+
 def _check_night(night: str | None) -> None:
     try:
         if night is not None and date.fromisoformat(night).isoformat() == night:

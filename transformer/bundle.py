@@ -23,11 +23,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from transformer.bundle_manifest import FORMAT, MANIFEST, address_of, fetch_checked, read_manifest
+from transformer.bundle_manifest import FORMAT, MANIFEST, PEOPLE, People, address_of, fetch_checked, read_manifest
 from transformer.bundle_store import publish_bundle
 from transformer.errors import BundleError
 from transformer.explanation import Explainer
 from transformer.features import FeatureTransform
+from transformer.holders import LEAST_HOLDERS
 from transformer.network import NetworkOptions, build_network
 from transformer.probabilities import Calibration
 from transformer.reference import ModelReference
@@ -74,11 +75,23 @@ def save_bundle(
     """
     contents = {WEIGHTS: _weights_bytes(model.network), MODEL: _model_bytes(model, explainer, notes or {}, reference)}
     contents |= {} if explainer is None else {REASONS: save(explainer.to_arrays())}
-    contents |= extras or {}
+    is_nameless = reference is None or reference.canary.source is not None
+    return publish_contents(
+        contents | dict(extras or {}), models_url, people=people_in(model.transform) if is_nameless else People.RECORDS
+    )
+
+
+def people_in(transform: FeatureTransform) -> People:
+    """Return what a bundle with this transform holds of people, if nothing else in it does."""
+    return People.NONE if transform.holders >= LEAST_HOLDERS else People.VALUES
+
+
+def publish_contents(contents: dict[str, bytes], models_url: str, *, people: People) -> str:
+    """Write a bundle of these files beside the others and return its version."""
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     version = address_of(checksums)
-    manifest = {"version": version, "format": FORMAT, "keras": keras.__version__, "files": checksums}
-    contents[MANIFEST] = json.dumps(manifest, indent=1, sort_keys=True).encode()
+    manifest = {"version": version, "format": FORMAT, "keras": keras.__version__, "files": checksums, PEOPLE: people}
+    contents = contents | {MANIFEST: json.dumps(manifest, indent=1, sort_keys=True).encode()}
     with tempfile.TemporaryDirectory(prefix="tidemark-bundle-") as folder:
         for name, content in contents.items():
             _write_flushed(Path(folder) / name, content)

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 
 from transformer.bundle_store import fetch_bundle
 from transformer.errors import BundleError
 
 MANIFEST = "manifest.json"
 FORMAT = 2
+PEOPLE = "people"  # what a bundle holds of people; older releases wrote none of it, and held records
 READABLE_FORMATS = (1, 2)  # the first one knew neither reasons nor a card
 _VERSION_DIGITS = 16
 
@@ -17,6 +19,20 @@ def load_card(models_url: str, version: str) -> dict[str, bytes]:
     """Return the files of the model card by name; none where the bundle holds none. Raises `BundleError`."""
     files = {name: checksum for name, checksum in read_manifest(models_url, version).items() if is_card_file(name)}
     return fetch_checked(models_url, version, files)
+
+
+class People(StrEnum):
+    """What a bundle holds of people: nothing, single values that few share (edges, names), or whole records."""
+
+    NONE = "none"
+    VALUES = "values"
+    RECORDS = "records"
+
+
+def read_people(models_url: str, version: str) -> People:
+    """Return what a bundle says that it holds of people. Raises `BundleError`."""
+    manifest = json.loads(fetch_bundle(models_url, version, (MANIFEST,))[MANIFEST])
+    return People(manifest.get(PEOPLE, People.RECORDS))
 
 
 def is_card_file(name: str) -> bool:

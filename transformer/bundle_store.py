@@ -40,6 +40,19 @@ def fetch_bundle(models_url: str, version: str, names: tuple[str, ...]) -> dict[
     return contents
 
 
+def remove_bundle(models_url: str, version: str, *, first: str) -> None:
+    """Remove a bundle's files; `first` goes first, so that nobody begins to read what is going. Again is harmless."""
+    store, root = fsspec.core.url_to_fs(models_url)
+    place = f"{root}/{version}"
+    if not version.isalnum() or not store.exists(place):
+        return
+    names = [path.rpartition("/")[2] for path in store.ls(place, detail=False)]
+    for name in sorted(names, key=lambda name: (name != first, name)):
+        store.rm_file(f"{place}/{name}")
+    if store.exists(place):  # folders are no files in an object store
+        store.rmdir(place)
+
+
 def _publish_locally(folder: Path, place: Path) -> None:
     if place.exists():
         return

@@ -1,8 +1,10 @@
-"""The canary: held-out records frozen with a model, and their scores, which every process must reproduce exactly.
+"""The canary: made-up records frozen with a model, and their scores, which every process must reproduce exactly.
 
-A difference means that something between the records and the scores is not what it was: reading, features, network,
-libraries or processor. It says nothing about the population, which is the point of it. A release that computes the same
-sums in another order says so by another `ARITHMETIC`: the models before it may differ by one in the last stored digit.
+They belong to nobody: each value is drawn by itself from what the model's transform keeps, never from a record, and
+each record has a number or a name that no book holds. A difference means that something between the records and the
+scores is not what it was: reading, features, network, libraries or processor. It says nothing about the population,
+which is the point of it. A release that computes the same sums in another order says so by another `ARITHMETIC`: the
+models before it may differ by one in the last stored digit.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from transformer.features import FeatureTransform
 from transformer.lanes import ARITHMETIC
 from transformer.probabilities import LOWEST_PROBABILITY
 
@@ -18,7 +22,15 @@ if TYPE_CHECKING:
     from transformer.scoring import Scorer
 
 RECORDS = 100
+DRAWN = 2000  # records from which they are chosen
+SEED = 20261130
+MADE_UP = "made up from the transform"
+_NOT_KNOWN_SHARE = 0.1
+_NEW_NAME_SHARE = 0.05
 _LAST_DIGIT = 1.5 * LOWEST_PROBABILITY
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Canary:
     records: dict[str, list[Any]]
     probabilities: list[float]
     arithmetic: int = ARITHMETIC
+    source: str | None = None  # None in bundles of older releases, whose canaries are held-out records
 
     def frame(self) -> pd.DataFrame:
         """Return the records as a frame like those that are read from the source."""
@@ -41,7 +54,9 @@ class Canary:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Read back what `to_document` wrote."""
-        return cls(document["records"], document["probabilities"], document.get("arithmetic", 1))
+        return cls(
+            document["records"], document["probabilities"], document.get("arithmetic", 1), document.get("source")
+        )
 
 
 @dataclass(frozen=True)
@@ -57,15 +72,67 @@ class CanaryOutcome:
         return asdict(self)
 
 
-def freeze_canary(frame: pd.DataFrame, scorer: "Scorer", *, records: int = RECORDS) -> Canary:
-    """Choose records that are spread evenly over the scores of the frame's, and freeze them with their scores."""
-    scored = scorer.score(frame)
+def freeze_canary(scorer: "Scorer", *, records: int = RECORDS, seed: int = SEED) -> Canary:
+    """Make up records whose scores are spread evenly over those of many, and freeze them with their scores.
+
+    The same model and seed give the same ones.
+    """
+    drawn = draw_records(scorer.transform, DRAWN, seed=seed)
+    scored = scorer.score(Canary(drawn, []).frame())
     by_score = scored.rows[np.argsort(scored.probabilities, kind="stable")]
     places = np.unique(np.linspace(0, len(by_score) - 1, min(records, len(by_score))).astype(np.int64))
-    chosen = frame.iloc[by_score[places]]
-    held = {name: [_as_json(value) for value in chosen[name].astype("object")] for name in scorer.schema.columns}
-    # Scored once more in the form in which they are kept.
-    return Canary(held, scorer.score(Canary(held, []).frame()).probabilities.tolist())
+    chosen = by_score[places].tolist()
+    held = {name: [values[row] for row in chosen] for name, values in drawn.items()}
+    return Canary(held, scorer.score(Canary(held, []).frame()).probabilities.tolist(), source=MADE_UP)
+
+
+def draw_records(transform: FeatureTransform, count: int, *, seed: int) -> dict[str, list[Any]]:
+    """Return so many made-up records by column. Columns are drawn independently.
+
+    Numbers lie anywhere within a bin, so that none is one that a record holds; names are known ones, or new; some
+    values are not known, or one of the column's codes for that. A record of which nothing would be new gets a new name.
+    """
+    random = np.random.default_rng(seed)
+    schema, learnt = transform.schema, transform.learnt_as
+    drawn: dict[str, list[Any]] = {}
+    is_new = np.zeros(count, dtype=bool)
+    for column, (kind, codes) in schema.readings.items():
+        if kind == "numeric":
+            values, own = _draw_numbers(transform.edges[learnt[column]], count, random)
+        else:
+            values, own = _draw_names(transform.categories[learnt[column]], count, random)
+        is_unknown = random.random(count) < _NOT_KNOWN_SHARE
+        blanks = [(None, *codes)[one] for one in random.integers(0, len(codes) + 1, count).tolist()]
+        drawn[column] = [blanks[row] if is_unknown[row] else values[row] for row in range(count)]
+        is_new |= own & ~is_unknown
+    _make_new(drawn, transform, ~is_new, random)
+    return drawn
+
+
+def _draw_numbers(edges: Floats, count: int, random: np.random.Generator) -> tuple[list[Any], Flags]:
+    bins = random.integers(0, len(edges) - 1, count)
+    drawn = edges[bins] + random.random(count) * (edges[bins + 1] - edges[bins])
+    return drawn.tolist(), np.ones(count, dtype=bool)
+
+
+def _draw_names(names: tuple[str, ...], count: int, random: np.random.Generator) -> tuple[list[Any], Flags]:
+    is_new = (random.random(count) < _NEW_NAME_SHARE) | (len(names) == 0)
+    ids = random.integers(0, max(1, len(names)), count).tolist()
+    return [_new_name(random) if is_new[row] else names[ids[row]] for row in range(count)], is_new
+
+
+def _make_new(
+    drawn: dict[str, list[Any]], transform: FeatureTransform, rows: Flags, random: np.random.Generator
+) -> None:
+    """Give each of these records, all of whose values others may hold, one that no book holds."""
+    column = transform.schema.columns[0]
+    edges = transform.edges.get(transform.learnt_as[column])
+    for row in np.flatnonzero(rows).tolist():
+        drawn[column][row] = _new_name(random) if edges is None else _draw_numbers(edges, 1, random)[0][0]
+
+
+def _new_name(random: np.random.Generator) -> str:
+    return f"nobody {random.integers(2**32):08x}"
 
 
 def check_canary(canary: Canary, scorer: "Scorer") -> CanaryOutcome:
@@ -77,13 +144,3 @@ def check_canary(canary: Canary, scorer: "Scorer") -> CanaryOutcome:
     found[scored.rows] = scored.probabilities
     difference = np.nan_to_num(np.abs(found - expected), nan=1.0)
     return CanaryOutcome(len(expected), int((difference > allowed).sum()), float(difference.max(initial=0.0)))
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if pd.isna(value):
-        return None
-    return float(value) if isinstance(value, float) else str(value)

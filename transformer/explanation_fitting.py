@@ -15,6 +15,7 @@ from transformer.bundle import LoadedModel
 from transformer.compiled_network import CompiledNetwork
 from transformer.explanation import Explainer, HeadSizes, Ladder, ReasonHead, codes_of, open_network
 from transformer.features import FeatureTransform, Inputs, read_columns
+from transformer.holders import blend_rare
 from transformer.masking import (
     Flat,
     Masking,
@@ -159,13 +160,16 @@ def _build_ladder(masking: Masking, flat: Flat) -> Ladder:
 
 
 def _place_edges(values: Flat) -> NDArray[np.float32]:
-    distinct = np.unique(values)
-    if len(distinct) <= STEPS_A_COLUMN + 1:
-        return distinct
-    shares = np.linspace(0.0, 1.0, STEPS_A_COLUMN // 2 + 1)
-    by_rows = np.quantile(values, shares, method="inverted_cdf")
-    by_values = np.quantile(distinct, shares, method="inverted_cdf")
-    return np.unique(np.concatenate([by_rows, by_values])).astype(np.float32)
+    chosen = np.unique(values)
+    if len(chosen) > STEPS_A_COLUMN + 1:
+        shares = np.linspace(0.0, 1.0, STEPS_A_COLUMN // 2 + 1)
+        by_rows = np.quantile(values, shares, method="inverted_cdf")
+        by_values = np.quantile(chosen, shares, method="inverted_cdf")
+        chosen = np.unique(np.concatenate([by_rows, by_values]))
+    # Whole numbers are names, kinds of missing, and the transform's edges; others may be one record's alone.
+    is_own = chosen != np.round(chosen)
+    blended = blend_rare(values.astype(np.float64), chosen.astype(np.float64))
+    return np.unique(np.where(is_own, blended, chosen)).astype(np.float32)
 
 
 def _fit_head(

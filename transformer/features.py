@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from transformer.holders import LEAST_HOLDERS, blend_rare
 from transformer.placing import place
 from transformer.reading import Floats, Problem, RecordArrays, read_columns
 from transformer.schema import History, RecordSchema
 
 BINS, FINE_BINS = 16, 96  # per numeric field: half of the edges by rows, half by distinct values
-RARE_ROWS = 8  # a category seen less often in training is folded into "unknown"
 MOST_NAMES = 256  # of a categorical field; the rarer ones are folded into "unknown" too
 MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
 
@@ -40,13 +40,21 @@ class FeatureTransform:
 
     `edges` holds for each numeric field or history K + 1 increasing numbers; a value becomes its position u in [0, K]:
     the number of the bin plus the share of the bin that lies below it; K is at most `bins`. `categories` holds the
-    known names of each categorical field or history.
+    known names of each categorical field or history. `holders` is how many records at least share each edge and name;
+    0 in bundles of older releases, which did not ask.
     """
 
     schema: RecordSchema
     edges: dict[str, Floats]
     categories: dict[str, tuple[str, ...]]
     bins: int = BINS
+    holders: int = 0
+
+    @property
+    def learnt_as(self) -> dict[str, str]:
+        """The field or history under whose name each input column's edges or names were learnt."""
+        learnt = {one.name: one.name for one in self.schema.fields}
+        return learnt | {column: one.name for one in self.schema.histories for column in one.columns}
 
     @classmethod
     def fit(
@@ -64,11 +72,10 @@ class FeatureTransform:
         for history in schema.histories:
             if history.kind == "numeric":
                 pooled = np.concatenate([learnt.numeric[name] for name in history.columns])
-                edges[history.name] = fit_edges(pooled, bins)
+                edges[history.name] = fit_edges(pooled, bins, each=len(history.columns))
             else:
-                pooled = np.concatenate([learnt.categorical[name] for name in history.columns])
-                categories[history.name] = fit_categories(pooled)
-        return cls(schema, edges, categories, bins)
+                categories[history.name] = fit_categories(*(learnt.categorical[name] for name in history.columns))
+        return cls(schema, edges, categories, bins, LEAST_HOLDERS)
 
     def transform(self, arrays: RecordArrays) -> Inputs:
         """Return the network's inputs for N records; those that the schema has no column for are left out.
@@ -100,7 +107,8 @@ class FeatureTransform:
         """Return a JSON document that `from_document` reads back; Python writes every float exactly."""
         edges = {name: values.tolist() for name, values in self.edges.items()}
         categories = {name: list(names) for name, names in self.categories.items()}
-        return {"schema": self.schema.to_document(), "edges": edges, "categories": categories, "bins": self.bins}
+        told = {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
+        return told | {"bins": self.bins, "holders": self.holders}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
@@ -108,7 +116,8 @@ class FeatureTransform:
         edges = {name: np.array(values, dtype=np.float64) for name, values in document["edges"].items()}
         categories = {name: tuple(names) for name, names in document["categories"].items()}
         bins = document.get("bins", BINS)  # bundles of the first versions do not say it
-        return cls(RecordSchema.from_document(document["schema"]), edges, categories, bins)
+        schema = RecordSchema.from_document(document["schema"])
+        return cls(schema, edges, categories, bins, document.get("holders", 0))
 
     def _place(
         self, columns: list[tuple[str, str]], arrays: RecordArrays
@@ -131,11 +140,12 @@ class FeatureTransform:
         return np.stack(columns, axis=1)
 
 
-def fit_edges(values: Floats, bins: int = BINS) -> Floats:
+def fit_edges(values: Floats, bins: int = BINS, *, each: int = 1) -> Floats:
     """Return at most bins + 1 increasing edges: half at quantiles of the rows, half at quantiles of distinct values.
 
     Rows alone put every edge on the value that most records share; distinct values alone spend them on the tail. The
-    shares of the two halves alternate, so that where all values are distinct no edge is spent twice.
+    shares of the two halves alternate, so that where all values are distinct no edge is spent twice. `each` is how many
+    of the values belong to one record; no edge is the value of a few (see `holders`).
     """
     known = values[~np.isnan(values)]
     if known.size == 0:
@@ -144,12 +154,18 @@ def fit_edges(values: Floats, bins: int = BINS) -> Floats:
     by_rows = np.quantile(known, shares, method="inverted_cdf")
     between = (shares[:-1] + shares[1:]) / 2
     by_values = np.quantile(np.unique(known), between, method="inverted_cdf")
-    edges = np.unique(np.concatenate([by_rows, by_values]))
+    edges = np.unique(blend_rare(known, np.unique(np.concatenate([by_rows, by_values])), each=each))
     return edges if edges.size > 1 else np.array([edges[0] - 0.5, edges[0] + 0.5])
 
 
-def fit_categories(values: NDArray[np.object_]) -> tuple[str, ...]:
-    """Return the names seen often enough to have an embedding of their own, sorted; at most `MOST_NAMES`."""
-    counts = pd.Series(values, dtype="object").value_counts()
-    least = min(RARE_ROWS, max(1, len(values) // 100))
-    return tuple(sorted(str(name) for name in counts.index[counts.to_numpy() >= least][:MOST_NAMES]))
+def fit_categories(*columns: NDArray[np.object_]) -> tuple[str, ...]:
+    """Return the names that enough records hold to have an embedding of their own, sorted; at most `MOST_NAMES`.
+
+    A record with the same name in several columns of a history holds it once.
+    """
+    ids, names = pd.factorize(np.concatenate(columns), use_na_sentinel=True)
+    rows = np.tile(np.arange(len(columns[0])), len(columns))[ids >= 0]
+    held = np.unique(rows * max(1, len(names)) + ids[ids >= 0]) % max(1, len(names))
+    counts = np.bincount(held, minlength=len(names))
+    commonest = np.argsort(-counts, kind="stable")[:MOST_NAMES]
+    return tuple(sorted(str(names[one]) for one in commonest if counts[one] >= LEAST_HOLDERS))

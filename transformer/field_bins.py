@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.features import FeatureTransform
+from transformer.holders import blend_rare
 from transformer.reading import Floats, RecordArrays
 
 QUANTILES = 10
@@ -65,8 +66,7 @@ class FieldBins:
     @classmethod
     def fit(cls, reference: RecordArrays, transform: FeatureTransform) -> Self:
         """Place bins at the reference's quantiles and most frequent names; the transform knows what was learnt."""
-        learnt = {one.name: one.name for one in transform.schema.fields}
-        learnt |= {column: one.name for one in transform.schema.histories for column in one.columns}
+        learnt = transform.learnt_as
         numeric = {
             name: _fit_numbers(values, transform.edges[learnt[name]]) for name, values in reference.numeric.items()
         }
@@ -103,6 +103,7 @@ def _fit_numbers(values: Floats, learnt: Floats) -> NumericBins:
     known = values[~np.isnan(values)]
     shares = np.linspace(0.0, 1.0, QUANTILES + 1)[1:-1]
     edges = np.unique(np.quantile(known, shares, method="inverted_cdf")) if known.size else np.empty(0)
+    edges = np.unique(blend_rare(known, edges))
     return NumericBins(tuple(edges.tolist()), float(learnt[0]), float(learnt[-1]))
 
 

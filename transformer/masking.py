@@ -1,8 +1,9 @@
 """Masking: what a record would be without one of its values, said by a reference record.
 
 To mask a column is to replace its value by the reference's value of that column; nothing else of the record changes.
-The reference is a record of ordinary values: of each numeric column the median (an observed value), of each categorical
-column the commonest name, "not known" where that is commoner; of all records to learn from, or of the good ones alone.
+The reference is a record of ordinary values: of each numeric column the median (or the mean of the records around it,
+where few have it), of each categorical column the commonest name, "not known" where that is commoner or where few share
+a name; of all records to learn from, or of the good ones alone.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.features import FeatureTransform, Inputs, RecordArrays, read_columns
+from transformer.holders import blend_rare, least_holders
 from transformer.schema import RecordSchema
 
 ReferenceKind = Literal["population", "good"]
@@ -43,12 +45,13 @@ def _ordinary_value(arrays: RecordArrays, name: str, kind: str) -> float | str |
     if kind == "categorical":
         counts = pd.Series(arrays.categorical[name], dtype="object").value_counts(dropna=False)
         commonest = min(counts.index[counts == counts.iloc[0]], key=str)
-        return None if pd.isna(commonest) else str(commonest)
+        is_nameless = pd.isna(commonest) or counts.iloc[0] < least_holders(arrays.rows)
+        return None if is_nameless else str(commonest)
     values = arrays.numeric[name]
     known = values[~np.isnan(values)]
     if 2 * len(known) < len(values) or not len(known):
         return None
-    return float(np.quantile(known, 0.5, method="inverted_cdf"))
+    return float(blend_rare(known, np.quantile(known, [0.5], method="inverted_cdf"))[0])
 
 
 @dataclass(frozen=True)

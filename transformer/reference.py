@@ -31,6 +31,6 @@ class ModelReference:
 
 
 def freeze_reference(holdout: pd.DataFrame, transform: FeatureTransform, scorer: "Scorer") -> ModelReference:
-    """Freeze bins and canary of a model on its held-out records."""
+    """Freeze the bins of a model on its held-out records, and its canary, which is of no record."""
     arrays, _ = read_columns(holdout, transform.schema)
-    return ModelReference(FieldBins.fit(arrays, transform), freeze_canary(holdout, scorer))
+    return ModelReference(FieldBins.fit(arrays, transform), freeze_canary(scorer))

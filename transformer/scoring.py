@@ -16,7 +16,7 @@ from transformer.bundle import LoadedModel
 from transformer.compiled_network import CompiledNetwork
 from transformer.compiled_reasons import CompiledReasons
 from transformer.explanation import REASONS, Explainer, choose_reasons, flatten_batch, open_network
-from transformer.features import Inputs, Problem, RecordArrays, read_columns
+from transformer.features import FeatureTransform, Inputs, Problem, RecordArrays, read_columns
 from transformer.prediction import pad_rows
 from transformer.probabilities import PROBABILITY_DECIMALS
 from transformer.reference import ModelReference
@@ -83,6 +83,11 @@ class Scorer:
     def schema(self) -> RecordSchema:
         """The columns that it reads."""
         return self._model.schema
+
+    @property
+    def transform(self) -> FeatureTransform:
+        """What it makes of a record's values."""
+        return self._model.transform
 
     @property
     def is_compiled(self) -> bool:

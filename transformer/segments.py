@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from transformer.holders import LEAST_HOLDERS, blend_rare
 from transformer.intervals import Figure, evaluate_with_intervals
 
 MOST_VALUES = 12  # of a column, each a segment of its own; of more, the commonest and all others
@@ -33,11 +34,16 @@ class Segment:
 def evaluate_segments(
     frame: pd.DataFrame, columns: tuple[str, ...], target: Floats, probability: Floats
 ) -> list[Segment]:
-    """Return the segments of each column in the order of their values. `frame` holds one row a record."""
+    """Return the segments of each column in the order of their values. `frame` holds one row a record.
+
+    One of fewer records than `LEAST_HOLDERS` is not told: it would say what became of a few people.
+    """
     found: list[Segment] = []
     for column in columns:
         for value, chosen in _cut(frame[column]):
             known, told = target[chosen], probability[chosen]
+            if len(known) < LEAST_HOLDERS:
+                continue
             enough = len(known) >= LEAST_ROWS and min(known.sum(), len(known) - known.sum()) >= LEAST_OF_A_CLASS
             figures = evaluate_with_intervals(known, told) if enough else {}
             found.append(Segment(column, value, len(known), float(known.mean()), float(told.mean()), figures))
@@ -55,6 +61,7 @@ def _cut(column: "pd.Series[Any]") -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 def _name_quarters(numbers: "pd.Series[float]") -> "pd.Series[str]":
     edges = np.unique(numbers.quantile([0, 0.25, 0.5, 0.75, 1], interpolation="lower").to_numpy())
+    edges = np.unique(blend_rare(numbers.dropna().to_numpy(np.float64), edges))
     places = np.clip(np.searchsorted(edges, numbers.to_numpy(), side="left"), 1, max(1, len(edges) - 1))
     texts = [f"{place} {edges[place - 1]:g} to {edges[min(place, len(edges) - 1)]:g}" for place in places.tolist()]
     return pd.Series(texts, dtype="str").where(numbers.notna().to_numpy(), NOT_KNOWN)
@@ -63,5 +70,6 @@ def _name_quarters(numbers: "pd.Series[float]") -> "pd.Series[str]":
 def _name_values(column: "pd.Series[Any]") -> "pd.Series[str]":
     texts = column.map(lambda value: f"{value:g}" if isinstance(value, float) else str(value), na_action="ignore")
     texts = texts.astype("object").where(column.notna(), NOT_KNOWN).astype("str").reset_index(drop=True)
-    commonest = texts.value_counts().index[:MOST_VALUES]
-    return texts if texts.nunique() <= MOST_VALUES else texts.where(texts.isin(commonest), "all others")
+    counts = texts.value_counts()
+    named = counts.index[:MOST_VALUES][counts.to_numpy()[:MOST_VALUES] >= LEAST_HOLDERS]
+    return texts.where(texts.isin([*named, NOT_KNOWN]), "all others")

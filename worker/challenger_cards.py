@@ -20,15 +20,17 @@ def describe_challenger(
     parent: str,
     explainer: Explainer | None,
 ) -> dict[str, bytes]:
-    """Return the card's files, and the scores of the records that it is judged by, as training's bundles have them.
-
-    It says no times, so that the same lesson gives the same bundle.
-    """
+    """Return the card's files. It says no times, so that the same lesson gives the same bundle."""
     newest = lesson.exam if len(lesson.exam) else lesson.stop
     held_out = HeldOut(newest.frame, newest.target, model.reference_probabilities)
-    files = write_card(_facts(model, lesson, definition, made, parent), held_out, explainer)
-    kept = HeldOutScores.of(model.holdout_keys, newest.target, model.reference_probabilities)
-    return files | {HELD_OUT: kept.to_bytes()}
+    return write_card(_facts(model, lesson, definition, made, parent), held_out, explainer)
+
+
+def keep_held_out(model: TrainedModel, lesson: Lesson, *, secret: bytes) -> dict[str, bytes]:
+    """Return the scores of the records that it is judged by, as training's bundles have them."""
+    newest = lesson.exam if len(lesson.exam) else lesson.stop
+    kept = HeldOutScores.of(model.holdout_keys, newest.target, model.reference_probabilities, secret=secret)
+    return {HELD_OUT: kept.to_bytes()}
 
 
 def _facts(model: TrainedModel, lesson: Lesson, definition: PortfolioDefinition, made: str, parent: str) -> CardFacts:

@@ -8,7 +8,9 @@ from db.engine import writing
 from db.shards import Claim
 from transformer.held_out import HeldOutScores, match_records
 from transformer.intervals import compare_with_intervals, evaluate_with_intervals
+from worker.bundle_reading import read_stored
 from worker.context import WorkerContext
+from worker.held_out_keys import comparable, held_out_secret
 
 logger = getLogger(__name__)
 
@@ -18,18 +20,21 @@ LEAST_RECORDS = 30
 def compare_claimed(context: WorkerContext, claim: Claim) -> None:
     """Compare the job's two versions and finish the job with the figures. Raises `BundleError`."""
     first, second = claim.job.options["versions"]
-    document = compare_versions(context.settings.bundles_url, first, second)
+    secret = held_out_secret(context, claim.job.portfolio)
+    document = compare_versions(context, first, second, secret=secret)
     with writing(context.engine) as connection:
         complete_whole_job(connection, claim, result=document)
     logger.info("Models compared: job %d, %s and %s, %d records.", claim.job.id, first, second, document["records"])
 
 
-def compare_versions(models_url: str, first: str, second: str) -> dict[str, Any]:
+def compare_versions(context: WorkerContext, first: str, second: str, *, secret: bytes) -> dict[str, Any]:
     """Return the figures of both, and the difference second - first with its paired 95 % interval, by figure.
 
     `figures` is empty where fewer than 30 records, or one outcome alone, were held out by both.
     """
-    target, before, after = match_records(*(HeldOutScores.load(models_url, one) for one in (first, second)))
+    engine, url = context.engine, context.settings.bundles_url
+    scores = (comparable(one, read_stored(engine, url, one, HeldOutScores.load), secret) for one in (first, second))
+    target, before, after = match_records(*scores)
     document: dict[str, Any] = {"first": first, "second": second, "records": len(target), "figures": {}}
     if len(target) < LEAST_RECORDS or not 0 < target.sum() < len(target):
         return document

@@ -35,16 +35,17 @@ def describe_model(
     book: Book,
     definition: PortfolioDefinition,
     *,
+    secret: bytes,
     folds: dict[str, Any] | None = None,
     on_batch: Callable[[], None],
 ) -> Description:
-    """Fit the reasons, and write the card of a model that was trained on this book."""
+    """Fit the reasons, and write the card of a model that was trained on this book; `secret` hashes held-out keys."""
     explainer = explain(model, book, kind=definition.reasons_reference, on_batch=on_batch)
     rows = _rows_of(model.holdout_keys, book)
     target = book.target[rows]
     held_out = HeldOut(book.records.take(rows, definition.segments), target, model.reference_probabilities)
     files = write_card(facts_of(model, book, definition, folds), held_out, explainer)
-    kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities)
+    kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities, secret=secret)
     return Description(explainer, files | {HELD_OUT: kept.to_bytes()})
 
 

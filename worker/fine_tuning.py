@@ -21,7 +21,7 @@ from db.registry import Champion, Decision, decide, get_champion, get_model, reg
 from db.retraining import change_retraining, lock_retraining
 from db.shards import Claim
 from db.sources import read_all
-from transformer.bundle import LoadedModel, load_bundle, save_bundle
+from transformer.bundle import LoadedModel, save_bundle
 from transformer.continued_pretraining import continue_pretraining
 from transformer.errors import TrainingDataError
 from transformer.explanation import Explainer
@@ -38,11 +38,13 @@ from transformer.fitting import EpochReport
 from transformer.splitting import hash_order
 from transformer.training import TrainedModel
 from worker.book_reading import sample_lowest
-from worker.challenger_cards import describe_challenger
+from worker.bundle_reading import load_stored
+from worker.challenger_cards import describe_challenger, keep_held_out
 from worker.context import WorkerContext
 from worker.examination import Measured, Parts, count_canary_mismatches, gather_evidence
 from worker.gate import Judgement, Outcome, judge_challenger
 from worker.heartbeat import Heartbeat
+from worker.held_out_keys import held_out_secret
 from worker.learnable_records import Records, parts_of, read_records
 from worker.lessons import LessonPlan, plan_lesson, plan_lesson_without_outcomes
 from worker.paired import compare_brier
@@ -91,15 +93,14 @@ def work_on_fine_tuning(context: WorkerContext, claim: Claim) -> None:
 def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
     """Carry out one fine-tuning job. Without a champion, or with too little to learn from, the job fails."""
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
-    seen = get_champion(context.engine, definition.name)
+    engine, url = context.engine, context.settings.bundles_url
+    seen = get_champion(engine, definition.name)
     if seen is None:
         raise TrainingDataError(f"the portfolio {definition.name} has no champion to start from", "train one first")
-    parent = get_model(context.engine, seen.version)
-    champion = load_bundle(context.settings.bundles_url, seen.version)
+    parent, champion = get_model(engine, seen.version), load_stored(engine, url, seen.version)
     calm = int(claim.job.options.get("after_job") or 0)
     records = read_records(context, definition, champion, parent, heartbeat, after_job=calm)
-    order = hash_order(records.groups)
-    start, name = champion, "fine_tuned"
+    order, start, name = hash_order(records.groups), champion, "fine_tuned"
     if claim.job.options.get("task") == Answer.PRETRAIN:
         start, name = replace(champion, network=_pretrained(context, definition, champion, heartbeat)), "pretrained"
         plan = plan_lesson_without_outcomes(records.labels.dates, order)
@@ -108,17 +109,16 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
     _require_material(records, plan)
     lesson = Lesson(*(records.material(rows) for rows in (plan.learn, plan.stop, plan.replay, plan.exam)))
     heartbeat.renew({"stage": "fine-tuning", "records": len(lesson.learn)})
-    options = options_of(claim.job.options)
-    tuned = fine_tune(
-        start, lesson, options=options, on_epoch=lambda one: heartbeat.renew(_progress_of(one)), on_batch=heartbeat
-    )
+    hooks: dict[str, Any] = {"on_epoch": lambda one: heartbeat.renew(_progress_of(one)), "on_batch": heartbeat}
+    tuned = fine_tune(start, lesson, options=options_of(claim.job.options), **hooks)
     models = {name: tuned, "recalibrated": recalibrate(champion, lesson)}
     explainers = {name: explain_tuned(tuned, lesson, heartbeat), "recalibrated": champion.explainer}
-    newest = lesson.exam if len(lesson.exam) else lesson.stop
+    newest, secret = lesson.exam if len(lesson.exam) else lesson.stop, held_out_secret(context, definition.name)
     offered: dict[str, Offered] = {}
     for made, model in models.items():
         reasons = explainers[made]
         card = describe_challenger(model, lesson, definition, made=made, parent=seen.version, explainer=reasons)
+        card |= keep_held_out(model, lesson, secret=secret)
         offered[made] = Offered(model, reasons, freeze_records(model, newest.frame, definition), card)
     heartbeat.renew({"stage": "gate"})
     challengers = _examine(context, claim, champion, offered, parts_of(records, plan, definition.segments), heartbeat)
@@ -261,8 +261,8 @@ def _register(
             },
         }
         complete_whole_job(connection, claim, result=result, model_version=winner.version)
-    told = (claim.job.id, winner.version, judgement.outcome, judgement.reason)
-    logger.info("Fine-tuned: job %d, version %s, %s: %s.", *told)
+    outcome, why = judgement.outcome, judgement.reason
+    logger.info("Fine-tuned: job %d, version %s, %s: %s.", claim.job.id, winner.version, outcome, why)
 
 
 def held_back(judgement: Judgement) -> Judgement:

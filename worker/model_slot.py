@@ -10,6 +10,7 @@ from transformer.bundle import load_bundle
 from transformer.canary import CanaryOutcome, check_canary
 from transformer.errors import BundleError
 from transformer.scoring import Scorer
+from worker.bundle_reading import read_stored
 
 logger = getLogger(__name__)
 
@@ -19,8 +20,8 @@ HELD_MODELS = 3  # some megabytes each; a night scores one book after the other,
 class ModelSlot:
     """Loads a model version once and keeps it until `HELD_MODELS` others were asked for."""
 
-    def __init__(self, models_url: str, load: Callable[[str, str], Scorer] | None = None) -> None:
-        self._models_url = models_url
+    def __init__(self, engine: Engine, models_url: str, load: Callable[[str, str], Scorer] | None = None) -> None:
+        self._engine, self._models_url = engine, models_url
         self._load = load or _load_scorer
         self._scorers: dict[str, Scorer] = {}
         self._checked: tuple[str, int, CanaryOutcome | None] | None = None
@@ -31,7 +32,7 @@ class ModelSlot:
         if scorer is None:
             while len(self._scorers) >= HELD_MODELS:
                 del self._scorers[next(iter(self._scorers))]  # frees an old one before the new one is made
-            scorer = self._load(self._models_url, version)
+            scorer = read_stored(self._engine, self._models_url, version, self._load)
         self._scorers[version] = scorer  # the newest stands last
         return scorer
 

@@ -30,6 +30,7 @@ logger = getLogger(__name__)
 
 WHO = "monitor"
 COMPARISON_TASK = "comparison"
+SCRUB_TASK = "scrub"
 _PSI_BINS = 11  # ten of scores and one of unscorable records
 
 
@@ -77,6 +78,10 @@ def monitor_next_job(context: WorkerContext, hint: int | None = None) -> bool:
             from worker.comparison import compare_claimed  # noqa: PLC0415 - the same
 
             compare_claimed(context, claim)
+        elif claim is not None and claim.job.options.get("task") == SCRUB_TASK:
+            from worker.scrubbing import scrub_claimed  # noqa: PLC0415 - a night needs no TensorFlow
+
+            scrub_claimed(context, claim)
         elif claim is not None:
             _monitor_claimed(context, claim)
     return claim is not None

@@ -60,7 +60,7 @@ class OnlineAnswerer:
     @classmethod
     def for_worker(cls, context: WorkerContext) -> Self:
         """Return the answerer of this process. The model has a slot of its own: a night's shards do not evict it."""
-        slot = ModelSlot(context.settings.bundles_url, _load_scorer)
+        slot = ModelSlot(context.engine, context.settings.bundles_url, _load_scorer)
         limits = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
         # A batch must not wait for another try.
         bell = redis.Redis.from_url(client_url(context.settings.broker_url), retry=Retry(NoBackoff(), 0), **limits)

@@ -15,8 +15,8 @@ from db.retraining import change_retraining, lock_retraining
 from db.shadow import list_shadow_jobs, read_shadow_points
 from db.shards import Claim
 from db.states import ModelState
-from transformer.bundle import load_bundle
 from transformer.splitting import hash_order
+from worker.bundle_reading import load_stored
 from worker.context import WorkerContext
 from worker.drift import Histogram, compare, merge
 from worker.examination import Measured, count_canary_mismatches, gather_evidence
@@ -41,7 +41,7 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
         _end(context, claim, {"promoted": False, "reason": f"{version} no longer waits"})
         return
     url = context.settings.bundles_url
-    champion, challenger = load_bundle(url, seen.version), load_bundle(url, version)
+    champion, challenger = (load_stored(engine, url, one) for one in (seen.version, version))
     learned = waiting.learned_until or {}
     records = read_records(context, definition, champion, waiting, heartbeat)
     learned_date = str(learned.get("outcome_date") or learned.get("as_of") or "")
@@ -89,7 +89,7 @@ def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
         _end(context, claim, {"rolled_back": False, "reason": "another champion is in place by now"})
         return
     url = context.settings.bundles_url
-    champion, before = load_bundle(url, seen.version), load_bundle(url, options["before"])
+    champion, before = (load_stored(context.engine, url, one) for one in (seen.version, options["before"]))
     since = replace(get_model(context.engine, seen.version), learned_until={"outcome_id": options["after_outcome"]})
     records = read_records(context, definition, champion, since, heartbeat)
     exam = np.flatnonzero(records.is_new)

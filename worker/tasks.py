@@ -24,7 +24,7 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
     def slot() -> "ModelSlot":
         from worker.model_slot import ModelSlot  # noqa: PLC0415
 
-        return ModelSlot(context().settings.bundles_url)
+        return ModelSlot(context().engine, context().settings.bundles_url)
 
     @app.task(name=TASK_OF_QUEUE[SCORING_QUEUE])
     def work_on_scoring(shard_id: int) -> None:

@@ -12,7 +12,7 @@ from db.engine import writing
 from db.registry import Champion, Decision, decide, get_champion, register_model
 from db.shards import Claim
 from db.states import JobKind, NetworkSize
-from transformer.bundle import load_bundle, save_bundle
+from transformer.bundle import save_bundle
 from transformer.cross_validation import cross_validate, cut_book
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation import evaluate
@@ -21,11 +21,13 @@ from transformer.schema import RecordSchema
 from transformer.scoring import Scorer
 from transformer.training import Book, EpochReport, Start, TrainedModel, TrainingOptions, train_model
 from worker.book_reading import read_book
+from worker.bundle_reading import load_stored
 from worker.context import WorkerContext, claimed_shard
 from worker.describing import describe_model
 from worker.fine_tuning import work_on_fine_tuning
 from worker.gate import Judgement, judge_candidate
 from worker.heartbeat import Heartbeat
+from worker.held_out_keys import held_out_secret
 from worker.messages import TRAINING_QUEUE
 from worker.portfolio_terms import schema_of
 from worker.reference import freeze, held_out_rows
@@ -81,7 +83,8 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     )
     folds = _cross_validate(claim, book, schema, heartbeat)
     heartbeat.renew({"stage": "reasons"})
-    described = describe_model(model, book, definition, folds=folds, on_batch=heartbeat)
+    secret = held_out_secret(context, definition.name)
+    described = describe_model(model, book, definition, secret=secret, folds=folds, on_batch=heartbeat)
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
     frozen = freeze(model, book, definition)
     version = save_bundle(
@@ -117,7 +120,7 @@ def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSche
     version = options.get("from")
     if version is None:
         return None
-    parent = load_bundle(context.settings.bundles_url, version)
+    parent = load_stored(context.engine, context.settings.bundles_url, version)
     if parent.schema != schema:
         raise TrainingDataError(
             f"the model {version} reads other columns than the portfolio has now",
@@ -150,9 +153,8 @@ def _champion_metrics(
     rows = held_out_rows(model, book)
     target, frame = book.target[rows], book.records.take(rows, model.schema.columns)
     try:
-        scored = Scorer(load_bundle(context.settings.bundles_url, seen.version), seen.version).score(
-            frame, on_batch=heartbeat
-        )
+        champion = load_stored(context.engine, context.settings.bundles_url, seen.version)
+        scored = Scorer(champion, seen.version).score(frame, on_batch=heartbeat)
     except TransformerError as error:
         logger.warning("The champion %s could not be compared with: %s", seen.version, error)
         return None

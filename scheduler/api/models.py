@@ -120,9 +120,9 @@ def show(caller: Reader, version: Version) -> ShownModelDocument:
 @router.get("/models/{version}/report", response_model=ModelReportDocument, responses=problems(404))
 def show_report(caller: Reader, version: Version) -> ModelReportDocument:
     """Give the model card: data, preparation, figures with intervals, calibration, segments, reasons, limits."""
-    caller.model(version)
+    kept = caller.model(version).kept_as
     try:
-        card = json.loads(read_card_file(caller.context.scheduler_settings.bundles_url, version, "card.json"))
+        card = json.loads(read_card_file(caller.context.scheduler_settings.bundles_url, kept, "card.json"))
     except (UsageError, OSError, ValueError) as error:
         raise Problem(404, "not-found", f"model {version} keeps no report that can be read") from error
     return ModelReportDocument(version=version, card=card)

@@ -21,6 +21,7 @@ from scheduler.cli import (
     results,
     running,
     schedule,
+    scrub,
     work,
 )
 
@@ -56,7 +57,8 @@ app.command("score")(work.score)
 app.add_typer(job.app, name="job")
 app.add_typer(results.scores_app, name="scores")
 app.add_typer(results.rejects_app, name="rejects")
-app.add_typer(promotion.app, name="model")  # with the commands of cli/model.py
+app.add_typer(promotion.app, name="model")  # with the commands of cli/model.py and cli/scrub.py
+assert scrub.app is promotion.app, "one group of commands, in several files"
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(drift.app, name="drift")
 app.add_typer(schedule.app, name="schedule")

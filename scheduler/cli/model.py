@@ -77,8 +77,8 @@ def report(
     from scheduler.model_files import copy_card
 
     with open_session(wants_json=json) as session:
-        get_model(session.engine, version)
-        written = copy_card(session.settings.bundles_url, version, out)
+        kept = get_model(session.engine, version).kept_as
+        written = copy_card(session.settings.bundles_url, kept, out)
         session.output.emit({"version": version, "folder": str(out), "files": [path.name for path in written]})
         session.output.show(f"Wrote the card of model {version}: {', '.join(str(path) for path in written)}")
 

@@ -105,8 +105,8 @@ def send_picture(
     visitor: Reader, version: Version, name: Annotated[str, Path(pattern=r"^[a-z]{1,30}\.(png|md|json)$")]
 ) -> Response:
     """Send a file of a model's card."""
-    visitor.caller.model(version)
-    content = read_card_file(visitor.caller.context.scheduler_settings.bundles_url, version, name)
+    kept = visitor.caller.model(version).kept_as
+    content = read_card_file(visitor.caller.context.scheduler_settings.bundles_url, kept, name)
     kinds = {"png": "image/png", "md": "text/markdown; charset=utf-8", "json": "application/json"}
     ending = name.rpartition(".")[2]
     headers = {} if ending == "png" else {"Content-Disposition": f'attachment; filename="{version}-{name}"'}
@@ -124,8 +124,8 @@ def _find_report(caller: Caller, model: ModelVersion) -> tuple[Report | None, st
     """Return the report, or why there is none."""
     bundles = caller.context.scheduler_settings.bundles_url
     try:
-        names = list_card_files(bundles, model.version)
-        card = json.loads(read_card_file(bundles, model.version, "card.json"))
+        names = list_card_files(bundles, model.kept_as)
+        card = json.loads(read_card_file(bundles, model.kept_as, "card.json"))
     except UsageError as error:
         # Where a bundle should lie is no business of everybody who may look at a model.
         return None, "its bundle is not there" if "is not there" in str(error) else str(error)

@@ -25,6 +25,6 @@ def context(engine: Engine, tmp_path: Path) -> WorkerContext:
 @pytest.fixture
 def slot(context: WorkerContext) -> ModelSlot:
     """The models of the process, the champion ready."""
-    models = ModelSlot(context.settings.bundles_url)
+    models = ModelSlot(context.engine, context.settings.bundles_url)
     models.load_champions(context.engine)
     return models

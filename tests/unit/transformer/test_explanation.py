@@ -128,9 +128,10 @@ def test_every_input_column_has_a_code_and_places_of_its_own(masking: Masking) -
 
 def test_the_reference_of_the_good_is_made_of_good_records_alone() -> None:
     frame = pd.DataFrame({"amount": [1.0, 2.0, 3.0, 100.0, 100.0, 100.0, 100.0], "age": [-9.0] * 7, "region": "north"})
+    frame = pd.concat([frame] * 10, ignore_index=True)
     for column in [*SCHEMA.histories[0].columns, *SCHEMA.histories[1].columns]:
         frame[column] = 1.0 if column.startswith("delay") else "good"
-    target = np.array([0, 0, 0, 1, 1, 1, 1], dtype=float)
+    target = np.array([0, 0, 0, 1, 1, 1, 1] * 10, dtype=float)
     assert choose_reference(frame, target, SCHEMA, "population")["amount"] == 100
     good = choose_reference(frame, target, SCHEMA, "good")
     assert (good["amount"], good["age"], good["region"], good["state_0"]) == (2.0, None, "north", "good")

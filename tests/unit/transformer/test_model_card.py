@@ -8,11 +8,13 @@ import pytest
 from tests.unit.transformer.books import make_book
 from transformer.card_text import NAMES
 from transformer.evaluation import evaluate
-from transformer.held_out import HeldOutScores, match_records
+from transformer.held_out import HeldOutScores, match_records, name_of
 from transformer.intervals import FIGURES
 from transformer.model_card import CARD_JSON, CARD_MARKDOWN, CardFacts, HeldOut, write_card
 from transformer.points import ScoreScale
+from transformer.splitting import hash_order
 
+SECRET = b"a secret of a house"
 PNG = b"\x89PNG\r\n"
 FACTS = CardFacts("A book", {"records": 400, "as_of": None}, {"epochs": 2}, ScoreScale(), segments=("region",))
 
@@ -62,9 +64,25 @@ def test_models_are_matched_on_the_records_that_both_held_out() -> None:
     keys = np.array([f"k{number}" for number in range(100)], dtype=object)
     target = (np.arange(100) % 3 == 0).astype(float)
     score = np.linspace(0.1, 0.9, 100)
-    first = HeldOutScores.of(keys[:60], target[:60], score[:60])
-    second = HeldOutScores.of(keys[40:], target[40:], 1 - score[40:])
+    first = HeldOutScores.of(keys[:60], target[:60], score[:60], secret=SECRET)
+    second = HeldOutScores.of(keys[40:], target[40:], 1 - score[40:], secret=SECRET)
     known, before, after = match_records(first, second)
     assert len(known) == 20
     np.testing.assert_allclose(before + after, 1.0)
     assert sorted(before.tolist()) == score[40:60].tolist()
+
+
+def test_scores_of_an_older_release_match_those_of_today_once_their_hashes_are_keyed() -> None:
+    keys, half = np.array([f"k{number}" for number in range(50)], dtype=object), np.full(50, 0.5)
+    older = HeldOutScores(np.sort(hash_order(keys)), half, half)
+    assert len(match_records(older, HeldOutScores.of(keys, half, half, secret=SECRET))[0]) == 0
+    assert len(match_records(older.keyed(SECRET), HeldOutScores.of(keys, half, half, secret=SECRET))[0]) == 50
+
+
+def test_held_out_scores_come_back_and_say_which_secret_they_need() -> None:
+    keys, half = np.array(["a", "b"], dtype=object), np.full(2, 0.5)
+    kept = HeldOutScores.of(keys, half, half, secret=SECRET)
+    back = HeldOutScores.from_bytes(kept.to_bytes())
+    assert (back.keyed_with, back.hashes.tolist()) == (name_of(SECRET), kept.hashes.tolist())
+    assert SECRET not in kept.to_bytes()
+    assert HeldOutScores.of(keys, half, half, secret=b"another").keyed_with != back.keyed_with

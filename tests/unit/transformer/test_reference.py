@@ -10,11 +10,13 @@ import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.bundle import load_bundle, save_bundle
-from transformer.canary import Canary, check_canary
+from transformer.canary import Canary, check_canary, draw_records, freeze_canary
+from transformer.features import FeatureTransform
 from transformer.field_bins import MISSING, UNSEEN, FieldBins
 from transformer.probabilities import Calibration
 from transformer.reading import RecordArrays, read_columns
 from transformer.reference import ModelReference, freeze_reference
+from transformer.schema import Field, RecordSchema
 from transformer.scoring import Scorer
 from transformer.training import TrainedModel
 
@@ -77,8 +79,29 @@ def test_the_canary_is_reproduced_exactly_by_a_loaded_model(
 
 def test_the_canary_spans_the_scores(frozen: ModelReference, scorer: Scorer, holdout: pd.DataFrame) -> None:
     scores = scorer.score(holdout).probabilities
-    assert min(frozen.canary.probabilities) == scores.min()
-    assert max(frozen.canary.probabilities) == scores.max()
+    assert min(frozen.canary.probabilities) < np.quantile(scores, 0.05)
+    assert max(frozen.canary.probabilities) > np.quantile(scores, 0.95)
+
+
+def test_the_canary_is_of_nobody(frozen: ModelReference, trained: TrainedModel, holdout: pd.DataFrame) -> None:
+    canary, known = frozen.canary.frame(), set(trained.transform.categories["region"])
+    rows = pd.concat([holdout, make_book(900)[0]]).astype("object")
+    assert canary.merge(rows, on=list(SCHEMA.columns)).empty
+    assert not set(canary["amount"].dropna()) & set(rows["amount"])
+    assert all(name is None or name in known or name.startswith("nobody ") for name in canary["region"])
+
+
+def test_the_same_model_has_the_same_canary(frozen: ModelReference, scorer: Scorer) -> None:
+    assert freeze_canary(scorer) == frozen.canary
+    assert freeze_canary(scorer, seed=1).records != frozen.canary.records
+
+
+def test_records_of_names_alone_each_have_one_that_no_book_holds() -> None:
+    schema = RecordSchema((Field("a", "categorical", ("?",)), Field("b", "categorical")))
+    transform = FeatureTransform(schema, {}, {"a": ("x", "y"), "b": ("x",)})
+    drawn = draw_records(transform, 200, seed=1)
+    for row in zip(drawn["a"], drawn["b"], strict=True):
+        assert any(str(value).startswith("nobody ") for value in row), row
 
 
 def test_a_model_that_scores_otherwise_is_told_by_the_canary(trained: TrainedModel, frozen: ModelReference) -> None:
