@@ -19,6 +19,9 @@ from db.states import JobKind, JobState
 from db.tables import champions, decisions, jobs, model_versions
 from db.unusable import mark_unusable
 
+# Figures of a decision: which columns are suspicious, and for what a candidate was refused.
+SUSPICIOUS, REFUSED_FOR, CHANCE = "suspicious", "refused_for", "chance"
+
 
 @dataclass(frozen=True)
 class ChampionChange:
@@ -31,20 +34,40 @@ class ChampionChange:
     job_id: int | None = None
 
 
-def promote_version(engine: Engine, version: str, *, who: str, why: str) -> ChampionChange:
-    """Make a version the champion because a person says so. Raises `StateConflictError` where it is already."""
+def promote_version(
+    engine: Engine, version: str, *, who: str, why: str, accept_suspicious: bool = False
+) -> ChampionChange:
+    """Make a version the champion because a person says so.
+
+    Raises `StateConflictError` where it is already, and where the gate has found columns that look as if they were
+    known only after the outcome, unless the person accepts them: then the decision and the event say so.
+    """
     with writing(engine) as connection:
         model = find_model(connection, version)
         seen = find_champion(connection, model.portfolio)
         if seen is not None and seen.version == version:
             raise StateConflictError(f"model version {version} is the champion of {model.portfolio} already")
         reason = why or "promoted by hand"
+        doubts = _find_doubts(connection, version)
+        if doubts and not accept_suspicious:
+            raise StateConflictError(
+                f"model version {version} is suspicious: {doubts}. Take the column out of the portfolio and train "
+                "anew; or, if it is known before the outcome, promote with --accept-suspicious"
+            )
+        reason += f"; {who} accepted that {doubts}" if doubts else ""
         decision = _decision(model.portfolio, version, seen, "promote", who, reason, {})
         if not decide(connection, decision, seen=seen):
             raise StateConflictError(
                 f"another champion of {model.portfolio} was put in place at this moment; look again"
             )
     return ChampionChange(model.portfolio, version, None if seen is None else seen.version)
+
+
+def _find_doubts(connection: Connection, version: str) -> str:
+    """Return what the gate found strange about columns of a version, "" for nothing."""
+    statement = select(decisions.c.figures).where(decisions.c.version == version)
+    found = [figures.get(SUSPICIOUS, []) for figures in connection.execute(statement).scalars()]
+    return "; ".join(dict.fromkeys(one["told"] for columns in found for one in columns))
 
 
 def roll_back(engine: Engine, portfolio: str, *, who: str, why: str) -> ChampionChange:

@@ -49,6 +49,7 @@ class TrainingOptions(TypedDict, total=False):
     class_weights: bool
     trees: bool
     hold: bool
+    accept_suspicious: bool
 
 
 class Tidemark:

@@ -15,7 +15,15 @@ from scheduler.data_sources import Source, open_source
 from scheduler.history_guessing import guess_histories
 from scheduler.portfolio_file import parse_portfolio
 from scheduler.portfolio_values import Problems, is_identifier
-from scheduler.portfolio_writing import SETTINGS, write_fields, write_history, write_roles, write_title
+from scheduler.portfolio_writing import (
+    SETTINGS,
+    write_fields,
+    write_history,
+    write_roles,
+    write_title,
+    write_warnings,
+)
+from worker.foreknowledge import find_suspicions
 
 _SAMPLE_ROWS = 50_000
 
@@ -43,8 +51,10 @@ def infer_portfolio(
     truths = None if target is None else _read_target(data.where, sample, target)
     profiles = _profile_columns(sample, tuple(roles.values()))
     histories = guess_histories(profiles, truths)
+    warnings = [] if truths is None else _find_suspicions(sample, profiles, truths)
     blocks = [
         write_title(Path(path).name, sample.num_rows, data.count_rows()),
+        *([write_warnings(warnings)] if warnings else []),
         write_roles(name, source or name, roles, sample, truths, profiles),
         SETTINGS,
         *write_fields(profiles, histories),
@@ -81,6 +91,20 @@ def _read_target(where: str, sample: pa.Table, target: str) -> Floats:
         listed = ", ".join(islice(strange, 3))
         raise DataFileError(where, f"the target {target} holds {listed}; expected 1 (the bad event), 0 or nothing")
     return truths.values
+
+
+def _find_suspicions(sample: pa.Table, profiles: list[ColumnProfile], truths: Floats) -> list[str]:
+    """Return what is strange about columns that a model would read: they may be known only after the outcome."""
+    used = [one for one in profiles if one.guess is not Guess.LEFT_OUT]
+    columns = ((one.name, _values_of(sample, one)) for one in used)
+    return [one.told for one in find_suspicions(columns, truths)]
+
+
+def _values_of(sample: pa.Table, profile: ColumnProfile) -> np.ndarray:
+    if profile.values is not None:
+        return profile.values
+    texts = sample.column(profile.name).to_pandas().astype("object")
+    return texts.where(texts.notna() & (texts != ""), None).to_numpy()
 
 
 def _profile_columns(sample: pa.Table, roles: Iterable[str]) -> list[ColumnProfile]:

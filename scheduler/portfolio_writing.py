@@ -36,6 +36,15 @@ def write_title(file_name: str, looked_at: int, rows: int | None) -> str:
     )
 
 
+def write_warnings(warnings: Iterable[str]) -> str:
+    """Return comments about columns that may be known only after the outcome."""
+    lines = [f"# WARNING: {one}" for one in warnings]
+    return (
+        "\n".join([*lines, "# Delete such a column where it is known only after the outcome: no figure is true."])
+        + "\n"
+    )
+
+
 def write_roles(
     name: str,
     source: str,

@@ -53,6 +53,22 @@ def evaluate_with_intervals(target: Floats, probability: Floats) -> dict[str, Fi
     return {name: _figure(plain[name], deviations[name], name) for name in FIGURES if name in deviations}
 
 
+def auc_against_chance(target: Floats, probability: Floats) -> Figure | None:
+    """Return the ROC AUC with an interval to hold against one half; None where one outcome is missing.
+
+    Its width is the greater of DeLong's and that of scores that say nothing (Mann and Whitney 1947): of a few records
+    that happen to be in perfect order DeLong's is none at all.
+    """
+    bad = float(target.sum())
+    good = len(target) - bad
+    if not bad or not good:
+        return None
+    value = evaluate(target, probability)["roc_auc"]
+    of_chance = np.sqrt((len(target) + 1) / (12 * bad * good))
+    deviation = max(float(np.sqrt(_auc_covariance(target, probability[None])[0, 0])), float(of_chance))
+    return _figure(value, deviation, "roc_auc")
+
+
 def compare_with_intervals(target: Floats, first: Floats, second: Floats) -> dict[str, Figure]:
     """Return second - first for each figure, with the interval of the difference on the same records (paired)."""
     figures = [evaluate(target, first), evaluate(target, second)]

@@ -46,6 +46,7 @@ class CardFacts:
     reason_texts: Mapping[str, str] = field(default_factory=dict[str, str])
     folds: dict[str, Any] | None = None
     preparation: dict[str, Any] = field(default_factory=dict[str, Any])
+    suspicions: tuple[str, ...] = ()
 
 
 def write_card(facts: CardFacts, held_out: HeldOut, explainer: Explainer | None) -> dict[str, bytes]:
@@ -84,6 +85,7 @@ def describe(facts: CardFacts, held_out: HeldOut, explainer: Explainer | None) -
         "score_distribution": _distribution(target, facts.scale.points_of(probability)),
         "segments": [_segment_document(one) for one in segments],
         "reasons": None if explainer is None else _describe_reasons(explainer, facts.reason_texts),
+        "suspicions": list(facts.suspicions),
         "limits": _limits(facts, target),
     }
 
@@ -136,6 +138,10 @@ def _limits(facts: CardFacts, target: Floats) -> list[str]:
     """Say what the figures cannot promise, from the data itself."""
     bad = int(min(target.sum(), len(target) - target.sum()))
     said = [
+        *(
+            f"Suspicious: {one}. Is it known before the outcome? If not, the figures promise too much."
+            for one in facts.suspicions
+        ),
         "The figures are of records like those it was trained on; they say nothing of another population or product.",
         "Records that were never accepted, and so have no outcome, are not in the figures.",
         "Reason codes say what moved this model's score, not what causes the outcome.",

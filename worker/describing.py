@@ -1,7 +1,7 @@
 """What a trained model's bundle says of it besides its weights: reasons, model card, held-out scores."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from transformer.explanation import Explainer, codes_of
 from transformer.explanation_fitting import ExplanationOptions, fit_explainer
 from transformer.features import read_columns
 from transformer.held_out import HELD_OUT, HeldOutScores
+from transformer.intervals import Figure, auc_against_chance
 from transformer.masking import ReferenceKind
 from transformer.model_card import CardFacts, HeldOut, write_card
 from transformer.record_store import chunks_of, rows_at_once
+from transformer.schema import RecordSchema
 from transformer.training import Book, TrainedModel
+from worker.foreknowledge import Suspicion, find_suspicions
 from worker.portfolio_terms import scale_of
 
 MOST_EXPLAINED = 100_000  # records from which the ordinary one and the learnt ones are drawn
@@ -24,10 +27,15 @@ MOST_EXPLAINED = 100_000  # records from which the ordinary one and the learnt o
 
 @dataclass(frozen=True)
 class Description:
-    """The explainer, and further files of the bundle by name."""
+    """The explainer, further files of the bundle by name, and what the gate looks at.
+
+    `roc_auc` is None where one outcome is missing among the held-out records.
+    """
 
     explainer: Explainer
     files: dict[str, bytes]
+    roc_auc: Figure | None
+    suspicions: list[Suspicion]
 
 
 def describe_model(
@@ -44,9 +52,23 @@ def describe_model(
     rows = _rows_of(model.holdout_keys, book)
     target = book.target[rows]
     held_out = HeldOut(book.records.take(rows, definition.segments), target, model.reference_probabilities)
-    files = write_card(facts_of(model, book, definition, folds), held_out, explainer)
+    suspicions = find_suspicious_columns(book, model.schema)
+    facts = replace(facts_of(model, book, definition, folds), suspicions=tuple(one.told for one in suspicions))
+    files = write_card(facts, held_out, explainer)
     kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities, secret=secret)
-    return Description(explainer, files | {HELD_OUT: kept.to_bytes()})
+    roc_auc = auc_against_chance(target, model.reference_probabilities)
+    return Description(explainer, files | {HELD_OUT: kept.to_bytes()}, roc_auc, suspicions)
+
+
+def find_suspicious_columns(book: Book, schema: RecordSchema) -> list[Suspicion]:
+    """Return the columns that look as if they were known only after the outcome, of very large books by a sample."""
+    rows = np.arange(len(book.records))
+    most = rows_at_once(len(schema.columns), most=MOST_EXPLAINED)
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng(0).permutation(rows)[:most])
+    arrays, _ = read_columns(book.records.take(rows, schema.columns), schema)
+    columns = {**arrays.numeric, **arrays.categorical}
+    return find_suspicions(((name, columns[name]) for name in schema.columns), book.target[rows])
 
 
 def _rows_of(keys: NDArray[np.object_], book: Book) -> NDArray[np.int64]:

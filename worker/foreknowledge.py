@@ -1,10 +1,10 @@
 """Finds columns that look as if they were known only after the outcome: one alone nearly decides it.
 
-A column decides where the ROC AUC of its values alone is beyond what honest columns reach. The strongest honest ones that
-we know are those of breast_cancer (0.975, a measurement of the tumour itself), so the bound lies well above; and it is
+A column decides where the ROC AUC of its values alone is beyond what honest columns reach. The strongest honest ones
+that we know are those of breast_cancer (0.976, a measurement of the tumour itself), so the bound lies above; and it is
 higher where few outcomes are known, since there luck alone comes near. It is measured on all records of known outcome:
-numbers in their order as they are, which is nothing that could be fitted, and groups of values (names, ranges of numbers,
-"not known") by how often their records elsewhere in the book were bad. Pure; numpy and pandas alone.
+numbers in their order as they are, which is nothing that could be fitted, and groups of values (names, ranges of
+numbers, "not known") by how often other records of the group were bad. Pure; numpy and pandas alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 LEAST_OUTCOMES = 20  # of the rarer kind: of fewer nothing can be said
 SOME_OUTCOMES = 200
-SUSPICIOUS_AUC, SUSPICIOUS_AUC_OF_FEW = 0.99, 0.998  # from `SOME_OUTCOMES` of the rarer kind on, and below
+SUSPICIOUS_AUC, SUSPICIOUS_AUC_OF_FEW = 0.99, 0.999  # from `SOME_OUTCOMES` of the rarer kind on, and below
 ALMOST_ALL = 0.995  # of the records whose outcome is not known lack a value that almost all others have
 _RANGES, _FOLDS, _PRIOR = 32, 5, 1.0
 

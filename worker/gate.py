@@ -1,4 +1,4 @@
-"""The gate: decides from figures alone whether a model becomes the champion. Pure; bounds come from the portfolio."""
+"""The gate: decides from figures alone whether a challenger becomes champion. Pure; bounds come from the portfolio."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,6 @@ from db.retraining_policy import GatePolicy
 from worker.drift import Histogram, compare
 from worker.paired import Difference, compare_auc, compare_brier, compare_calibration, compare_rates
 
-MAXIMUM_AUC_LOSS = 0.005  # differences below this are within the noise of one held-out part
 LEAST_PER_SEGMENT = 30  # records of each outcome; a smaller segment is told but not judged
 USUAL_TURNED_AWAY = 0.1  # share that the champion turns away where the portfolio names no cut-off
 
@@ -96,24 +95,6 @@ class Check:
     def to_document(self) -> dict[str, Any]:
         """Return the check as a JSON document."""
         return {"name": self.name, "passed": self.passed, "said": self.said, "figures": self.figures}
-
-
-def judge_candidate(candidate: dict[str, float], champion: dict[str, float] | None, *, held: bool = False) -> Judgement:
-    """Compare a model trained from scratch with the champion, both measured on the same held-out records.
-
-    Without a champion the candidate is promoted. `held` keeps any candidate from being promoted.
-    """
-    figures: dict[str, Any] = {"candidate": candidate, "champion": champion, "maximum_auc_loss": MAXIMUM_AUC_LOSS}
-    if held:
-        return Judgement(promoted=False, reason="promotion was not wanted", figures=figures)
-    if champion is None:
-        first = "the first model of this portfolio"
-        return Judgement(promoted=True, reason=first, figures=figures, outcome=Outcome.PROMOTE)
-    difference = candidate["roc_auc"] - champion["roc_auc"]
-    figures["roc_auc_difference"] = difference
-    told = f"ROC AUC {candidate['roc_auc']:.4f} against {champion['roc_auc']:.4f} on the same held-out records"
-    passed = difference >= -MAXIMUM_AUC_LOSS
-    return Judgement(passed, told, figures, Outcome.PROMOTE if passed else Outcome.REFUSE)
 
 
 def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = False) -> Judgement:

@@ -9,7 +9,8 @@ import numpy as np
 
 from db.closing import complete_whole_job
 from db.engine import writing
-from db.registry import Champion, Decision, decide, get_champion, register_model
+from db.promotion import REFUSED_FOR, SUSPICIOUS
+from db.registry import Champion, Decision, decide, get_champion, get_model, register_model
 from db.shards import Claim
 from db.states import JobKind, NetworkSize
 from transformer.bundle import save_bundle
@@ -22,10 +23,12 @@ from transformer.scoring import Scorer
 from transformer.training import Book, EpochReport, Start, TrainedModel, TrainingOptions, train_model
 from worker.book_reading import read_book
 from worker.bundle_reading import load_stored
+from worker.candidate_gate import Doubts, judge_candidate
 from worker.context import WorkerContext, claimed_shard
 from worker.describing import describe_model
 from worker.fine_tuning import work_on_fine_tuning
-from worker.gate import Judgement, judge_candidate
+from worker.foreknowledge import Suspicion
+from worker.gate import Judgement
 from worker.heartbeat import Heartbeat
 from worker.held_out_keys import held_out_secret
 from worker.messages import TRAINING_QUEUE
@@ -97,8 +100,13 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     )
     heartbeat.renew({"stage": "gate"})
     seen = get_champion(context.engine, definition.name)
-    held = bool(claim.job.options.get("hold"))
-    judgement = judge_candidate(model.metrics, _champion_metrics(context, seen, model, book, heartbeat), held=held)
+    judgement = judge_candidate(
+        model.metrics,
+        _champion_metrics(context, seen, model, book, heartbeat),
+        held=bool(claim.job.options.get("hold")),
+        least_auc=None if described.roc_auc is None else described.roc_auc.low,
+        doubts=_doubts_about(context, claim, seen, described.suspicions),
+    )
     learned = labels.newest(np.flatnonzero(~np.isnan(labels.target)))
     trained = Trained(model, version, judgement, frozen.counts, learned, folds)
     is_promoted = _register(context, claim, trained, seen)
@@ -142,6 +150,16 @@ def _cross_validate(claim: Claim, book: Book, schema: RecordSchema, heartbeat: H
         on_fold=lambda done: heartbeat.renew({"stage": "folds", "epoch": done, "epochs": count}),
         on_batch=heartbeat,
     )
+
+
+def _doubts_about(
+    context: WorkerContext, claim: Claim, seen: Champion | None, suspicions: list[Suspicion]
+) -> Doubts | None:
+    """Return what nobody has looked at yet: a column that the champion reads too is in use already."""
+    known = () if seen is None else get_model(context.engine, seen.version).definition.input_columns
+    new = [one for one in suspicions if one.column not in known]
+    accepted_by = claim.job.requested_by if claim.job.options.get("accept_suspicious") else None
+    return Doubts(new, accepted_by) if new else None
 
 
 def _champion_metrics(
@@ -193,6 +211,7 @@ def _register(
         )
         is_promoted = decide(connection, decision, seen=seen)
         result = {"metrics": model.metrics, "counts": model.counts, "promoted": is_promoted, "reason": judgement.reason}
+        result |= {name: judgement.figures[name] for name in (REFUSED_FOR, SUSPICIOUS) if name in judgement.figures}
         result |= {} if trained.folds is None else {"folds": trained.folds}
         complete_whole_job(connection, claim, result=result, model_version=version)
     return is_promoted

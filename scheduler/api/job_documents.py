@@ -67,6 +67,9 @@ class TrainingSubmission(_Submission):
         strict=True, default=True, description="Boosted trees may be a part of the network.", examples=[True]
     )
     hold: bool = Field(strict=True, default=False, description="Do not promote the result.", examples=[False])
+    accept_suspicious: bool = Field(
+        strict=True, default=False, description="Columns that alone nearly decide are fine.", examples=[False]
+    )
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:
@@ -79,7 +82,7 @@ class TrainingSubmission(_Submission):
         """The job's options: what was set, by the names that the worker knows."""
         own = {"portfolio", "priority", "kind"}
         given = self.model_dump(by_alias=True, exclude=own, exclude_none=True)
-        usual = {"class_weights": False, "hold": False, "trees": True}
+        usual = {"class_weights": False, "hold": False, "accept_suspicious": False, "trees": True}
         return {name: value for name, value in given.items() if usual.get(name) is not value}
 
 
@@ -149,6 +152,14 @@ class Reason(Document):
     """Why something is done."""
 
     why: Why = ""
+
+
+class Promotion(Reason):
+    """Why a version becomes the champion."""
+
+    accept_suspicious: bool = Field(
+        strict=True, default=False, description="Columns that alone decide the outcome are known before it."
+    )
 
 
 class JobsAction(Document):

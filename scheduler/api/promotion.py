@@ -12,7 +12,7 @@ from pydantic import Field
 from db.promotion import ChampionChange, hold, promote_version, roll_back
 from db.vintages import list_vintages
 from scheduler.api.context import Admin, Caller, Operator, Reader
-from scheduler.api.job_documents import Reason
+from scheduler.api.job_documents import Promotion, Reason
 from scheduler.api.parameters import LARGEST_ID, Document, Limit, NumberCursor, Page, PortfolioName, Version, problems
 from scheduler.api.problems import Problem
 from scheduler.api.records import receive_upload
@@ -78,10 +78,12 @@ class VintagePage(Page):
 
 
 @router.post("/models/{version}/promote", response_model=ChampionDocument, responses=_CHANGED)
-def promote(caller: Admin, version: Version, reason: _Reason = None) -> ChampionDocument:
-    """Make a version the champion of its portfolio, whatever the gate said."""
+def promote(caller: Admin, version: Version, reason: Annotated[Promotion | None, Body()] = None) -> ChampionDocument:
+    """Make a version the champion of its portfolio, whatever the gate said; a suspicious one is accepted as such."""
     caller.model(version)
-    return _describe(promote_version(caller.engine, version, who=caller.who, why=_why(reason)))
+    accepts = reason is not None and reason.accept_suspicious
+    changed = promote_version(caller.engine, version, who=caller.who, why=_why(reason), accept_suspicious=accepts)
+    return _describe(changed)
 
 
 @router.post(

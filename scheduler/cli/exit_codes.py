@@ -5,5 +5,6 @@ REJECT_BUDGET = 2
 FAILED = 3
 CANCELLED = 4
 UNUSABLE = 8  # scores were written, and are marked not to be used
+REFUSED = 9  # the gate refused a model: no better than chance, or a suspicious column
 WRONG_USAGE = 64
 INTERRUPTED = 130

@@ -30,3 +30,9 @@ Priority = Annotated[
 IdempotencyKey = Annotated[
     str | None, typer.Option("--idempotency-key", help="Sent twice, the same key gives the same job.")
 ]
+AcceptSuspicious = Annotated[
+    bool,
+    typer.Option(
+        "--accept-suspicious", help="Promote although a column alone nearly decides: it is known before the outcome."
+    ),
+]

@@ -93,6 +93,9 @@ def infer(
     counts = {"fields": len(definition.fields), "histories": len(definition.histories)}
     output.emit({"portfolio": name, "file": str(path), **counts})
     output.show(f"Wrote {path}: {counts['fields']} fields, {counts['histories']} histories. Read it and correct it.")
+    for line in text.splitlines():
+        if line.startswith("# WARNING: "):
+            output.say(line.removeprefix("# "))
     output.say(f"Next: tidemark portfolio add {path}")
 
 

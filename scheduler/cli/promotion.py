@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scheduler.cli.model import app
-from scheduler.cli.options import Json, PortfolioName
+from scheduler.cli.options import AcceptSuspicious, Json, PortfolioName
 
 if TYPE_CHECKING:
     from db.promotion import ChampionChange
@@ -18,13 +18,14 @@ Why = Annotated[str, typer.Option("--why", help="The reason, kept with the decis
 
 
 @app.command("promote")
-def promote(version: Version, why: Why = "", json: Json = False) -> None:
+def promote(version: Version, why: Why = "", accept_suspicious: AcceptSuspicious = False, json: Json = False) -> None:
     """Make a version the champion of its portfolio, whatever the gate said."""
     from db.promotion import promote_version
     from scheduler.cli.session import open_session
 
     with open_session(wants_json=json) as session:
-        _tell_change(session, promote_version(session.engine, version, who=session.who, why=why))
+        asked: dict[str, Any] = {"who": session.who, "why": why, "accept_suspicious": accept_suspicious}
+        _tell_change(session, promote_version(session.engine, version, **asked))
 
 
 @app.command("rollback")

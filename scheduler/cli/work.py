@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from db.states import NetworkSize
-from scheduler.cli.exit_codes import DONE, UNUSABLE
-from scheduler.cli.options import IdempotencyKey, Json, PortfolioName, Priority, Timeout, Wait
+from scheduler.cli.exit_codes import DONE, REFUSED, UNUSABLE
+from scheduler.cli.options import AcceptSuspicious, IdempotencyKey, Json, PortfolioName, Priority, Timeout, Wait
 
 if TYPE_CHECKING:
     from db.jobs import Job
     from scheduler.cli.session import Session
 
+_NEXT_STEPS = {
+    "suspicious": "Next: if the column is known only after the outcome, take it out of the portfolio file and train "
+    "again. If it is known before: tidemark train {portfolio} --accept-suspicious, or: "
+    "tidemark model promote {version} --accept-suspicious",
+    "chance": "Next: look whether the target and the key fit the records, load more records whose outcome is known, or "
+    "give columns that say more. To use it all the same: tidemark model promote {version}",
+}
 _REPORT_SECONDS = 30.0  # how long a waiting command waits for the monitor once the scores are there
 
 
@@ -46,6 +53,7 @@ def train(
         int | None, typer.Option("--folds", min=2, max=50, metavar="K", help="Cross-validate too; told in the card.")
     ] = None,
     hold: Annotated[bool, typer.Option("--hold", help="Do not promote the result.")] = False,
+    accept_suspicious: AcceptSuspicious = False,
     wait: Wait = True,
     timeout: Timeout = None,
     priority: Priority = "normal",
@@ -64,6 +72,7 @@ def train(
         "class_weights": class_weights or None,
         "trees": None if trees else False,
         "hold": hold or None,
+        "accept_suspicious": accept_suspicious or None,
     }
     given = {option: value for option, value in options.items() if value is not None}
     with open_session(wants_json=json) as session:
@@ -142,7 +151,8 @@ def _tell_trained(session: "Session", job: "Job") -> int:
 
     result = job.result or {}
     document = {"job": job.id, "state": job.state, "model_version": job.model_version, "seconds": job.seconds}
-    found = {name: result.get(name) for name in ("metrics", "folds", "counts", "promoted", "reason")}
+    names = ("metrics", "folds", "counts", "promoted", "reason", "refused_for", "suspicious")
+    found = {name: result.get(name) for name in names}
     session.output.emit(document | found | {"cause": job.cause, "detail": job.detail})
     if job.result is None:
         show_failure(session, job)
@@ -156,6 +166,11 @@ def _tell_trained(session: "Session", job: "Job") -> int:
         title = f"{result['folds']['folds']} folds, {result['folds']['by']}"
         session.output.show_table(("cross-validation", "mean", "95 % interval"), rows, title=title)
     session.output.show(f"{'Promoted' if result['promoted'] else 'Not promoted'}: {result['reason']}.")
+    if result.get("refused_for") is not None:
+        session.output.say(
+            _NEXT_STEPS[result["refused_for"]].format(portfolio=job.portfolio, version=job.model_version)
+        )
+        return REFUSED
     session.output.say(f"Next: tidemark score {job.portfolio}")
     return exit_code_of(job)
 

@@ -1,13 +1,18 @@
 """The champion changes by compare-and-set, whoever asks; every change is a decision; the one before is a step away."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import reading
+from db.engine import reading, writing
 from db.errors import StateConflictError
+from db.events import list_portfolio_events
+from db.house_secrets import HELD_OUT, get_or_make_secret
 from db.jobs import list_jobs
 from db.promotion import find_previous_champion, hold, is_held, promote_version, roll_back
-from db.registry import get_champion, get_decision, get_model, list_decisions
+from db.registry import Champion, Decision, decide, get_champion, get_decision, get_model, list_decisions
+from db.replacement import find_replacement, replace_version
 from db.retraining_policy import AffectedNights, RetrainingPolicy
 from db.scores import complete_scored_shard
 from db.states import JobKind, ModelState
@@ -92,3 +97,41 @@ def test_a_hold_is_kept_with_its_reason_and_holding_twice_changes_nothing(book: 
     assert (newest.action, newest.reason) == ("hold", "audit")
     assert hold(book, BOOK, held=False, who="ann", why="")
     assert not is_held(book, BOOK)
+
+
+def test_a_suspicious_version_is_promoted_by_hand_only_by_who_accepts_it(book: Engine) -> None:
+    add_model(book, "m3", champion=False)
+    strange = {"suspicious": [{"column": "recovered", "told": "recovered alone nearly decides the outcome"}]}
+    refused = Decision(BOOK, "m3", "m2", promoted=False, reason="r", figures=strange, decided_by="gate", job_id=None)
+    with writing(book) as connection:
+        decide(connection, refused, seen=get_champion(book, BOOK))
+    with pytest.raises(StateConflictError, match=r"recovered alone.*--accept-suspicious"):
+        promote_version(book, "m3", who="ann", why="")
+    assert champion_of(book) == "m2"
+    promote_version(book, "m3", who="ann", why="known before", accept_suspicious=True)
+    assert champion_of(book) == "m3"
+    told = [one.why or "" for one in list_portfolio_events(book, BOOK) if one.event == "model.promoted"]
+    assert "known before; ann accepted that recovered alone nearly decides the outcome" in told
+
+
+def test_a_scrubbed_champion_keeps_its_state_its_nights_and_who_was_before(book: Engine) -> None:
+    night = score_a_night(book)
+    since = get_champion(book, BOOK)
+    with writing(book) as connection:
+        replace_version(connection, "m2", "m9", who="ann", job_id=night)
+    champion = get_champion(book, BOOK)
+    assert (champion, since) == (Champion("m9", 3), Champion("m2", 2))
+    states = [(get_model(book, one).state, get_model(book, one).kept_as) for one in ("m2", "m9")]
+    assert states == [(ModelState.RETIRED, "m9"), (ModelState.CHAMPION, "m9")]
+    assert find_replacement(book, "m2") == "m9"
+    with pytest.raises(StateConflictError, match="replaced"), writing(book) as connection:
+        replace_version(connection, "m2", "m8", who="ann", job_id=night)
+    change = roll_back(book, BOOK, who="ann", why="worse")
+    assert (change.version, change.before, change.nights) == ("m1", "m9", (night,))
+
+
+def test_a_secret_of_the_installation_is_made_once_and_everybody_gets_the_same(engine: Engine) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _number: get_or_make_secret(engine, HELD_OUT), range(8)))
+    assert len(found) == 1
+    assert len(found.pop()) == 64

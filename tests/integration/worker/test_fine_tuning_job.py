@@ -15,6 +15,7 @@ from db.jobs import Job, JobRequest, get_job, list_jobs, submit_job
 from db.loading import load_records
 from db.outcomes import load_outcomes
 from db.portfolios import save_portfolio
+from db.promotion import promote_version
 from db.registry import find_champion, get_champion, get_model, list_decisions, list_models
 from db.retraining import lock_retraining
 from db.retraining_policy import GatePolicy, RetrainingPolicy
@@ -69,6 +70,15 @@ def run(context: WorkerContext, request: JobRequest) -> Job:
     return work(context, job_id)
 
 
+def train_first(context: WorkerContext) -> str:
+    """The first model learns from chance, so the gate refuses it; a person makes it the champion all the same."""
+    job = run(context, JobRequest(JobKind.TRAINING, BOOK, "test", {"epochs": 1}))
+    assert job.model_version is not None
+    assert (job.result or {})["refused_for"] == "chance", job.result
+    promote_version(context.engine, job.model_version, who="test", why="something to begin with")
+    return job.model_version
+
+
 def work(context: WorkerContext, job_id: int) -> Job:
     plan_queued_jobs(context.engine, shard_rows=100)
     assert train_next_job(context)
@@ -100,8 +110,7 @@ def drift(engine: Engine, version: str) -> int | None:
 
 def test_a_drifted_book_gets_a_better_champion_and_both_challengers_are_decided_on(context: WorkerContext) -> None:
     engine = context.engine
-    first = run(context, JobRequest(JobKind.TRAINING, BOOK, "test", {"epochs": 1})).model_version
-    assert first is not None
+    first = train_first(context)
     assert drift(engine, first) is None, "nothing to learn from yet"
     load_new_outcomes(engine)
     asked = drift(engine, first)
@@ -141,8 +150,7 @@ def test_a_challenger_that_lacked_evidence_is_judged_again_and_a_worse_champion_
 ) -> None:
     """The first outcomes are of one day: nothing is later than what was learned. Then more come, then worse ones."""
     engine = context.engine
-    first = run(context, JobRequest(JobKind.TRAINING, BOOK, "test", {"epochs": 1})).model_version
-    assert first is not None
+    first = train_first(context)
     load_new_outcomes(engine, upto=250)
     asked = drift(engine, first)
     assert asked is not None

@@ -211,3 +211,17 @@ def test_the_simulated_book_gets_its_three_histories_back(tmp_path: Path) -> Non
         ("payment", "payment_01", "payment_12"),
         ("days_past_due", "days_past_due_01", "days_past_due_12"),
     ]
+
+
+def test_a_column_that_alone_decides_the_target_is_warned_of_and_others_are_not(tmp_path: Path) -> None:
+    target = np.arange(ROWS) % 4 == 0
+    columns = {
+        "bad": target.astype(int),
+        "recovered": np.where(target, 100.0, 0.0),
+        "closed": np.where(target, "x", None),
+    }
+    text = infer(tmp_path, columns | {"age": np.arange(ROWS) % 50}, target="bad")
+    warned = [line for line in text.splitlines() if line.startswith("# WARNING: ")]
+    assert len(warned) == 2
+    assert "recovered alone nearly decides the outcome: ROC AUC 1.0000" in warned[0]
+    assert "closed is not known exactly where the outcome is 0" in warned[1]

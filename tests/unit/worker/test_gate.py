@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 from db.retraining_policy import GatePolicy
 from transformer.points import ScoreScale
-from worker.gate import Evidence, Outcome, Scored, judge_candidate, judge_challenger
+from worker.candidate_gate import judge_candidate
+from worker.gate import Evidence, Outcome, Scored, judge_challenger
 from worker.paired import compare_auc, compare_brier, compare_calibration
 
 POLICY = GatePolicy()
@@ -122,7 +123,7 @@ def test_a_held_portfolio_keeps_a_passed_challenger_waiting() -> None:
 
 
 def test_the_first_model_is_promoted_and_a_worse_one_is_not() -> None:
-    assert judge_candidate({"roc_auc": 0.7}, None).promoted
+    assert judge_candidate({"roc_auc": 0.7}, None, least_auc=0.6).promoted
     assert judge_candidate({"roc_auc": 0.696}, {"roc_auc": 0.7}).promoted
     assert not judge_candidate({"roc_auc": 0.694}, {"roc_auc": 0.7}).promoted
     assert not judge_candidate({"roc_auc": 0.9}, None, held=True).promoted

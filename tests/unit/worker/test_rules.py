@@ -11,14 +11,44 @@ from db.errors import DatabaseUnreachableError, LeaseLostError, SourceError
 from db.states import FailureCause
 from transformer.errors import BundleError, SchemaError, TrainingDataError
 from transformer.probabilities import PROBABILITY_DECIMALS
+from worker.candidate_gate import Doubts, judge_candidate
 from worker.errors import Action, action_for, cause_of
-from worker.gate import judge_candidate
+from worker.foreknowledge import Suspicion
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
 
 
-def test_the_first_candidate_is_promoted() -> None:
-    assert judge_candidate({"roc_auc": 0.6}, None).promoted
+def test_the_first_candidate_is_promoted_where_it_is_proven_better_than_chance() -> None:
+    assert judge_candidate({"roc_auc": 0.6}, None, least_auc=0.51).promoted
+
+
+@pytest.mark.parametrize(("roc_auc", "least_auc"), [(0.6, 0.5), (0.46, 0.38), (0.99, 0.2)])
+def test_a_first_candidate_that_may_as_well_be_chance_is_refused_with_its_figures(
+    roc_auc: float, least_auc: float
+) -> None:
+    judgement = judge_candidate({"roc_auc": roc_auc}, None, least_auc=least_auc)
+    assert (judgement.promoted, judgement.figures["refused_for"]) == (False, "chance")
+    assert f"{roc_auc:.4f}" in judgement.reason
+    assert f"{least_auc:.4f}" in judgement.reason
+
+
+def test_a_first_candidate_whose_held_out_records_have_one_outcome_alone_is_refused() -> None:
+    judgement = judge_candidate({"brier": 0.1}, None)
+    assert (judgement.promoted, judgement.figures["refused_for"]) == (False, "chance")
+
+
+@pytest.mark.parametrize("champion", [None, {"roc_auc": 0.8}])
+def test_a_candidate_with_a_suspicious_column_waits_until_somebody_accepts_it(
+    champion: dict[str, float] | None,
+) -> None:
+    strange = [Suspicion("recovered", "recovered alone nearly decides the outcome: ROC AUC 1.0000", 1.0)]
+    asked: dict[str, Any] = {"least_auc": 0.9}
+    refused = judge_candidate({"roc_auc": 1.0}, champion, doubts=Doubts(strange, None), **asked)
+    assert (refused.promoted, refused.figures["refused_for"]) == (False, "suspicious")
+    assert "recovered alone" in refused.reason
+    accepted = judge_candidate({"roc_auc": 1.0}, champion, doubts=Doubts(strange, "ann"), **asked)
+    assert accepted.promoted
+    assert "ann accepted that recovered alone" in accepted.reason
 
 
 @pytest.mark.parametrize(("candidate", "promoted"), [(0.80, True), (0.7951, True), (0.7949, False)])
