@@ -170,8 +170,11 @@ def aged(models: Path, version: str, into: Path) -> str:
 
 
 @pytest.fixture
-def older(engine: Engine, trained: tuple[WorkerContext, str], tmp_path: Path) -> tuple[WorkerContext, str]:
+def older(
+    any_database_url: str, trained: tuple[WorkerContext, str], tmp_path: Path
+) -> Iterator[tuple[WorkerContext, str]]:
     """An installation whose champion's bundle is of an older release."""
+    engine = open_engine(any_database_url)
     models = tmp_path / "models"
     models.mkdir()
     old = aged(Path(trained[0].settings.bundles_url), trained[1], models)
@@ -179,7 +182,8 @@ def older(engine: Engine, trained: tuple[WorkerContext, str], tmp_path: Path) ->
     with writing(engine) as connection:
         register_model(connection, version=old, job_id=None, definition=definition(), metrics={}, reference={})
     promote_version(engine, old, who="test", why="")
-    return WorkerContext(engine, WorkerSettings(models_url=str(models)), "w1"), old
+    yield WorkerContext(engine, WorkerSettings(models_url=str(models)), "w1"), old
+    engine.dispose()
 
 
 def scrub(context: WorkerContext, version: str) -> Job:
