@@ -11,6 +11,7 @@ _ACTIONS = {
     "undecided": "The gate, without a decision",
     "promote": "Promotion by hand",
     "rollback": "Rollback",
+    "scrub": "Bundle scrubbed of records",
     "hold": "Hold",
     "release": "Release",
 }
