@@ -51,5 +51,5 @@ def _describe_one(problem: dict[str, Any]) -> str:
     if not problem["loc"]:  # about several settings at once; the message names them
         return message
     name = f"TIDEMARK_{problem['loc'][0]}".upper()
-    came = "" if name.endswith("_URL") else f", got {problem['input']!r}"
+    came = "" if name.endswith(("_URL", "_SECRET")) else f", got {problem['input']!r}"
     return f"{name}: {message[:1].lower()}{message[1:]}{came}"
