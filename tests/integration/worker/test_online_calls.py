@@ -49,7 +49,7 @@ def test_a_column_that_the_portfolio_does_not_name_is_ignored_and_told(answerer:
     portfolio = get_portfolio(answerer.context.engine, BOOK)
     assert portfolio.champion is not None
     scorer = answerer.slot.scorer(portfolio.champion)
-    plain = book_frame([3, 4]).drop(columns=["customer_id"], errors="ignore").to_dict("records")
+    plain = book_frame([3, 4]).drop(columns=["tidemark_unreadable"]).to_dict("records")
     wider = [plain[0] | {"note": "x", "branch": 7}, plain[1] | {"branch": 8}]
     expected, found = score_records(plain, scorer, portfolio), score_records(wider, scorer, portfolio)
     assert found["ignored_columns"] == ["note", "branch"]
