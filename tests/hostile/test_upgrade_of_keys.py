@@ -5,10 +5,10 @@ from sqlalchemy import Engine, text
 
 from db import upgrade
 from db.api_keys import KeyRequest, check_key, create_key
-from db.engine import open_engine, writing
+from db.engine import opened_engine, writing
 from db.jobs import JobRequest, submit_job
 from db.states import JobKind, KeyRole
-from tests.building import BOOK, load_book
+from tests.building import BOOK, book_definition, load_book
 
 BEFORE = "0010"
 
@@ -22,19 +22,24 @@ def prepare_old(engine: Engine) -> None:
 
 
 def test_what_was_sent_before_the_upgrade_is_the_same_job_after_it(any_database_url: str) -> None:
-    engine = open_engine(any_database_url)
-    prepare_old(engine)
+    with opened_engine(any_database_url) as engine:
+        prepare_old(engine)
+        check_upgrade(engine)
+
+
+def check_upgrade(engine: Engine) -> None:
+    known = {"book": BOOK, "definition": book_definition().to_json()}
     asked = JobRequest(JobKind.TRAINING, BOOK, "test", {}, idempotency_key="night 7")
     with writing(engine) as connection:
         connection.execute(
             text("INSERT INTO tidemark_portfolios (name, title, definition, fingerprint, created_at, updated_at)"
-                 " VALUES (:book, '', '{}', '', '2026-01-01', '2026-01-01')"), {"book": BOOK},
+                 " VALUES (:book, '', :definition, '', '2026-01-01', '2026-01-01')"), known,
         )  # fmt: skip
         connection.execute(
             text("INSERT INTO tidemark_jobs (kind, portfolio, state, priority, idempotency_key, request_fingerprint,"
                  " requested_by, definition, options, inputs, scored, rejected, shards_total, shards_open,"
                  " shards_failed, created_at) VALUES ('training', :book, 'queued', 100, 'night 7', :asked, 'test',"
-                 " '{}', '{}', 0, 0, 0, 0, 0, 0, '2026-01-01')"), {"book": BOOK, "asked": asked.fingerprint},
+                 " :definition, '{}', 0, 0, 0, 0, 0, 0, '2026-01-01')"), known | {"asked": asked.fingerprint},
         )  # fmt: skip
         connection.execute(
             text("INSERT INTO tidemark_api_keys (public_id, name, secret_hash, role, created_by, created_at)"
@@ -50,4 +55,3 @@ def test_what_was_sent_before_the_upgrade_is_the_same_job_after_it(any_database_
     text_of_key, made = create_key(engine, KeyRequest("new", KeyRole.READ), who="test", maker=old)
     assert made.parent == old.public_id
     assert check_key(engine, text_of_key) == made
-    engine.dispose()
