@@ -38,6 +38,7 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
     parent: str | None = None
+    may_interactive: bool = True
 
     def reaches(self, portfolios: Collection[str] | None) -> bool:
         """Whether it may see all of these portfolios; None means every one."""
@@ -46,12 +47,13 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class KeyRequest:
-    """What a new key shall be. `expires_in_days` None means never."""
+    """What a new key shall be. `expires_in_days` None means never; `may_interactive`: may it go before all others."""
 
     name: str
     role: KeyRole
     portfolios: Sequence[str] | None = None
     expires_in_days: float | None = None
+    may_interactive: bool = True
 
 
 _COLUMNS = tuple(api_keys.c[field.name] for field in fields(ApiKey))
@@ -91,6 +93,7 @@ def create_key(engine: Engine, request: KeyRequest, *, who: str, maker: ApiKey |
         values = {"public_id": public_id, "name": request.name, "secret_hash": _hash(secret), "role": request.role}
         values |= {"portfolios": names, "created_by": who, "expires_at": ends}
         values["parent"] = None if maker is None else maker.public_id
+        values |= {"may_interactive": request.may_interactive}
         connection.execute(insert(api_keys).values(**values))
         _record(connection, "created", public_id, request.name, who)
         key = _find(connection, public_id)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -38,6 +39,14 @@ api_keys = Table(
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Column("last_used_at", UtcDateTime, comment="to the minute"),
+    Column(
+        "may_interactive",
+        Boolean,
+        nullable=False,
+        default=True,
+        server_default=true(),
+        comment="whether it may choose the priority interactive",
+    ),
     one_of("role", KeyRole),
 )
 Index(None, api_keys.c.parent)

@@ -61,6 +61,7 @@ def submit(
     caller: Operator, submission: Annotated[Submission, Body()], idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Ask for a book to be scored, or for a model to be trained."""
+    _require_priority(caller, submission.priority)
     caller.portfolio(submission.portfolio)
     if isinstance(submission, TrainingSubmission) and submission.start_from is not None:
         caller.model(submission.start_from)
@@ -148,6 +149,13 @@ def visible_portfolios(caller: Caller, wanted: str | None) -> tuple[str, ...] | 
     if wanted is None:
         return caller.key.portfolios
     return (wanted,) if caller.may_see(wanted) else ()
+
+
+def _require_priority(caller: Caller, priority: str) -> None:
+    if priority == "interactive" and not caller.key.may_interactive:
+        detail = "this key may not choose the priority interactive; send normal or nightly, or leave priority out"
+        parts = [{"detail": "not allowed for this key", "pointer": "#/priority"}]
+        raise Problem(403, "not-allowed", detail, parts=parts)
 
 
 @contextmanager

@@ -34,6 +34,12 @@ class NewKey(Document):
     expires_in_days: float | None = Field(
         strict=True, default=None, gt=0, le=3650, description="null = with the key that makes it", examples=[90]
     )
+    may_interactive: bool | None = Field(
+        strict=True,
+        default=None,
+        description="Whether it may choose the priority interactive; null = as the key that makes it.",
+        examples=[None],
+    )
 
 
 class KeyDocument(Document):
@@ -49,6 +55,7 @@ class KeyDocument(Document):
     expires_at: datetime | None = Field(examples=["2027-02-22T21:59:03Z"])
     revoked_at: datetime | None = Field(examples=[None])
     last_used_at: datetime | None = Field(examples=[None])
+    may_interactive: bool = Field(description="whether it may choose the priority interactive", examples=[True])
 
 
 class NewKeyDocument(KeyDocument):
@@ -71,7 +78,11 @@ def create(caller: Admin, wanted: NewKey) -> NewKeyDocument:
     for name in names or ():
         if not caller.may_see(name):
             raise not_found("portfolio", name)
-    request = KeyRequest(wanted.name, wanted.role, names, wanted.expires_in_days)
+    own = caller.key.may_interactive
+    if wanted.may_interactive and not own:
+        raise Problem(403, "not-allowed", "a key with may_interactive false makes only keys like itself; leave it out")
+    may_interactive = own if wanted.may_interactive is None else wanted.may_interactive
+    request = KeyRequest(wanted.name, wanted.role, names, wanted.expires_in_days, may_interactive)
     text, key = create_key(caller.engine, request, who=caller.who, maker=caller.key)
     return NewKeyDocument(key=text, **_describe(key).model_dump())
 

@@ -22,6 +22,10 @@ def create(
     expires_in_days: Annotated[
         float | None, typer.Option("--expires-in-days", min=0, help="Days until it ends; default: never.")
     ] = None,
+    interactive: Annotated[
+        bool,
+        typer.Option("--interactive/--no-interactive", help="Whether jobs of the key may go before all others."),
+    ] = True,
     json: Json = False,
 ) -> None:
     """Make a key and show it this once: only its hash is kept."""
@@ -32,7 +36,7 @@ def create(
 
     if role not in list(KeyRole):
         raise UsageError(f"--role expects one of {', '.join(KeyRole)}; got {role!r}")
-    request = KeyRequest(name, KeyRole(role), portfolio or None, expires_in_days)
+    request = KeyRequest(name, KeyRole(role), portfolio or None, expires_in_days, interactive)
     with open_session(wants_json=json) as session:
         text, key = create_key(session.engine, request, who=session.who)
         session.output.emit(_document(key) | {"key": text})
@@ -82,4 +86,5 @@ def _document(key: "ApiKey") -> dict[str, Any]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
+        "may_interactive": key.may_interactive,
     }
