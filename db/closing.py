@@ -99,21 +99,27 @@ def complete_whole_job(
     record_event(connection, "job.done", who="tidemark", job_id=claim.job.id)
 
 
-def close_finished_jobs(engine: Engine, *, limit: int = 100, most_blocks: int = 50) -> list[int]:
-    """The sweep behind the counter: close running jobs without an open shard; return their ids.
-
-    A job with more than `most_blocks` to add up is closed by a later sweep: the scheduler has other duties.
-    """
-    statement = select(jobs.c.id).where(jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0).limit(limit)
+def list_finished_jobs(engine: Engine) -> list[int]:
+    """Return running jobs without an open shard: what the counter left to the sweep."""
+    statement = select(jobs.c.id).where(jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0)
     with reading(engine) as connection:
-        job_ids = list(connection.execute(statement).scalars())
-    closed: list[int] = []
-    for job_id in job_ids:
-        _fold_unfolded(engine, job_id, most_blocks)
-        with writing(engine) as connection:
-            if close_if_finished(connection, job_id):
-                closed.append(job_id)
-    return closed
+        return list(connection.execute(statement.order_by(jobs.c.id)).scalars())
+
+
+def close_finished_job(engine: Engine, job_id: int, *, most_blocks: int = 50) -> bool:
+    """Close a running job that has no open shard; return whether this call did it.
+
+    A job with more than `most_blocks` to add up is closed by a later call: the scheduler has other duties.
+    """
+    _fold_unfolded(engine, job_id, most_blocks)
+    with writing(engine) as connection:
+        return close_if_finished(connection, job_id)
+
+
+def close_finished_jobs(engine: Engine, *, limit: int = 100, most_blocks: int = 50) -> list[int]:
+    """Close running jobs without an open shard, at most `limit`; return their ids."""
+    found = list_finished_jobs(engine)[:limit]
+    return [job_id for job_id in found if close_finished_job(engine, job_id, most_blocks=most_blocks)]
 
 
 def _fold_unfolded(engine: Engine, job_id: int, most_blocks: int) -> None:

@@ -51,7 +51,7 @@ def fetch_frame(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
 
 def _fetch_with_adbc(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
     text = str(_with_plain_types(statement).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
-    with translated_errors(engine), _connected(engine) as connection, connection.cursor() as cursor:
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection, connection.cursor() as cursor:
         cursor.execute(text)
         return cursor.fetch_arrow_table().to_pandas(split_blocks=True, self_destruct=True)
 

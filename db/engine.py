@@ -14,7 +14,12 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from db.connection_checks import check_stale_connections
-from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError
+from db.errors import (
+    DatabaseError,
+    DatabaseReadRefusedError,
+    DatabaseUnreachableError,
+    DatabaseWriteRefusedError,
+)
 from db.private_files import make_private_file, make_private_folder
 
 __all__ = [
@@ -38,9 +43,9 @@ POSTGRESQL_OPTIONS = {"connect_timeout": 10, "application_name": "tidemark"} | _
 # Above the five that are kept: the API's threads are twenty, and none of them should wait for another's connection.
 _OVERFLOW = 20
 _WRITING = "tidemark_writing"
-_DISK_FULL_CODE = "53100"  # of PostgreSQL
-# The same, insufficient privilege, read-only transaction.
-_WRITE_REFUSED_CODES = frozenset({_DISK_FULL_CODE, "42501", "25006"})
+_DISK_FULL_CODE, _FORBIDDEN_CODE = "53100", "42501"  # of PostgreSQL
+# The same, and a read-only transaction.
+_WRITE_REFUSED_CODES = frozenset({_DISK_FULL_CODE, _FORBIDDEN_CODE, "25006"})
 # PostgreSQL: connection lost, server shutting down or out of resources, login refused, no such database.
 _CONNECTION_CODES = ("08", "57", "53", "28", "3D")
 _WRITE_REFUSED_SQLITE = ("disk is full", "readonly database", "read-only", "disk I/O error")
@@ -87,7 +92,7 @@ def reading(engine: Engine) -> Generator[Connection]:
     That is what a PostgreSQL transaction gives as well unless it asks for more; without one it saves two ways to the
     server and back.
     """
-    with translated_errors(engine), engine.connect() as connection:
+    with translated_errors(engine, only_reads=True), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
@@ -140,12 +145,15 @@ def _hurried(connection: Connection) -> Generator[None]:
 
 
 @contextmanager
-def translated_errors(engine: Engine) -> Generator[None]:
-    """Turn the drivers' errors about the server into ours; programming errors pass unchanged."""
+def translated_errors(engine: Engine, *, only_reads: bool = False) -> Generator[None]:
+    """Turn the drivers' errors about the server into ours; programming errors pass unchanged.
+
+    PostgreSQL says the same of a refused read and a refused write, so a block that `only_reads` has to say so.
+    """
     try:
         yield
     except (exc.DBAPIError, psycopg.Error, sqlite3.Error, adbc_driver_manager.Error) as error:
-        translated = _translate(error, safe_address(engine.url))
+        translated = _translate(error, safe_address(engine.url), only_reads=only_reads)
         if translated is None:
             raise
         raise translated from error
@@ -239,10 +247,12 @@ def _begin_sqlite(connection: Connection) -> None:
     driver.execute("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
 
-def _translate(error: Exception, address: str) -> DatabaseError | None:
+def _translate(error: Exception, address: str, *, only_reads: bool) -> DatabaseError | None:
     # SQLAlchemy wraps the driver's error; bulk reads and writes use the driver itself and raise it bare.
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
+    if only_reads and getattr(cause, "sqlstate", None) == _FORBIDDEN_CODE:
+        return DatabaseReadRefusedError(address, reason)
     if getattr(cause, "sqlstate", None) in _WRITE_REFUSED_CODES or any(
         text in reason for text in _WRITE_REFUSED_SQLITE
     ):

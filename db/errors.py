@@ -18,6 +18,14 @@ class DatabaseUnreachableError(DatabaseError):
         )
 
 
+class DatabaseReadRefusedError(DatabaseUnreachableError):
+    """The database answers, but this user may not read there."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.args = (f"the database {address} refuses to be read: {reason}. Grant this user SELECT on it.",)
+
+
 class DatabaseWriteRefusedError(DatabaseError):
     """The database answers but refuses to write: disk full, read-only, or no right to."""
 
@@ -77,6 +85,32 @@ class SourceReservedError(SourceError):
         super().__init__(
             f"the source {source} is kept for Tidemark, or for the database itself, or is a view over such a table: no "
             "portfolio reads it, and nobody can grant it. Name another table or view"
+        )
+
+
+class SourceForbiddenError(SourceError):
+    """The database's user may not read the source."""
+
+    def __init__(self, source: str, user: str | None, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        schema, _, _ = source.rpartition(".")
+        usage = f"GRANT USAGE ON SCHEMA {schema} TO {user or 'USER'}; " if schema and "schema" in reason else ""
+        super().__init__(
+            f"the source {source} may not be read by the database user {user or 'of this process'}: {reason}. "
+            f"Its owner allows it with: {usage}GRANT SELECT ON {source} TO {user or 'USER'}"
+        )
+
+
+class SourceBusyError(DatabaseError):
+    """Reading the source was ended by a timeout or a limit: it may work another time."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        self.source = source
+        self.reason = reason
+        super().__init__(
+            f"the source {source} could not be read: {reason}. See what holds or slows it, and the database's limits "
+            "for statements and locks"
         )
 
 

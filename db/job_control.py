@@ -13,7 +13,8 @@ from db.states import JobState, ShardState
 from db.tables import jobs, shards
 
 _NO_CAUSE: dict[str, Any] = {"cause": None, "detail": None, "resume_at": None}
-_NOT_ENDED: dict[str, Any] = {"finished_at": None, "shards_failed": 0} | _NO_CAUSE
+_UNPLANNED: dict[str, Any] = {"planning_until": None, "planning_attempts": None}
+_NOT_ENDED: dict[str, Any] = {"finished_at": None, "shards_failed": 0} | _NO_CAUSE | _UNPLANNED
 
 
 def pause_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:

@@ -5,8 +5,9 @@ shard back.
 """
 
 from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Select, exists, func, or_, select
 
 from db.clock import now_plus
 from db.states import QUEUE_OF_KIND, JobKind, JobState, ShardState
@@ -34,8 +35,13 @@ def may_run(queue: str) -> ColumnElement[bool]:
     job_runs = (jobs.c.id == shards.c.job_id) & (jobs.c.state == JobState.RUNNING)
     if queue != LIMITED_QUEUE:
         return exists().where(job_runs)
-    full = select(portfolios.c.name).where(portfolios.c.running_shards.is_not(None), _room() <= 0)
-    return exists().where(job_runs, jobs.c.portfolio.not_in(full))
+    return exists().where(job_runs, jobs.c.portfolio.not_in(_full()))
+
+
+def running_jobs(queue: str) -> Select[Any]:
+    """The running jobs of portfolios whose limit has room, with their priority."""
+    running = select(jobs.c.id, jobs.c.priority).where(jobs.c.state == JobState.RUNNING)
+    return running if queue != LIMITED_QUEUE else running.where(jobs.c.portfolio.not_in(_full()))
 
 
 def read_rooms(connection: Connection, *, hinted_within_seconds: float) -> dict[str, int]:
@@ -55,6 +61,10 @@ def of_portfolios(names: list[str], *, inside: bool) -> ColumnElement[bool]:
     if inside:
         return (shards.c.queue == LIMITED_QUEUE) & exists().where(job_runs, jobs.c.portfolio.in_(names))
     return exists().where(job_runs, or_(shards.c.queue != LIMITED_QUEUE, jobs.c.portfolio.not_in(names)))
+
+
+def _full() -> Select[tuple[str]]:
+    return select(portfolios.c.name).where(portfolios.c.running_shards.is_not(None), _room() <= 0)
 
 
 def _room() -> ColumnElement[int]:

@@ -14,7 +14,7 @@ from db.closing import close_if_finished, count_shard_done, fail_expired_shard
 from db.copying import copy_rows
 from db.digest import data_digest, sum_digests
 from db.engine import reading, writing
-from db.errors import SourceError
+from db.errors import SourceBusyError, SourceError
 from db.events import record_event
 from db.jobs import Job, get_job
 from db.key_hashing import stored_keys
@@ -42,13 +42,13 @@ def isolate_poison(engine: Engine, expired: ExpiredLease, *, max_attempts: int, 
     try:
         with reading(engine) as connection:
             halves = cut_in_two(connection, definition.records, definition.key, suspect.key_range)
-    except SourceError:
+        if halves:
+            return _split(engine, expired, suspect, halves, max_attempts=max_attempts)
+        if suspect.key_range.holds_missing_keys:  # no network sees these records, so none of them is the cause
+            return fail_expired_shard(engine, expired)
+        return _reject(engine, expired, suspect, key_secret)
+    except (SourceError, SourceBusyError):  # nothing can be learnt of its records
         return fail_expired_shard(engine, expired)
-    if halves:
-        return _split(engine, expired, suspect, halves, max_attempts=max_attempts)
-    if suspect.key_range.holds_missing_keys:  # no network sees these records, so none of them is the cause
-        return fail_expired_shard(engine, expired)
-    return _reject(engine, expired, suspect, key_secret)
 
 
 def _read_suspect(engine: Engine, expired: ExpiredLease) -> _Suspect:

@@ -1,5 +1,6 @@
 """Jobs that pause by themselves, with the cause, while nothing is wrong with them, and go on when that is healed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, select, update
@@ -8,7 +9,7 @@ from db.clock import now_plus
 from db.engine import reading, writing
 from db.events import record_event
 from db.shards import Claim, free_shard
-from db.states import JobState, PauseCause, ShardState
+from db.states import ALL_QUEUES, JobState, PauseCause, ShardState
 from db.tables import jobs, shards
 
 _LONGEST_DETAIL = 2000
@@ -38,9 +39,13 @@ def pause_claimed(engine: Engine, claim: Claim, trouble: Trouble, *, worker: str
         _pause(connection, claim.job.id, trouble, who=worker)
 
 
-def pause_waiting_jobs(engine: Engine, trouble: Trouble, *, who: str) -> list[int]:
-    """Pause every running job that has a waiting shard; return their ids."""
-    waits = exists().where(shards.c.job_id == jobs.c.id, shards.c.state == ShardState.WAITING)
+def pause_waiting_jobs(
+    engine: Engine, trouble: Trouble, *, who: str, queues: Collection[str] = ALL_QUEUES
+) -> list[int]:
+    """Pause every running job that has a shard waiting on one of the queues; return their ids."""
+    waits = exists().where(
+        shards.c.job_id == jobs.c.id, shards.c.state == ShardState.WAITING, shards.c.queue.in_(queues)
+    )
     with writing(engine) as connection:
         running = select(jobs.c.id).where(jobs.c.state == JobState.RUNNING, waits).order_by(jobs.c.id)
         job_ids = list(connection.execute(running).scalars())

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select, update
 
+from db.claim_order import best_waiting, oldest_waiting, untried_among_many
 from db.clock import now_plus
 from db.engine import reading, writing
 from db.errors import LeaseLostError
@@ -54,6 +55,10 @@ def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], 
         shards_total=count,
         shards_open=count,
         compared_job_id=_night_before(job),
+        detail=None,
+        planner=None,
+        planning_since=None,
+        planning_until=None,
     )
     if connection.execute(started).rowcount != 1:
         return False
@@ -75,31 +80,45 @@ def _night_before(job: Job) -> Any:
 
 
 def claim_shard(
-    engine: Engine, queue: str, *, worker: str, lease_seconds: float, hint: int | None = None
+    engine: Engine,
+    queue: str,
+    *,
+    worker: str,
+    lease_seconds: float,
+    hint: int | None = None,
+    oldest_first: bool = False,
 ) -> Claim | None:
     """Claim the hinted shard if it still waits, else the best waiting one of the queue (priority, then age).
 
-    Committed at once: running, token and attempt one higher, lease set. None when nothing waits.
+    With `oldest_first` the next shard of the oldest job goes before both, whatever its priority. Committed at once:
+    running, token and attempt one higher, lease set. None when nothing waits.
     """
+    choices = [best_waiting(queue)]
+    if hint is not None:
+        choices.insert(0, shards.c.id == hint)
+    if oldest_first:
+        choices.insert(0, oldest_waiting(queue))
     with writing(engine) as connection:
         lock_limits(connection, queue)
-        claimed = None
-        if hint is not None:
-            claimed = _claim_where(connection, shards.c.id == hint, queue, worker, lease_seconds)
-        if claimed is None:
-            claimed = _claim_where(connection, _best_waiting(queue), queue, worker, lease_seconds)
-        return None if claimed is None else _begin(connection, claimed, worker)
+        for choice in choices:
+            claimed = _claim_where(connection, choice, queue, worker, lease_seconds)
+            if claimed is not None:
+                return _begin(connection, claimed, worker)
+    return None
 
 
-def claim_ahead(engine: Engine, queue: str, *, worker: str, lease_seconds: float) -> Claim | None:
+def claim_ahead(
+    engine: Engine, queue: str, *, worker: str, lease_seconds: float, oldest_first: bool = False
+) -> Claim | None:
     """Claim a shard to read while another one is scored; None where no more wait than other workers are busy.
 
     So each of them finds one when it is done, and nobody idles while a shard lies claimed elsewhere. Only one that was
     never tried: a record that kills its worker must not charge the same other shard every time.
     """
+    choice = untried_among_many(queue, worker, oldest_first=oldest_first)
     with writing(engine) as connection:
         lock_limits(connection, queue)
-        claimed = _claim_where(connection, _untried_among_many(queue, worker), queue, worker, lease_seconds)
+        claimed = _claim_where(connection, choice, queue, worker, lease_seconds)
         return None if claimed is None else _begin(connection, claimed, worker)
 
 
@@ -224,32 +243,6 @@ def row_of_shard(job: Job, ordinal: int, key_range: KeyRange) -> dict[str, Any]:
         "holds_missing_keys": key_range.holds_missing_keys,
         "expected": key_range.expected,
     }
-
-
-def _best_waiting(queue: str, *more: ColumnElement[bool]) -> ColumnElement[bool]:
-    best = (
-        select(shards.c.id)
-        .where(shards.c.queue == queue, shards.c.state == ShardState.WAITING, shards.c.available_at <= now_plus())
-        .where(may_run(queue), *more)
-        .order_by(shards.c.priority, shards.c.job_id, shards.c.ordinal)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return shards.c.id == best.scalar_subquery()
-
-
-def _untried_among_many(queue: str, worker: str) -> ColumnElement[bool]:
-    other = shards.alias("other_waiting")
-    waiting = select(other.c.id).where(other.c.queue == queue, other.c.state == ShardState.WAITING)
-    many = waiting.where(other.c.available_at <= now_plus()).limit(1).offset(_busy_others(queue, worker))
-    return _best_waiting(queue, shards.c.attempt == 0, many.scalar_subquery().is_not(None))
-
-
-def _busy_others(queue: str, worker: str) -> ColumnElement[int]:
-    held = shards.alias("held_by_others")
-    busy = select(func.count(func.distinct(held.c.worker)))
-    is_running = (held.c.queue == queue) & (held.c.state == ShardState.RUNNING)
-    return busy.where(is_running, held.c.worker != worker).scalar_subquery()
 
 
 def _claim_where(

@@ -38,6 +38,7 @@ from db.engine import reading
 from db.errors import SourceError
 from db.source_grants import require_grant, require_granted
 from db.source_names import find_kind, split_source
+from db.source_trouble import reading_source
 from db.tables import PREFIX
 
 DECIMAL_COMMA = re.compile(r"[-+]?[0-9. ]*,[0-9]+$")  # of a text in place of a number: what it most likely is
@@ -69,7 +70,7 @@ class KeyRange:
 
 def check_source(engine: Engine, source: Source, columns: tuple[str, ...]) -> None:
     """Raise `SourceError` if the table or view is not granted, is not there, or lacks one of the columns."""
-    with reading(engine) as connection:
+    with reading_source(engine, source), reading(engine) as connection:
         require_columns(reflect_source(connection, source), columns)
 
 
@@ -121,18 +122,26 @@ def require_columns(table: Table, wanted: tuple[str, ...]) -> None:
 
 def count_records(engine: Engine, source: Source) -> int:
     """Return the number of rows of the source."""
-    with reading(engine) as connection:
+    with reading_source(engine, source), reading(engine) as connection:
         table = reflect_source(connection, source)
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def plan_key_ranges(connection: Connection, source: Source, key: str, *, shard_rows: int) -> list[KeyRange]:
+def plan_key_ranges(
+    connection: Connection, source: Source, key: str, *, shard_rows: int, columns: tuple[str, ...] = ()
+) -> list[KeyRange]:
     """Cut the source into ranges of about `shard_rows` records in key order; records of one key stay together.
 
-    Records without a key come last, in a range of their own.
+    Records without a key come last, in a range of their own. Raises `SourceError` where the key or one of `columns` is
+    missing, or the source may not be read, and `SourceBusyError`.
     """
-    table = reflect_source(connection, source)
-    require_columns(table, (key,))
+    with reading_source(connection.engine, source):
+        table = reflect_source(connection, source)
+        require_columns(table, (key, *columns))
+        return _cut(connection, table, key, shard_rows)
+
+
+def _cut(connection: Connection, table: Table, key: str, shard_rows: int) -> list[KeyRange]:
     column = table.c[key]
     ranges: list[KeyRange] = []
     after = None
@@ -161,7 +170,11 @@ def cut_in_two(connection: Connection, source: Source, key: str, key_range: KeyR
     """
     if key_range.holds_missing_keys:
         return []
-    table = reflect_source(connection, source)
+    with reading_source(connection.engine, source):
+        return _halve(connection, reflect_source(connection, source), key, key_range)
+
+
+def _halve(connection: Connection, table: Table, key: str, key_range: KeyRange) -> list[KeyRange]:
     column = table.c[key]
     within = _in_range(connection.dialect, column, key_range)
     total = connection.execute(select(func.count()).select_from(table).where(within)).scalar_one()
@@ -190,13 +203,14 @@ def read_range(engine: Engine, source: Source, key: str, columns: tuple[str, ...
     source has no such column).
     """
     try:
-        table = _remembered_source(engine, source)
-        require_columns(table, (key, *columns))
-        within = _in_range(engine.dialect, table.c[key], key_range)
-        statement = _select_records(table, key, columns).where(within).order_by(table.c[key])
-        if ROW in table.c:
-            statement = statement.order_by(table.c[ROW])
-        return fetch_frame(engine, statement)
+        with reading_source(engine, source):
+            table = _remembered_source(engine, source)
+            require_columns(table, (key, *columns))
+            within = _in_range(engine.dialect, table.c[key], key_range)
+            statement = _select_records(table, key, columns).where(within).order_by(table.c[key])
+            if ROW in table.c:
+                statement = statement.order_by(table.c[ROW])
+            return fetch_frame(engine, statement)
     except Exception:
         _sources.pop(engine, None)  # the source may have changed: the next attempt looks at it again
         raise
@@ -217,11 +231,12 @@ def count_newer_bad(connection: Connection, definition: PortfolioDefinition, as_
     """Return how many records with a bad outcome are later than `as_of`; 0 where the portfolio has no such columns."""
     if definition.target is None or definition.as_of is None:
         return 0
-    table = reflect_source(connection, definition.learning_records)
-    require_columns(table, (definition.target, definition.as_of))
-    is_bad = cast(table.c[definition.target], Double) == 1
-    later = cast(table.c[definition.as_of], Text) > as_of
-    return connection.execute(select(func.count()).select_from(table).where(is_bad, later)).scalar_one()
+    with reading_source(connection.engine, definition.learning_records):
+        table = reflect_source(connection, definition.learning_records)
+        require_columns(table, (definition.target, definition.as_of))
+        is_bad = cast(table.c[definition.target], Double) == 1
+        later = cast(table.c[definition.as_of], Text) > as_of
+        return connection.execute(select(func.count()).select_from(table).where(is_bad, later)).scalar_one()
 
 
 def _in_range(dialect: Dialect, key: Column[object], key_range: KeyRange) -> ColumnElement[bool]:

@@ -192,3 +192,4 @@ QUEUE_OF_KIND: dict[JobKind, str] = {
     JobKind.FINE_TUNING: "training",
     JobKind.MONITORING: "monitoring",
 }
+ALL_QUEUES = tuple(dict.fromkeys(QUEUE_OF_KIND.values()))

@@ -6,12 +6,13 @@ from sqlalchemy import Engine, Float, bindparam, exists, select
 
 from db.clock import now_plus
 from db.engine import reading
-from db.states import JobState, ShardState
-from db.tables import jobs, shards
+from db.plannings import is_unplanned
+from db.states import ShardState
+from db.tables import shards
 
 _is_old = shards.c.hinted_at.is_(None) | (shards.c.hinted_at < now_plus(bindparam("age", type_=Float())))
 _STATEMENT = select(
-    exists().where(jobs.c.state == JobState.QUEUED),
+    exists().where(is_unplanned()),
     exists().where(shards.c.state == ShardState.WAITING, shards.c.available_at <= now_plus(), _is_old),
 )
 
@@ -24,7 +25,7 @@ class WaitingWork(NamedTuple):
 
 
 def find_waiting_work(engine: Engine, *, repeat_seconds: float) -> WaitingWork:
-    """Return whether there are queued jobs, and waiting shards without a message of the last seconds."""
+    """Return whether queued jobs wait for a planner, and shards for a message, or had their last one long ago."""
     with reading(engine) as connection:
         row = connection.execute(_STATEMENT, {"age": -repeat_seconds}).one()
         return WaitingWork(bool(row[0]), bool(row[1]))

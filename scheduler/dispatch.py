@@ -10,7 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 from db.engine import Engine
 from db.hints import Hint, list_unhinted, mark_hinted
 from scheduler.errors import RedisRefusesWritesError, RedisUnreachableError
-from worker.messages import QUEUES, REDIS_TIMEOUT_SECONDS, TASK_OF_QUEUE, celery_settings, shard_hint
+from worker.messages import REDIS_TIMEOUT_SECONDS, TASK_OF_QUEUE, celery_settings, shard_hint
 
 logger = getLogger(__name__)
 
@@ -32,30 +32,35 @@ def open_producer(broker_url: str) -> Celery:
 def dispatch_waiting(engine: Engine, producer: Celery, *, repeat_seconds: float = REPEAT_SECONDS) -> int:
     """Send a hint for each waiting shard that needs one, most urgent first; return how many were sent.
 
-    Raises `RedisUnreachableError`, `RedisRefusesWritesError` where it answers but takes no message; shards whose hint
-    was not sent are named again by a later call.
+    Raises `RedisUnreachableError`; `RedisRefusesWritesError` with the queues that take no message, when the others have
+    theirs. Shards whose hint was not sent are named again by a later call.
     """
     waiting = list_unhinted(engine, repeat_seconds=repeat_seconds, limit=WINDOW)
-    if not waiting:
-        return 0
-    chosen = choose_hints(waiting, queue_depths(producer), window=WINDOW)
+    refusals: dict[str, RedisRefusesWritesError] = {}
     sent: list[int] = []
     try:
+        for queue in dict.fromkeys(hint.queue for hint in waiting):
+            try:
+                _send(producer, queue, [hint for hint in waiting if hint.queue == queue], sent)
+            except RedisRefusesWritesError as error:
+                refusals[queue] = error
+    finally:
+        mark_hinted(engine, sent)
+    if refusals:
+        raise RedisRefusesWritesError(next(iter(refusals.values())).reason, queues=tuple(refusals))
+    return len(sent)
+
+
+def _send(producer: Celery, queue: str, hints: list[Hint], sent: list[int]) -> None:
+    try:
         with producer.connection_for_write() as connection:
-            for hint in chosen:
-                producer.send_task(
-                    TASK_OF_QUEUE[hint.queue],
-                    kwargs=shard_hint(hint.shard_id),
-                    queue=hint.queue,
-                    connection=connection,
-                    retry=False,
-                )
+            depth = connection.default_channel.queue_declare(queue=queue).message_count
+            for hint in choose_hints(hints, {queue: depth}, window=WINDOW):
+                task, named = TASK_OF_QUEUE[queue], shard_hint(hint.shard_id)
+                producer.send_task(task, kwargs=named, queue=queue, connection=connection, retry=False)
                 sent.append(hint.shard_id)
     except (OperationalError, RedisError, OSError) as error:
         raise _translate(error) from error
-    finally:
-        mark_hinted(engine, sent)
-    return len(sent)
 
 
 def choose_hints(waiting: Iterable[Hint], depths: Mapping[str, int], *, window: int) -> list[Hint]:
@@ -68,16 +73,6 @@ def choose_hints(waiting: Iterable[Hint], depths: Mapping[str, int], *, window: 
             room[hint.queue] -= 1
             chosen.append(hint)
     return chosen
-
-
-def queue_depths(producer: Celery) -> dict[str, int]:
-    """Return how many messages wait on each queue. Raises `RedisUnreachableError`."""
-    try:
-        with producer.connection_for_write() as connection:
-            channel = connection.default_channel
-            return {queue: channel.queue_declare(queue=queue).message_count for queue in QUEUES}
-    except (OperationalError, RedisError, OSError) as error:
-        raise _translate(error) from error
 
 
 def require_writable_redis(producer: Celery) -> None:

@@ -1,5 +1,7 @@
 """What can go wrong in the scheduler and its commands, in our own words."""
 
+from worker.messages import QUEUES
+
 
 class SchedulerError(Exception):
     """Base of every error that `scheduler` raises."""
@@ -31,7 +33,8 @@ class RedisUnreachableError(SchedulerError):
 class RedisRefusesWritesError(RedisUnreachableError):
     """Redis answers but takes no message: out of memory, a read-only replica, its disk full, no right to."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, queues: tuple[str, ...] = QUEUES) -> None:
+        self.queues = queues
         super().__init__(reason)
         self.args = (
             f"Redis refuses to write: {reason.rstrip('.')}. Jobs go on by themselves when it takes messages again.",

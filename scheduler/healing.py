@@ -16,9 +16,9 @@ WHO = "scheduler"
 
 
 def pause_for_redis(engine: Engine, error: RedisRefusesWritesError, *, seconds: float) -> None:
-    """Pause the jobs that wait for a message which Redis does not take."""
+    """Pause the jobs that wait for a message on a queue which Redis does not take."""
     trouble = Trouble(PauseCause.REDIS_REFUSES_WRITES, str(error), seconds)
-    for job_id in pause_waiting_jobs(engine, trouble, who=WHO):
+    for job_id in pause_waiting_jobs(engine, trouble, who=WHO, queues=error.queues):
         logger.error("Job paused, Redis refuses to write: job %d: %s", job_id, error.reason)
 
 

@@ -1,13 +1,15 @@
 """Plans queued jobs: cuts the book of a scoring job into shards; other jobs are one shard."""
 
+from contextlib import nullcontext
 from logging import getLogger
 
 from db.engine import Engine, reading, writing
-from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, SourceError
+from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, SourceBusyError, SourceError
+from db.interruption import Interruption
 from db.jobs import Job, fail_job, get_job, list_queued_job_ids
 from db.registry import get_model
 from db.shards import insert_shards
-from db.sources import KeyRange, check_source, join_neighbours, plan_key_ranges
+from db.sources import KeyRange, join_neighbours, plan_key_ranges
 from db.states import FailureCause, JobKind
 
 logger = getLogger(__name__)
@@ -19,10 +21,11 @@ SHARD_ROWS = 10_000  # of the smallest, and what all others are multiples of
 MOST_ROWS = 50_000
 PARTS_OF_THE_REST = 4  # a shard is at most this part of what is left, enough for two workers to share it
 MOST_VALUES = 2_000_000  # of a shard, rows times columns: what a worker holds of it in memory stays bounded
+_LONGEST_WHY = 2000
 
 
 def plan_queued_jobs(engine: Engine, *, shard_rows: int | None = None) -> list[int]:
-    """Plan every queued job, return the ids of those that this call planned; one that cannot be never stops others.
+    """Plan every queued job in this thread; return the ids of those that were. One that cannot be never stops others.
 
     Without `shard_rows` the size of the book decides (`ranges_per_shard`).
     """
@@ -43,14 +46,18 @@ def ranges_per_shard(ranges: int, columns: int) -> list[int]:
     return shares
 
 
-def plan_job(engine: Engine, job_id: int, *, shard_rows: int | None = None) -> bool:
-    """Plan one job; False if another scheduler was first. A job whose source is not usable fails with its cause."""
+def plan_job(
+    engine: Engine, job_id: int, *, shard_rows: int | None = None, interruption: Interruption | None = None
+) -> bool:
+    """Plan one job; False if another scheduler was first. A job whose source is not usable fails with its cause.
+
+    Raises `SourceBusyError` where the source may be readable another time, or the `interruption` came.
+    """
     job = get_job(engine, job_id)
     try:
-        ranges = _ranges_of(engine, job, shard_rows)
+        ranges = _ranges_of(engine, job, shard_rows, interruption)
     except SourceError as error:
-        logger.error("The job cannot be planned: job %d: %s", job_id, error)  # noqa: TRY400 - the cause is the message
-        fail_job(engine, job_id, FailureCause.SOURCE_UNREADABLE, str(error), who=WHO)
+        fail_unplanned(engine, job_id, str(error))
         return False
     with writing(engine) as connection:
         is_planned = insert_shards(connection, job, ranges, inputs=sum(one.expected for one in ranges))
@@ -66,20 +73,30 @@ def _plan_or_fail(engine: Engine, job_id: int, shard_rows: int | None) -> bool:
         raise
     except Exception as error:
         logger.exception("The job cannot be planned: job %d.", job_id)
-        fail_job(engine, job_id, FailureCause.SOURCE_UNREADABLE, f"{type(error).__name__}: {error}"[:2000], who=WHO)
+        fail_unplanned(engine, job_id, describe(error))
         return False
 
 
-def _ranges_of(engine: Engine, job: Job, shard_rows: int | None) -> list[KeyRange]:
+def fail_unplanned(engine: Engine, job_id: int, why: str) -> None:
+    """End a job that cannot be planned, with the cause."""
+    logger.error("The job cannot be planned: job %d: %s", job_id, why)
+    fail_job(engine, job_id, FailureCause.SOURCE_UNREADABLE, why[:_LONGEST_WHY], who=WHO)
+
+
+def describe(error: BaseException) -> str:
+    """Say what went wrong: our own errors in their own words, others with their kind."""
+    return str(error) if isinstance(error, SourceError | SourceBusyError) else f"{type(error).__name__}: {error}"
+
+
+def _ranges_of(engine: Engine, job: Job, shard_rows: int | None, interruption: Interruption | None) -> list[KeyRange]:
     if job.kind is not JobKind.SCORING:
         return [KeyRange(None, None, 0)]
     assert job.model_version is not None, "a scoring job is submitted with its model version"
     wanted = get_model(engine, job.model_version).definition.input_columns
-    check_source(engine, job.definition.records, (job.definition.key, *wanted))
     # Read apart from the write: on SQLite the cut of a large book would hold the write lock for seconds.
-    with reading(engine) as connection:
+    with reading(engine) as connection, interruption.of(connection) if interruption else nullcontext():
         source, key = job.definition.records, job.definition.key
-        ranges = plan_key_ranges(connection, source, key, shard_rows=shard_rows or SHARD_ROWS)
+        ranges = plan_key_ranges(connection, source, key, shard_rows=shard_rows or SHARD_ROWS, columns=wanted)
     if shard_rows is not None:
         return ranges
     keyed = sum(not one.holds_missing_keys for one in ranges)

@@ -6,25 +6,25 @@ import signal
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable
 from logging import getLogger
 
 from celery import Celery
 from pydantic import ValidationError
 
 from db.engine import Engine, opened_engine
-from db.errors import DatabaseError
+from db.errors import DatabaseError, DatabaseUnreachableError, SchemaOutdatedError
 from db.online_requests import forget_expired
 from db.processes import forget, mark_seen
 from db.retention import apply_retention
 from db.settings import DatabaseSettings, describe_invalid_settings
-from db.waiting_work import find_waiting_work
+from db.upgrade import prepare_database
+from db.waiting_work import WaitingWork, find_waiting_work
 from scheduler.dispatch import REPEAT_SECONDS, dispatch_waiting, open_producer
-from scheduler.errors import RedisRefusesWritesError, RedisUnreachableError
+from scheduler.duties import Duty, do_due
+from scheduler.errors import RedisRefusesWritesError
 from scheduler.healing import pause_for_redis, resume_healed_jobs
-from scheduler.planning import plan_queued_jobs
-from scheduler.recovery import sweep
+from scheduler.planners import Planners
+from scheduler.recovery import Isolations, close_what_ended, sweep_leases
 from scheduler.settings import SchedulerSettings
 from scheduler.timetable import fire_due_schedules
 from scheduler.webhook_sending import WebhookSender
@@ -32,11 +32,12 @@ from worker.memory import held_bytes
 
 logger = getLogger(__name__)
 
+FAILED = 3
 PRESENCE_SECONDS = 20.0
 TIMETABLE_SECONDS = 1.0  # cron knows whole minutes
 HEALING_SECONDS = 1.0
 RETENTION_SECONDS = 60.0
-PAUSE_AFTER_TROUBLE_SECONDS = 2.0
+DATABASE_AWAY_SECONDS = 2.0
 
 
 class Scheduler:
@@ -45,23 +46,42 @@ class Scheduler:
     def __init__(
         self, engine: Engine, producer: Celery, settings: SchedulerSettings, *, key_secret: str | None = None
     ) -> None:
-        self._engine = engine
-        self._key_secret = key_secret
-        self._producer = producer
-        self._settings = settings
-        self._stopping = threading.Event()
-        self._supervisor = os.getppid()
-        self._next_sweep = 0.0
-        self._next_presence = 0.0
-        self._next_timetable = 0.0
-        self._next_retention = 0.0
-        self._next_retention = self._every(RETENTION_SECONDS, self._next_retention, self._apply_retention)
-        self._next_healing = 0.0
         self.name = f"scheduler@{socket.gethostname()}:{os.getpid()}"
+        self._engine, self._producer, self._settings, self._key_secret = engine, producer, settings, key_secret
+        self._stopping, self._wake = threading.Event(), threading.Event()
+        self._supervisor = os.getppid()
+        self._work = WaitingWork(to_plan=True, to_send=True)
+        self._planners = Planners(
+            engine,
+            name=self.name,
+            shard_rows=settings.shard_rows,
+            max_attempts=settings.max_attempts,
+            longest_seconds=settings.planning_seconds,
+            on_end=self._wake.set,
+        )
+        self._isolations = Isolations(engine, max_attempts=settings.max_attempts, key_secret=key_secret)
+        self._duties = (
+            Duty("presence", self._say_present, PRESENCE_SECONDS),
+            Duty("recovery", self._sweep, settings.sweep_seconds),
+            Duty("closing", self._close, settings.sweep_seconds),
+            Duty("online requests", lambda: forget_expired(engine), settings.sweep_seconds),
+            Duty("timetable", self._fire_schedules, TIMETABLE_SECONDS),
+            Duty("healing", self._heal, HEALING_SECONDS),
+            Duty("retention", self._apply_retention, RETENTION_SECONDS),
+            Duty("looking for work", self._find_work),
+            Duty("planning", self._plan),
+            Duty("dispatch", self._dispatch),
+        )
+
+    @property
+    def is_planning(self) -> bool:
+        """Whether any job is being planned by this scheduler."""
+        return self._planners.is_busy
 
     def stop(self) -> None:
-        """End the loop after the present tick."""
+        """End the loop after the present duty."""
         self._stopping.set()
+        self._wake.set()
 
     def run(self, *, ends_with_parent: bool = False) -> None:
         """Tick until stopped; trouble with the database or Redis is logged and waited out."""
@@ -69,47 +89,59 @@ class Scheduler:
         webhooks = WebhookSender(self._engine, allows_private=self._settings.webhook_private_addresses)
         webhooks.start()
         while not self._stopping.is_set():
-            pause = self._settings.tick_seconds
-            try:
-                self.tick()
-            except (DatabaseError, RedisUnreachableError) as error:
-                logger.warning("The scheduler waits: %s", error)
-                pause = PAUSE_AFTER_TROUBLE_SECONDS
+            self._wake.clear()
+            self.tick()
             if ends_with_parent and os.getppid() != self._supervisor:
                 logger.info("The process that started this scheduler is gone; it stops.")
                 break
-            self._stopping.wait(pause)
+            self._wake.wait(self._settings.tick_seconds)
+        self._planners.stop()
         webhooks.stop()
         self._say_goodbye()
 
     def tick(self) -> None:
-        """One look for work. What is due less often than every tick looks at the clock itself."""
-        self._next_presence = self._every(PRESENCE_SECONDS, self._next_presence, self._say_present)
-        self._next_sweep = self._every(self._settings.sweep_seconds, self._next_sweep, self._sweep)
-        self._next_timetable = self._every(TIMETABLE_SECONDS, self._next_timetable, self._fire_schedules)
-        self._next_healing = self._every(HEALING_SECONDS, self._next_healing, self._heal)
-        work = find_waiting_work(self._engine, repeat_seconds=REPEAT_SECONDS)
-        if work.to_plan:
-            plan_queued_jobs(self._engine, shard_rows=self._settings.shard_rows)
-        if work.to_plan or work.to_send:
-            self._dispatch()
+        """Do what is due. One duty that fails is told, and the others are done all the same."""
+        do_due(self._duties, self._stopping.is_set)
 
-    def _every(self, seconds: float, due: float, act: Callable[[], None]) -> float:
-        # This clock only paces the loop; whether a lease is over is the database's to say.
-        now = time.monotonic()
-        if now < due:
-            return due
-        act()
-        return now + seconds
+    def wait_for_database(self) -> None:
+        """Return once the database answers and has its tables, or this scheduler is to stop.
+
+        Raises `SchemaOutdatedError`: another program's tables do not become ours by waiting.
+        """
+        while not self._stopping.is_set():
+            try:
+                prepare_database(self._engine)
+            except DatabaseUnreachableError as error:
+                logger.warning("The scheduler waits for the database: %s", error)
+                self._stopping.wait(DATABASE_AWAY_SECONDS)
+            else:
+                return
 
     def _sweep(self) -> None:
-        sweep(self._engine, max_attempts=self._settings.max_attempts, key_secret=self._key_secret)
-        forget_expired(self._engine)
+        sweep_leases(
+            self._engine,
+            max_attempts=self._settings.max_attempts,
+            key_secret=self._key_secret,
+            isolate=self._isolations.begin,
+        )
+
+    def _close(self) -> None:
+        close_what_ended(self._engine)
 
     def _heal(self) -> None:
         resume_healed_jobs(self._engine, self._producer, seconds=self._settings.pause_seconds)
 
+    def _find_work(self) -> None:
+        self._work = WaitingWork(to_plan=True, to_send=True)  # in doubt there is some
+        self._work = find_waiting_work(self._engine, repeat_seconds=REPEAT_SECONDS)
+
+    def _plan(self) -> None:
+        if self._work.to_plan or self._planners.is_busy:
+            self._planners.look()
+
     def _dispatch(self) -> None:
+        if not self._work.to_send:
+            return
         try:
             dispatch_waiting(self._engine, self._producer)
         except RedisRefusesWritesError as error:
@@ -147,6 +179,11 @@ def main() -> int:
         scheduler = Scheduler(engine, open_producer(settings.broker_url), settings, key_secret=database.key_secret_text)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_signal: scheduler.stop())
+        try:
+            scheduler.wait_for_database()
+        except SchemaOutdatedError as error:
+            logger.critical("The scheduler cannot start: %s", error)
+            return FAILED
         scheduler.run(ends_with_parent="--ends-with-parent" in sys.argv[1:])
     return 0
 

@@ -1,8 +1,10 @@
 """Takes back what dead workers held, closes what is finished, cancels what nobody will work on."""
 
+import threading
+from collections.abc import Callable
 from logging import getLogger
 
-from db.closing import cancel_orphan_shards, close_finished_jobs, fail_expired_shard
+from db.closing import cancel_orphan_shards, close_finished_job, fail_expired_shard, list_finished_jobs
 from db.engine import Engine
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError
 from db.poison import isolate_poison
@@ -11,29 +13,93 @@ from worker.messages import SCORING_QUEUE
 
 logger = getLogger(__name__)
 
-
 PAGE = 500
 
 
-def sweep(engine: Engine, *, max_attempts: int, key_secret: str | None = None, page: int = PAGE) -> int:
-    """Do every duty of recovery once; return how many shards were freed from their lease.
+class Isolations:
+    """Searches for records that kill their workers, in threads: each reads its book, which may be slow."""
 
-    One shard at a time, each in its own transaction, page after page: those that cannot be saved never hide the others.
-    """
-    freed, last_id = 0, 0
-    while expired_leases := list_expired(engine, after_id=last_id, limit=page):
-        last_id = expired_leases[-1].shard_id
-        freed += sum(_free_or_report(engine, expired, max_attempts, key_secret) for expired in expired_leases)
-    cancel_orphan_shards(engine)
-    for job_id in close_finished_jobs(engine):
-        logger.info("Job closed by the sweep: job %d.", job_id)
+    _MOST = 2
+
+    def __init__(self, engine: Engine, *, max_attempts: int, key_secret: str | None) -> None:
+        self._engine, self._max_attempts, self._key_secret = engine, max_attempts, key_secret
+        self._running: dict[int, threading.Thread] = {}  # by job: one slow book takes one thread
+
+    def begin(self, expired: ExpiredLease) -> bool:
+        """Begin with a shard unless its job has one under way, or all threads are busy; False, nothing is freed yet."""
+        self._running = {job_id: thread for job_id, thread in self._running.items() if thread.is_alive()}
+        if expired.job_id not in self._running and len(self._running) < self._MOST:
+            thread = threading.Thread(target=self._isolate, args=(expired,), daemon=True)
+            self._running[expired.job_id] = thread
+            thread.start()
+        return False
+
+    def _isolate(self, expired: ExpiredLease) -> None:
+        def isolate(engine: Engine, expired: ExpiredLease) -> bool:
+            return isolate_poison(engine, expired, max_attempts=self._max_attempts, key_secret=self._key_secret)
+
+        try:
+            _free_or_report(self._engine, expired, isolate)
+        except (DatabaseUnreachableError, DatabaseWriteRefusedError) as error:
+            logger.warning("Isolating waits for the database: job %d: %s", expired.job_id, error)
+
+
+def sweep(engine: Engine, *, max_attempts: int, key_secret: str | None = None, page: int = PAGE) -> int:
+    """Do every duty of recovery once; return how many shards were freed from their lease."""
+    freed = sweep_leases(engine, max_attempts=max_attempts, key_secret=key_secret, page=page)
+    close_what_ended(engine)
     return freed
 
 
-def _free_or_report(engine: Engine, expired: ExpiredLease, max_attempts: int, key_secret: str | None) -> bool:
+def sweep_leases(
+    engine: Engine,
+    *,
+    max_attempts: int,
+    key_secret: str | None = None,
+    page: int = PAGE,
+    isolate: Callable[[ExpiredLease], bool] | None = None,
+) -> int:
+    """Take back the shards whose lease is over; return how many were freed.
+
+    One shard at a time, each in its own transaction, page after page: those that cannot be saved never hide the others.
+    `isolate` looks for the poison of a shard that killed its workers, by default here and now.
+    """
+
+    def free(engine: Engine, expired: ExpiredLease) -> bool:
+        if expired.attempt < max_attempts:
+            return take_back(engine, expired)
+        if expired.queue != SCORING_QUEUE:
+            return fail_expired_shard(engine, expired)
+        if isolate is not None:
+            return isolate(expired)
+        return isolate_poison(engine, expired, max_attempts=max_attempts, key_secret=key_secret)
+
+    freed, last_id = 0, 0
+    while expired_leases := list_expired(engine, after_id=last_id, limit=page):
+        last_id = expired_leases[-1].shard_id
+        freed += sum(_free_or_report(engine, expired, free) for expired in expired_leases)
+    return freed
+
+
+def close_what_ended(engine: Engine) -> None:
+    """Cancel shards of jobs that have ended, close jobs without an open shard; one that cannot be stops no other."""
+    cancel_orphan_shards(engine)
+    for job_id in list_finished_jobs(engine):
+        try:
+            is_closed = close_finished_job(engine, job_id)
+        except (DatabaseUnreachableError, DatabaseWriteRefusedError):
+            raise
+        except Exception:
+            logger.exception("Job not closed: job %d.", job_id)
+        else:
+            if is_closed:
+                logger.info("Job closed by the sweep: job %d.", job_id)
+
+
+def _free_or_report(engine: Engine, expired: ExpiredLease, free: Callable[[Engine, ExpiredLease], bool]) -> bool:
     told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
     try:
-        is_freed = _free(engine, expired, max_attempts, key_secret)
+        is_freed = free(engine, expired)
     except (DatabaseUnreachableError, DatabaseWriteRefusedError):
         raise
     except Exception:
@@ -42,11 +108,3 @@ def _free_or_report(engine: Engine, expired: ExpiredLease, max_attempts: int, ke
     if is_freed:
         logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
     return is_freed
-
-
-def _free(engine: Engine, expired: ExpiredLease, max_attempts: int, key_secret: str | None) -> bool:
-    if expired.attempt < max_attempts:
-        return take_back(engine, expired)
-    if expired.queue == SCORING_QUEUE:  # perhaps one record of it kills whoever scores it
-        return isolate_poison(engine, expired, max_attempts=max_attempts, key_secret=key_secret)
-    return fail_expired_shard(engine, expired)

@@ -34,7 +34,15 @@ class SchedulerSettings(BaseSettings):
     pause_seconds: float = Field(
         default=15.0, gt=0, description="A job that paused by itself is tried again after so long."
     )
-    max_attempts: int = Field(default=3, ge=1, description="After so many attempts a shard has failed.")
+    max_attempts: int = Field(
+        default=3, ge=1, description="After so many attempts a shard has failed, or a job that cannot be planned."
+    )
+    planning_seconds: float = Field(
+        # A view that sorts 100 million keys takes three minutes.
+        default=600.0,
+        gt=0,
+        description="A book that takes longer to be cut into shards is cut off and tried again later.",
+    )
     schedule_grace_seconds: float = Field(
         # A restart, an update or a failover of the database takes minutes; two nights lie much further apart.
         default=300.0,

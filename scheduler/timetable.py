@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from logging import getLogger
 
 from db.engine import Engine, writing
+from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError
 from db.schedule_runs import WHO, DueTime, ScheduleRun, store_due_times, store_missed
 from db.schedules import Schedule, advance_schedule, list_due_schedule_ids, lock_schedule, move_schedule
 from db.states import CatchUp, Overlap, RunCause, ScheduleState
@@ -27,7 +28,13 @@ def fire_due_schedules(engine: Engine, *, grace_seconds: float) -> list[int]:
     """
     job_ids: list[int] = []
     for schedule_id in list_due_schedule_ids(engine):
-        runs = _fire_schedule(engine, schedule_id, timedelta(seconds=grace_seconds))
+        try:
+            runs = _fire_schedule(engine, schedule_id, timedelta(seconds=grace_seconds))
+        except (DatabaseUnreachableError, DatabaseWriteRefusedError):
+            raise
+        except Exception:
+            logger.exception("Schedule not fired, the others are: schedule %d.", schedule_id)
+            continue
         job_ids += [run.job_id for run in runs if run.job_id is not None]
     return job_ids
 

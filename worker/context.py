@@ -15,11 +15,12 @@ from db.jobs import fail_job
 from db.private_files import make_private_folder
 from db.self_pause import Trouble, pause_claimed
 from db.settings import DatabaseSettings
-from db.shards import Claim, claim_shard, give_back, retry_later
+from db.shards import Claim, claim_ahead, claim_shard, give_back, retry_later
 from db.states import QUEUE_OF_KIND
 from worker.errors import Action, action_for, cause_of, pause_cause_of
 from worker.heartbeat import Heartbeat
 from worker.settings import WorkerSettings
+from worker.turns import Turns
 
 logger = getLogger(__name__)
 
@@ -33,6 +34,7 @@ class WorkerContext:
     name: str
     key_secret: str | None = field(default=None, repr=False)
     between_batches: Callable[[], None] = lambda: None  # what must not wait for the end of a shard
+    turns: Turns | None = None  # without, every claim goes by priority
 
     def close(self) -> None:
         """Close the connections; the next statement would open new ones."""
@@ -40,7 +42,13 @@ class WorkerContext:
 
     def claim(self, queue: str, hint: int | None = None) -> Claim | None:
         """Claim the hinted shard, or the best waiting one of the queue; None where nothing waits."""
-        return claim_shard(self.engine, queue, worker=self.name, lease_seconds=self.settings.lease_of(queue), hint=hint)
+        lease, turn = self.settings.lease_of(queue), self._is_turn_of_oldest(queue)
+        return claim_shard(self.engine, queue, worker=self.name, lease_seconds=lease, hint=hint, oldest_first=turn)
+
+    def claim_ahead(self, queue: str) -> Claim | None:
+        """Claim a shard to read while another one is scored, where enough wait for that."""
+        lease, turn = self.settings.lease_of(queue), self._is_turn_of_oldest(queue)
+        return claim_ahead(self.engine, queue, worker=self.name, lease_seconds=lease, oldest_first=turn)
 
     def heartbeat(self, claim: Claim) -> Heartbeat:
         """Return the heartbeat for a shard that was just claimed."""
@@ -52,6 +60,9 @@ class WorkerContext:
             between_batches=self.between_batches,
         )
 
+    def _is_turn_of_oldest(self, queue: str) -> bool:
+        return self.turns is not None and self.turns.take(queue)
+
 
 def open_context(settings: WorkerSettings, database: DatabaseSettings) -> WorkerContext:
     """Make the context of this process, which closes it. The engine connects at its first use."""
@@ -59,7 +70,8 @@ def open_context(settings: WorkerSettings, database: DatabaseSettings) -> Worker
     if settings.models_url is None:  # a folder that hosts share is its owner's business
         with suppress(OSError):  # told where a bundle cannot be written
             make_private_folder(Path(settings.bundles_url))
-    return WorkerContext(open_engine(database.url), settings, name, database.key_secret_text)
+    turns = Turns(settings.oldest_first_every)
+    return WorkerContext(open_engine(database.url), settings, name, database.key_secret_text, turns=turns)
 
 
 @contextmanager

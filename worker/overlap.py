@@ -19,7 +19,7 @@ import pandas as pd
 
 from db.errors import DatabaseError
 from db.scores import ShardResult
-from db.shards import Claim, claim_ahead, give_back
+from db.shards import Claim, give_back
 from worker.context import WorkerContext, answered
 from worker.heartbeat import Heartbeat
 from worker.messages import SCORING_QUEUE
@@ -110,9 +110,8 @@ class _Overlap:
     def _read_next(self) -> _Shard | None:
         """In the reader's thread: claim a shard and read it, if its model is there already."""
         context = self._context
-        lease_seconds = context.settings.lease_of(SCORING_QUEUE)
         try:
-            claim = claim_ahead(context.engine, SCORING_QUEUE, worker=context.name, lease_seconds=lease_seconds)
+            claim = context.claim_ahead(SCORING_QUEUE)
         except DatabaseError as error:
             logger.info("No shard was claimed ahead: %s", error)
             return None

@@ -31,6 +31,9 @@ class WorkerSettings(BaseSettings):
     overlap: bool = Field(
         default=True, description="Read the next shard and write the last one while a worker scores; false: in turn."
     )
+    oldest_first_every: int = Field(
+        default=8, ge=0, description="Every so many claims a worker takes the oldest job's next shard; 0: never."
+    )
     retry_delay_seconds: float = Field(default=2.0, ge=0, description="Pause after an error, doubled every time.")
     pause_seconds: float = Field(
         default=15.0, gt=0, description="A job that paused by itself is tried again after so long."

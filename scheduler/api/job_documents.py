@@ -114,6 +114,7 @@ class JobDocument(Document):
     result: dict[str, Any] | None = Field(examples=[None])
     requested_by: str = Field(examples=["key 3f9c2a10be77 (nightly)"])
     created_at: datetime = Field(examples=["2026-11-24T21:59:03Z"])
+    planning_since: datetime | None = Field(description="since when it is being planned", examples=[None])
     started_at: datetime | None = Field(examples=["2026-11-24T21:59:04Z"])
     finished_at: datetime | None = Field(examples=["2026-11-24T21:59:06Z"])
 

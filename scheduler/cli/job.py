@@ -162,6 +162,7 @@ def job_document(job: "Job") -> dict[str, Any]:
         "progress": job.progress,
         "requested_by": job.requested_by,
         "created_at": job.created_at,
+        "planning_since": job.planning_since,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
     }

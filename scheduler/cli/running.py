@@ -55,8 +55,16 @@ def _way_into(home: "Path") -> str:
 
 
 def scheduler(json: Json = False) -> None:
-    """Run one scheduler in the foreground; any number may run in parallel."""
-    _become(["scheduler.process"], wants_json=json)
+    """Run one scheduler in the foreground; any number may run in parallel. It waits for a database that is away."""
+    from db.errors import DatabaseUnreachableError
+    from scheduler.cli.output import Output
+
+    module = ["scheduler.process"]
+    try:
+        _become(module, wants_json=json)
+    except DatabaseUnreachableError as error:
+        Output(wants_json=json).say(f"The scheduler waits: {error}")
+        _turn_into(module)
 
 
 def worker(
@@ -118,4 +126,8 @@ def _become(module_and_arguments: list[str], *, wants_json: bool) -> None:
     with open_session(wants_json=wants_json) as session:
         document: dict[str, Any] = {"pid": os.getpid(), "module": module_and_arguments[0]}
         session.output.emit(document | {"database": session.database_address})
+    _turn_into(module_and_arguments)
+
+
+def _turn_into(module_and_arguments: list[str]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", *module_and_arguments])  # noqa: S606 - our own command

@@ -1,0 +1,44 @@
+"""Ends from another thread what a connection does, so that nobody has to wait for one book's slow table or view."""
+
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection
+
+_CANCEL_SECONDS = 5.0  # for the way to the server and back
+
+
+class Interruption:
+    """The connection that a thread reads with, as long as it does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._driver: Any = None
+
+    @contextmanager
+    def of(self, connection: Connection) -> Generator[None]:
+        """Let the statements of the block be interrupted."""
+        with self._lock:
+            self._driver = connection.connection.driver_connection
+        try:
+            yield
+        finally:
+            with self._lock:  # a cancel on its way ends first: it must not hit who gets the connection next
+                self._driver = None
+
+    def interrupt(self) -> None:
+        """End the statement that runs now, if any; it raises in its own thread. Ask again where the thread goes on."""
+        if not self._lock.acquire(blocking=False):  # another thread is at it, or the block ends this instant
+            return
+        try:
+            if isinstance(self._driver, sqlite3.Connection):
+                self._driver.interrupt()
+            elif isinstance(self._driver, psycopg.Connection):
+                with suppress(psycopg.Error, TimeoutError):  # a lost server ends the statement by itself
+                    self._driver.cancel_safe(timeout=_CANCEL_SECONDS)
+        finally:
+            self._lock.release()
