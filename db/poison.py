@@ -4,6 +4,7 @@ shard of n records, killed its worker `max_attempts` times -> two shards of n / 
 shard of one key, the same                                 -> its records are rejected as `poison`
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pandas as pd
@@ -14,8 +15,9 @@ from db.closing import close_if_finished, count_shard_done, fail_expired_shard
 from db.copying import copy_rows
 from db.digest import data_digest, sum_digests
 from db.engine import reading, writing
-from db.errors import SourceBusyError, SourceError
+from db.errors import SourceError
 from db.events import record_event
+from db.interruption import Interruption
 from db.jobs import Job, get_job
 from db.key_hashing import stored_keys
 from db.monitoring_tables import shard_histograms
@@ -35,19 +37,29 @@ class _Suspect:
     key_range: KeyRange
 
 
-def isolate_poison(engine: Engine, expired: ExpiredLease, *, max_attempts: int, key_secret: str | None = None) -> bool:
-    """Split a shard whose workers died, or reject its only key; False if its worker finished in the meantime."""
+def isolate_poison(
+    engine: Engine,
+    expired: ExpiredLease,
+    *,
+    max_attempts: int,
+    key_secret: str | None = None,
+    interruption: Interruption | None = None,
+) -> bool:
+    """Split a shard whose workers died, or reject its only key; False if its worker finished in the meantime.
+
+    Raises `SourceBusyError` where the source may be readable another time, or the `interruption` came.
+    """
     suspect = _read_suspect(engine, expired)
     definition = suspect.job.definition
     try:
-        with reading(engine) as connection:
+        with reading(engine) as connection, interruption.of(connection) if interruption else nullcontext():
             halves = cut_in_two(connection, definition.records, definition.key, suspect.key_range)
         if halves:
             return _split(engine, expired, suspect, halves, max_attempts=max_attempts)
         if suspect.key_range.holds_missing_keys:  # no network sees these records, so none of them is the cause
             return fail_expired_shard(engine, expired)
         return _reject(engine, expired, suspect, key_secret)
-    except (SourceError, SourceBusyError):  # nothing can be learnt of its records
+    except SourceError:  # nothing can be learnt of its records
         return fail_expired_shard(engine, expired)
 
 

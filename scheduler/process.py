@@ -23,8 +23,9 @@ from scheduler.dispatch import REPEAT_SECONDS, dispatch_waiting, open_producer
 from scheduler.duties import Duty, do_due
 from scheduler.errors import RedisRefusesWritesError
 from scheduler.healing import pause_for_redis, resume_healed_jobs
+from scheduler.isolation import Isolations
 from scheduler.planners import Planners
-from scheduler.recovery import Isolations, close_what_ended, sweep_leases
+from scheduler.recovery import close_what_ended, sweep_leases
 from scheduler.settings import SchedulerSettings
 from scheduler.timetable import fire_due_schedules
 from scheduler.webhook_sending import WebhookSender
@@ -59,7 +60,12 @@ class Scheduler:
             longest_seconds=settings.planning_seconds,
             on_end=self._wake.set,
         )
-        self._isolations = Isolations(engine, max_attempts=settings.max_attempts, key_secret=key_secret)
+        self._isolations = Isolations(
+            engine,
+            max_attempts=settings.max_attempts,
+            key_secret=key_secret,
+            longest_seconds=settings.planning_seconds,
+        )
         self._duties = (
             Duty("presence", self._say_present, PRESENCE_SECONDS),
             Duty("recovery", self._sweep, settings.sweep_seconds),
@@ -96,6 +102,7 @@ class Scheduler:
                 break
             self._wake.wait(self._settings.tick_seconds)
         self._planners.stop()
+        self._isolations.stop()
         webhooks.stop()
         self._say_goodbye()
 

@@ -1,6 +1,5 @@
 """Takes back what dead workers held, closes what is finished, cancels what nobody will work on."""
 
-import threading
 from collections.abc import Callable
 from logging import getLogger
 
@@ -14,34 +13,6 @@ from worker.messages import SCORING_QUEUE
 logger = getLogger(__name__)
 
 PAGE = 500
-
-
-class Isolations:
-    """Searches for records that kill their workers, in threads: each reads its book, which may be slow."""
-
-    _MOST = 2
-
-    def __init__(self, engine: Engine, *, max_attempts: int, key_secret: str | None) -> None:
-        self._engine, self._max_attempts, self._key_secret = engine, max_attempts, key_secret
-        self._running: dict[int, threading.Thread] = {}  # by job: one slow book takes one thread
-
-    def begin(self, expired: ExpiredLease) -> bool:
-        """Begin with a shard unless its job has one under way, or all threads are busy; False, nothing is freed yet."""
-        self._running = {job_id: thread for job_id, thread in self._running.items() if thread.is_alive()}
-        if expired.job_id not in self._running and len(self._running) < self._MOST:
-            thread = threading.Thread(target=self._isolate, args=(expired,), daemon=True)
-            self._running[expired.job_id] = thread
-            thread.start()
-        return False
-
-    def _isolate(self, expired: ExpiredLease) -> None:
-        def isolate(engine: Engine, expired: ExpiredLease) -> bool:
-            return isolate_poison(engine, expired, max_attempts=self._max_attempts, key_secret=self._key_secret)
-
-        try:
-            _free_or_report(self._engine, expired, isolate)
-        except (DatabaseUnreachableError, DatabaseWriteRefusedError) as error:
-            logger.warning("Isolating waits for the database: job %d: %s", expired.job_id, error)
 
 
 def sweep(engine: Engine, *, max_attempts: int, key_secret: str | None = None, page: int = PAGE) -> int:

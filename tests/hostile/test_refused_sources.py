@@ -92,9 +92,7 @@ def test_a_view_over_a_table_that_may_not_be_read_fails_its_job_alone(restricted
 def test_a_schema_that_may_not_be_entered_is_named_with_both_grants(restricted: Restricted) -> None:
     execute(restricted.owner, "CREATE SCHEMA vault")
     execute(restricted.owner, "CREATE TABLE vault.book (id INTEGER PRIMARY KEY)")
-    with pytest.raises(
-        SourceForbiddenError, match=r"GRANT USAGE ON SCHEMA vault TO .*; GRANT SELECT ON vault\.book TO"
-    ):
+    with pytest.raises(SourceForbiddenError, match=r"GRANT USAGE ON SCHEMA vault TO .*; GRANT SELECT ON vault"):
         count_records(restricted.engine, "vault.book")
 
 

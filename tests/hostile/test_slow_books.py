@@ -12,7 +12,8 @@ from db.events import list_events
 from db.job_control import retry_job
 from db.jobs import cancel_job, get_job
 from db.plannings import claim_planning, list_unplanned
-from db.shards import count_shards
+from db.shards import count_shards, insert_shards
+from db.sources import KeyRange
 from db.states import FailureCause, JobState
 from db.tables import shards
 from db.upgrade import prepare_database
@@ -109,6 +110,34 @@ def test_a_book_that_takes_too_long_each_time_fails_alone_with_the_reason(
     assert "slow" in (job.detail or "")
     assert "it took too long: 0.5 s; 2 attempts" in (job.detail or "")
     assert "job.planning_put_off" in [one.event for one in list_events(engine, slow)]
+
+
+def test_a_slow_book_whose_shard_killed_its_workers_holds_up_no_sweep_and_no_stop(
+    engine: Engine, any_database_url: str, redis_url: str
+) -> None:
+    job, other = get_job(engine, submit(engine, "slow")), get_job(engine, submit(engine, "quick"))
+    with writing(engine) as connection:
+        for one, attempt in ((job, 3), (other, 1)):
+            insert_shards(connection, one, [KeyRange(None, "3", 3)], inputs=3)
+            dead = {"state": "running", "worker": "dead", "attempt": attempt, "lease_until": now_plus(-1)}
+            connection.execute(update(shards).where(shards.c.job_id == one.id).values(**dead))
+    with running_scheduler(any_database_url, redis_url):
+        wait_for(lambda: count_shards(engine, other.id) == {"waiting": 1}, PROMPT_SECONDS, "the other lease to end")
+    assert count_shards(engine, job.id) == {"running": 1}  # the next scheduler looks at it again
+    with running_scheduler(any_database_url, redis_url, planning_seconds=0.5):
+        wait_for_state(engine, job.id, JobState.FAILED)
+
+
+def test_a_shard_that_killed_its_workers_is_halved_while_the_scheduler_runs(
+    engine: Engine, any_database_url: str, redis_url: str
+) -> None:
+    job = get_job(engine, submit(engine, "quick"))
+    with writing(engine) as connection:
+        insert_shards(connection, job, [KeyRange(None, "3", 3)], inputs=3)
+        dead = {"state": "running", "worker": "dead", "attempt": 3, "lease_until": now_plus(-1)}
+        connection.execute(update(shards).where(shards.c.job_id == job.id).values(**dead))
+    with running_scheduler(any_database_url, redis_url):
+        wait_for(lambda: count_shards(engine, job.id) == {"split": 1, "waiting": 2}, 20, "the shard to be halved")
 
 
 def test_two_schedulers_plan_each_job_once_and_take_over_from_one_that_died(
