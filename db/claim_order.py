@@ -1,6 +1,6 @@
 """Which waiting shard is claimed next: by priority and age, or the next one of the oldest job, so that none starves."""
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from db.clock import now_plus
 from db.limits import may_run, running_jobs
@@ -22,7 +22,9 @@ def oldest_waiting(queue: str, *more: ColumnElement[bool]) -> ColumnElement[bool
     jobs = running_jobs(queue).alias("waiting_job")
     is_waiting = (waits.c.queue == queue) & (waits.c.state == ShardState.WAITING)
     is_of_job = (waits.c.priority == jobs.c.priority) & (waits.c.job_id == jobs.c.id)
-    has_waiting = exists().where(is_waiting, is_of_job, waits.c.available_at <= now_plus())
+    # Its first in order, not EXISTS: PostgreSQL would look through the table for any, past all that are done.
+    first = select(waits.c.ordinal).where(is_waiting, is_of_job, waits.c.available_at <= now_plus())
+    has_waiting = first.order_by(waits.c.ordinal).limit(1).scalar_subquery().is_not(None)
     oldest = select(jobs.c.id).where(has_waiting).order_by(jobs.c.id).limit(1).scalar_subquery()
     rank = select(jobs.c.priority).where(has_waiting).order_by(jobs.c.id).limit(1).scalar_subquery()
     # Both as equalities: so the index gives the shards of this job alone, in order.

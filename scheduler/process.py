@@ -70,7 +70,7 @@ class Scheduler:
             Duty("presence", self._say_present, PRESENCE_SECONDS),
             Duty("recovery", self._sweep, settings.sweep_seconds),
             Duty("closing", self._close, settings.sweep_seconds),
-            Duty("online requests", lambda: forget_expired(engine), settings.sweep_seconds),
+            Duty("online requests", self._forget_requests, settings.sweep_seconds),
             Duty("timetable", self._fire_schedules, TIMETABLE_SECONDS),
             Duty("healing", self._heal, HEALING_SECONDS),
             Duty("retention", self._apply_retention, RETENTION_SECONDS),
@@ -131,6 +131,9 @@ class Scheduler:
             key_secret=self._key_secret,
             isolate=self._isolations.begin,
         )
+
+    def _forget_requests(self) -> None:
+        forget_expired(self._engine)
 
     def _close(self) -> None:
         close_what_ended(self._engine)
