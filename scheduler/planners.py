@@ -46,11 +46,16 @@ class Planning:
     interruption: Interruption = field(default_factory=Interruption)
     stopped_because: str | None = None
     error: Exception | None = None
-    is_over: bool = False
+    ended_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its thread is done with it."""
+        return self.ended_at is not None
 
     def is_slow(self, now: float) -> bool:
         """Whether it lasts for longer than a book that is read by its index."""
-        return now - self.began_at > QUICK_SECONDS
+        return (self.ended_at or now) - self.began_at > QUICK_SECONDS
 
 
 class Planners:
@@ -134,7 +139,7 @@ class Planners:
         except Exception as error:  # noqa: BLE001 - the border of a thread; answered for by the loop
             planning.error = error
         finally:
-            planning.is_over = True
+            planning.ended_at = time.monotonic()
             self._on_end()
 
     def _answer_for_ended(self) -> None:
