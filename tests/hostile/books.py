@@ -12,6 +12,7 @@ from db.engine import open_engine, writing
 from db.jobs import JobRequest, get_job, submit_job
 from db.portfolios import save_portfolio
 from db.registry import register_model
+from db.source_grants import grant_source
 from db.states import JobKind, JobState
 from scheduler.dispatch import open_producer
 from scheduler.process import Scheduler
@@ -40,6 +41,7 @@ def add_book(engine: Engine, name: str, source: str | None = None) -> None:
         execute(engine, f"INSERT INTO {name} VALUES (1, 0, 1, 'red'), (2, 1, 2, 'blue'), (3, 0, 3, 'red')")
     definition = replace(book_definition(), name=name, source=source or name)
     save_portfolio(engine, definition, who="test")
+    grant_source(engine, name, source or name, who="test")
     version = f"m-{name}"
     reference = {"points": {"500": 300}, "unscorable": 0}
     with writing(engine) as connection:

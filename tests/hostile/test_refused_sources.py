@@ -7,12 +7,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, make_url
 
+from db.definition import Source
 from db.engine import open_engine, reading
 from db.errors import DatabaseReadRefusedError, DatabaseUnreachableError, SourceForbiddenError
 from db.events import list_events
 from db.jobs import get_job
 from db.portfolios import list_portfolios
 from db.shards import count_shards
+from db.source_grants import grant_source
 from db.sources import count_records, read_range
 from db.states import FailureCause, JobState
 from db.upgrade import prepare_database
@@ -92,8 +94,9 @@ def test_a_view_over_a_table_that_may_not_be_read_fails_its_job_alone(restricted
 def test_a_schema_that_may_not_be_entered_is_named_with_both_grants(restricted: Restricted) -> None:
     execute(restricted.owner, "CREATE SCHEMA vault")
     execute(restricted.owner, "CREATE TABLE vault.book (id INTEGER PRIMARY KEY)")
+    grant_source(restricted.engine, "open", "vault.book", who="test")
     with pytest.raises(SourceForbiddenError, match=r"GRANT USAGE ON SCHEMA vault TO .*; GRANT SELECT ON vault"):
-        count_records(restricted.engine, "vault.book")
+        count_records(restricted.engine, Source("open", "vault.book"))
 
 
 def test_a_worker_that_may_not_read_a_shard_fails_that_job_alone(restricted: Restricted) -> None:
@@ -106,7 +109,7 @@ def test_a_worker_that_may_not_read_a_shard_fails_that_job_alone(restricted: Res
     for _ in range(2):
         with claimed_shard(context, "scoring", None) as claimed:
             assert claimed is not None
-            source = claimed.job.definition.source
+            source = claimed.job.definition.records
             read.append(len(read_range(engine, source, "id", COLUMNS, claimed.key_range)))
     assert read == [3]  # the open book's
     job = get_job(engine, hidden)
@@ -173,7 +176,7 @@ def test_a_worker_that_meets_a_statement_timeout_tries_its_shard_again_and_pause
         connection.exec_driver_sql("LOCK TABLE open IN ACCESS EXCLUSIVE MODE")
         with claimed_shard(context, "scoring", None) as claimed:
             assert claimed is not None
-            read_range(impatient, "open", "id", COLUMNS, claimed.key_range)
+            read_range(impatient, claimed.job.definition.records, "id", COLUMNS, claimed.key_range)
     impatient.dispose()
     assert (get_job(engine, job_id).state, count_shards(engine, job_id)) == (JobState.RUNNING, {"waiting": 1})
 
