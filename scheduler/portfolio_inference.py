@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from scheduler.column_profiles import ColumnProfile, Floats, Guess, profile_column
@@ -100,11 +102,11 @@ def _find_suspicions(sample: pa.Table, profiles: list[ColumnProfile], truths: Fl
     return [one.told for one in find_suspicions(columns, truths)]
 
 
-def _values_of(sample: pa.Table, profile: ColumnProfile) -> np.ndarray:
+def _values_of(sample: pa.Table, profile: ColumnProfile) -> npt.NDArray[Any]:
     if profile.values is not None:
         return profile.values
-    texts = sample.column(profile.name).to_pandas().astype("object")
-    return texts.where(texts.notna() & (texts != ""), None).to_numpy()
+    names = sample.column(profile.name).to_pylist()
+    return np.array([None if one == "" else one for one in names], dtype=object)
 
 
 def _profile_columns(sample: pa.Table, roles: Iterable[str]) -> list[ColumnProfile]:

@@ -47,7 +47,7 @@ def judge_candidate(
         return Judgement(promoted=False, reason="promotion was not wanted", figures=figures)
     if doubts is not None and doubts.accepted_by is None:
         return Judgement(promoted=False, reason=doubts.told, figures=figures | {REFUSED_FOR: SUSPICIOUS})
-    if champion is None:
+    if champion is None or "roc_auc" not in candidate:
         return _judge_first(candidate, least_auc, doubts, figures)
     difference = candidate["roc_auc"] - champion["roc_auc"]
     figures["roc_auc_difference"] = difference

@@ -39,12 +39,12 @@ class Suspicion:
 
 
 def find_suspicions(columns: Iterable[tuple[str, Values]], target: Floats) -> list[Suspicion]:
-    """Return what is strange about columns of N records whose outcomes (N) are 1.0, 0.0 or NaN (not known)."""
+    """Return what is strange about columns of N records whose outcomes (N) are 1.0, 0.0 or else (not known)."""
     return [one for name, values in columns for one in _look_at(name, values, target)]
 
 
 def _look_at(name: str, values: Values, target: Floats) -> Iterator[Suspicion]:
-    is_known, is_missing = ~np.isnan(target), pd.isna(values)
+    is_known, is_missing = np.isin(target, (0.0, 1.0)), pd.isna(values)
     bad = int((target == 1).sum())
     rarer = min(bad, int(is_known.sum()) - bad)
     if rarer < LEAST_OUTCOMES:

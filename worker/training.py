@@ -110,7 +110,7 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
     learned = labels.newest(np.flatnonzero(~np.isnan(labels.target)))
     trained = Trained(model, version, judgement, frozen.counts, learned, folds)
     is_promoted = _register(context, claim, trained, seen)
-    told = (claim.job.id, version, model.metrics["roc_auc"], is_promoted, model.seconds)
+    told = (claim.job.id, version, model.metrics.get("roc_auc", math.nan), is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
 
 
