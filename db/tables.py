@@ -250,7 +250,7 @@ decisions = Table(
     Column("reason", Text, nullable=False),
     Column("figures", document, nullable=False),
     Column("decided_by", Text, nullable=False),
-    Column("action", Text, comment="gate, undecided, promote, rollback, scrub, hold, release"),
+    Column("action", Text, comment="gate, undecided, promote, rollback, hold, release"),
     Column("job_id", identity, ForeignKey(jobs.c.id), unique=True),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
 )
