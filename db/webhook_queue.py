@@ -1,6 +1,6 @@
 """Tells webhooks of events: a delivery is stored in the transaction of its event, claimed, sent, and its end noted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,9 +62,11 @@ def wants(patterns: Sequence[str], event: str) -> bool:
     return event in patterns or f"{event.partition('.')[0]}.*" in patterns
 
 
-def claim_message(engine: Engine) -> Message | None:
-    """Claim the delivery that is due for the longest time; None when nothing is due."""
+def claim_message(engine: Engine, *, but_not: Collection[int] = ()) -> Message | None:
+    """Claim the delivery that is due for the longest time, but for those of some webhooks; None when nothing is due."""
     is_due = (webhook_deliveries.c.state == DeliveryState.WAITING, webhook_deliveries.c.due_at <= now_plus())
+    if but_not:
+        is_due = (*is_due, webhook_deliveries.c.webhook_id.not_in(sorted(but_not)))
     due = select(webhook_deliveries.c.id).where(*is_due).order_by(webhook_deliveries.c.due_at).limit(1)
     chosen = webhook_deliveries.c.id == due.with_for_update(skip_locked=True).scalar_subquery()
     claimed = update(webhook_deliveries).where(chosen, *is_due)

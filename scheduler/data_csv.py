@@ -1,5 +1,8 @@
 """Reads delimited text files block by block, every column as text, so that one bad value changes no column's type."""
 
+# pyarrow.compute makes its functions at run time, so their names are unknown before.
+# pyright: reportAttributeAccessIssue=false
+
 import codecs
 import csv
 import io
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from scheduler.data_errors import DataFileError
@@ -16,6 +20,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 # A row must fit into one block; two blocks are in memory at a time.
 _BLOCK_BYTES = 4 << 20
 _HEADER_BYTES = 1 << 20
+_LONGEST_VALUE_BYTES = 128 << 10
 _OTHER_ENCODINGS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -30,6 +35,8 @@ class CsvSource:
         readings = [_read_header(header, delimiter) for delimiter in _DELIMITERS]
         scores = [(len(set(wanted).intersection(names)), len(names)) for names, _, _ in readings]
         best = scores.index(max(scores))
+        if not readings[best][0]:
+            raise DataFileError(self.where, "its first line cannot be read as a header: a name in it is too long")
         self._delimiter = _DELIMITERS[best]
         self.names, self._header_lines, self._has_more = readings[best]
 
@@ -45,9 +52,19 @@ class CsvSource:
             with self._open_arrow() as stream:
                 reader = arrow_csv.open_csv(stream, *self._arrow_options(columns))
                 for batch in reader:
+                    self._require_short(batch)
                     yield batch.select(list(columns))
         except (pa.ArrowInvalid, OSError) as error:
             self._explain(error)
+
+    def _require_short(self, batch: pa.RecordBatch) -> None:
+        """A quote that is never closed takes all that follows for one value, and the records in it would be lost."""
+        longest = max((pc.max(pc.binary_length(one)).as_py() or 0 for one in batch.columns), default=0)
+        if longest > _LONGEST_VALUE_BYTES:
+            told = (
+                f"a value has {longest} bytes, perhaps a quote is never closed; expected {_LONGEST_VALUE_BYTES} at most"
+            )
+            raise DataFileError(self.where, told)
 
     def _arrow_options(
         self, columns: Sequence[str]
@@ -104,8 +121,20 @@ class CsvSource:
             self.where, f"not a readable CSV file, perhaps a quote is never closed: {reason}"
         ) from error
 
+    def _lines(self, stream: BinaryIO) -> Iterator[str]:
+        """Yield the lines; one that is too long for a block is told, not read."""
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        number = 0
+        while line := text.readline(_BLOCK_BYTES + 1):
+            number += 1
+            if len(line) > _BLOCK_BYTES:
+                raise DataFileError(
+                    self.where, f"a line has more than {_BLOCK_BYTES} bytes; expected one record", number
+                )
+            yield line
+
     def _find_ragged_row(self, stream: BinaryIO) -> None:
-        rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=self._delimiter)
+        rows = csv.reader(self._lines(stream), delimiter=self._delimiter)
         before = 0
         try:
             for row in rows:
@@ -122,7 +151,10 @@ def _read_header(start: str, delimiter: str) -> tuple[tuple[str, ...], int, bool
     """Return the columns' names, the number of lines down to them, and whether anything follows."""
     lines = io.StringIO(start, newline="")
     rows = csv.reader(lines, delimiter=delimiter)
-    names = next(row for row in rows if row)
+    try:
+        names = next((row for row in rows if row), [])
+    except csv.Error:  # with this delimiter a single name is longer than any name
+        names = []
     return tuple(name.strip() for name in names), rows.line_num, lines.read(1) != ""
 
 

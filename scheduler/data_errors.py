@@ -17,6 +17,10 @@ class DataFileError(UsageError):
         super().__init__(f"{where}: {message}" if line is None else f"{where}:{line}: {message}")
 
 
+class DataTooLargeError(DataFileError):
+    """A data file holds more, or decodes to more, than can be loaded."""
+
+
 class MissingColumnError(DataFileError):
     """The file lacks columns that the portfolio names; `uses` tells for each where the portfolio names it."""
 

@@ -37,6 +37,9 @@ from scheduler.data_parquet import ParquetSource
 from scheduler.data_sources import Source, open_source
 
 KeyType = Literal["integer", "text"]
+_CUT_BYTES = 64 << 20
+# The index of the keys: PostgreSQL's takes no more, and nobody calls a customer so.
+LONGEST_KEY_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,15 @@ class DataFile:
     def _read_keys(self, table: pa.Table) -> npt.NDArray[np.object_]:
         key = self.definition.key
         try:
-            return read_keys(flatten(table.column(key)), self.key_type)
+            keys = read_keys(flatten(table.column(key)), self.key_type)
         except pa.ArrowInvalid as error:
             message = f"the key column {key} holds a number that is not an integer of 64 bits: {error}"
             raise DataFileError(self.source.where, message) from error
+        longest = max((len(one.encode(errors="replace")) for one in keys if isinstance(one, str)), default=0)
+        if longest > LONGEST_KEY_BYTES:
+            message = f"a key in the column {key} has {longest} bytes; expected {LONGEST_KEY_BYTES} at most"
+            raise DataFileError(self.source.where, message)
+        return keys
 
     def _read_target(self, table: pa.Table, name: str, first: int) -> npt.NDArray[np.float64]:
         if name not in self.source.names:
@@ -116,10 +124,11 @@ class DataFile:
         return numbers.values
 
 
-def open_data_file(path: Path | str, definition: PortfolioDefinition) -> DataFile:
+def open_data_file(path: Path | str, definition: PortfolioDefinition, *, most_bytes: int | None = None) -> DataFile:
     """Open a file for loading: names and types are checked, a CSV file is read through once for its key type.
 
-    Raises `DataFileError`, and `MissingColumnError` when the file lacks a column (the target may be absent).
+    A Parquet file may decode to `most_bytes`, or to what an honest file does. Raises `DataFileError`, and
+    `MissingColumnError` when the file lacks a column (the target may be absent).
     """
     path = Path(path)
     needed = _needed_columns(definition)
@@ -129,6 +138,7 @@ def open_data_file(path: Path | str, definition: PortfolioDefinition) -> DataFil
         raise MissingColumnError(source.where, absent, source.names)
     if isinstance(source, ParquetSource):
         key_type, rows = _check_types(source, definition), source.count_rows()
+        source.require_size([name for name in needed if name in source.names], most_bytes)
     else:
         key_type, rows = _scan_keys(source, definition.key)
     ignored = tuple(name for name in source.names if name not in needed)
@@ -184,6 +194,9 @@ def _cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Yield tables of `rows` rows, the last one of what is left."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
+        if waiting and sum(one.nbytes for one in [*waiting, batch]) > _CUT_BYTES:  # long texts: fewer at a time
+            yield pa.Table.from_batches(waiting)
+            waiting = []
         waiting.append(batch)
         while sum(one.num_rows for one in waiting) >= rows:
             table = pa.Table.from_batches(waiting)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from scheduler.data_errors import DataFileError
 
 _BATCH_ROWS = 50_000
+_BATCH_CHARACTERS = 32 << 20
 _LONGEST_LINE_BYTES = 1 << 20
 
 
@@ -31,15 +32,16 @@ class JsonLinesSource:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the columns as text, "" where nothing stands."""
         rows: list[list[str]] = []
-        known = set(self.names)
+        known, size = set(self.names), 0
         for line, record in self._objects():
             unknown = next((name for name in record if name not in known), None)
             if unknown is not None:
                 raise DataFileError(self.where, f"the name {unknown!r} does not stand in the first line", line)
             rows.append([self._as_text(record.get(name), name, line) for name in columns])
-            if len(rows) == _BATCH_ROWS:
+            size += sum(map(len, rows[-1]))
+            if len(rows) == _BATCH_ROWS or size > _BATCH_CHARACTERS:
                 yield _as_batch(rows, columns)
-                rows = []
+                rows, size = [], 0
         if rows:
             yield _as_batch(rows, columns)
 

@@ -1,5 +1,6 @@
 """Opens a data file by its ending: text files and Parquet behind the same few methods."""
 
+from collections import Counter
 from pathlib import Path
 
 from scheduler.data_csv import CsvSource
@@ -7,6 +8,7 @@ from scheduler.data_errors import DataFileError
 from scheduler.data_jsonl import JsonLinesSource
 from scheduler.data_parquet import ParquetSource
 
+MOST_COLUMNS = 20_000
 Source = CsvSource | JsonLinesSource | ParquetSource
 
 _CSV_ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -30,7 +32,11 @@ def open_source(path: Path, wanted: tuple[str, ...]) -> Source:
     else:
         endings = ", ".join((*_CSV_ENDINGS, *_PARQUET_ENDINGS, *_JSON_ENDINGS))
         raise DataFileError(str(path), f"expected a file that ends with one of {endings}")
-    twice = sorted({name for name in source.names if source.names.count(name) > 1})
+    if len(source.names) > MOST_COLUMNS:
+        raise DataFileError(
+            source.where, f"the header names {len(source.names)} columns; expected {MOST_COLUMNS} at most"
+        )
+    twice = sorted(name for name, count in Counter(source.names).items() if count > 1)
     if twice:
         raise DataFileError(source.where, f"the header names {', '.join(map(repr, twice))} more than once")
     return source

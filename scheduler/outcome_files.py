@@ -14,6 +14,7 @@ from db.outcomes import OutcomeLoad, load_outcomes
 from db.portfolios import get_portfolio
 from scheduler.data_columns import clean_keys, flatten, read_times, read_truths
 from scheduler.data_errors import DataFileError, MissingColumnError
+from scheduler.data_parquet import ParquetSource
 from scheduler.data_sources import open_source
 
 DATE_COLUMN = "outcome_date"
@@ -60,6 +61,8 @@ def read_outcome_rows(path: Path, definition: PortfolioDefinition, columns: Outc
     absent = {column: use for column, use in uses.items() if column not in source.names}
     if absent:
         raise MissingColumnError(source.where, absent, source.names)
+    if isinstance(source, ParquetSource):
+        source.require_size(list(uses))
     found: dict[tuple[str, str], int] = {}
     first = 1
     for batch in source.batches(list(uses)):

@@ -1,10 +1,13 @@
-"""Connects to public addresses alone: a name is resolved once, each address judged, and the judged one connected to.
+"""Connects within a deadline, and to public addresses alone: a name is resolved once, and each address judged.
 
 So a name that points inside the house, now or at its next resolution (DNS rebinding), leads nowhere.
 """
 
 import ipaddress
 import socket
+import ssl
+import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -54,37 +57,117 @@ class PrivateAddressError(SchedulerError):
         super().__init__(f"{host} is, or leads to, an address that is not public")
 
 
-class PublicBackend(httpcore.SyncBackend):
-    """Opens connections to public addresses alone, unless private ones are allowed."""
+class Deadline:
+    """When something must be over, all of its steps together."""
 
-    def __init__(self, *, allows_private: bool) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left. Raises httpcore's `TimeoutException`."""
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise httpcore.TimeoutException("the deadline is over")
+        return left
+
+
+class DeadlineStream(httpcore.NetworkStream):
+    """A connection whose every step has no more time than is left for all of them."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the deadline counts
+        """Read what comes in time."""
+        return self._stream.read(max_bytes, self._deadline.left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        """Write in time."""
+        self._stream.write(buffer, self._deadline.left())
+
+    def close(self) -> None:
+        """Close it."""
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        """Begin TLS in time."""
+        left = self._deadline.left()
+        return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what is known of the connection."""
+        return self._stream.get_extra_info(info)
+
+
+class PublicBackend(httpcore.SyncBackend):
+    """Opens connections within a deadline, to public addresses alone, unless private ones are allowed."""
+
+    def __init__(self, deadline: Deadline, *, allows_private: bool) -> None:
+        self._deadline = deadline
         self._allows_private = allows_private
 
     def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ARG002 - the deadline counts
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the host. Raises `PrivateAddressError`, and httpcore's errors."""
-        if self._allows_private:
-            return super().connect_tcp(host, port, timeout, local_address, socket_options)
-        address = find_public_address(host, port)
-        return super().connect_tcp(address, port, timeout, local_address, socket_options)
+        """Connect to the first address of the host that takes it. Raises `PrivateAddressError`, httpcore's errors."""
+        addresses = resolve(host, port, self._deadline)
+        if not self._allows_private and not all(is_public(address) for address in addresses):
+            raise PrivateAddressError(host)
+        refused: Exception = httpcore.ConnectError(f"the name {host} has no address")
+        for at, address in enumerate(addresses):
+            try:
+                left = self._deadline.left() / (len(addresses) - at)
+                return DeadlineStream(
+                    super().connect_tcp(address, port, left, local_address, socket_options), self._deadline
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                refused = error
+        raise refused
 
 
-def find_public_address(host: str, port: int) -> str:
-    """Resolve a name and return its first address, if all are public. Raises `PrivateAddressError`, `ConnectError`."""
+def resolve(host: str, port: int, deadline: Deadline) -> list[str]:
+    """Return the addresses of a name, without waiting for its name servers for longer than the deadline."""
+    found: list[list[str]] = []
+
+    def ask() -> None:
+        try:
+            known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            known = []
+        found.append(list(dict.fromkeys(str(one[4][0]) for one in known)))
+
+    asking = threading.Thread(target=ask, name="resolving", daemon=True)  # the system's call cannot be ended
+    asking.start()
+    asking.join(deadline.left())
+    if not found:
+        raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time")
+    if not found[0]:
+        raise httpcore.ConnectError(f"the name {host} cannot be resolved")
+    return found[0]
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is an address, in any of the forms that connecting to it would take, and no name.
+
+    >>> [is_address(one) for one in ("10.0.0.1", "127.1", "0x7f000001", "2130706433", "::1", "receiver.example")]
+    [True, True, True, True, True, False]
+    """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError(f"the name {host} cannot be resolved") from error
-    addresses = [str(one[4][0]) for one in found]
-    if not addresses or not all(is_public(address) for address in addresses):
-        raise PrivateAddressError(host)
-    return addresses[0]
+        socket.inet_aton(host)
+    except (OSError, ValueError):
+        return ":" in host
+    return True
 
 
 def is_public(address: str) -> bool:

@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from logging import getLogger
@@ -15,15 +17,17 @@ from db.errors import DatabaseError
 from db.webhook_queue import Message, claim_message, note_delivered, note_failed
 from db.webhooks import switch_off
 from scheduler.errors import UsageError
-from scheduler.public_addresses import PrivateAddressError, PublicBackend, is_public
+from scheduler.public_addresses import Deadline, PrivateAddressError, PublicBackend, is_address, is_public
 
 logger = getLogger(__name__)
 
 # Pauses before the second and each further attempt: three days in all, as Standard Webhooks propose.
 PAUSES_SECONDS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
-AT_ONCE = 4
+AT_ONCE = 64  # threads that mostly wait
+AT_ONCE_EACH = 2
 LOOK_SECONDS = 1.0
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0  # from the look for the receiver's address to the answer's last header, all together
+SLOW_SECONDS = 2.0
 _GONE = 410
 
 
@@ -39,17 +43,27 @@ def check_url(url: str, *, allows_private: bool) -> None:
         raise UsageError(f"expected a URL that begins with {' or '.join(f'{one}://' for one in schemes)}")
     if parts.username is not None or parts.password is not None:
         raise UsageError("expected a URL without a user name or password")
-    is_address = host.replace(".", "").isdigit() or ":" in host
-    if not allows_private and (host == "localhost" or (is_address and not is_public(host))):
+    is_local = host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
+    if not allows_private and (is_local or (is_address(host) and not is_public(host))):
         raise UsageError(f"{host} is not a public address; TIDEMARK_WEBHOOK_PRIVATE_ADDRESSES allows such ones")
 
 
 class WebhookSender:
-    """Sends what is due, some at once, in threads of its own: a slow receiver holds up nobody else's work."""
+    """Sends what is due, in threads of its own: a slow receiver holds up its own messages and nobody else's.
 
-    def __init__(self, engine: Engine, *, allows_private: bool) -> None:
+    A receiver that took its last message at once has `AT_ONCE_EACH` under way at most, any other one a single one; and
+    those that failed or were slow the last time have half of the places together, however many they are.
+    """
+
+    def __init__(self, engine: Engine, *, allows_private: bool, seconds: float = TIMEOUT_SECONDS) -> None:
         self._engine = engine
-        self._pool = httpcore.ConnectionPool(network_backend=PublicBackend(allows_private=allows_private))
+        self._allows_private = allows_private
+        self._seconds = seconds
+        self._tls = httpcore.default_ssl_context()
+        self._places = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook")
+        self._under_way: Counter[int] = Counter()
+        self._is_well: dict[int, bool] = {}  # by receiver: how it took its last message
+        self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
 
@@ -60,27 +74,70 @@ class WebhookSender:
     def stop(self) -> None:
         """End after the messages that are under way."""
         self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
         if self._thread.is_alive():
-            self._thread.join(TIMEOUT_SECONDS * 2)
-        self._pool.close()
+            self._thread.join(self._seconds * 2)
+        self._places.shutdown()
 
     def send_due(self) -> int:
         """Send every message that is due now, and return how many were tried."""
         tried = 0
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="webhook") as threads:
-            while claimed := [one for _ in range(AT_ONCE) if (one := claim_message(self._engine)) is not None]:
-                list(threads.map(self._send, claimed))
-                tried += len(claimed)
+        while (begun := self._begin_due()) or self._under_way:
+            tried += begun
+            with self._changed:
+                if self._under_way:
+                    self._changed.wait(LOOK_SECONDS)
         return tried
 
     def _run(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
+        while not self._stopping.is_set():
             try:
-                self.send_due()
+                self._begin_due()
             except DatabaseError as error:
                 logger.warning("Webhooks wait: %s", error)
+            with self._changed:  # a place that is free again may be another receiver's
+                self._changed.wait(LOOK_SECONDS)
+
+    def _begin_due(self) -> int:
+        """Begin to send what is due, as far as there are places; return how many messages that are."""
+        begun = 0
+        while not self._stopping.is_set() and self._under_way.total() < AT_ONCE:
+            message = claim_message(self._engine, but_not=self._busy())
+            if message is None:
+                break
+            with self._changed:
+                self._under_way[message.webhook_id] += 1
+            self._places.submit(self._send, message)
+            begun += 1
+        return begun
+
+    def _busy(self) -> set[int]:
+        """Return the receivers that get no message now."""
+        with self._changed:
+            slow = {receiver for receiver, is_well in self._is_well.items() if not is_well}
+            busy = {one for one, count in self._under_way.items() if count >= self._most_of(one)}
+            return busy | slow if len(slow & self._under_way.keys()) >= AT_ONCE // 2 else busy
+
+    def _most_of(self, receiver: int) -> int:
+        return AT_ONCE_EACH if self._is_well.get(receiver, False) else 1
 
     def _send(self, message: Message) -> None:
+        began = time.monotonic()
+        is_well = False
+        try:
+            is_well = self._deliver(message)
+        except DatabaseError as error:  # claimed again when its claim is over
+            logger.warning("The end of a webhook's message could not be noted: %s", error)
+        finally:
+            with self._changed:
+                self._under_way[message.webhook_id] -= 1
+                self._under_way += Counter()  # what is at nought goes
+                self._is_well[message.webhook_id] = is_well and time.monotonic() - began < SLOW_SECONDS
+                self._changed.notify_all()
+
+    def _deliver(self, message: Message) -> bool:
+        """Send a message and note what became of it; return whether it was taken."""
         try:
             status = self._post(message)
         except PrivateAddressError as error:
@@ -90,10 +147,12 @@ class WebhookSender:
         else:
             if 200 <= status < 300:
                 note_delivered(self._engine, message, status)
-            elif status == _GONE:
+                return True
+            if status == _GONE:
                 switch_off(self._engine, message.webhook_id, who="tidemark", why="the receiver answered 410 Gone")
             else:
                 self._note_failure(message, status, f"the receiver answered {status}")
+        return False
 
     def _post(self, message: Message) -> int:
         body = body_of(message)
@@ -107,11 +166,12 @@ class WebhookSender:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": Signer(message.secret).sign(message_id, now, body),
         }
-        limits = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_SECONDS)}
-        # The answer's body is not read: it may be endless.
-        with self._pool.stream(
-            "POST", message.url, headers=headers, content=body.encode(), extensions=limits
-        ) as answer:
+        backend = PublicBackend(Deadline(self._seconds), allows_private=self._allows_private)
+        # Its deadline is the message's, so each has a connection. The answer's body is not read: it may be endless.
+        with (
+            httpcore.ConnectionPool(ssl_context=self._tls, network_backend=backend) as pool,
+            pool.stream("POST", message.url, headers=headers, content=body.encode()) as answer,
+        ):
             return answer.status
 
     def _note_failure(self, message: Message, status: int | None, error: str) -> None:

@@ -14,8 +14,7 @@ from db.vintages import list_vintages
 from scheduler.api.context import Admin, Caller, Operator, Reader
 from scheduler.api.job_documents import Promotion, Reason
 from scheduler.api.parameters import LARGEST_ID, Document, Limit, NumberCursor, Page, PortfolioName, Version, problems
-from scheduler.api.problems import Problem
-from scheduler.api.records import receive_upload
+from scheduler.api.records import receive_upload, refusal_of
 from scheduler.api.strict_json import StrictRoute
 from scheduler.data_errors import DataFileError
 from scheduler.outcome_files import OutcomeColumns, load_outcome_file
@@ -135,7 +134,7 @@ async def load_outcomes(
         try:
             loaded = asdict(await anyio.to_thread.run_sync(load))
         except DataFileError as error:
-            raise Problem(422, "invalid-records", str(error).replace(str(path), "the upload")) from None
+            raise refusal_of(error, path) from None
     return LoadedOutcomes(portfolio=name, job=loaded.pop("job_id"), **loaded)
 
 

@@ -20,7 +20,7 @@ from scheduler.api.context import Caller, Operator
 from scheduler.api.parameters import Document, PortfolioName, problems
 from scheduler.api.problems import Problem
 from scheduler.api.settings import ApiSettings
-from scheduler.data_errors import DataFileError
+from scheduler.data_errors import DataFileError, DataTooLargeError
 from scheduler.data_files import DataFile, open_data_file
 from scheduler.load_survey import LoadSurvey
 from worker.scratch import own_folder
@@ -138,12 +138,20 @@ def _read_headers(request: Request) -> tuple[str, Any]:
     return _ENDINGS[kind], zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding == "gzip" else None
 
 
+def refusal_of(error: DataFileError, path: Path) -> Problem:
+    """Return the refusal of an upload; the message begins with the place of a file that the sender does not know."""
+    told = str(error).replace(str(path), _UPLOAD_NAME)
+    if isinstance(error, DataTooLargeError):
+        return Problem(413, "too-large", told)
+    return Problem(422, "invalid-records", told)
+
+
 def _load(
     caller: Caller, definition: PortfolioDefinition, path: Path, settings: ApiSettings, *, replace_all: bool
 ) -> LoadedRecords:
     caller.require_in_force()  # an upload may have taken long
     try:
-        file = open_data_file(path, definition)
+        file = open_data_file(path, definition, most_bytes=settings.api_upload_bytes)
         _require_size(file.rows_estimate or 0, settings)
         survey = LoadSurvey()
         frames = survey.watch(_frames(file, settings))
@@ -151,9 +159,7 @@ def _load(
             caller.engine, definition, frames, key_type=file.key_type, replace_all=replace_all, who=caller.who
         )
     except DataFileError as error:
-        # The message begins with the place of a file that the sender does not know.
-        told = str(error).replace(str(path), _UPLOAD_NAME)
-        raise Problem(422, "invalid-records", told) from None
+        raise refusal_of(error, path) from None
     counts = {"loaded": outcome.loaded, "replaced": outcome.replaced, "without_key": outcome.without_key}
     return LoadedRecords(
         portfolio=definition.name,
