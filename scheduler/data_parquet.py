@@ -158,7 +158,7 @@ class ParquetSource:
         with path.open("rb") as file:
             file.seek(max(0, self._bytes - 8))
             end = file.read(8)
-        size = struct.unpack("<I", end[:4])[0] if len(end) == 8 else 0
+        size = struct.unpack("<I", end[:4])[0] if end[4:] == b"PAR1" else 0  # else it is no Parquet file: told below
         if size > _FOOTER_BYTES:
             raise DataTooLargeError(self.where, f"its footer has {size} bytes; expected {_FOOTER_BYTES} at most")
 
