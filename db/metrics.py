@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 
 from db.clock import now_plus
+from db.dropped_messages import read_dropped
 from db.engine import reading
 from db.monitoring_tables import drift_reports
 from db.states import JobKind, JobState, ShardState
@@ -24,6 +25,7 @@ class Metrics:
     records_rejected: dict[str, int]
     records_per_second: float  # of the last minute
     lease_losses: int
+    dropped_messages: dict[str, int]  # queue
     queue_age_seconds: dict[str, float]  # queue: how long its oldest claimable shard waits
     champions: dict[str, str]
     drift: dict[str, tuple[str, dict[str, Any]]]  # portfolio: newest verdict and figures
@@ -61,6 +63,7 @@ def read_metrics(engine: Engine) -> Metrics:
             records_rejected={row[0]: int(row[2] or 0) for row in records},
             records_per_second=float(connection.execute(recent).scalar_one()) / _RATE_SECONDS,
             lease_losses=connection.execute(lost).scalar_one(),
+            dropped_messages=read_dropped(connection),
             queue_age_seconds={
                 row[0]: max(0.0, (now - row[1]).total_seconds()) for row in rows(waiting.group_by(shards.c.queue))
             },

@@ -299,3 +299,10 @@ processes = Table(
     Column("seen_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("memory_bytes", BigInteger, comment="of the process and its children; NULL where the system does not tell"),
 )
+
+dropped_messages = Table(
+    f"{PREFIX}dropped_messages",
+    metadata,
+    Column("queue", Text, primary_key=True, comment="'unreadable' where the message did not tell"),
+    Column("dropped", BigInteger, nullable=False),
+)

@@ -13,6 +13,7 @@ from db.settings import DatabaseSettings
 from worker.context import WorkerContext, open_context
 from worker.messages import MONITORING_QUEUE, REDIS_TIMEOUT_SECONDS, SCORING_QUEUE, celery_settings
 from worker.presence import PresenceStep
+from worker.receiving import use_strict_transport
 from worker.settings import WorkerSettings
 from worker.tasks import register_tasks
 
@@ -37,6 +38,7 @@ def create_app(
 
     TensorFlow is imported in the children alone: a parent that ran one operation before the fork hangs every child.
     """
+    use_strict_transport()
     app = Celery("tidemark", broker=settings.broker_url)
     app.conf.update(
         celery_settings(),

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.client import PubSub
 from redis.retry import Retry
 
+from db.dropped_messages import add_dropped
 from db.errors import DatabaseError
 from db.online_requests import OnlineRequest, find_request, store_answer
 from db.portfolios import Portfolio, get_portfolio
@@ -31,11 +32,13 @@ from worker.messages import (
     ONLINE_ANSWERS,
     ONLINE_CALLS,
     ONLINE_LIST,
+    ONLINE_QUEUE,
     REDIS_TIMEOUT_SECONDS,
     bell_of,
 )
 from worker.model_slot import ModelSlot
 from worker.portfolio_terms import scale_of
+from worker.receiving import is_request_id
 
 logger = getLogger(__name__)
 
@@ -73,14 +76,25 @@ class OnlineAnswerer:
         pause = LOOK_SECONDS
         try:
             if self._is_called() or monotonic() >= self.ask_at:
-                while (waiting := self.bell.rpop(ONLINE_LIST)) is not None:
-                    self.answer(cast("bytes", waiting).decode())
+                self._answer_listed()
                 self.ask_at = monotonic() + ASK_SECONDS
         except (redis.RedisError, DatabaseError) as error:
             logger.warning("Online requests wait: %s", error)
             self.stop_listening()
             pause = AGAIN_SECONDS
         self.look_at = monotonic() + pause
+
+    def _answer_listed(self) -> None:
+        strange = 0
+        while (waiting := self.bell.rpop(ONLINE_LIST)) is not None:
+            request_id = cast("bytes", waiting).decode(errors="replace")
+            if is_request_id(request_id):
+                self.answer(request_id)
+            else:
+                strange += 1
+        if strange:
+            add_dropped(self.context.engine, {ONLINE_QUEUE: strange})
+            logger.warning("Online requests that are not Tidemark's were dropped: %d.", strange)
 
     def stop_listening(self) -> None:
         """Hear no more calls until the next look: while nobody looks they would pile up."""

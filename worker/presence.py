@@ -20,11 +20,13 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from db.dropped_messages import add_dropped
 from db.engine import opened_engine
 from db.errors import DatabaseError
 from db.processes import forget, mark_seen
 from worker.hearing import Hearing
 from worker.memory import held_bytes
+from worker.receiving import dropped
 
 logger = getLogger(__name__)
 
@@ -116,6 +118,13 @@ class PresenceStep(bootsteps.StartStopStep):
         memory = held_bytes(os.getpid())
         if self._with_engine(lambda engine: mark_seen(engine, self._name, self.kind, memory_bytes=memory)):
             self._database_seen_at = time.monotonic()
+        counts = dict(dropped)
+        if counts and self._with_engine(lambda engine: add_dropped(engine, counts)):
+            dropped.subtract(counts)
+            for queue in [queue for queue, count in dropped.items() if count <= 0]:
+                del dropped[queue]
+            logger.warning("Messages that are not Tidemark's were dropped, by queue: %s.", counts)
+            self._hearing.begin_anew()
 
     def _with_engine(self, act: Any) -> bool:
         # Opened and closed each time: no connection of the parent may be open when a child is forked.

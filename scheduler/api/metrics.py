@@ -37,6 +37,11 @@ class _Collector:
         lost = CounterMetricFamily("tidemark_lease_losses", "Leases taken back from workers that fell silent.")
         lost.add_metric([], found.lease_losses)
         yield lost
+        said = "Messages on a queue that were not Tidemark's, dropped by workers."
+        strange = CounterMetricFamily("tidemark_messages_dropped", said, labels=["queue"])
+        for queue, count in found.dropped_messages.items():
+            strange.add_metric([queue], count)
+        yield strange
         ages = {(queue,): seconds for queue, seconds in found.queue_age_seconds.items()}
         yield _gauge("queue_age_seconds", "How long the oldest waiting shard waits.", ["queue"], ages)
         kinds: dict[tuple[str, ...], int] = {}
@@ -72,6 +77,7 @@ def _within_reach(caller: Caller, found: Metrics) -> Metrics:
         records_rejected={name: count for name, count in found.records_rejected.items() if see(name)},
         records_per_second=found.records_per_second,
         lease_losses=found.lease_losses,
+        dropped_messages=found.dropped_messages,
         queue_age_seconds=found.queue_age_seconds,
         champions={name: version for name, version in found.champions.items() if see(name)},
         drift={name: one for name, one in found.drift.items() if see(name)},

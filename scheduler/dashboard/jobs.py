@@ -30,7 +30,7 @@ from scheduler.submission import submit_scoring, submit_training
 router = APIRouter(prefix="/jobs")
 
 _ROWS = 50
-_DRAWN_CELLS = 2_000  # of the map that is saved as a picture
+_DRAWN_CELLS = 1_000  # of the map that is saved as a picture
 _ACTIONS: dict[str, Callable[..., Job]] = {
     "cancel": cancel_job, "pause": pause_job, "resume": resume_job, "retry": retry_job,
 }  # fmt: skip

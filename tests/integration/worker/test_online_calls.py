@@ -11,6 +11,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from benchmarks.model import make_champion
+from db.metrics import read_metrics
 from db.online_requests import find_answer, store_request
 from db.portfolios import get_portfolio
 from scheduler.online_scoring import OnlineScoring
@@ -18,7 +19,7 @@ from tests.building import BOOK, book_definition, book_frame, load_book
 from tests.servers.redis_server import RedisServer
 from tests.waiting import wait_for
 from worker.context import WorkerContext
-from worker.messages import ONLINE_LIST
+from worker.messages import ONLINE_LIST, ONLINE_QUEUE
 from worker.online import AGAIN_SECONDS, ASK_SECONDS, OnlineAnswerer, score_records
 from worker.settings import WorkerSettings
 
@@ -117,3 +118,16 @@ def _is_listened_to(answerer: OnlineAnswerer, redis_server: RedisServer) -> bool
 
 def _listeners(client: Redis) -> int:
     return len(client.client_list(_type="pubsub"))
+
+
+def test_a_strange_request_is_dropped_and_counted_between_two_batches(
+    answerer: OnlineAnswerer, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "Ada-Lovelace"
+    for raw in (b"\xff\xfe" + secret.encode(), secret.encode() * 100_000, b"", b"\x00", b"[" * 10_000):
+        answerer.bell.lpush(ONLINE_LIST, raw)
+    answerer.ask_at = answerer.look_at = 0.0
+    answerer.answer_waiting()
+    assert answerer.bell.llen(ONLINE_LIST) == 0
+    assert read_metrics(answerer.context.engine).dropped_messages == {ONLINE_QUEUE: 5}
+    assert secret not in caplog.text
