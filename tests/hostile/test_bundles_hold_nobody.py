@@ -85,6 +85,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WorkerCo
     assert train_next_job(context)
     (folder,) = Path(context.settings.bundles_url).iterdir()
     yield context, folder.name
+    context.engine.dispose()
     engine.dispose()
 
 
