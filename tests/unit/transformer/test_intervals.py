@@ -90,6 +90,13 @@ def test_segments_hold_every_record_once_and_their_own_figures() -> None:
 
 def test_a_segment_of_few_records_is_counted_without_figures() -> None:
     target, probability = draw(100, 12)
-    frame = pd.DataFrame({"kind": ["rare"] * 10 + ["usual"] * 90})
+    frame = pd.DataFrame({"kind": ["rare"] * 25 + ["usual"] * 75})
     rare = evaluate_segments(frame, ("kind",), target, probability)[0]
-    assert (rare.value, rare.rows, rare.figures) == ("rare", 10, {})
+    assert (rare.value, rare.rows, rare.figures) == ("rare", 25, {})
+
+
+def test_a_segment_of_a_few_people_is_not_told() -> None:
+    target, probability = draw(100, 12)
+    frame = pd.DataFrame({"kind": ["one"] + ["two"] * 12 + ["usual"] * 87})
+    told = evaluate_segments(frame, ("kind",), target, probability)
+    assert [(one.value, one.rows) for one in told] == [("usual", 87)]
