@@ -224,7 +224,9 @@ def _keep_from_others(address: URL) -> None:
 
 def _prepare_sqlite(connection: sqlite3.Connection, busy_seconds: float) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
-    for pragma in (f"busy_timeout={round(busy_seconds * 1000)}", "synchronous=FULL", "foreign_keys=ON"):
+    waits = f"busy_timeout={round(busy_seconds * 1000)}"
+    # What is deleted is overwritten, or a person's replaced record would stay in free space of the file.
+    for pragma in (waits, "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _switch_to_wal(connection)
 

@@ -1,108 +1,136 @@
-"""Erases one person: record, scores, rejects, outcomes, in one transaction; and counts again what is left."""
+"""Erases one person: records, scores, rejects, outcomes, in one transaction; and counts again what is left.
 
-import json
-from collections import defaultdict
-from dataclasses import dataclass
+Whoever read the person before the transaction writes nothing of it afterwards (`db.erased_keys`). What is proven, and
+what is not, is an `Erasure` (`db.erasure_proof`).
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Table,
-    Text,
-    cast,
-    delete,
-    func,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Engine, Table, Text, cast, delete, func, select
 
-from db.api_tables import online_requests
 from db.bands import forget_bands
-from db.definition import Source
 from db.digest import score_digest
-from db.engine import reading, translated_errors, writing
-from db.errors import SourceError
+from db.engine import reading, writing
+from db.erased_boundaries import count_boundaries, forget_boundaries_of
+from db.erased_keys import begin_erasure, mark_erased, were_marked
+from db.erased_requests import count_requests, forget_requests_of
+from db.erased_texts import count_texts, redact_texts
+from db.erasure_bytes import empty_log, overwrite_free_space
+from db.erasure_proof import BEYOND_POSTGRESQL, BEYOND_REACH, Erasure, Place
 from db.events import record_event
 from db.every_table import metadata
+from db.key_hashing import hash_key
+from db.key_secret import why_hashes_are_unseen
+from db.portfolio_sources import NamedSource, list_sources, note_sources
 from db.portfolios import find_portfolio
 from db.removals import note_removal
 from db.source_grants import is_made_by_load, is_revoked
-from db.sources import reflect_source
-from db.states import RemovalCause, ShardState
+from db.source_names import find_kind, name_source
+from db.sources import find_source
+from db.states import RemovalCause
 from db.tables import jobs, rejects, scores, shards
+
+HASHED_KEYS = "results under hashed keys"
 
 
 @dataclass(frozen=True)
-class Erasure:
-    """Rows erased and rows left, by table. `foreign` are sources that are not Tidemark's to change."""
+class Person:
+    """Whom to erase: a key as its source holds it, and the secret that its hash is made with, where there is one."""
 
-    erased: dict[str, int]
-    left: dict[str, int]
-    foreign: tuple[str, ...]
+    portfolio: str
+    key: str
+    key_secret: str | None = None
 
     @property
-    def is_proven(self) -> bool:
-        """Whether nothing of the person is left anywhere, and every source could be looked at."""
-        return not any(self.left.values()) and all(source in self.left for source in self.foreign)
+    def hashes(self) -> tuple[str, ...]:
+        """The key as results may hold it in the place of the key."""
+        return () if self.key_secret is None else (hash_key(self.key_secret, self.portfolio, self.key),)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Every form that the key may have."""
+        return (self.key, *self.hashes)
 
 
-def erase_record(engine: Engine, portfolio: str, keys: tuple[str, ...], *, who: str) -> Erasure:
-    """Erase every row of a portfolio's person, whose key is written in each of these ways; then count what is left.
+def erase_record(engine: Engine, person: Person, *, who: str, extra: tuple[Place, ...] = ()) -> Erasure:
+    """Erase every row of a portfolio's person, under every form of its key; then count what is left.
 
-    A source that Tidemark did not make for this portfolio is not changed, only counted: who owns it erases there. The
-    event log tells counts, not the key. Erasing again finds nothing. Raises `NotFoundError` for an unknown portfolio.
+    A source that Tidemark did not make is not changed, only counted: who owns it erases there. The event log tells
+    counts, not the key. Erasing again finds nothing. `extra` are places outside of the database that were looked at.
+    Raises `NotFoundError` for an unknown portfolio.
     """
-    if engine.dialect.name == "sqlite":
-        _overwrite_what_is_deleted(engine)
+    portfolio, keys = person.portfolio, person.keys
+    free_space = overwrite_free_space(engine)
     with writing(engine) as connection:
         definition = find_portfolio(connection, portfolio).definition
-        sources = tuple(dict.fromkeys((definition.records, definition.learning_records)))
-        _note_scores(connection, portfolio, keys)
-        erased: dict[str, int] = defaultdict(int)
-        foreign: list[str] = []
-        for source in sources:
-            table = _find_source(connection, source)
-            if table is None and is_revoked(connection, source):
-                foreign.append(source.name)
-            if table is None or definition.key not in table.c:
-                continue
-            if is_made_by_load(connection, source):
-                gone = delete(table).where(cast(table.c[definition.key], Text).in_(keys))
-                erased[source.name] = connection.execute(gone).rowcount
-            else:
-                foreign.append(source.name)
+        erasure = begin_erasure(connection, portfolio)
+        was_erased_before = were_marked(connection, portfolio, keys)
+        mark_erased(connection, erasure, keys)
+        note_sources(connection, definition)
+        sources = list_sources(connection, portfolio)
+        erased = Counter[str]()
+        foreign = [one.source.name for one in sources if not _erase_in_source(connection, one, keys, erased)]
+        found = _note_scores(connection, portfolio, keys)
         for table in _tables_with_keys():
             gone = delete(table).where(_is_person(table, portfolio, keys))
             erased[table.name] = connection.execute(gone).rowcount
-        erased[shards.name] = _forget_boundaries(connection, portfolio, keys)
-        connection.execute(delete(online_requests).where(online_requests.c.portfolio == portfolio))
+        erased[shards.name] = forget_boundaries_of(connection, portfolio, keys)
+        erased += forget_requests_of(connection, definition, keys)
+        erased += redact_texts(connection, portfolio, keys)
+        unseen = why_hashes_are_unseen(
+            connection, definition, person.key_secret, found=found & frozenset(person.hashes)
+        )
         told = ", ".join(f"{count} of {name}" for name, count in erased.items() if count) or "nothing was there"
         record_event(connection, "record.erased", who=who, portfolio=portfolio, why=told)
-    if engine.dialect.name == "sqlite":
-        _empty_log(engine)
-    return Erasure(dict(erased), _count_left(engine, portfolio, keys, sources, definition.key), tuple(foreign))
+    bytes_of_rows = [one for one in (free_space, empty_log(engine)) if one is not None]
+    left = _count_left(engine, person, sources)
+    places = [replace(one, erased=erased[one.name]) for one in left]
+    places += [Place(HASHED_KEYS, unseen=unseen)] if unseen is not None else []
+    beyond = BEYOND_REACH + (BEYOND_POSTGRESQL if engine.dialect.name == "postgresql" else ())
+    foreign_left = tuple(dict.fromkeys(foreign))
+    return Erasure((*places, *extra, *bytes_of_rows), foreign_left, beyond, was_erased_before)
 
 
-def _note_scores(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> None:
-    """Keep the digest of each score that goes, so that the rest of its job can still be proven."""
+def _erase_in_source(connection: Connection, named: NamedSource, keys: tuple[str, ...], erased: Counter[str]) -> bool:
+    """Erase in a source that was made for the portfolio; False where the source is somebody else's."""
+    table = find_source(connection, named.source)
+    if table is None or named.key not in table.c:
+        return not _is_out_of_sight(connection, named)
+    if not is_made_by_load(connection, named.source):
+        return False
+    gone = delete(table).where(cast(table.c[named.key], Text).in_(keys))
+    erased[named.source.name] += connection.execute(gone).rowcount
+    return True
+
+
+def _is_out_of_sight(connection: Connection, named: NamedSource) -> bool:
+    """Whether the source may not be read: its grant was revoked, or was never given to this portfolio."""
+    if find_source(connection, named.source) is not None:
+        return False
+    is_there = find_kind(connection, name_source(connection, named.source.name)) is not None
+    return is_there or is_revoked(connection, named.source)
+
+
+def _note_scores(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> frozenset[str]:
+    """Keep the digest of each score that goes, so that the rest of its job stays proven; return the keys found."""
     columns = (scores.c.job_id, scores.c.record_key, scores.c.probability, jobs.c.model_version)
     found = select(*columns).join(jobs, jobs.c.id == scores.c.job_id)
     going: dict[int, list[Any]] = defaultdict(list)
     for row in connection.execute(found.where(jobs.c.portfolio == portfolio, scores.c.record_key.in_(keys))):
         going[row.job_id].append(row)
-    counted = select(rejects.c.job_id, func.count()).join(jobs, jobs.c.id == rejects.c.job_id)
-    counted = counted.where(jobs.c.portfolio == portfolio, rejects.c.record_key.in_(keys)).group_by(rejects.c.job_id)
-    rejected: dict[int, int] = {row[0]: row[1] for row in connection.execute(counted)}
+    listed = select(rejects.c.job_id, rejects.c.record_key).join(jobs, jobs.c.id == rejects.c.job_id)
+    refused = connection.execute(listed.where(jobs.c.portfolio == portfolio, rejects.c.record_key.in_(keys))).all()
+    rejected = Counter(row.job_id for row in refused)
     for job_id in sorted({*going, *rejected}):
         rows = going[job_id]
         version = str(rows[0].model_version) if rows else ""
         digest = score_digest([row.record_key for row in rows], [row.probability for row in rows], version)
-        gone = {"scores": len(rows), "rejects": rejected.get(job_id, 0)}
+        gone = {"scores": len(rows), "rejects": rejected[job_id]}
         note_removal(connection, job_id, RemovalCause.ERASURE, digest=digest, **gone)
         forget_bands(connection, job_id, keys)
+    return frozenset(row.record_key for row in (*refused, *(one for rows in going.values() for one in rows)))
 
 
 def _tables_with_keys() -> list[Table]:
@@ -117,57 +145,36 @@ def _is_person(table: Table, portfolio: str, keys: tuple[str, ...]) -> ColumnEle
     return is_key & table.c.job_id.in_(select(jobs.c.id).where(jobs.c.portfolio == portfolio))
 
 
-def _is_boundary(portfolio: str, keys: tuple[str, ...]) -> ColumnElement[bool]:
-    """Shards whose range begins or ends at the person; a boundary is the JSON of an integer or of a text."""
-    forms = [form for key in keys for form in (json.dumps(key), key)]
-    of_portfolio = shards.c.job_id.in_(select(jobs.c.id).where(jobs.c.portfolio == portfolio))
-    return of_portfolio & or_(shards.c.key_after.in_(forms), shards.c.key_upto.in_(forms))
-
-
-def _forget_boundaries(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> int:
-    """A range that was scored is needed no more; one that waits is, and then the person is not erased yet."""
-    is_over = shards.c.state.in_((ShardState.DONE, ShardState.SPLIT))
-    forgotten = update(shards).where(_is_boundary(portfolio, keys), is_over)
-    return connection.execute(forgotten.values(key_after=None, key_upto=None)).rowcount
-
-
-def _find_source(connection: Connection, source: Source) -> Table | None:
-    try:
-        return reflect_source(connection, source)
-    except SourceError:
-        return None
-
-
-def _count_left(
-    engine: Engine, portfolio: str, keys: tuple[str, ...], sources: tuple[Source, ...], key: str
-) -> dict[str, int]:
-    left: dict[str, int] = {}
+def _count_left(engine: Engine, person: Person, sources: list[NamedSource]) -> list[Place]:
+    portfolio, keys = person.portfolio, person.keys
     with reading(engine) as connection:
-        for source in sources:
-            table = _find_source(connection, source)
-            if table is not None and key in table.c:
-                is_person = or_(*(cast(table.c[key], Text) == one for one in keys))
-                left[source.name] = connection.execute(
-                    select(func.count()).select_from(table).where(is_person)
-                ).scalar_one()
-        boundaries = select(func.count()).select_from(shards).where(_is_boundary(portfolio, keys))
-        left[shards.name] = connection.execute(boundaries).scalar_one()
+        definition = find_portfolio(connection, portfolio).definition
+        places = _count_in_sources(connection, sources, keys)
         for table in _tables_with_keys():
             found = select(func.count()).select_from(table).where(_is_person(table, portfolio, keys))
-            left[table.name] = connection.execute(found).scalar_one()
-    return left
+            places.append(Place(table.name, left=connection.execute(found).scalar_one()))
+        places.append(Place(shards.name, left=count_boundaries(connection, portfolio, keys), note="ends of ranges"))
+        places.append(count_requests(connection, definition, keys))
+        places += count_texts(connection, portfolio, keys)
+    places.append(Place("exports in progress", note="each leaves out who was erased, before every page it sends"))
+    return places
 
 
-def _overwrite_what_is_deleted(engine: Engine) -> None:
-    """SQLite leaves deleted rows in free pages unless it is told otherwise; the setting stays with the connection."""
-    with translated_errors(engine), engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+def _count_in_sources(connection: Connection, sources: list[NamedSource], keys: tuple[str, ...]) -> list[Place]:
+    places: dict[str, Place] = {}
+    for named in sources:
+        place = _count_in_source(connection, named, keys)
+        before = places.get(place.name, Place(place.name))
+        places[place.name] = replace(place, left=place.left + before.left, unseen=place.unseen or before.unseen)
+    return list(places.values())
 
 
-def _empty_log(engine: Engine) -> None:
-    """Move the write-ahead log into the database and empty it: it holds old copies of pages."""
-    with translated_errors(engine), engine.connect() as connection:
-        connection.rollback()
-        driver = connection.connection.driver_connection
-        assert driver is not None, "a connection that is open has one"
-        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def _count_in_source(connection: Connection, named: NamedSource, keys: tuple[str, ...]) -> Place:
+    name, table = named.source.name, find_source(connection, named.source)
+    if _is_out_of_sight(connection, named):
+        return Place(name, unseen="the portfolio may not read it: grant it and erase again, or erase there yourself")
+    if table is None or named.key not in table.c:
+        return Place(name, note="is there no more" if table is None else f"has no column {named.key}")
+    found = select(func.count()).select_from(table).where(cast(table.c[named.key], Text).in_(keys))
+    note = None if is_made_by_load(connection, named.source) else "not made by Tidemark for this portfolio"
+    return Place(name, left=connection.execute(found).scalar_one(), note=note)

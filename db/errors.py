@@ -164,3 +164,15 @@ class KeySecretMissingError(DatabaseError):
             f"portfolio {portfolio} stores keys as hashes, which needs TIDEMARK_KEY_SECRET: one secret, the same in "
             "every process on every host"
         )
+
+
+class KeySecretWrongError(KeySecretMissingError):
+    """This process has another secret than the one that the keys of the installation are hashed with."""
+
+    def __init__(self, portfolio: str) -> None:
+        self.portfolio = portfolio
+        DatabaseError.__init__(
+            self,
+            f"portfolio {portfolio} stores keys as hashes, and TIDEMARK_KEY_SECRET is not the secret that they were "
+            "hashed with so far: set the same one in every process on every host",
+        )

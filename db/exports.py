@@ -8,7 +8,8 @@ import pandas as pd
 from sqlalchemy import Column, Engine, Select, literal, select, tuple_
 
 from db.engine import reading
-from db.jobs import get_job
+from db.erased_keys import read_erasures
+from db.jobs import Job, get_job
 from db.tables import rejects, scores
 
 PAGE_ROWS = 50_000
@@ -22,7 +23,7 @@ def read_scores(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> I
     job = get_job(engine, job_id)
     named = [scores.c[name] for name in ("record_key", "probability", "points", "band", "reasons")]
     statement = select(*named, literal(job.model_version).label("model_version")).where(scores.c.job_id == job_id)
-    for page in _read_pages(engine, statement, (scores.c.record_key,), page_rows):
+    for page in _read_pages(engine, job, statement, (scores.c.record_key,), page_rows):
         yield page.drop(columns="reasons").join(split_reasons(page["reasons"]))
 
 
@@ -36,26 +37,32 @@ def split_reasons(texts: "pd.Series[str]") -> pd.DataFrame:
 
 def read_rejects(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> Iterator[pd.DataFrame]:
     """Yield the rejects of a job with `REJECT_COLUMNS`, ordered by shard and position, a page at a time."""
-    get_job(engine, job_id)
+    job = get_job(engine, job_id)
     order = (rejects.c.shard_id, rejects.c.ordinal)
     statement = select(*(rejects.c[name] for name in REJECT_COLUMNS), *order).where(rejects.c.job_id == job_id)
-    for page in _read_pages(engine, statement, order, page_rows):
+    for page in _read_pages(engine, job, statement, order, page_rows):
         yield page[list(REJECT_COLUMNS)]
 
 
 def _read_pages(
-    engine: Engine, statement: Select[Any], order: tuple[Column[Any], ...], page_rows: int
+    engine: Engine, job: Job, statement: Select[Any], order: tuple[Column[Any], ...], page_rows: int
 ) -> Iterator[pd.DataFrame]:
-    """Pages by the last key seen, each in a transaction of its own, so that no snapshot is held for long."""
+    """Pages by the last key seen, each in a transaction of its own, so that no snapshot is held for long.
+
+    A page is handed out if nobody of the portfolio was erased while it was read; else it is read again.
+    """
     page = statement.order_by(*order).limit(page_rows)
     last: tuple[Any, ...] | None = None
     while True:
         following = page if last is None else page.where(tuple_(*order) > tuple_(*(literal(value) for value in last)))
+        seen = read_erasures(engine, job.portfolio)
         with reading(engine) as connection:
             result = connection.execute(following)
             rows = result.all()
         if not rows:
             return
+        if read_erasures(engine, job.portfolio) != seen:
+            continue
         yield pd.DataFrame.from_records(rows, columns=list(result.keys()))
         # From the row, not the frame: SQLite stores numpy's integers as bytes.
         last = tuple(getattr(rows[-1], column.name) for column in order)

@@ -1,6 +1,5 @@
 """Keys of records as keyed hashes: the same key has the same hash within a portfolio, and nobody can guess it back."""
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 
@@ -15,7 +14,7 @@ def hash_key(secret: str, portfolio: str, key: str) -> str:
     True
     """
     message = f"{portfolio}\x1f{key}".encode(errors="surrogatepass")
-    return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
+    return hmac.digest(secret.encode(), message, "sha256").hex()
 
 
 def stored_keys(definition: PortfolioDefinition, secret: str | None, keys: Sequence[str | None]) -> list[str | None]:

@@ -27,8 +27,10 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from db.copying import copy_rows
 from db.definition import FieldKind, PortfolioDefinition
 from db.engine import writing
+from db.erased_keys import drop_erased, hold_off_erasures, read_erasures
 from db.errors import KeyTypeError, SourceError
 from db.events import record_event
+from db.portfolio_sources import note_sources
 from db.source_grants import is_made_by_load, note_made_by_load, require_grant
 from db.source_names import find_kind, name_source, split_source
 from db.sources import ROW, UNREADABLE, missing_columns, reflect_source
@@ -63,16 +65,23 @@ def load_records(
     `key_type` is "integer" or "text". All or nothing: one transaction. Rows without a key replace those without a key
     of earlier loads. A key that the file holds twice is kept twice, so that scoring can reject the second one.
     Loading the same file again changes nothing. The table is made where it is not there, and belongs to this portfolio
-    from then on. Raises `SourceError` when it was not made for this portfolio, is a view or lacks a column, and
-    `KeyTypeError` when the keys are of another type than the table's.
+    from then on. Who was erased since the load began is left out; a file that holds the key and is loaded later brings
+    the person back. Raises `SourceError` when the table was not made for this portfolio, is a view or lacks a column,
+    and `KeyTypeError` when the keys are of another type than the table's.
     """
+    seen = read_erasures(engine, definition.name)
     with writing(engine) as connection:
+        if replace_all:  # the erasure locks before it needs the table, and so does who drops it
+            hold_off_erasures(connection, seen)
         kind = _require_loadable(connection, definition)
         table = _prepare_table(connection, definition, key_type, is_there=kind is not None, replace_all=replace_all)
         note_made_by_load(connection, definition.records, who=who)
         staging = _make_staging(connection, table)
         loaded = _fill_staging(connection, staging, frames)
         key, staged_key = table.c[definition.key], staging.c[definition.key]
+        if hold_off_erasures(connection, seen):
+            loaded -= drop_erased(connection, staged_key, seen)
+        note_sources(connection, definition)
         without_key = _count(connection, staging, staged_key.is_(None))
         repeated, examples = _find_repeated(connection, staged_key)
         replaced = _delete_replaced(connection, key, staged_key, without_key=without_key)

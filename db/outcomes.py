@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from db.copying import copy_rows
 from db.engine import reading, writing
+from db.erased_keys import drop_erased, hold_off_erasures, read_erasures
 from db.events import record_event
 from db.jobs import JobRequest, find_job, insert_job
 from db.learning_tables import outcomes
@@ -57,12 +58,16 @@ def load_outcomes(
     """Store (record key, outcome, date as YYYY-MM-DD), all or nothing; what is there already changes nothing.
 
     An outcome judges the score of `scoring_job`, or else of the newest finished job, not later than the outcome, that
-    holds a score of the record. An outcome that was corrected replaces the old one and counts as new.
+    holds a score of the record. An outcome that was corrected replaces the old one and counts as new. Who was erased
+    since the load began is left out.
     """
+    seen = read_erasures(engine, portfolio)
     with writing(engine) as connection:
         if scoring_job is not None:
             find_job(connection, scoring_job)
         staging = _stage(connection, rows)
+        if hold_off_erasures(connection, seen):
+            drop_erased(connection, staging.c.record_key, seen)
         total = _count(connection, staging)
         _drop_known(connection, staging, portfolio)
         fresh = _count(connection, staging)

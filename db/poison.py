@@ -15,16 +15,19 @@ from db.closing import close_if_finished, count_shard_done, fail_expired_shard
 from db.copying import copy_rows
 from db.digest import data_digest, sum_digests
 from db.engine import reading, writing
+from db.erased_keys import ErasureCount, count_erasures, find_erased, hold_off_erasures
 from db.errors import SourceError
 from db.events import record_event
 from db.interruption import Interruption
-from db.jobs import Job, get_job
+from db.jobs import Job, find_job
 from db.key_hashing import stored_keys
+from db.key_secret import require_key_secret
 from db.monitoring_tables import shard_histograms
 from db.registry import get_model
+from db.removals import note_removal
 from db.shards import ExpiredLease, is_still_expired, row_of_shard
 from db.sources import RECORD_KEY, ROW, KeyRange, cut_in_two, read_range
-from db.states import ACTIVE_JOB_STATES, ShardState
+from db.states import ACTIVE_JOB_STATES, RemovalCause, ShardState
 from db.tables import jobs, rejects, shards
 
 POISON = "poison"
@@ -35,6 +38,8 @@ _WHO = "scheduler"
 class _Suspect:
     job: Job
     key_range: KeyRange
+    claimed: ErasureCount
+    found: ErasureCount
 
 
 def isolate_poison(
@@ -65,9 +70,12 @@ def isolate_poison(
 
 def _read_suspect(engine: Engine, expired: ExpiredLease) -> _Suspect:
     columns = (shards.c.key_after, shards.c.key_upto, shards.c.expected, shards.c.holds_missing_keys)
+    columns = (*columns, shards.c.claimed_erasures)
     with reading(engine) as connection:
         row = connection.execute(select(*columns).where(shards.c.id == expired.shard_id)).one()
-    return _Suspect(get_job(engine, expired.job_id), KeyRange(*row))
+        job = find_job(connection, expired.job_id)
+        found = count_erasures(connection, job.portfolio)
+    return _Suspect(job, KeyRange(*row[:4]), ErasureCount(job.portfolio, row.claimed_erasures), found)
 
 
 def _split(
@@ -76,6 +84,8 @@ def _split(
     job = suspect.job
     unplanned = sum(half.expected for half in halves) - suspect.key_range.expected
     with writing(engine) as connection:
+        if hold_off_erasures(connection, suspect.found):
+            return False  # the cut may be the key of who was erased; the next sweep cuts again
         ended = update(shards).where(is_still_expired(expired))
         ended = ended.values(state=ShardState.SPLIT, lease_until=None, finished_at=now_plus())
         if connection.execute(ended).rowcount != 1:
@@ -101,9 +111,11 @@ def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect, key_secret
     job, key = suspect.job, suspect.job.definition.key
     columns = get_model(engine, str(job.model_version)).definition.input_columns
     frame = read_range(engine, job.definition.records, key, columns, suspect.key_range)
+    require_key_secret(engine, job.definition, key_secret)
     record_keys = stored_keys(job.definition, key_secret, _texts_of(frame[RECORD_KEY]))
     detail = f"scoring it killed the worker in {expired.attempt} attempts, the last time {expired.worker}"
     with writing(engine) as connection:
+        were_erasures = hold_off_erasures(connection, suspect.claimed)
         done = update(shards).where(is_still_expired(expired))
         done = done.values(
             state=ShardState.DONE,
@@ -116,6 +128,8 @@ def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect, key_secret
         )
         if connection.execute(done).rowcount != 1:
             return False
+        if were_erasures:
+            record_keys = _without_erased(connection, suspect, record_keys)
         _insert_rejects(connection, expired, record_keys, key, detail)
         values = {"shard_id": expired.shard_id, "job_id": job.id, "points": {}, "unscorable": len(frame)}
         connection.execute(insert(shard_histograms).values(**values))
@@ -124,6 +138,15 @@ def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect, key_secret
         count_shard_done(connection, job.id, scored=0, rejected=len(frame), unplanned=unplanned)
         close_if_finished(connection, job.id)
     return True
+
+
+def _without_erased(connection: Connection, suspect: _Suspect, record_keys: list[str | None]) -> list[str | None]:
+    erased = find_erased(connection, record_keys, suspect.claimed)
+    kept = [key for key in record_keys if key not in erased]
+    if erased:
+        gone = {"scores": 0, "rejects": len(record_keys) - len(kept)}
+        note_removal(connection, suspect.job.id, RemovalCause.ERASURE, digest=None, **gone)
+    return kept
 
 
 def _insert_rejects(

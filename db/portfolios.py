@@ -11,6 +11,7 @@ from db.definition import PortfolioDefinition
 from db.engine import reading, writing
 from db.errors import NotFoundError
 from db.events import record_event
+from db.portfolio_sources import note_sources
 from db.source_grants import put_grants_of, require_named_sources
 from db.tables import champions, portfolios
 
@@ -58,6 +59,7 @@ def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str,
         else:
             changed = update(portfolios).where(portfolios.c.name == name)
             connection.execute(changed.values(**values, updated_at=now_plus()))
+        note_sources(connection, definition)
         outcome = "added" if stored is None else "changed"
         record_event(connection, f"portfolio.{outcome}", who=who, portfolio=name, why=f"fingerprint {fingerprint[:12]}")
     return outcome

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, exists,
 from db.bands import forget_bands
 from db.clock import now_plus
 from db.engine import reading, writing
+from db.erased_keys import ErasureCount, forget_marks, hold_off_erasures
 from db.events import record_event
 from db.portfolios import list_portfolios
 from db.removals import note_removal
@@ -33,6 +34,7 @@ def apply_retention(engine: Engine, *, most_chunks: int = 10) -> int:
     """
     removed = 0
     forget_boundaries(engine)
+    forget_marks(engine)
     for _ in range(most_chunks):
         old = _find_old(engine)
         if old is None:
@@ -75,6 +77,7 @@ def _select_old(table: Table, portfolio: str, days: float):  # noqa: ANN202 - a 
 def _remove_chunk(engine: Engine, old: _Old) -> int:
     table = old.table
     with writing(engine) as connection:
+        hold_off_erasures(connection, ErasureCount(old.portfolio, 0))  # both would count the same rows as removed
         if table is scores:
             of_job = select(scores.c.record_key).where(scores.c.job_id == old.job_id).order_by(scores.c.record_key)
             last = connection.execute(of_job.limit(1).offset(CHUNK_ROWS - 1)).scalar()

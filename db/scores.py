@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,17 @@ from sqlalchemy import Connection, Engine, insert, update
 from db.clock import now_plus
 from db.closing import close_if_finished, count_shard_done
 from db.copying import copy_columns, copy_rows
+from db.digest import score_digest
 from db.engine import writing
+from db.erased_keys import ErasureCount, find_erased, hold_off_erasures
 from db.errors import DatabaseError, LeaseLostError
 from db.events import record_event
 from db.histograms import BLOCK_SHARDS, ShardMonitoring, fold_block
 from db.monitoring_tables import shard_histograms
+from db.removals import note_removal
 from db.shadow import ShadowResult, insert_shadow
 from db.shards import Claim
-from db.states import ShardState
+from db.states import RemovalCause, ShardState
 from db.tables import rejects, scores, shards
 
 
@@ -61,13 +64,17 @@ class ShardResult:
 def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, worker: str) -> bool:
     """Write the results and mark the shard done, all or nothing; return whether this closed the job.
 
-    Raises `LeaseLostError`, and writes nothing, if the token is no longer the shard's.
+    Who was erased since the claim is counted as scored, as everybody is who is erased later, and not written. Raises
+    `LeaseLostError`, and writes nothing, if the token is no longer the shard's.
     """
     with writing(engine) as connection:
+        seen = ErasureCount(claim.job.portfolio, claim.erasures)
+        were_erasures = hold_off_erasures(connection, seen)
         _mark_done(connection, claim, result)
-        _insert_scores(connection, claim, result)
-        _insert_rejects(connection, claim, result.rejects)
-        _insert_histogram(connection, claim, result)
+        stored = _without_erased(connection, claim, result, seen) if were_erasures else result
+        _insert_scores(connection, claim, stored)
+        _insert_rejects(connection, claim, stored.rejects)
+        _insert_histogram(connection, claim, stored, unscorable=len(result.rejects))
         if result.shadow is not None:
             insert_shadow(connection, claim, result.shadow)
         why = f"{len(result.record_keys)} scored, {len(result.rejects)} rejected"
@@ -128,7 +135,34 @@ def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Rej
     copy_rows(connection, rejects, columns, rows)
 
 
-def _insert_histogram(connection: Connection, claim: Claim, result: ShardResult) -> None:
+def _without_erased(connection: Connection, claim: Claim, result: ShardResult, seen: ErasureCount) -> ShardResult:
+    """Leave out who was erased since, and note it as an erasure of stored results does: both orders leave the same."""
+    keys = [str(key) for key in result.record_keys]
+    erased = find_erased(connection, [*keys, *(one.record_key for one in result.rejects)], seen)
+    if not erased:
+        return result
+    is_kept = np.array([key not in erased for key in keys], dtype=bool)
+    gone = _chosen(result, ~is_kept)
+    digest = score_digest(gone.record_keys, gone.probabilities, str(claim.job.model_version))
+    rejected = [one for one in result.rejects if one.record_key not in erased]
+    counts = {"scores": len(gone.record_keys), "rejects": len(result.rejects) - len(rejected)}
+    note_removal(connection, claim.job.id, RemovalCause.ERASURE, digest=digest, **counts)
+    no_bands = replace(result.monitored, keys_hash=None, bands=None)
+    return replace(_chosen(result, is_kept), rejects=rejected, monitored=no_bands)
+
+
+def _chosen(result: ShardResult, chosen: NDArray[np.bool_]) -> ShardResult:
+    return replace(
+        result,
+        record_keys=np.asarray(result.record_keys, dtype=object)[chosen],
+        probabilities=np.asarray(result.probabilities, dtype=np.float64)[chosen],
+        points=np.asarray(result.points)[chosen],
+        bands=np.asarray(result.bands)[chosen],
+        reasons=None if result.reasons is None else np.asarray(result.reasons, dtype=object)[chosen].tolist(),
+    )
+
+
+def _insert_histogram(connection: Connection, claim: Claim, result: ShardResult, *, unscorable: int) -> None:
     values = {"shard_id": claim.shard_id, "job_id": claim.job.id, "points": result.histogram}
-    values |= {"unscorable": len(result.rejects), **vars(result.monitored)}
+    values |= {"unscorable": unscorable, **vars(result.monitored)}
     connection.execute(insert(shard_histograms).values(**values))

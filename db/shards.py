@@ -18,7 +18,7 @@ from db.jobs import Job, find_job
 from db.limits import lock_limits, may_run
 from db.sources import KeyRange
 from db.states import QUEUE_OF_KIND, JobKind, JobState, ShardState
-from db.tables import jobs, shards
+from db.tables import jobs, portfolios, shards
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Claim:
     ordinal: int
     key_range: KeyRange
     job: Job
+    erasures: int = 0  # of its portfolio, when it was claimed
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def _begin(connection: Connection, claimed: Any, worker: str) -> Claim:
         _mark_job_started(connection, claimed.job_id)
     why = f"attempt {claimed.attempt}, token {claimed.token}"
     record_event(connection, "shard.claimed", who=worker, job_id=job.id, shard_id=claimed.id, why=why)
-    return Claim(claimed.id, claimed.token, claimed.attempt, claimed.ordinal, key_range, job)
+    own = (claimed.id, claimed.token, claimed.attempt, claimed.ordinal)
+    return Claim(*own, key_range, job, claimed.claimed_erasures)
 
 
 def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress: dict[str, Any] | None = None) -> None:
@@ -254,11 +256,17 @@ def _claim_where(
         state=ShardState.RUNNING,
         token=shards.c.token + 1,
         attempt=shards.c.attempt + 1,
+        claimed_erasures=_erasures_of_portfolio(),
         worker=worker,
         lease_until=now_plus(lease_seconds),
         heartbeat_at=now_plus(),
     )
     return connection.execute(claimed.returning(*shards.c)).one_or_none()
+
+
+def _erasures_of_portfolio() -> Any:
+    counted = select(portfolios.c.erasures).join(jobs, jobs.c.portfolio == portfolios.c.name)
+    return counted.where(jobs.c.id == shards.c.job_id).correlate(shards).scalar_subquery()
 
 
 def _mark_job_started(connection: Connection, job_id: int) -> None:

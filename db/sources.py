@@ -91,6 +91,14 @@ def _find_source(connection: Connection, source: Source) -> _FoundSource:
     )
 
 
+def find_source(connection: Connection, source: Source) -> Table | None:
+    """Return the source as `reflect_source` does; None where it is not granted or not there."""
+    try:
+        return reflect_source(connection, source)
+    except SourceError:
+        return None
+
+
 def _remembered_source(engine: Engine, source: Source) -> Table:
     """The source as it was found first: looking it up costs as much as reading a thousand records.
 

@@ -63,6 +63,7 @@ portfolios = Table(
     Column(
         "running_shards", Integer, comment="scoring shards that may run at once; NULL = as many as there are workers"
     ),
+    Column("erasures", Integer, nullable=False, server_default="0", comment="persons erased so far; only ever grows"),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     Column("updated_at", UtcDateTime, nullable=False, default=now_plus()),
     CheckConstraint("running_shards IS NULL OR running_shards > 0", name="running_shards_positive"),
@@ -154,6 +155,7 @@ shards = Table(
     Column("state", Text, nullable=False, default=ShardState.WAITING),
     Column("token", Integer, nullable=False, default=0, comment="grows at every claim; guards every write"),
     Column("attempt", Integer, nullable=False, default=0),
+    Column("claimed_erasures", Integer, nullable=False, server_default="0", comment="its portfolio's, at the claim"),
     Column("worker", Text),
     Column("lease_until", UtcDateTime),
     Column("heartbeat_at", UtcDateTime),

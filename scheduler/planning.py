@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from logging import getLogger
 
 from db.engine import Engine, reading, writing
+from db.erased_keys import hold_off_erasures, read_erasures
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, SourceBusyError, SourceError
 from db.interruption import Interruption
 from db.jobs import Job, fail_job, get_job, list_queued_job_ids
@@ -54,13 +55,18 @@ def plan_job(
     Raises `SourceBusyError` where the source may be readable another time, or the `interruption` came.
     """
     job = get_job(engine, job_id)
+    seen = read_erasures(engine, job.portfolio)
     try:
         ranges = _ranges_of(engine, job, shard_rows, interruption)
     except SourceError as error:
         fail_unplanned(engine, job_id, str(error))
         return False
     with writing(engine) as connection:
-        is_planned = insert_shards(connection, job, ranges, inputs=sum(one.expected for one in ranges))
+        is_outdated = hold_off_erasures(connection, seen)  # a range may end at the key of who was erased meanwhile
+        inputs = sum(one.expected for one in ranges)
+        is_planned = not is_outdated and insert_shards(connection, job, ranges, inputs=inputs)
+    if is_outdated:
+        return plan_job(engine, job_id, shard_rows=shard_rows, interruption=interruption)
     if is_planned:
         logger.info("Job planned: job %d, %s, %d shards.", job_id, job.kind, len(ranges))
     return is_planned

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -10,13 +10,45 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from db.engine import Engine
+from db.erased_keys import read_erasures
 from scheduler.errors import UsageError
 from scheduler.result_streams import make_safe
 
 _ARROW_TYPES = {"probability": pa.float64(), "points": pa.int32()}  # every other column is text
 
 
-def write_frames(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[str], *, is_safe: bool = False) -> int:
+class _OutdatedError(Exception):
+    """Somebody was erased while the file was written; it is not to appear."""
+
+
+def write_results(
+    engine: Engine,
+    portfolio: str,
+    path: Path,
+    frames: Callable[[], Iterable[pd.DataFrame]],
+    columns: Sequence[str],
+    *,
+    is_safe: bool,
+) -> int:
+    """Write results of a portfolio as `write_frames` does, and anew where somebody was erased meanwhile."""
+    while True:
+        seen = read_erasures(engine, portfolio)
+        is_current = lambda seen=seen: read_erasures(engine, portfolio) == seen  # noqa: E731 - a name says what it is
+        try:
+            return write_frames(path, frames(), columns, is_safe=is_safe, is_current=is_current)
+        except _OutdatedError:
+            continue
+
+
+def write_frames(
+    path: Path,
+    frames: Iterable[pd.DataFrame],
+    columns: Sequence[str],
+    *,
+    is_safe: bool = False,
+    is_current: Callable[[], bool] = lambda: True,
+) -> int:
     """Write the frames to `path` (.csv, .csv.gz or .parquet) and return the number of rows.
 
     In a CSV file with `is_safe` no text is a formula for a spreadsheet. The file appears under its name when it is
@@ -27,7 +59,10 @@ def write_frames(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[s
         raise UsageError(f"the folder {path.parent} does not exist")
     shown = map(make_safe, frames) if is_safe and write is _write_csv else frames
     with _finished_or_absent(path) as temporary:
-        return write(temporary, shown, columns)
+        rows = write(temporary, shown, columns)
+        if not is_current():
+            raise _OutdatedError
+        return rows
 
 
 def _writer_for(path: Path):  # noqa: ANN202 - one of the two functions below

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from db.definition import Source
+from db.definition import PortfolioDefinition, Source
 from db.engine import Engine
 from db.errors import KeySecretMissingError, NotFoundError
 from db.jobs import JobRequest, submit_job
+from db.key_secret import require_key_secret
 from db.monitoring_policy import NIGHT_OPTION
 from db.portfolios import get_portfolio
 from db.registry import find_model_of, get_champion, get_model
@@ -125,8 +126,8 @@ def _check_night(night: str | None) -> None:
 
 def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
     definition = get_portfolio(engine, portfolio).definition
-    if definition.privacy.hashed_keys and DatabaseSettings().key_secret is None:
-        raise UsageError(str(KeySecretMissingError(portfolio)))
+    if definition.privacy.hashed_keys:
+        _require_key_secret(engine, definition)
     version = model or _champion_of(engine, portfolio)
     wanted = find_model_of(engine, portfolio, version)
     if wanted is None:  # of another portfolio, or of none: who asks may not be one to know
@@ -134,6 +135,13 @@ def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
         raise NotFoundError("model version", version, advice=advice)
     check_source(engine, definition.records, (definition.key, *wanted.definition.input_columns))
     return version
+
+
+def _require_key_secret(engine: Engine, definition: PortfolioDefinition) -> None:
+    try:
+        require_key_secret(engine, definition, DatabaseSettings().key_secret_text)
+    except KeySecretMissingError as error:
+        raise UsageError(str(error)) from None
 
 
 def _champion_of(engine: Engine, portfolio: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from db.digest import data_digest, score_digest
+from db.key_secret import require_key_secret
 from db.scores import Reject, ShardResult, complete_scored_shard
 from db.shards import Claim
 from db.sources import RECORD_KEY, ROW, UNREADABLE, read_range
@@ -73,6 +74,7 @@ def score_claimed(
     usable = frame.drop(index=list(unusable)) if unusable else frame
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, scale_of(job.definition))
+    require_key_secret(context.engine, job.definition, context.key_secret)
     result = hide_keys(result, claim, context.key_secret)
     canary = slot.canary(scorer.version, job.id)
     monitored = count_shard(context.engine, claim, ScoredShard(scorer, usable, scored, result, canary))

@@ -33,6 +33,7 @@ TITLES: dict[str, str] = {
     "key-required": "A valid API key is needed",
     "not-allowed": "The key does not allow this",
     "not-found": "There is no such thing",
+    "unknown-key": "No record has this key",
     "method-not-allowed": "The method is not known here",
     "state-conflict": "The present state does not allow this",
     "request-in-flight": "The same request is being worked on",

@@ -49,7 +49,7 @@ def export_scores(
     from db.states import JobState
     from scheduler.cli.session import open_session
     from scheduler.errors import UnusableScoresError, UsageError
-    from scheduler.result_files import write_frames
+    from scheduler.result_files import write_results
 
     with open_session(wants_json=json) as session:
         job = _scoring_job(session, job_id)
@@ -59,8 +59,11 @@ def export_scores(
             raise UsageError(f"job {job_id} is {job.state}{why}: {advice}")
         if job.unusable_reason is not None and not unusable:
             raise UnusableScoresError(job_id, job.unusable_reason)
-        frames = _traced(session, job, "scores", file, read_scores(session.engine, job_id))
-        written = write_frames(file, frames, SCORE_COLUMNS, is_safe=not raw)
+
+        def frames() -> "Iterator[DataFrame]":
+            return _traced(session, job, "scores", file, read_scores(session.engine, job_id))
+
+        written = write_results(session.engine, job.portfolio, file, frames, SCORE_COLUMNS, is_safe=not raw)
         _tell(session, "scores", job_id, file, written)
 
 
@@ -69,12 +72,15 @@ def export_rejects(job_id: JobId, file: TargetFile, raw: Raw = False, json: Json
     """Write the rejects as record_key, field, reason, detail."""
     from db.exports import REJECT_COLUMNS, read_rejects
     from scheduler.cli.session import open_session
-    from scheduler.result_files import write_frames
+    from scheduler.result_files import write_results
 
     with open_session(wants_json=json) as session:
         job = _scoring_job(session, job_id)
-        frames = _traced(session, job, "rejects", file, read_rejects(session.engine, job_id))
-        written = write_frames(file, frames, REJECT_COLUMNS, is_safe=not raw)
+
+        def frames() -> "Iterator[DataFrame]":
+            return _traced(session, job, "rejects", file, read_rejects(session.engine, job_id))
+
+        written = write_results(session.engine, job.portfolio, file, frames, REJECT_COLUMNS, is_safe=not raw)
         _tell(session, "rejects", job_id, file, written)
 
 

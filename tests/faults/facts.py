@@ -18,6 +18,7 @@ ROWS = f"""
            (SELECT count(*) FROM tidemark_rejects WHERE job_id = :job),
            (SELECT count(*) FROM tidemark_rejects s {_FINAL})
 """
+ERASED = "SELECT coalesce(sum(scores), 0), coalesce(sum(rejects), 0) FROM tidemark_removals WHERE job_id = :job"
 WHOLE = """
     SELECT inputs, scored, rejected, (
         SELECT count(*) FROM (SELECT record_key FROM tidemark_scores WHERE job_id = :job
@@ -34,11 +35,16 @@ AFTER_THE_END = """
 
 
 def assert_consistent(engine: Engine, job_id: int) -> None:
-    """Counters equal counts; rows exist for finished shards alone, once, with their final token; what ended stays."""
+    """Counters equal counts; rows exist for finished shards alone, once, with their final token; what ended stays.
+
+    Who was erased is counted and has no row.
+    """
+    statements = (SAID, COUNTED, ROWS, ERASED, AFTER_THE_END)
     with reading(engine) as connection:
-        said, counted, rows, after = (
-            tuple(connection.execute(text(one), {"job": job_id}).one()) for one in (SAID, COUNTED, ROWS, AFTER_THE_END)
+        said, counted, rows, erased, after = (
+            tuple(connection.execute(text(one), {"job": job_id}).one()) for one in statements
         )
+    scored, rejected = said[2] - erased[0], said[3] - erased[1]
     assert tuple(counted) == tuple(said)
-    assert rows == (said[2], said[2], said[2], said[3], said[3])
+    assert rows == (scored, scored, scored, rejected, rejected)
     assert after == (0,)

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from db.closing import fail_shard
 from db.engine import opened_engine, reading, writing
+from db.erasure import Person, erase_record
 from db.job_control import pause_job, resume_job, retry_job
 from db.jobs import Job, cancel_job, fail_job, get_job, list_jobs
 from db.scores import complete_scored_shard
@@ -16,15 +17,18 @@ from db.self_pause import Trouble, pause_claimed
 from db.shards import Claim, claim_shard, give_back, renew_lease
 from db.states import FailureCause, JobState, PauseCause
 from db.upgrade import prepare_database
+from db.verification import verify_job
 from scheduler.recovery import sweep
 from scheduler.submission import Request, submit_scoring
 from tests.building import BOOK, add_model, claim, load_book, result_for, start_scoring
+from tests.faults.facts import ERASED as REMOVED
 from tests.faults.facts import WHOLE, assert_consistent
 from tests.faults.interleaving import Act, interleave
 from tests.faults.matrix import Matrix
 
 RECORDS, SHARD_ROWS = 12, 6
-MOMENTS = 40  # more than any of these transactions has statements
+ERASED = str(RECORDS - 2)  # a person in the last shard
+MOMENTS = 80  # more than any of these transactions has statements
 pytestmark = [pytest.mark.faults]
 
 
@@ -71,11 +75,15 @@ def stop_cleanly(engine: Engine, held: Claim) -> None:
     give_back(engine, held, worker="w1")
 
 
+def erase(engine: Engine, _held: Claim) -> None:
+    erase_record(engine, Person(BOOK, ERASED), who="me")
+
+
 def complete(engine: Engine, held: Claim) -> None:
     complete_scored_shard(engine, held, result_for(engine, held, rejected=1), worker="w1")
 
 
-QUICK = (give_up, retry, recover)
+QUICK = (give_up, retry, recover, erase)
 SLOW = (pause, pause_and_resume, fail, meet_a_full_disk, stop_cleanly, complete)
 ACTS = (*QUICK, *(pytest.param(act, marks=pytest.mark.slow) for act in SLOW))
 
@@ -105,7 +113,20 @@ def drain(engine: Engine, job: Job) -> JobState:
 def assert_whole(engine: Engine, job_id: int) -> None:
     with reading(engine) as connection:
         inputs, scored, rejected, keys = connection.execute(text(WHOLE), {"job": job_id}).one()
-    assert inputs == scored + rejected == keys == RECORDS
+        erased = sum(connection.execute(text(REMOVED), {"job": job_id}).one())
+        is_there = connection.execute(text(f"SELECT count(*) FROM {BOOK}")).scalar_one() == RECORDS
+    assert inputs == scored + rejected == keys + erased
+    assert keys == (RECORDS if is_there else RECORDS - 1)
+
+
+def assert_erased(engine: Engine, job_id: int) -> None:
+    with reading(engine) as connection:
+        for table in ("scores", "rejects"):
+            found = text(f"SELECT count(*) FROM tidemark_{table} WHERE job_id = :job AND record_key = :key")
+            assert connection.execute(found, {"job": job_id, "key": ERASED}).scalar_one() == 0
+    assert get_job(engine, job_id).state is JobState.DONE
+    problems = verify_job(engine, job_id).problems
+    assert not [one for one in problems if "digest" not in one]  # the tests' results have none of their own
 
 
 @pytest.mark.fault(13)
@@ -128,6 +149,9 @@ def test_whatever_races_the_last_completion_at_any_moment_the_ledger_is_right(
         assert_consistent(own, held.job.id)
         if drain(own, get_job(own, held.job.id)) is JobState.DONE:
             assert_whole(own, held.job.id)
+        if act is erase:
+            assert_erased(own, held.job.id)
+            load_book(own, range(RECORDS), reject_budget=1.0)
         assert_consistent(own, held.job.id)
         close_what_is_left(own, held)
         if not is_between:

@@ -1,4 +1,4 @@
-"""The ledger under any order of claims, deaths, recoveries and people: a state machine looks for a way to break it.
+"""The ledger under any order of claims, deaths, erasures and people: a state machine looks for a way to break it.
 
 The clock is virtual: the function that SQLite asks for the time is one of this test, and a rule moves it.
 """
@@ -28,6 +28,7 @@ from sqlalchemy import Engine, event
 from db.closing import fail_shard
 from db.digest import score_digest
 from db.engine import opened_engine, writing
+from db.erasure import Person, erase_record
 from db.errors import LeaseLostError, StateConflictError
 from db.job_control import pause_job, resume_job, retry_job
 from db.jobs import JobRequest, cancel_job, get_job, submit_job
@@ -43,6 +44,7 @@ from tests.faults import facts
 from tests.faults.matrix import Matrix
 
 RECORDS, SHARD_ROWS = 12, 3
+MOST_ERASED = 2  # in an example: an erasure looks into every table, and takes as long as all the rest
 ATTEMPTS = 2
 LEASE_SECONDS = 60
 PROCESSES = min(2, os.cpu_count() or 1)
@@ -81,6 +83,10 @@ class Ledger(RuleBasedStateMachine):
         with writing(self.engine) as connection:
             assert insert_shards(connection, job, ranges, inputs=RECORDS)
         self.claims: list[Claim] = []
+        self.claimed_at: dict[tuple[int, int], int] = {}  # number of the claim by shard and token
+        self.read: dict[tuple[int, int], frozenset[int]] = {}  # whom each claim found
+        self.people = frozenset(range(RECORDS))
+        self.erased_at: dict[str, int] = {}  # how many claims there were, by key
         self.job_state, self.shard_states = self._states()
 
     @rule()
@@ -89,7 +95,26 @@ class Ledger(RuleBasedStateMachine):
         claimed = claim_shard(self.engine, "scoring", worker="w", lease_seconds=LEASE_SECONDS)
         if claimed is not None:
             assert claimed.job.id == self.job_id
+            self._note_claim(claimed)
             self.claims.append(claimed)
+
+    @precondition(lambda self: len(self.erased_at) < MOST_ERASED)
+    @rule(person=st.integers(0, RECORDS - 1))
+    def erase(self, person: int) -> None:
+        """A person is erased, whatever is being scored; nothing of them is left."""
+        erasure = erase_record(self.engine, Person(BOOK, str(person)), who="me")
+        assert not any(erasure.left.values())
+        self.people -= {person}
+        self.erased_at[str(person)] = len(self.claimed_at)
+
+    @precondition(lambda self: len(self.people) < RECORDS)
+    @rule(pick=picks)
+    def load_again(self, pick: int) -> None:
+        """A person becomes a customer again."""
+        gone = sorted(set(range(RECORDS)) - self.people)
+        person = gone[pick % len(gone)]
+        self.raw.execute(f"INSERT INTO {BOOK} (id) VALUES (?)", [person])
+        self.people |= {person}
 
     @precondition(lambda self: self.claims)
     @rule(pick=picks)
@@ -179,7 +204,20 @@ class Ledger(RuleBasedStateMachine):
         """Counters equal counts; rows exist for finished shards alone, bear their final token, no key stands twice."""
         said = self._row(facts.SAID)
         assert self._row(facts.COUNTED) == said
-        assert self._row(facts.ROWS) == (said[2], said[2], said[2], said[3], said[3])
+        scored, rejected = self._row(facts.ERASED)
+        scored, rejected = said[2] - scored, said[3] - rejected
+        assert self._row(facts.ROWS) == (scored, scored, scored, rejected, rejected)
+
+    @invariant()
+    def who_was_erased_is_in_no_result_that_was_claimed_before(self) -> None:
+        """A key stands in results of later claims alone, and at the end of no range."""
+        for table in ("scores", "rejects"):
+            found = f"SELECT record_key, shard_id, token FROM tidemark_{table} WHERE job_id = ?"
+            for key, shard_id, token in self.raw.execute(found, [self.job_id]).fetchall():
+                assert self.claimed_at[shard_id, token] >= self.erased_at.get(key, 0)
+        ends = self.raw.execute("SELECT key_after, key_upto FROM tidemark_shards WHERE job_id = ?", [self.job_id])
+        gone = {str(person) for person in set(range(RECORDS)) - self.people}
+        assert not gone & {end for row in ends.fetchall() for end in row}
 
     @invariant()
     def every_move_is_legal(self) -> None:
@@ -199,7 +237,13 @@ class Ledger(RuleBasedStateMachine):
         state, _ = self._states()
         if state is JobState.DONE:
             inputs, scored, rejected, keys = self._row(facts.WHOLE)
-            assert inputs == scored + rejected == keys == RECORDS
+            erased = sum(self._row(facts.ERASED))
+            assert inputs == scored + rejected == keys + erased
+            assert self.erased_at or inputs == RECORDS
+        for person in set(range(RECORDS)) - self.people:
+            self.raw.execute(f"INSERT INTO {BOOK} (id) VALUES (?)", [person])
+        self.raw.execute("DELETE FROM tidemark_erased_keys")
+        self.raw.execute("DELETE FROM tidemark_removals")
         for table in ("scores", "rejects", "shard_histograms", "shards", "events"):  # the next example starts afresh
             self.raw.execute(f"DELETE FROM tidemark_{table} WHERE job_id = ?", [self.job_id])
         self.raw.execute("DELETE FROM tidemark_events")
@@ -216,13 +260,19 @@ class Ledger(RuleBasedStateMachine):
             self.clock.now += timedelta(seconds=LEASE_SECONDS + 1)
             sweep(self.engine, max_attempts=1000)
             while (claimed := claim_shard(self.engine, "scoring", worker="w", lease_seconds=LEASE_SECONDS)) is not None:
+                self._note_claim(claimed)
                 self._complete(claimed, 0)
         raise AssertionError("the job does not come to its end")
+
+    def _note_claim(self, claimed: Claim) -> None:
+        self.claimed_at[claimed.shard_id, claimed.token] = len(self.claimed_at)
+        self.read[claimed.shard_id, claimed.token] = self.people
 
     def _complete(self, claimed: Claim, rejected: int) -> None:
         first = -1 if claimed.key_range.after is None else int(claimed.key_range.after)
         last = RECORDS - 1 if claimed.key_range.upto is None else int(claimed.key_range.upto)
-        keys = [str(key) for key in range(first + 1, last + 1)]
+        read = self.read[claimed.shard_id, claimed.token]
+        keys = [str(key) for key in range(first + 1, last + 1) if key in read]
         rejects = [Reject(row, keys[row], "amount", "not_a_number", "") for row in range(min(rejected, len(keys)))]
         scored = keys[len(rejects) :]
         count = len(scored)

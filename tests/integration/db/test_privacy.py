@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from db.digest import score_digest
 from db.engine import opened_engine, reading, writing
-from db.erasure import erase_record
+from db.erasure import Person, erase_record
 from db.events import list_events
 from db.portfolios import save_portfolio
 from db.privacy_policy import PrivacyPolicy
@@ -36,7 +36,7 @@ def score_book(engine: Engine, keys: list[str], *, rejected: int = 0) -> int:
 def test_a_person_is_erased_everywhere_and_the_job_is_still_proven(engine: Engine, rejected: int) -> None:
     job_id = score_book(engine, [MARKER, "other-1", "other-2"], rejected=rejected)
     assert verify_job(engine, job_id).problems == ()
-    erasure = erase_record(engine, "book", (MARKER,), who="test")
+    erasure = erase_record(engine, Person("book", MARKER), who="test")
     assert erasure.is_proven
     assert erasure.erased["book"] == 1
     assert erasure.erased["tidemark_scores"] + erasure.erased["tidemark_rejects"] == 1
@@ -51,8 +51,8 @@ def test_a_person_is_erased_everywhere_and_the_job_is_still_proven(engine: Engin
 def test_erasing_again_finds_nothing_and_another_portfolio_is_not_touched(engine: Engine) -> None:
     score_book(engine, [MARKER, "other-1"])
     load_book(engine, [MARKER], key_type="text", name="second", source="second")
-    erase_record(engine, "book", (MARKER,), who="test")
-    again = erase_record(engine, "book", (MARKER,), who="test")
+    erase_record(engine, Person("book", MARKER), who="test")
+    again = erase_record(engine, Person("book", MARKER), who="test")
     assert not any(again.erased.values())
     with reading(engine) as connection:
         assert connection.execute(text("SELECT count(*) FROM second")).scalar() == 1
@@ -63,7 +63,7 @@ def test_a_source_that_is_not_ours_is_told_and_not_changed(engine: Engine) -> No
         connection.execute(text("CREATE TABLE theirs (id text, amount double precision)"))
         connection.execute(text(f"INSERT INTO theirs VALUES ('{MARKER}', 1)"))
     save_portfolio(engine, book_definition(source="theirs"), who="test")
-    erasure = erase_record(engine, "book", (MARKER,), who="test")
+    erasure = erase_record(engine, Person("book", MARKER), who="test")
     assert (erasure.is_proven, erasure.foreign, erasure.left["theirs"]) == (False, ("theirs",), 1)
 
 
@@ -71,7 +71,7 @@ def test_on_sqlite_no_byte_of_an_erased_key_is_left_in_the_files(tmp_path: Path)
     with opened_engine(f"sqlite:///{tmp_path / 'tidemark.db'}") as engine:
         prepare_database(engine)
         score_book(engine, [MARKER, *(f"other-{row}" for row in range(500))])
-        erase_record(engine, "book", (MARKER,), who="test")
+        erase_record(engine, Person("book", MARKER), who="test")
     assert [path for path in tmp_path.iterdir() if MARKER.encode() in path.read_bytes()] == []
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, text
 
 from db.bands import find_bands, hash_keys
 from db.engine import reading, writing
-from db.erasure import erase_record
+from db.erasure import Person, erase_record
 from db.histograms import read_job_counts
 from db.jobs import get_job
 from db.portfolios import save_portfolio
@@ -116,7 +116,7 @@ def test_who_is_erased_stands_in_no_kept_bands(context: WorkerContext, slot: Mod
     engine = context.engine
     job_id = score(context, slot)
     assert kept(engine, job_id) == RECORDS // SHARD_ROWS
-    erase_record(engine, BOOK, ("47",), who="test")
+    erase_record(engine, Person(BOOK, "47"), who="test")
     assert kept(engine, job_id) == RECORDS // SHARD_ROWS - 1
     keys = [str(key) for key in range(40, 60)]
     assert find_bands(engine, job_id, 2, hash_keys(keys)) is None

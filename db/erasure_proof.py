@@ -1,0 +1,87 @@
+"""What an erasure proves: each place that was looked at, what was erased and is left there, what is out of reach."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+# What no command of Tidemark can look into, told with every erasure.
+BEYOND_REACH = (
+    "backups of the database and of the models",
+    "files that were exported earlier, and the page of at most 50,000 records that a running export had already sent",
+    "answers of online requests, and messages to webhooks, that were sent earlier",
+    "what a model has learnt from the record",
+    "files that were loaded: loading one that still holds the key brings the person back",
+)
+BEYOND_POSTGRESQL = ("PostgreSQL's own files: deleted rows until VACUUM has passed, its write-ahead log, its replicas",)
+
+
+class Outcome(StrEnum):
+    """What an erasure came to; programs may rely on these codes."""
+
+    ERASED = "erased"  # everything was looked at and nothing is left
+    UNKNOWN_KEY = "unknown_key"  # everything was looked at and the key was nowhere
+    LEFT = "left"  # something is left that is not Tidemark's to erase
+    NOT_YET_GONE = "not_yet_gone"  # erased, but bytes stay where somebody still reads
+    NOT_EVERYWHERE = "not_everywhere"  # there is a place that could not be looked at
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place that may hold a person: rows or files erased there, and left there.
+
+    `unseen` says why it could not be looked at, and what to do; `note` what is to be known of it. What is left in a
+    place that `is_pending` is erased already, and goes when somebody stops reading it.
+    """
+
+    name: str
+    erased: int = 0
+    left: int = 0
+    unseen: str | None = None
+    note: str | None = None
+    is_pending: bool = False
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What an erasure did. `foreign` are sources that are not Tidemark's to change."""
+
+    places: tuple[Place, ...]
+    foreign: tuple[str, ...]
+    beyond_reach: tuple[str, ...]
+    was_erased_before: bool
+
+    @property
+    def erased(self) -> dict[str, int]:
+        """Rows erased, by place."""
+        return {one.name: one.erased for one in self.places}
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Rows left, by place."""
+        return {one.name: one.left for one in self.places}
+
+    @property
+    def unseen(self) -> tuple[Place, ...]:
+        """The places that could not be looked at."""
+        return tuple(one for one in self.places if one.unseen is not None)
+
+    @property
+    def pending(self) -> tuple[Place, ...]:
+        """The places where bytes stay yet."""
+        return tuple(one for one in self.places if one.is_pending)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it came to; the worst that is true."""
+        if self.unseen:
+            return Outcome.NOT_EVERYWHERE
+        if self.pending:
+            return Outcome.NOT_YET_GONE
+        if any(self.left.values()):
+            return Outcome.LEFT
+        is_known = self.was_erased_before or any(self.erased.values())
+        return Outcome.ERASED if is_known else Outcome.UNKNOWN_KEY
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the person was there, every place was looked at, and nothing is left."""
+        return self.outcome is Outcome.ERASED
