@@ -17,5 +17,5 @@ def look_at_files(home: Path) -> tuple[Place, ...]:
     under_way = f"{uploads} uploads, {trainings} files of trainings on this machine; deleted when they end"
     return (
         Place("uploads and trainings in progress", note=under_way),
-        Place("model bundles", note="not searched by key"),
+        Place("model bundles", note="hold no record; tidemark doctor names those of older releases that do"),
     )

@@ -13,7 +13,7 @@ from scheduler.simulator import simulate_customers, simulated_portfolio
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 
-RECORDS = 400
+RECORDS = 1200
 KEY, REGION, INCOME = "person-7f3a9c", "region-51d0be", 48213.0517
 MARKS = {
     "key": KEY.encode(),
@@ -30,7 +30,7 @@ Worked = tuple[Path, dict[str, list[str]], dict[str, Any]]
 def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
     """A folder in which a book was loaded twice, learnt, scored, judged, scored at once, and a person erased."""
     folder = tmp_path_factory.mktemp("state")
-    settings = {"TIDEMARK_API_PORT": "0", "TIDEMARK_SCORING_WORKERS": "1", "TIDEMARK_SHARD_ROWS": "90"}
+    settings = {"TIDEMARK_API_PORT": "0", "TIDEMARK_SCORING_WORKERS": "1", "TIDEMARK_SHARD_ROWS": "300"}
     with closing(Installation(folder, settings)) as laptop:
         home = folder / "home"
         _work(laptop, home)
