@@ -1,6 +1,6 @@
 """No order of erasing, reading and writing leaves anything of a person, and whoever is loaded again is scored again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +93,7 @@ def stored_keys(engine: Engine, job_id: int) -> set[str]:
 
 
 @contextmanager
-def before_first_write(engine: Engine, act: Callable[[], object]) -> Iterator[None]:
+def before_first_write(engine: Engine, act: Callable[[], object]) -> Generator[None]:
     """Act once, before the first transaction that writes begins: what it read before is outdated by then."""
     has_acted: list[bool] = []
 
@@ -109,7 +109,7 @@ def before_first_write(engine: Engine, act: Callable[[], object]) -> Iterator[No
 
 
 @contextmanager
-def after_reading(engine: Engine, what: str, act: Callable[[], object]) -> Iterator[None]:
+def after_reading(engine: Engine, what: str, act: Callable[[], object]) -> Generator[None]:
     """Act once, when a statement of this text was read and its connection went back."""
     steps: list[str] = []
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,7 +29,7 @@ def upgrade() -> None:
     named = sorted(set(_named_sources(op.get_bind())))
     if named:
         names = ("portfolio", "source", "key")
-        rows = [dict(zip(names, row, strict=True)) for row in named]
+        rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in named]
         op.get_bind().execute(sa.insert(sources).values(since=now_plus()), rows)
     elif (
         op.get_bind().dialect.name == "sqlite"
