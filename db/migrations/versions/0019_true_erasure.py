@@ -9,8 +9,8 @@ from alembic import op
 
 from db.clock import UtcDateTime, now_plus
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 
 _PORTFOLIOS = "tidemark_portfolios"
 
