@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from db.book_sharing import share_with_roles
 from db.copying import copy_rows
 from db.definition import FieldKind, PortfolioDefinition
 from db.engine import writing
@@ -153,6 +154,7 @@ def _create_table(connection: Connection, definition: PortfolioDefinition, key_t
     table.create(connection)
     # Not unique: a key that a file holds twice must come as far as the rejects.
     Index(f"ix_{name}_{definition.key}"[:60], table.c[definition.key]).create(connection)
+    share_with_roles(connection, table)
     return table
 
 

@@ -119,6 +119,25 @@ def upgrade(json: Json = False) -> None:
     output.show(f"Schema version {before} -> {after}.")
 
 
+@database_app.command("roles")
+def roles(
+    analyst: Annotated[
+        list[str] | None,
+        typer.Option("--analyst", metavar="ROLE=PORTFOLIO", help="A role that sees this portfolio's scores alone."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print the SQL that makes a role of PostgreSQL for each kind of process, with the least rights it needs."""
+    from db.roles import roles_sql
+    from scheduler.cli.output import Output
+    from scheduler.database_roles import read_analysts
+
+    told = roles_sql(read_analysts(analyst or []))
+    output = Output(wants_json=json)
+    output.emit({"sql": told})
+    output.show(told)
+
+
 def _become(module_and_arguments: list[str], *, wants_json: bool) -> None:
     """Check the database, then turn this process into the one that was asked for: signals reach it directly."""
     from scheduler.cli.session import open_session
