@@ -69,7 +69,7 @@ def _find_old(engine: Engine) -> _Old | None:
 
 def _select_old(table: Table, portfolio: str, days: float):  # noqa: ANN202 - a statement
     is_over: ColumnElement[bool] = jobs.c.finished_at < now_plus(-days * _SECONDS_OF_A_DAY)
-    holds_rows = exists().where(table.c.job_id == jobs.c.id)
+    holds_rows = exists(table.c.job_id).where(table.c.job_id == jobs.c.id)
     ended = jobs.c.state.in_(tuple(ENDED_JOB_STATES))
     return select(jobs.c.id).where(jobs.c.portfolio == portfolio, ended, is_over, holds_rows).limit(1)
 

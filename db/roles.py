@@ -33,6 +33,7 @@ class Rights:
     read_columns: Mapping[str, str] = field(default_factory=dict)
     insert: tuple[str, ...] = ()
     update: tuple[str, ...] = ()
+    update_columns: Mapping[str, str] = field(default_factory=dict)
     delete: tuple[str, ...] = ()
 
 
@@ -43,6 +44,7 @@ _KNOWN_TO_ALL = Rights(
     read_columns={"webhooks": "id, events, portfolio, is_active", "webhook_deliveries": "id"},
     insert=("jobs", "shards", "events", "processes", "histogram_parts", "job_histograms", "webhook_deliveries"),
     update=("jobs", "shards", "processes"),
+    update_columns={"portfolios": "running_shards"},  # a claim locks the row whose limit it counts against
     delete=("processes",),
 )  # fmt: skip
 _RIGHTS = {
@@ -71,7 +73,7 @@ _RIGHTS = {
     TRAINING: Rights(
         read=("scores", "rejects", "outcomes", "vintages", "shadow_histograms"),
         insert=("model_versions", "champions", "decisions", "drift_reports", "alarm_limits", "vintages", "retraining"),
-        update=("model_versions", "champions", "retraining"),
+        update=("model_versions", "champions", "retraining", "alarm_limits"),
         delete=("vintages",),
     ),
 }  # fmt: skip
@@ -104,7 +106,9 @@ def _names() -> list[str]:
 
 def _make_role(role: str, *, login: bool) -> str:
     kind = "LOGIN" if login else "NOLOGIN"
-    made = f"CREATE ROLE {_quoted(role)} {kind} NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS"
+    # Processes work for every portfolio; and COPY, which writes scores, refuses who is subject to row security.
+    rows = "BYPASSRLS" if role in PROCESSES else "NOBYPASSRLS"
+    made = f"CREATE ROLE {_quoted(role)} {kind} NOSUPERUSER NOCREATEDB NOCREATEROLE {rows}"
     found = f"SELECT FROM pg_catalog.pg_roles WHERE rolname = {_literal(role)}"
     return f"DO $$ BEGIN IF NOT EXISTS ({found}) THEN {made}; END IF; END $$;"
 
@@ -151,8 +155,9 @@ def _rights_of(role: str) -> Iterable[str]:
         ):
             if names:
                 yield f"GRANT {verb} ON {', '.join(f'{PREFIX}{name}' for name in names)} TO {role};"
-        for name, columns in rights.read_columns.items():
-            yield f"GRANT SELECT ({columns}) ON {PREFIX}{name} TO {role};"
+        for verb, some in (("SELECT", rights.read_columns), ("UPDATE", rights.update_columns)):
+            for name, columns in some.items():
+                yield f"GRANT {verb} ({columns}) ON {PREFIX}{name} TO {role};"
         for name in rights.insert:
             column = metadata.tables[f"{PREFIX}{name}"].autoincrement_column
             if column is not None:
@@ -160,12 +165,9 @@ def _rights_of(role: str) -> Iterable[str]:
 
 
 def _row_security() -> Iterable[str]:
-    """Processes see every row of their tables; analysts none, until a policy of their own role says which."""
-    everybody = ", ".join(PROCESSES)
+    """Analysts see no row, until a policy of their own role says which."""
     for name in _ROW_SECURED:
         yield f"ALTER TABLE {PREFIX}{name} ENABLE ROW LEVEL SECURITY;"
-        yield f"DROP POLICY IF EXISTS {PREFIX}processes ON {PREFIX}{name};"
-        yield f"CREATE POLICY {PREFIX}processes ON {PREFIX}{name} TO {everybody} USING (true) WITH CHECK (true);"
         yield f"GRANT SELECT ({_ANALYSTS_READ[name]}) ON {PREFIX}{name} TO {ANALYSTS};"
     # The rights and the rows are those of who asks, not of who made the view.
     yield "ALTER VIEW latest_scores SET (security_invoker = true);"

@@ -16,7 +16,7 @@ from db.tables import events, jobs
 # Events of shards are many and nobody's business outside.
 TOLD_GROUPS = ("job", "drift", "model", "schedule")
 _LISTENING = select(webhooks.c.id, webhooks.c.events, webhooks.c.portfolio).where(webhooks.c.is_active)
-ANY_LISTENS = exists().where(webhooks.c.is_active).select().scalar_subquery()
+ANY_LISTENS = exists(webhooks.c.id).where(webhooks.c.is_active).select().scalar_subquery()  # not *: its secret is there
 CLAIM_SECONDS = 60.0  # a sender that dies in between: another one tries again after so long
 
 

@@ -1,18 +1,19 @@
 """Separate roles of PostgreSQL: a whole small installation runs with them, and each is refused what is not its own."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import Engine, make_url, text
 
+from benchmarks.model import make_champion
 from db.engine import open_engine, reading, writing
 from db.errors import DatabaseWriteRefusedError
 from db.every_table import metadata
 from db.jobs import get_job
+from db.portfolios import get_portfolio
 from db.roles import API, EVERY_ROLE, OWNER, SCHEDULER, SCORING, TRAINING, roles_sql
 from db.scores import complete_scored_shard
 from db.states import JobState
@@ -93,25 +94,28 @@ def records() -> str:
     return "\n".join(["id,bad,amount,age", *rows, ""])
 
 
-@pytest.mark.slow  # it trains, for 10 s on a quiet machine
-def test_a_whole_installation_runs_with_a_role_for_each_process(roles: Roles, redis_url: str, tmp_path: Path) -> None:
+@pytest.mark.slow  # it compiles what training needs where nobody did before
+@pytest.mark.timeout(900)
+def test_a_training_runs_with_its_role(roles: Roles, redis_url: str, tmp_path: Path) -> None:
+    settings = WorkerSettings(home=tmp_path, models_url=str(tmp_path / "models"))
+    with running_api(roles.engine(API), redis_url=redis_url) as api, scheduler_of(roles, redis_url) as scheduler:
+        client = api.client(api.key())
+        add_book(client)
+        trained = submit(client, kind="training", epochs=1, trees=False)
+        scheduler.tick()
+        assert train_next_job(WorkerContext(roles.engine(TRAINING), settings, "t1"))
+    assert state_of(roles, trained) is JobState.DONE
+
+
+def test_a_night_runs_with_a_role_for_each_process(roles: Roles, redis_url: str, tmp_path: Path) -> None:
     settings = WorkerSettings(home=tmp_path, models_url=str(tmp_path / "models"))
     training = WorkerContext(roles.engine(TRAINING), settings, "t1")
     scoring = WorkerContext(roles.engine(SCORING), settings, "s1")
-    producer = open_producer(redis_url)
-    scheduler = Scheduler(roles.engine(SCHEDULER), producer, SchedulerSettings(redis_url=redis_url, tick_seconds=0.1))
     assert upgrade_database(roles.engine(OWNER)) != "none"
-    with running_api(roles.engine(API), redis_url=redis_url) as api:
+    with running_api(roles.engine(API), redis_url=redis_url) as api, scheduler_of(roles, redis_url) as scheduler:
         client = api.client(api.key())
-        send = partial(send_text, client)
-        assert send("/v1/portfolios", "application/toml", TOML).status_code == 201
-        for replace in (False, False, True):
-            path = f"/v1/portfolios/alpha/records?replace={replace}"
-            assert send(path, "text/csv", records()).json()["total"] == RECORDS
-        trained = submit(client, kind="training", epochs=1, trees=False)
-        scheduler.tick()
-        assert train_next_job(training)
-        assert state_of(roles, trained) is JobState.DONE
+        add_book(client)
+        make_champion(training.engine, get_portfolio(training.engine, "alpha").definition, tmp_path)
         scored = submit(client, kind="scoring")
         scheduler.tick()
         slot = ModelSlot(settings.bundles_url)
@@ -124,18 +128,37 @@ def test_a_whole_installation_runs_with_a_role_for_each_process(roles: Roles, re
         assert client.get("/v1/portfolios/alpha/drift").json()["reports"]
         assert len(client.get(f"/v1/jobs/{scored}/scores.csv").text.splitlines()) == RECORDS + 1
         outcomes = "id,outcome,outcome_date\n1,0,2099-01-01\n"
-        assert send("/v1/portfolios/alpha/outcomes", "text/csv", outcomes).json()["loaded"] == 1
+        assert send_text(client, "/v1/portfolios/alpha/outcomes", "text/csv", outcomes).json()["loaded"] == 1
+        scheduler.tick()
         while monitor_next_job(training):
             pass
         erased = client.post("/v1/portfolios/alpha/erasures", json={"record_key": "1"}).json()
         assert (erased["proven"], erased["erased"]["alpha"], erased["erased"]["tidemark_scores"]) == (True, 1, 1)
     _age(roles.superuser, scored)
-    Scheduler(roles.engine(SCHEDULER), producer, SchedulerSettings(redis_url=redis_url))  # retention at its start
+    with scheduler_of(roles, redis_url):  # retention at its start
+        pass
     with reading(roles.superuser) as connection:
         left = connection.execute(text(f"SELECT count(*) FROM tidemark_scores WHERE job_id = {scored}")).scalar_one()
         failed = connection.execute(text("SELECT why FROM tidemark_events WHERE event LIKE '%failed%'")).all()
-    assert (left, failed) == (0, [])
+        open_jobs = connection.execute(
+            text("SELECT count(*) FROM tidemark_jobs WHERE finished_at IS NULL")
+        ).scalar_one()
+    assert (left, failed, open_jobs) == (0, [], 0)
+
+
+@contextmanager
+def scheduler_of(roles: Roles, redis_url: str) -> Iterator[Scheduler]:
+    """A scheduler that looks when it is told to, signed in as its role."""
+    producer = open_producer(redis_url)
+    yield Scheduler(roles.engine(SCHEDULER), producer, SchedulerSettings(redis_url=redis_url))
     producer.close()
+
+
+def add_book(client: httpx.Client) -> None:
+    assert send_text(client, "/v1/portfolios", "application/toml", TOML).status_code == 201
+    for replace in (False, False, True):
+        loaded = send_text(client, f"/v1/portfolios/alpha/records?replace={replace}", "text/csv", records())
+        assert loaded.json()["total"] == RECORDS
 
 
 def send_text(client: httpx.Client, path: str, kind: str, content: str) -> httpx.Response:
