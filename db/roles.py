@@ -40,16 +40,17 @@ class Rights:
 _KNOWN_TO_ALL = Rights(
     read=("portfolios", "jobs", "shards", "events", "processes", "model_versions", "champions", "source_grants",
         "retraining", "decisions", "shard_histograms", "histogram_parts", "job_histograms", "removals", "drift_reports",
-        "alarm_limits"),
+        "alarm_limits", "dropped_messages"),
     read_columns={"webhooks": "id, events, portfolio, is_active", "webhook_deliveries": "id"},
-    insert=("jobs", "shards", "events", "processes", "histogram_parts", "job_histograms", "webhook_deliveries"),
-    update=("jobs", "shards", "processes"),
+    insert=("jobs", "shards", "events", "processes", "histogram_parts", "job_histograms", "webhook_deliveries",
+        "dropped_messages"),
+    update=("jobs", "shards", "processes", "dropped_messages"),
     update_columns={"portfolios": "running_shards"},  # a claim locks the row whose limit it counts against
     delete=("processes",),
 )  # fmt: skip
 _RIGHTS = {
     API: Rights(
-        read=tuple(name.removeprefix(PREFIX) for name in metadata.tables),
+        read=tuple(name.removeprefix(PREFIX) for name in metadata.tables if name != f"{PREFIX}secrets"),
         insert=("portfolios", "source_grants", "schedules", "schedule_runs", "webhooks", "api_keys", "ended_sessions",
             "outcomes", "online_requests", "removals", "decisions", "champions", "retraining"),
         update=("portfolios", "source_grants", "schedules", "webhooks", "webhook_deliveries", "api_keys",
@@ -71,8 +72,9 @@ _RIGHTS = {
         update=("online_requests",),
     ),
     TRAINING: Rights(
-        read=("scores", "rejects", "outcomes", "vintages", "shadow_histograms"),
-        insert=("model_versions", "champions", "decisions", "drift_reports", "alarm_limits", "vintages", "retraining"),
+        read=("scores", "rejects", "outcomes", "vintages", "shadow_histograms", "secrets"),
+        insert=("model_versions", "champions", "decisions", "drift_reports", "alarm_limits", "vintages", "retraining",
+            "secrets"),
         update=("model_versions", "champions", "retraining", "alarm_limits"),
         delete=("vintages",),
     ),
