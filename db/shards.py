@@ -143,6 +143,14 @@ def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress:
             connection.execute(update(jobs).where(jobs.c.id == claim.job.id).values(progress=progress))
 
 
+def show_progress(engine: Engine, claim: Claim, progress: dict[str, Any]) -> bool:
+    """Show a job's progress without prolonging anything; return whether the shard is still this worker's."""
+    is_ours = select(shards.c.id).where(_is_ours(claim)).exists()
+    shown = update(jobs).where(jobs.c.id == claim.job.id, is_ours).values(progress=progress)
+    with writing(engine) as connection:
+        return connection.execute(shown).rowcount == 1
+
+
 def is_held(engine: Engine, claim: Claim) -> bool:
     """Whether the shard is still this worker's: nobody took it back, and its job was not cancelled."""
     with reading(engine) as connection:

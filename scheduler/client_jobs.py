@@ -106,5 +106,7 @@ def wait_for_end(job: Job, *, progress: bool, timeout_seconds: float | None) -> 
                 raise TimeoutError(f"{told}; it was not cancelled. GET /readyz says whether a worker is there")
             pause.wait(LOOK_SECONDS)
             job = job.refresh()
-            bar.update(task, description=str(job), total=job.inputs or None, completed=job.scored + job.rejected)
+            share = (job.facts.get("progress") or {}).get("done")  # of a training
+            total, done = (job.inputs or None, job.scored + job.rejected) if share is None else (1.0, share)
+            bar.update(task, description=str(job), total=total, completed=done)
     return job

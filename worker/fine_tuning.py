@@ -34,7 +34,6 @@ from transformer.fine_tuning import (
     recalibrate,
     unreadable_rows,
 )
-from transformer.fitting import EpochReport
 from transformer.splitting import hash_order
 from transformer.training import TrainedModel
 from worker.book_reading import sample_lowest
@@ -49,6 +48,7 @@ from worker.learnable_records import Records, parts_of, read_records
 from worker.lessons import LessonPlan, plan_lesson, plan_lesson_without_outcomes
 from worker.paired import compare_brier
 from worker.portfolio_terms import scale_of
+from worker.progress import FINE_TUNING, ProgressBoard, shown
 from worker.reference import FrozenReference, freeze_records
 from worker.trigger import Answer
 
@@ -92,6 +92,11 @@ def work_on_fine_tuning(context: WorkerContext, claim: Claim) -> None:
 
 def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
     """Carry out one fine-tuning job. Without a champion, or with too little to learn from, the job fails."""
+    with shown(context.engine, claim, ProgressBoard(FINE_TUNING)) as board:
+        _fine_tune(context, claim, board)
+
+
+def _fine_tune(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
     engine, url = context.engine, context.settings.bundles_url
     seen = get_champion(engine, definition.name)
@@ -108,9 +113,10 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
         plan = plan_lesson(records.labels.dates, records.is_new, ~records.is_new, order)
     _require_material(records, plan)
     lesson = Lesson(*(records.material(rows) for rows in (plan.learn, plan.stop, plan.replay, plan.exam)))
-    heartbeat.renew({"stage": "fine-tuning", "records": len(lesson.learn)})
-    hooks: dict[str, Any] = {"on_epoch": lambda one: heartbeat.renew(_progress_of(one)), "on_batch": heartbeat}
+    heartbeat.renew(board.enter("fitting", records=len(lesson.learn)))
+    hooks: dict[str, Any] = {"on_epoch": lambda one: heartbeat.renew(board.after_epoch(one)), "on_batch": heartbeat}
     tuned = fine_tune(start, lesson, options=options_of(claim.job.options), **hooks)
+    heartbeat.renew(board.enter("reasons"))
     models = {name: tuned, "recalibrated": recalibrate(champion, lesson)}
     explainers = {name: explain_tuned(tuned, lesson, heartbeat), "recalibrated": champion.explainer}
     newest, secret = lesson.exam if len(lesson.exam) else lesson.stop, held_out_secret(context, definition.name)
@@ -120,7 +126,7 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
         card = describe_challenger(model, lesson, definition, made=made, parent=seen.version, explainer=reasons)
         card |= keep_held_out(model, lesson, secret=secret)
         offered[made] = Offered(model, reasons, freeze_records(model, newest.frame, definition), card)
-    heartbeat.renew({"stage": "gate"})
+    heartbeat.renew(board.enter("gate"))
     challengers = _examine(context, claim, champion, offered, parts_of(records, plan, definition.segments), heartbeat)
     _register(context, claim, seen, challengers, records, plan)
 
@@ -133,7 +139,7 @@ def _pretrained(
     book = read_all(context.engine, definition.records, definition.key, columns)
     frame = pd.concat(sample_lowest(book, MOST_PRETRAINED), ignore_index=True)
     frame = frame.drop(index=unreadable_rows(champion, frame).tolist()).reset_index(drop=True)
-    heartbeat.renew({"stage": "pretraining", "records": len(frame)})
+    heartbeat.renew()
     return continue_pretraining(champion, inputs_of(champion, frame), on_batch=heartbeat)
 
 
@@ -142,7 +148,7 @@ def explain_tuned(model: TrainedModel, lesson: Lesson, heartbeat: Heartbeat) -> 
     learned = (lesson.learn, lesson.replay)
     frame = pd.concat([part.frame for part in learned], ignore_index=True)
     target = np.concatenate([part.target for part in learned])
-    heartbeat.renew({"stage": "reasons"})
+    heartbeat.renew()
     return fit_explainer(model, frame, target, options=REASONS, on_batch=heartbeat)
 
 
@@ -287,13 +293,3 @@ def decision_of(
         job_id=claim.job.id if is_first else None,
         action="undecided" if judgement.outcome is Outcome.UNDECIDED else GATE,
     )
-
-
-def _progress_of(report: EpochReport) -> dict[str, Any]:
-    return {
-        "stage": "fine-tuning",
-        "epoch": report.epoch,
-        "epochs": report.epochs,
-        "valid_auc": round(report.valid_auc, 5),
-        "train_loss": round(report.train_loss, 5),
-    }

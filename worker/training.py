@@ -1,6 +1,5 @@
 """Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
 
-import math
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
@@ -20,7 +19,7 @@ from transformer.evaluation import evaluate
 from transformer.network import NetworkOptions
 from transformer.schema import RecordSchema
 from transformer.scoring import Scorer
-from transformer.training import Book, EpochReport, Start, TrainedModel, TrainingOptions, train_model
+from transformer.training import Book, Start, TrainedModel, TrainingOptions, train_model
 from worker.book_reading import read_book
 from worker.bundle_reading import load_stored
 from worker.candidate_gate import Doubts, judge_candidate
@@ -33,6 +32,7 @@ from worker.heartbeat import Heartbeat
 from worker.held_out_keys import held_out_secret
 from worker.messages import TRAINING_QUEUE
 from worker.portfolio_terms import schema_of
+from worker.progress import ProgressBoard, shown, training_plan
 from worker.reference import freeze, held_out_rows
 
 logger = getLogger(__name__)
@@ -72,22 +72,29 @@ def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
 
 
 def _train_claimed(context: WorkerContext, claim: Claim) -> None:
+    folds = claim.job.options.get("folds") or 0
+    with shown(context.engine, claim, ProgressBoard(training_plan(folds))) as board:
+        _train(context, claim, board)
+
+
+def _train(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
     book, labels = read_book(context, definition, heartbeat, most=claim.job.options.get("sample"))
-    heartbeat.renew({"stage": "training", "records": len(book.records)})
+    heartbeat.renew(board.enter("fitting", records=len(book.records)))
     schema = schema_of(definition)
     model = train_model(
         book,
         schema,
         options=options_of(claim.job.options),
         start=start_of(context, claim.job.options, schema),
-        on_epoch=lambda report: heartbeat.renew(_progress_of(report)),
+        on_epoch=lambda report: heartbeat.renew(board.after_epoch(report)),
         on_batch=heartbeat,
     )
-    folds = _cross_validate(claim, book, schema, heartbeat)
-    heartbeat.renew({"stage": "reasons"})
+    folds = _cross_validate(claim, book, schema, heartbeat, board)
+    heartbeat.renew(board.enter("reasons"))
     secret = held_out_secret(context, definition.name)
     described = describe_model(model, book, definition, secret=secret, folds=folds, on_batch=heartbeat)
+    heartbeat.renew(board.enter("saving"))
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
     frozen = freeze(model, book, definition)
     version = save_bundle(
@@ -98,7 +105,7 @@ def _train_claimed(context: WorkerContext, claim: Claim) -> None:
         extras=described.files,
         reference=frozen.bundled,
     )
-    heartbeat.renew({"stage": "gate"})
+    heartbeat.renew(board.enter("gate"))
     seen = get_champion(context.engine, definition.name)
     judgement = judge_candidate(
         model.metrics,
@@ -137,17 +144,19 @@ def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSche
     return Start(parent.network, parent.transform, parent.network_options)
 
 
-def _cross_validate(claim: Claim, book: Book, schema: RecordSchema, heartbeat: Heartbeat) -> dict[str, Any] | None:
+def _cross_validate(
+    claim: Claim, book: Book, schema: RecordSchema, heartbeat: Heartbeat, board: ProgressBoard
+) -> dict[str, Any] | None:
     count = claim.job.options.get("folds")
     if count is None:
         return None
-    heartbeat.renew({"stage": "folds", "epoch": 0, "epochs": count})
+    heartbeat.renew(board.enter("folds", fold=0, folds=count))
     return cross_validate(
         book,
         schema,
         cut_book(book, count),
         options=options_of(claim.job.options),
-        on_fold=lambda done: heartbeat.renew({"stage": "folds", "epoch": done, "epochs": count}),
+        on_fold=lambda done: heartbeat.renew(board.enter("folds", fold=done, folds=count)),
         on_batch=heartbeat,
     )
 
@@ -215,9 +224,3 @@ def _register(
         result |= {} if trained.folds is None else {"folds": trained.folds}
         complete_whole_job(connection, claim, result=result, model_version=version)
     return is_promoted
-
-
-def _progress_of(report: EpochReport) -> dict[str, Any]:
-    figures = {"valid_auc": report.valid_auc, "train_loss": report.train_loss}
-    told = {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
-    return {"stage": report.stage, "epoch": report.epoch, "epochs": report.epochs, **told}

@@ -13,6 +13,7 @@ from db.jobs import Job
 from db.states import JobKind
 
 LINE_SECONDS = 10.0
+_PARTS = 1000  # of a bar that counts no records
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def job_progress(say: Callable[[str], None]) -> Generator[Callable[[Job], None]]
     if not console.is_terminal:
         yield _Lines(say)
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Figures(), TimeRemainingColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _Figures(), _TimeLeft())
     with Progress(*columns, console=console, transient=True) as progress:
         yield _Bar(progress)
 
@@ -39,7 +40,9 @@ class _Bar:
             self._progress.reset(self._task, total=total or None)
             self._has_started = True
         told = f"job {job.id} {job.kind} {_stage(job)}"
-        self._progress.update(self._task, completed=done, total=total or None, description=told, figures=_figures(job))
+        figures, left = _figures(job), (job.progress or {}).get("seconds_left")
+        self._progress.update(self._task, completed=done, total=total or None, description=told)
+        self._progress.update(self._task, figures=figures, seconds_left=left)
 
 
 class _Figures(ProgressColumn):
@@ -51,6 +54,15 @@ class _Figures(ProgressColumn):
         is_counting_records = task.total is not None and task.total > 1 and "rejected" in figures
         speed = f"{task.speed:,.0f} records/s  " if is_counting_records and task.speed else ""
         return Text(speed + figures)
+
+
+class _TimeLeft(TimeRemainingColumn):
+    """The time left as the training itself says it; of a scoring job as the bar's speed gives it."""
+
+    def render(self, task: Task) -> Text:
+        """Draw it as minutes and seconds."""
+        seconds = task.fields.get("seconds_left")
+        return super().render(task) if seconds is None else Text("{}:{:02d} left".format(*divmod(int(seconds), 60)))
 
 
 class _Lines:
@@ -75,16 +87,19 @@ def _stage(job: Job) -> str:
 def _steps(job: Job) -> tuple[int, int]:
     if job.kind is JobKind.SCORING:
         return job.scored + job.rejected, job.inputs
-    progress = job.progress or {}
-    return int(progress.get("epoch", 0)), int(progress.get("epochs", 0))
+    done = (job.progress or {}).get("done")
+    return (0, 0) if done is None else (round(_PARTS * done), _PARTS)
 
 
 def _figures(job: Job) -> str:
     if job.kind is JobKind.SCORING:
         return f"{job.scored + job.rejected:,} of {job.inputs:,}, {job.rejected:,} rejected"
     progress = job.progress or {}
-    if "epoch" not in progress:
-        return ""
-    told = f"epoch {progress['epoch']} of {progress['epochs']}"
-    auc = progress.get("valid_auc")  # pretraining and refitting look at no validation rows
-    return told if auc is None else f"{told}, validation ROC AUC {auc:.4f}"
+    told = [f"{progress['done']:.0%}"] if "done" in progress else []
+    if "epoch" in progress:
+        told.append(f"epoch {progress['epoch']} of {progress['epochs']}")
+    if "fold" in progress:
+        told.append(f"fold {progress['fold']} of {progress['folds']}")
+    if "valid_auc" in progress:  # pretraining and refitting look at no validation rows
+        told.append(f"validation ROC AUC {progress['valid_auc']:.4f}")
+    return ", ".join(told)

@@ -67,7 +67,7 @@ def view_job(caller: Caller, job_id: int) -> JobView:
         seconds=seconds,
         rate=rate,
         share=_share_of(job),
-        seconds_left=(job.inputs - finished) / rate if rate and job.state is JobState.RUNNING else None,
+        seconds_left=_seconds_left(job, rate),
         shards=_count_states(groups),
         cells=[Cell(one) for one in groups],
         listed=list_shards(engine, job_id, limit=_LISTED_SHARDS),
@@ -89,7 +89,17 @@ def _seconds_until(job: Job, now: datetime) -> float | None:
     return None if job.started_at is None else max(0.0, (now - job.started_at).total_seconds())
 
 
+def _seconds_left(job: Job, rate: float | None) -> float | None:
+    if job.state is not JobState.RUNNING:
+        return None
+    if job.kind is JobKind.SCORING:
+        return (job.inputs - job.scored - job.rejected) / rate if rate else None
+    return (job.progress or {}).get("seconds_left")
+
+
 def _share_of(job: Job) -> float | None:
     if job.kind is JobKind.SCORING:
         return min(1.0, (job.scored + job.rejected) / job.inputs) if job.inputs else None
-    return 1.0 if job.state is JobState.DONE else None
+    if job.state is JobState.DONE:
+        return 1.0
+    return (job.progress or {}).get("done") if job.is_open else None
