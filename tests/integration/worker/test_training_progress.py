@@ -1,5 +1,6 @@
 """While a training runs its job shows one bar, moved on all the time, that every reader sees alike."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def test_a_training_shows_one_bar_that_is_never_old_and_never_goes_back(engine: 
     assert done[-1] > 0.8
     assert {"fitting", "training", "gate"} & {progress["stage"] for _, progress in reader.seen}
     times = [at for at, _ in reader.seen]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     # Two seconds between two writes; a machine that is busy may be late once, and not all the time.
     assert median(gaps) <= 3.0
     assert max(gaps) <= 15.0
