@@ -1,5 +1,6 @@
 """Trains a model for a portfolio: read the labelled book, fit, save the bundle, pass the gate."""
 
+import math
 from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
