@@ -38,7 +38,7 @@ def may_run(queue: str) -> ColumnElement[bool]:
     return exists().where(job_runs, jobs.c.portfolio.not_in(_full()))
 
 
-def running_jobs(queue: str) -> Select[Any]:
+def running_jobs(queue: str) -> Select[Any, Any]:
     """The running jobs of portfolios whose limit has room, with their priority."""
     running = select(jobs.c.id, jobs.c.priority).where(jobs.c.state == JobState.RUNNING)
     return running if queue != LIMITED_QUEUE else running.where(jobs.c.portfolio.not_in(_full()))

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Double,
     Engine,
+    FromClause,
     Index,
     Integer,
     MetaData,
@@ -210,6 +211,6 @@ def _delete_replaced(connection: Connection, key: Column[Any], staged_key: Colum
     return replaced
 
 
-def _count(connection: Connection, table: Table, condition: Any = None) -> int:
+def _count(connection: Connection, table: FromClause, condition: Any = None) -> int:
     statement = select(func.count()).select_from(table)
     return connection.execute(statement if condition is None else statement.where(condition)).scalar_one()

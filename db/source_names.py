@@ -104,7 +104,7 @@ def require_no_reserved_table(connection: Connection, name: str, source: str) ->
     else:
         schema, table = split_source(name)
         used = [tuple(row) for row in connection.execute(_USED_ON_POSTGRESQL, {"schema": schema, "name": table})]
-    if any(is_reserved(*one) for one in used):
+    if any(is_reserved(schema, str(table)) for schema, table in used):
         raise SourceReservedError(source)
 
 

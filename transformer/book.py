@@ -1,6 +1,6 @@
 """The records to learn from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +39,7 @@ class Book:
 
     def part(self, rows: NDArray[np.int64]) -> "Book":
         """Return some of the records."""
-        optional = {name: getattr(self, name) for name in ("as_of", "holdout", "entity")}
-        chosen = {name: None if values is None else values[rows] for name, values in optional.items()}
-        return Book(self.records.part(rows), self.target[rows], self.keys[rows], **chosen)
+        optional: dict[str, Any] = {name: getattr(self, name) for name in ("as_of", "holdout", "entity")}
+        chosen: dict[str, Any] = {name: None if values is None else values[rows] for name, values in optional.items()}
+        part = Book(self.records.part(rows), self.target[rows], self.keys[rows], **chosen)
+        return replace(part, left_out=self.left_out)

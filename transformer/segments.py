@@ -60,8 +60,10 @@ def _cut(column: "pd.Series[Any]") -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def _name_quarters(numbers: "pd.Series[float]") -> "pd.Series[str]":
-    edges = np.unique(numbers.quantile([0, 0.25, 0.5, 0.75, 1], interpolation="lower").to_numpy())
-    edges = np.unique(blend_rare(numbers.dropna().to_numpy(np.float64), edges))
+    quarters = numbers.quantile([0, 0.25, 0.5, 0.75, 1], interpolation="lower")
+    edges: NDArray[np.float64] = np.unique(np.asarray(quarters.to_numpy(), dtype=np.float64))
+    known: NDArray[np.float64] = np.asarray(numbers.dropna().to_numpy(), dtype=np.float64)
+    edges = np.unique(blend_rare(known, edges))
     places = np.clip(np.searchsorted(edges, numbers.to_numpy(), side="left"), 1, max(1, len(edges) - 1))
     texts = [f"{place} {edges[place - 1]:g} to {edges[min(place, len(edges) - 1)]:g}" for place in places.tolist()]
     return pd.Series(texts, dtype="str").where(numbers.notna().to_numpy(), NOT_KNOWN)

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from queue import Empty  # what kombu's Redis transport raises where nothing is there
 from typing import Any, cast
 from uuid import uuid4
 
@@ -38,10 +39,11 @@ def clean_message(message: Any, queue: str) -> dict[str, Any] | None:
     try:
         given = _arguments_of(message, queue)
         expires = message["headers"].get("expires")
-        is_lasting = expires is None or datetime.fromisoformat(expires) is not None
+        if expires is not None:
+            datetime.fromisoformat(expires)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error):
         return None
-    return _make_message(queue, given, expires) if given is not None and is_lasting else None
+    return _make_message(queue, given, expires) if given is not None else None
 
 
 def is_request_id(text: str) -> bool:
@@ -83,7 +85,7 @@ class _StrictChannel:
             return cast("Any", super())._brpop_read(**options)
         except (ValueError, RecursionError) as error:
             dropped["unreadable"] += 1
-            raise kombu_redis.Empty from error
+            raise Empty from error
 
 
 class _StrictTransport:
@@ -93,7 +95,7 @@ class _StrictTransport:
         clean = clean_message(message, queue)
         if clean is None:
             dropped[queue if queue in _TASKS else "unreadable"] += 1
-            raise kombu_redis.Empty
+            raise Empty
         cast("Any", super())._deliver(clean, queue)
 
 
