@@ -136,7 +136,7 @@ def _missing_blocks(connection: Connection, job_id: int, folded: set[int]) -> li
 
 
 def _sum_block(connection: Connection, job_id: int, block: int) -> Counts:
-    return _sum(connection.execute(_SHARDS, _limits(job_id, block)).mappings())
+    return _sum(dict(row) for row in connection.execute(_SHARDS, _limits(job_id, block)).mappings())
 
 
 def _limits(job_id: int, block: int) -> dict[str, int]:

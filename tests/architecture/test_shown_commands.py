@@ -28,7 +28,7 @@ def shown_commands(page: Path) -> list[str]:
 
 def find_mistake(line: str) -> str:
     """Say what the program would refuse of a command line; nothing where it would begin to work."""
-    words = shlex.split(line)
+    words = shlex.split(line.partition(" > ")[0])  # where the output goes is the shell's business
     commands = list_commands()
     name = next((name for name in (" ".join(words[:2]), words[0]) if name in commands), None)
     if name is None:
