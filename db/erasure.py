@@ -19,6 +19,7 @@ from db.erased_requests import count_requests, forget_requests_of
 from db.erased_texts import count_texts, redact_texts
 from db.erasure_bytes import empty_log, overwrite_free_space
 from db.erasure_proof import BEYOND_POSTGRESQL, BEYOND_REACH, Erasure, Place
+from db.errors import SourceError
 from db.events import record_event
 from db.every_table import metadata
 from db.key_hashing import hash_key
@@ -26,8 +27,8 @@ from db.key_secret import why_hashes_are_unseen
 from db.portfolio_sources import NamedSource, list_sources, note_sources
 from db.portfolios import find_portfolio
 from db.removals import note_removal
-from db.source_grants import is_made_by_load, is_revoked
-from db.source_names import find_kind, name_source
+from db.source_grants import is_granted, is_made_by_load
+from db.source_names import name_source
 from db.sources import find_source
 from db.states import RemovalCause
 from db.tables import jobs, rejects, scores, shards
@@ -107,10 +108,12 @@ def _erase_in_source(connection: Connection, named: NamedSource, keys: tuple[str
 
 def _is_out_of_sight(connection: Connection, named: NamedSource) -> bool:
     """Whether the source may not be read: its grant was revoked, or was never given to this portfolio."""
-    if find_source(connection, named.source) is not None:
-        return False
-    is_there = find_kind(connection, name_source(connection, named.source.name)) is not None
-    return is_there or is_revoked(connection, named.source)
+    try:
+        name = name_source(connection, named.source.name)
+    except SourceError:  # Tidemark's own, or the database's
+        return True
+    # Whether the table is there is not asked: the answer would tell of tables that are not this portfolio's.
+    return not is_granted(connection, named.source.portfolio, name)
 
 
 def _note_scores(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> frozenset[str]:

@@ -40,10 +40,10 @@ class Rights:
 _KNOWN_TO_ALL = Rights(
     read=("portfolios", "jobs", "shards", "events", "processes", "model_versions", "champions", "source_grants",
         "retraining", "decisions", "shard_histograms", "histogram_parts", "job_histograms", "removals", "drift_reports",
-        "alarm_limits", "dropped_messages"),
+        "alarm_limits", "dropped_messages", "erased_keys", "installation_facts", "portfolio_sources"),
     read_columns={"webhooks": "id, events, portfolio, is_active", "webhook_deliveries": "id"},
     insert=("jobs", "shards", "events", "processes", "histogram_parts", "job_histograms", "webhook_deliveries",
-        "dropped_messages"),
+        "dropped_messages", "installation_facts"),
     update=("jobs", "shards", "processes", "dropped_messages"),
     update_columns={"portfolios": "running_shards"},  # a claim locks the row whose limit it counts against
     delete=("processes",),
@@ -51,10 +51,12 @@ _KNOWN_TO_ALL = Rights(
 _RIGHTS = {
     API: Rights(
         read=tuple(name.removeprefix(PREFIX) for name in metadata.tables if name != f"{PREFIX}secrets"),
-        insert=("portfolios", "source_grants", "schedules", "schedule_runs", "webhooks", "api_keys", "ended_sessions",
+        insert=("portfolios", "portfolio_sources", "erased_keys", "source_grants",
+            "schedules", "schedule_runs", "webhooks", "api_keys", "ended_sessions",
             "outcomes", "online_requests", "removals", "decisions", "champions", "retraining"),
         update=("portfolios", "source_grants", "schedules", "webhooks", "webhook_deliveries", "api_keys",
             "online_requests", "model_versions", "champions", "retraining", "shard_histograms", "drift_reports"),
+        update_columns={"events": "why", "decisions": "reason"},  # erasing takes a key out of what was written by hand
         delete=("source_grants", "scores", "rejects", "outcomes", "online_requests", "ended_sessions"),
     ),
     # Retention finds and removes scores by job and key, and never sees a probability.
@@ -64,7 +66,7 @@ _RIGHTS = {
             "online_requests": "id, expires_at"},
         insert=("schedule_runs", "rejects", "shard_histograms", "removals"),
         update=("schedules", "webhook_deliveries", "shard_histograms"),
-        delete=("scores", "rejects", "online_requests"),
+        delete=("scores", "rejects", "online_requests", "erased_keys"),
     ),
     SCORING: Rights(
         read=("online_requests", "scores", "shadow_histograms"),

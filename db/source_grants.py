@@ -107,13 +107,6 @@ def is_granted(connection: Connection, portfolio: str, name: str) -> bool:
     return connection.execute(found).first() is not None
 
 
-def is_revoked(connection: Connection, source: Source) -> bool:
-    """Whether the source was granted to the portfolio once, and is not any more."""
-    name = name_source(connection, source.name)
-    found = select(source_grants.c.source).where(_is(source.portfolio, name), source_grants.c.revoked_at.is_not(None))
-    return connection.execute(found).first() is not None
-
-
 def is_made_by_load(connection: Connection, source: Source) -> bool:
     """Whether `load` made the table for this very portfolio, and the grant is in force."""
     name = name_source(connection, source.name)
