@@ -83,8 +83,8 @@ def complete(engine: Engine, held: Claim) -> None:
     complete_scored_shard(engine, held, result_for(engine, held, rejected=1), worker="w1")
 
 
-QUICK = (give_up, retry, recover, erase)
-SLOW = (pause, pause_and_resume, fail, meet_a_full_disk, stop_cleanly, complete)
+QUICK = (give_up, retry, recover)
+SLOW = (erase, pause, pause_and_resume, fail, meet_a_full_disk, stop_cleanly, complete)
 ACTS = (*QUICK, *(pytest.param(act, marks=pytest.mark.slow) for act in SLOW))
 
 

@@ -23,6 +23,7 @@ MARKS = {
     "number in a model": struct.pack("<d", INCOME),
 }
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # a model is trained
 Worked = tuple[Path, dict[str, list[str]], dict[str, Any]]
 
 
@@ -57,7 +58,6 @@ def _work(laptop: Installation, home: Path) -> None:
         client.score(frame.iloc[[7]].drop(columns=["default_next_month"]), portfolio="simulated_book")
 
 
-@pytest.mark.timeout(1200)
 def test_no_byte_of_who_is_erased_is_left_in_database_log_and_redis(worked: Worked) -> None:
     home, before, told = worked
     assert (told["outcome"], told["proven"]) == ("erased", True)
@@ -67,7 +67,6 @@ def test_no_byte_of_who_is_erased_is_left_in_database_log_and_redis(worked: Work
     assert any(path.stat().st_size for path in (home / "redis").rglob("*.aof")), "Redis kept what went through it"
 
 
-@pytest.mark.timeout(1200)
 def test_no_byte_of_who_is_erased_is_left_in_the_models(worked: Worked) -> None:
     home, _, _ = worked
     assert any((home / "models").rglob("*.safetensors"))
