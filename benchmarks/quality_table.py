@@ -29,6 +29,11 @@ def main() -> None:
     print("\n| set | seeds | network minus best tree, 95 % | calibration slope |\n|---|---|---|---|")
     for name, results in measured.items():
         print(_difference(name, results))
+    print("\n| set | attention | direct | scorecard | trees |\n|---|---|---|---|---|")
+    for name, results in measured.items():
+        if "mixture" in results:
+            cells = [f"{results['mixture'][way]:.2f}" for way in ("attention", "direct", "scorecard", "trees")]
+            print(f"| {name} | {' | '.join(cells)} |")
     print("\n| set | deep model | seconds | network (seed 1) minus it, ROC AUC |\n|---|---|---|---|")
     for file in files.values():
         print("".join(_deep_differences(file, _read(f"quality_deep_{file}"))), end="")

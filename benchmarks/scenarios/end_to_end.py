@@ -1,7 +1,9 @@
 """From PostgreSQL to PostgreSQL: a scoring job with 2 warm workers, beside what others write. All runs in turn.
 
 Tidemark's seconds run from the first claim of a shard to the closed job, with ledger, digests, rejects and histograms;
-those of the others from a common start, with everything loaded, to their last commit.
+those of the others from a common start, with everything loaded, to their last commit. "As trained" is what `tidemark
+train` makes of these records by default, trees among its ways, and every score with its reasons; "bare network" is the
+default network untrained, without trees and without reasons.
 """
 
 import sys
@@ -16,16 +18,23 @@ from benchmarks.timing import rates, ratio
 from db.engine import writing
 
 PROCESSES = 2
+AS_TRAINED, BARE = "tidemark, as trained", "tidemark, bare network"
+LEARNT_RECORDS = 24_000  # of the book; how fast the result scores does not depend on more
 
 
 def measure(site: Site) -> dict[str, Any]:
-    version = site.version
+    version, book = site.version, site.definition.name
     told: dict[str, Any] = {}
-    seconds: dict[str, list[float]] = {"tidemark": []}
     acts = _peers(site, version)
     with running_system(site, workers=PROCESSES):
+        trained = tidemark(site, "train", book, "--sample", str(LEARNT_RECORDS), "--hold")["model_version"]
+        own = {AS_TRAINED: ("--model", trained), BARE: ("--model", version, "--no-reasons")}
+        seconds: dict[str, list[float]] = {name: [] for name in own}
+        for options in own.values():  # both models are loaded before anything is timed
+            tidemark(site, "score", book, *options)
         for _ in range(site.runs):
-            seconds["tidemark"].append(tidemark(site, "score", site.definition.name)["seconds"])
+            for name, options in own.items():
+                seconds[name].append(tidemark(site, "score", book, *options)["seconds"])
             for name, act in list(acts.items()):
                 found = act()
                 if isinstance(found, str):
@@ -33,8 +42,7 @@ def measure(site: Site) -> dict[str, Any]:
                     del acts[name]
                 else:
                     seconds.setdefault(name, []).append(found)
-    for name in acts:
-        told[f"tidemark against {name}"] = ratio(seconds["tidemark"], seconds[name])
+    told |= {f"{own} against {name}": ratio(seconds[own], seconds[name]) for own in (AS_TRAINED, BARE) for name in acts}
     return {"workers": PROCESSES, "rates": rates(seconds, site.records), **told}
 
 
