@@ -59,6 +59,9 @@ COMMANDS = {
     "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),
     "test": Command("run all tests, or what the arguments tell pytest", TEST, (PYTEST,), runs_here=True),
     "faults": Command("run the whole fault matrix, with its slow parts", TEST, (FAULTS,), runs_here=True),
+    "soak": Command(
+        "run people, jobs and faults at once on PostgreSQL; --minutes N", TEST, (("-m", "tests.soak"),), runs_here=True
+    ),
     "bench": Command(
         "run the benchmarks of speed; --quick takes some minutes", TEST, (("-m", "benchmarks"),), runs_here=True
     ),
