@@ -4,6 +4,7 @@ import argparse
 import json
 import random
 import re
+import signal
 import sys
 import tempfile
 import threading
@@ -30,6 +31,7 @@ _LOOK_SECONDS = 30.0
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the soak; return 0 when nothing was found."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers and processes are stopped
     options = _read(words)
     if options.dry_run:
         sys.stdout.write(_describe(options) + "\n")
