@@ -9,7 +9,7 @@ import httpcore
 import pytest
 
 from scheduler import public_addresses
-from scheduler.public_addresses import PrivateAddressError, PublicBackend, find_public_address, is_public
+from scheduler.public_addresses import Deadline, PrivateAddressError, PublicBackend, is_public
 
 HIDDEN = [
     "0.0.0.0", "0.1.2.3", "10.255.255.255", "100.64.0.1", "100.127.255.254", "127.0.0.1", "127.255.255.254",
@@ -56,7 +56,7 @@ def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> Iterator[
 
 def test_one_address_inside_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     with resolving(monkeypatch, ["8.8.8.8", "fec0::1"]), pytest.raises(PrivateAddressError):
-        find_public_address("receiver.example", 443)
+        PublicBackend(Deadline(5), allows_private=False).connect_tcp("receiver.example", 443)
 
 
 def test_the_address_that_was_judged_is_the_one_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_the_address_that_was_judged_is_the_one_connected_to(monkeypatch: pytest
 
     monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
     with resolving(monkeypatch, ["8.8.8.8"], ["127.0.0.1"]) as asked, pytest.raises(httpcore.ConnectError):
-        PublicBackend(allows_private=False).connect_tcp("rebinding.example", 443)
+        PublicBackend(Deadline(5), allows_private=False).connect_tcp("rebinding.example", 443)
     assert (asked, tried) == (["rebinding.example"], ["8.8.8.8"])
 
 
@@ -85,7 +85,7 @@ def test_spellings_of_the_own_machine_that_the_system_understands_are_refused() 
         taking.start()
         for spelling in ("127.1", "0x7f.0.0.1", "2130706433", "localhost"):
             with pytest.raises((PrivateAddressError, httpcore.ConnectError)):
-                PublicBackend(allows_private=False).connect_tcp(spelling, port, timeout=5)
+                PublicBackend(Deadline(5), allows_private=False).connect_tcp(spelling, port, timeout=5)
         assert not reached.is_set()
         socket.create_connection(("127.0.0.1", port)).close()  # the way was open all the time
         taking.join(20)
