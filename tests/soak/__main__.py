@@ -113,9 +113,11 @@ def _run(
         one.join(120)
         if one.is_alive():
             journal.find("every thread of the soak ends", one.name)
-    _settle(site, journal)
-    ledger.look()
-    erasure.look()
+    for last in (lambda: _settle(site, journal), ledger.look, erasure.look):
+        try:
+            last()
+        except Exception as error:  # noqa: BLE001 - what was found before is told all the same
+            journal.find("every check comes to its end", f"{type(error).__name__}: {error}"[:500])
     figures = growth.judge()
     return {
         "seed": options.seed,
@@ -128,11 +130,14 @@ def _run(
 
 
 def _wait(seconds: float, journal: Journal) -> None:
-    ending = threading.Event()
+    ending, told = threading.Event(), 0
     while journal.seconds < seconds:
         ending.wait(min(_LOOK_SECONDS, max(0.1, seconds - journal.seconds)))
         report = journal.report()
         done, found = sum(report["actions"].values()), report["findings"]
+        for one in found[told:]:
+            _say(f"FOUND: {one['rule']}: {one['detail']}")
+        told = len(found)
         _say(f"{journal.seconds / 60:.1f} of {seconds / 60:g} min, {done} actions, {len(found)} findings")
 
 

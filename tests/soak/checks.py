@@ -134,7 +134,7 @@ class ErasureCheck:
         if not erased:
             return
         self._journal.note("looked for everybody who was erased")
-        places = find_keys(self._site.engine, erased)
+        places = find_keys(self._site.superuser, erased)
         for folder in (self._site.folder / "home", self._site.redis.folder):
             places |= find_keys_in_files(folder, erased)
         for place, keys in places.items():

@@ -80,6 +80,7 @@ class Site:
         self.installation = Installation(folder, own | _SETTINGS)
         self.installation.run("database", "upgrade")
         self.engine: Engine = open_engine(self.database_url)
+        self.superuser: Engine = open_engine(self.postgres.url(DATABASE))  # sees every table, whoever owns it
         self.books = {name: self._make_book(name, rows, seed) for name, rows in BOOKS.items()}
         self.admin_key = self.installation.json("key", "create", "soak", "--role", "admin")["key"]
         self.processes = self._build_processes()
@@ -137,6 +138,7 @@ class Site:
             self._tending.join()
         self._supervisor.stop()
         self.engine.dispose()
+        self.superuser.dispose()
         self.redis.kill()
         self.postgres.stop("immediate")
 
