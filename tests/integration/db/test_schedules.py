@@ -141,8 +141,8 @@ def test_a_due_time_that_comes_again_since_the_clock_was_set_back_is_not_fired_a
 def test_a_due_time_is_stored_with_its_job_or_not_at_all(book: Engine) -> None:
     schedule = _nightly(book)
     _let_pass(book, schedule, days=1)
-    with _refusing(book, "INSERT INTO tidemark_schedule_runs"), pytest.raises(ConnectionAbortedError):
-        _fire(book)
+    with _refusing(book, "INSERT INTO tidemark_schedule_runs"):
+        assert _fire(book) == [], "one schedule's trouble is logged, and holds up no other"
     assert list_jobs(book) == []
     assert len(_fire(book)) == 1
 
