@@ -159,7 +159,10 @@ class Promotion(Reason):
     """Why a version becomes the champion."""
 
     accept_suspicious: bool = Field(
-        strict=True, default=False, description="Columns that alone decide the outcome are known before it."
+        strict=True,
+        default=False,
+        description="Columns that alone decide the outcome are known before it.",
+        examples=[False],
     )
 
 

@@ -78,7 +78,7 @@ def test_a_wrong_portfolio_file_names_key_and_nearest_valid_name(laptop: Install
     assert "numerical" in line
 
 
-@pytest.mark.parametrize("command", [("portfolio", "list"), ("score", "x"), ("up",), ("scheduler",), ("worker",)])
+@pytest.mark.parametrize("command", [("portfolio", "list"), ("score", "x"), ("up",), ("worker",)])
 def test_a_database_that_is_down_is_named_without_its_password(laptop: Installation, command: tuple[str, ...]) -> None:
     laptop.settings["TIDEMARK_DATABASE_URL"] = "postgresql://user:secret@127.0.0.1:1/tidemark"
     line = said(laptop, *command, expect=FAILED)
