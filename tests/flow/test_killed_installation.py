@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.flow.installation import Installation
 
 
+@pytest.mark.timeout(1200)  # it trains, and starts everything twice
 def test_killing_every_worker_loses_and_doubles_nothing(cluster: Installation, book_files: tuple[Path, Path]) -> None:
     portfolio, data = map(str, book_files)
     cluster.run("portfolio", "add", portfolio)
@@ -18,6 +21,6 @@ def test_killing_every_worker_loses_and_doubles_nothing(cluster: Installation, b
     cluster.kill_everything(first_up)
     assert cluster.json("job", "show", str(job_id))["state"] == "running"
     cluster.start("up")
-    job = cluster.wait_for_job(job_id, "done", 120)
+    job = cluster.wait_for_job(job_id, "done", 400)
     assert (job["inputs"], job["scored"], job["rejected"]) == (3000, 3000, 0)
     assert job["digest"] == expected["digest"]

@@ -35,6 +35,7 @@ def api(engine: Engine, any_database_url: str, tmp_path: Path) -> Iterator[ApiPr
         yield running
 
 
+@pytest.mark.slow  # it measures how quickly others are answered, on a machine that does nothing else
 def test_a_hostile_client_at_the_door_gets_nothing_done(api: ApiProcess) -> None:
     """One process for all of them: starting one costs more than asking it."""
     check_that_no_byte_of_a_body_is_read(api)

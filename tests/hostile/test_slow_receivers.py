@@ -112,8 +112,9 @@ def test_forty_slow_receivers_hold_up_no_message_of_a_quick_one(engine: Engine) 
         assert quick.came[-1] - again_at < DEADLINE_SECONDS
         wait_for(lambda: all(attempts(engine, one)[0][2] for one in hooks), 90, "the deadline of each slow message")
         sender.stop()
-    # Each has one message under way; a receiver that drips notices a little late that one is over.
-    assert max(silent.most_open, dripping.most_open) <= SLOW_RECEIVERS // 2 + MESSAGES
+    # Each has one message under way; a receiver that drips notices late, on a busy machine, that one is over.
+    assert silent.most_open <= SLOW_RECEIVERS // 2
+    assert dripping.most_open <= SLOW_RECEIVERS
     assert {attempts(engine, one)[0][2] for one in hooks} <= {"TimeoutException", "ReadTimeout"}
 
 
