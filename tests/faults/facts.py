@@ -25,6 +25,15 @@ WHOLE = """
                               UNION SELECT record_key FROM tidemark_rejects WHERE job_id = :job) AS every_key)
     FROM tidemark_jobs WHERE id = :job
 """
+TWICE = """
+    SELECT count(*) FROM (
+        SELECT record_key FROM (
+            SELECT record_key FROM tidemark_scores WHERE job_id = :job
+            UNION ALL SELECT record_key FROM tidemark_rejects
+                WHERE job_id = :job AND record_key IS NOT NULL AND reason <> 'duplicate_key'
+        ) AS everything GROUP BY record_key HAVING count(*) > 1
+    ) AS repeated
+"""
 # done, poison and split are final for a shard, done and cancelled for a job.
 AFTER_THE_END = """
     SELECT count(*) FROM tidemark_events final JOIN tidemark_events later ON later.job_id = final.job_id

@@ -10,7 +10,7 @@ from db.engine import reading
 from db.jobs import Job, get_job
 from db.states import JobState
 from db.verification import verify_job
-from tests.faults.facts import AFTER_THE_END
+from tests.faults.facts import AFTER_THE_END, TWICE
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Oracle:
 
     def duplicated(self) -> int:
         """Keys that stand twice."""
-        return self.count(_TWICE)
+        return self.count(TWICE)
 
     def repeated_claims(self, struck: set[int]) -> int:
         """How often a shard was claimed again; `struck` are the processes that a fault hit.
@@ -178,15 +178,6 @@ _LOST = """
               AND NOT EXISTS (SELECT 1 FROM tidemark_rejects r WHERE r.job_id = :job AND r.record_key = b.customer_id))
          + (SELECT count(*) FROM simulated_book b WHERE b.customer_id IS NULL)
          - (SELECT count(*) FROM tidemark_rejects r WHERE r.job_id = :job AND r.record_key IS NULL)
-"""
-_TWICE = """
-    SELECT count(*) FROM (
-        SELECT record_key FROM (
-            SELECT record_key FROM tidemark_scores WHERE job_id = :job
-            UNION ALL SELECT record_key FROM tidemark_rejects
-                WHERE job_id = :job AND record_key IS NOT NULL AND reason <> 'duplicate_key'
-        ) AS everything GROUP BY record_key HAVING count(*) > 1
-    ) AS repeated
 """
 _UNEVEN_SHARDS = """
     SELECT count(*) FROM tidemark_shards

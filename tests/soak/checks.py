@@ -13,7 +13,7 @@ from db.engine import reading
 from db.errors import DatabaseError, StateConflictError
 from db.states import JobState
 from db.verification import verify_job
-from tests.faults.facts import AFTER_THE_END, COUNTED, SAID
+from tests.faults.facts import AFTER_THE_END, COUNTED, SAID, TWICE
 from tests.soak.faults import OF_ONE_BOOK
 from tests.soak.journal import Journal
 from tests.soak.receivers import Receivers
@@ -28,15 +28,6 @@ _QUIET_PAUSE_SECONDS = 20.0
 _SWEEP_PAUSE_SECONDS = 60.0
 _PAGE = 200  # keys looked for at once
 
-_TWICE = """
-    SELECT count(*) FROM (
-        SELECT record_key FROM (
-            SELECT record_key FROM tidemark_scores WHERE job_id = :job
-            UNION ALL SELECT record_key FROM tidemark_rejects
-                WHERE job_id = :job AND record_key IS NOT NULL AND reason <> 'duplicate_key'
-        ) AS everything GROUP BY record_key HAVING count(*) > 1
-    ) AS repeated
-"""
 _ENDED = "SELECT id, state FROM tidemark_jobs WHERE kind = 'scoring' AND state IN ('done', 'failed', 'cancelled')"
 
 
@@ -62,7 +53,7 @@ class LedgerCheck:
         with reading(self._engine) as connection:
             said, counted, twice, after = (
                 tuple(connection.execute(text(one), {"job": job_id}).one())
-                for one in (SAID, COUNTED, _TWICE, AFTER_THE_END)
+                for one in (SAID, COUNTED, TWICE, AFTER_THE_END)
             )
         if tuple(said) != tuple(counted):
             self._journal.find("counters equal counts", f"job {job_id} ({state}): said {said}, counted {counted}")
