@@ -1,5 +1,6 @@
 """Makes Tidemark's tables in a new database, and brings those of an older release up to date."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -54,6 +55,7 @@ def _found_version(connection: Connection) -> str:
     return context.get_current_revision() or _NO_VERSION
 
 
+@cache
 def _expected_version() -> str:
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None, "the package holds at least one migration"

@@ -4,12 +4,15 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
+from db.engine import opened_engine
+from db.upgrade import prepare_database
 from tests.left_open import LeftOpen
 from tests.servers import GivenPostgres, PostgresServer, RedisServer, newest_postgres, older_postgres
 
@@ -66,6 +69,13 @@ class _PostgresServers:
     def close(self) -> None:
         self._stack.close()
 
+    def running(self, name: str) -> GivenPostgres:
+        """Return a server that runs, also when a test has stopped it."""
+        server = self.get(name)
+        if isinstance(server, PostgresServer) and not server.is_running:
+            server.start()
+        return server
+
     def _open(self, name: str) -> GivenPostgres:
         if _GIVEN_URL and name == _OLDER:
             return GivenPostgres(_GIVEN_URL)
@@ -92,27 +102,84 @@ def _postgres_servers() -> Iterator[_PostgresServers]:
     servers.close()
 
 
+class _Databases:
+    """Makes databases: empty, or with Tidemark's tables copied from a template, which every migration made once."""
+
+    def __init__(self, servers: _PostgresServers, folder: Path) -> None:
+        self._servers = servers
+        self._folder = folder
+        self._template_of = cache(self._make_template)
+
+    @contextmanager
+    def open(self, kind: str, folder: Path, *, with_tables: bool) -> Iterator[str]:
+        """Give the URL of a database of this kind; SQLite's file lies in the folder."""
+        if kind == _SQLITE:
+            path = folder / "tidemark.db"
+            if with_tables:
+                self.copy_tables(path)
+            yield f"sqlite:///{path}"
+            return
+        server = self._servers.running(kind)
+        with server.fresh_database(self._template_of(kind) if with_tables else None) as url:
+            yield url
+
+    def copy_tables(self, path: Path) -> None:
+        """Make a file of SQLite that holds Tidemark's tables."""
+        copyfile(self._template_of(_SQLITE), path)
+        path.chmod(0o600)
+
+    def _make_template(self, kind: str) -> str:
+        if kind == _SQLITE:
+            found = str(self._folder / "template.db")
+            url = f"sqlite:///{found}"
+        else:
+            server = self._servers.running(kind)
+            found = server.make_database("tidemark_template")
+            url = server.url(found)
+        with opened_engine(url) as engine:
+            prepare_database(engine)
+        return found
+
+
+@pytest.fixture(scope="session")
+def databases(_postgres_servers: _PostgresServers, tmp_path_factory: pytest.TempPathFactory) -> _Databases:
+    """What makes the databases of the tests."""
+    return _Databases(_postgres_servers, tmp_path_factory.mktemp("templates"))
+
+
 @pytest.fixture(params=[_SQLITE, _OLDER, _NEWEST])
-def database_url(request: pytest.FixtureRequest, _postgres_servers: _PostgresServers, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database; the test runs once for each kind, whose name is in its id."""
-    yield from _empty_database(request.param, _postgres_servers, tmp_path)
+def database_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database that holds Tidemark's tables and no row; once for each kind, whose name is in the id."""
+    with databases.open(request.param, tmp_path, with_tables=True) as url:
+        yield url
 
 
 @pytest.fixture(params=[_SQLITE, _NEWEST])
-def any_database_url(
-    request: pytest.FixtureRequest, _postgres_servers: _PostgresServers, tmp_path: Path
-) -> Iterator[str]:
-    """The URL of an empty database, for slow tests: SQLite and the newest PostgreSQL alone."""
-    yield from _empty_database(request.param, _postgres_servers, tmp_path)
+def any_database_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+    """The same for slow tests: SQLite and the newest PostgreSQL alone."""
+    with databases.open(request.param, tmp_path, with_tables=True) as url:
+        yield url
+
+
+@pytest.fixture(params=[_SQLITE, _OLDER, _NEWEST])
+def empty_database_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables, for tests that make them."""
+    with databases.open(request.param, tmp_path, with_tables=False) as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(databases: _Databases, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database of SQLite that holds Tidemark's tables, for tests whose subject is not the database."""
+    with databases.open(_SQLITE, tmp_path, with_tables=True) as url:
+        yield url
 
 
 @pytest.fixture
 def postgres_server(_postgres_servers: _PostgresServers) -> PostgresServer:
     """The newest PostgreSQL, running; a test may stop, kill and restart it."""
-    server = _postgres_servers.get(_NEWEST)
+    server = _postgres_servers.running(_NEWEST)
     assert isinstance(server, PostgresServer)
-    if not server.is_running:
-        server.start()
     return server
 
 
@@ -133,14 +200,3 @@ def redis_url(redis_server: RedisServer) -> str:
     with redis_server.client() as client:
         client.flushall()
     return redis_server.url
-
-
-def _empty_database(name: str, servers: _PostgresServers, folder: Path) -> Iterator[str]:
-    if name == _SQLITE:
-        yield f"sqlite:///{folder / 'tidemark.db'}"
-        return
-    server = servers.get(name)
-    if isinstance(server, PostgresServer) and not server.is_running:
-        server.start()
-    with server.fresh_database() as url:
-        yield url

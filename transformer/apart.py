@@ -12,13 +12,13 @@ from transformer.boosting import MOST_TREES, Booster
 from transformer.examples import Examples
 from transformer.mixture import Ways
 from transformer.scorecard import (
-    STRENGTHS,
     Layout,
     Scorecard,
     choose_card_rows,
     choose_scorecard,
     describe,
     fit_scorecard,
+    fit_scorecards,
 )
 from transformer.trees import Trees
 
@@ -72,15 +72,21 @@ class Apart:
 
     def _cross_validate_card(self, learn: Examples, folds: Folds) -> tuple[Floats, float]:
         """Return the logits of rows not learnt from, by the best strength, and that strength."""
-        design, tried = describe(learn.inputs, self.layout), dict[float, Floats]()
-        for strength in STRENGTHS:
-            tried[strength] = np.zeros(learn.rows)
-            for train, look in folds:
-                weight = None if learn.weight is None else learn.weight[train]
-                card = fit_scorecard(design[train], learn.target[train], weight, strength)
-                tried[strength][look] = card.logits(design[look])
-        best = min(tried, key=lambda one: log_loss(learn.target, expit(tried[one])))
-        return tried[best], best
+        design = describe(learn.inputs, self.layout)
+        cards = [
+            fit_scorecards(design[rows], learn.target[rows], None if learn.weight is None else learn.weight[rows])
+            for rows, _ in folds
+        ]
+        best, best_strength, best_loss = np.zeros(0), 0.0, np.inf
+        for of_folds in zip(*cards, strict=True):
+            logits = np.zeros(learn.rows)
+            for card, (_, look) in zip(of_folds, folds, strict=True):
+                logits[look] = card.logits(design[look])
+            loss = log_loss(learn.target, expit(logits))
+            if loss >= best_loss:  # weaker ridges only overfit more
+                break
+            best, best_strength, best_loss = logits, of_folds[0].strength, loss
+        return best, best_strength
 
 
 @dataclass(frozen=True)

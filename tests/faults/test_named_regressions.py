@@ -14,7 +14,6 @@ from db.scores import complete_scored_shard
 from db.shards import Claim, claim_shard, count_shards, renew_lease
 from db.states import JobState
 from db.tables import shards
-from db.upgrade import prepare_database
 from scheduler.recovery import sweep
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.faults.facts import assert_consistent
@@ -27,7 +26,6 @@ pytestmark = pytest.mark.faults
 def book(any_database_url: str) -> Iterator[Engine]:
     """A database with 30 records, a model, and a running job of ten shards."""
     with opened_engine(any_database_url) as engine:
-        prepare_database(engine)
         load_book(engine, range(30))
         add_model(engine)
         start_scoring(engine, shard_rows=3)

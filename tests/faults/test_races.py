@@ -16,7 +16,6 @@ from db.scores import complete_scored_shard
 from db.self_pause import Trouble, pause_claimed
 from db.shards import Claim, claim_shard, give_back, renew_lease
 from db.states import FailureCause, JobState, PauseCause
-from db.upgrade import prepare_database
 from db.verification import verify_job
 from scheduler.recovery import sweep
 from scheduler.submission import Request, submit_scoring
@@ -36,7 +35,6 @@ pytestmark = [pytest.mark.faults]
 def engines(any_database_url: str) -> Iterator[tuple[Engine, Engine]]:
     """Two engines on one database with a book: those of two processes."""
     with opened_engine(any_database_url) as own, opened_engine(any_database_url) as other:
-        prepare_database(own)
         load_book(own, range(RECORDS), reject_budget=1.0)
         add_model(own)
         yield own, other

@@ -7,18 +7,15 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_engine
-from db.upgrade import prepare_database
+from db.engine import opened_engine
 from tests.integration.api.server import RunningApi, running_api
 
 
 @pytest.fixture
 def engine(any_database_url: str) -> Iterator[Engine]:
     """An engine on an empty database, SQLite and the newest PostgreSQL."""
-    opened = open_engine(any_database_url)
-    prepare_database(opened)
-    yield opened
-    opened.dispose()
+    with opened_engine(any_database_url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -7,17 +7,15 @@ import pytest
 from sqlalchemy import Engine
 
 from db.engine import opened_engine
-from db.upgrade import prepare_database
 from tests.integration.api.server import RunningApi, running_api
 
 ELSEWHERE = {"Host": "scores.example"}
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(sqlite_url: str) -> Iterator[Engine]:
     """SQLite alone: the database has no part in it."""
-    with opened_engine(f"sqlite:///{tmp_path / 'tidemark.db'}") as opened:
-        prepare_database(opened)
+    with opened_engine(sqlite_url) as opened:
         yield opened
 
 

@@ -37,7 +37,6 @@ from tests.waiting import wait_for
 def engine(any_database_url: str) -> Iterator[Engine]:
     """A good book and a bad one on each kind of database."""
     opened = open_engine(any_database_url)
-    prepare_database(opened)
     add_book(opened, "good")
     add_book(opened, "bad")
     yield opened

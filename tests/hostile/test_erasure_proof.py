@@ -184,16 +184,16 @@ def test_a_record_that_a_load_replaced_leaves_no_byte_in_the_file(tmp_path: Path
     assert [one for one in tmp_path.iterdir() if KEY.encode() in one.read_bytes()] == []
 
 
-def test_a_database_of_an_older_release_remembers_its_sources_and_is_rewritten_once(any_database_url: str) -> None:
-    engine = open_engine(any_database_url)
+def test_a_database_of_an_older_release_remembers_its_sources_and_is_rewritten_once(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url)
     _make_older(engine)
     engine.dispose()  # connections of this release overwrite what they delete
     upgrade_database(engine)
     erasure = erase_record(engine, Person(BOOK, KEY), who="test")
     assert (erasure.is_proven, erasure.erased["oldest"], erasure.left["book"]) == (True, 1, 0)
     engine.dispose()
-    if any_database_url.startswith("sqlite"):
-        path = Path(any_database_url.removeprefix("sqlite:///"))
+    if empty_database_url.startswith("sqlite"):
+        path = Path(empty_database_url.removeprefix("sqlite:///"))
         assert [one for one in path.parent.glob("tidemark.db*") if KEY.encode() in one.read_bytes()] == []
 
 

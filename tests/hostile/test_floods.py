@@ -13,7 +13,6 @@ from db.shards import claim_ahead, claim_shard, insert_shards
 from db.sources import KeyRange
 from db.states import PRIORITIES
 from db.tables import jobs, portfolios, shards
-from db.upgrade import prepare_database
 from tests.hostile.books import add_book, submit
 from worker.context import WorkerContext
 from worker.settings import WorkerSettings
@@ -26,7 +25,6 @@ EVERY = 8
 def engine(any_database_url: str) -> Iterator[Engine]:
     """A book of the night and one that people ask for, on each kind of database."""
     opened = open_engine(any_database_url)
-    prepare_database(opened)
     add_book(opened, "night")
     add_book(opened, "urgent")
     yield opened

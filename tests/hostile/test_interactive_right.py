@@ -10,7 +10,6 @@ from db.api_keys import KeyRequest, create_key, list_keys
 from db.engine import open_engine, writing
 from db.jobs import list_jobs
 from db.states import KeyRole
-from db.upgrade import prepare_database
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi, running_api
 
@@ -21,7 +20,6 @@ SCORE = {"kind": "scoring", "portfolio": "book"}
 def engine(any_database_url: str) -> Iterator[Engine]:
     """A book with a champion on each kind of database."""
     opened = open_engine(any_database_url)
-    prepare_database(opened)
     load_book(opened, [1, 2, 3])
     add_model(opened)
     yield opened

@@ -13,7 +13,6 @@ from sqlalchemy import text
 from db.engine import open_engine, writing
 from db.shard_map import group_shards
 from db.states import ShardState
-from db.upgrade import prepare_database
 from tests.integration.api.server import RunningApi, running_api
 from tests.integration.dashboard.window import opened
 from tests.large_jobs import MANY, job_with_one_open_shard
@@ -27,7 +26,6 @@ PATIENCE = 200.0
 def api(any_database_url: str, tmp_path: Path) -> Iterator[RunningApi]:
     """An installation with a job of very many shards, three of them in trouble."""
     engine = open_engine(any_database_url)
-    prepare_database(engine)
     job_with_one_open_shard(engine)
     with writing(engine) as connection:
         _harm(connection)
@@ -63,7 +61,6 @@ def test_looking_at_100000_shards_is_quick_and_takes_few_bytes(api: RunningApi) 
 
 def test_a_small_job_has_a_cell_for_each_shard(any_database_url: str) -> None:
     engine = open_engine(any_database_url)
-    prepare_database(engine)
     job_with_one_open_shard(engine, 600, folded=False)
     groups = group_shards(engine, 1, most=600)
     assert [(one.first, one.last) for one in groups] == [(place, place) for place in range(600)]

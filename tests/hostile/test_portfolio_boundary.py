@@ -238,8 +238,8 @@ def test_a_table_that_is_gone_leaves_no_right_to_the_next_one_of_its_name(engine
     assert [one.portfolio for one in list_grants(engine)] == ["second"]
 
 
-def test_the_upgrade_grants_each_book_what_it_has_and_nobody_a_reserved_table(any_database_url: str) -> None:
-    engine = open_engine(any_database_url)
+def test_the_upgrade_grants_each_book_what_it_has_and_nobody_a_reserved_table(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url)
     with writing(engine) as connection:
         config = _config()
         config.attributes["connection"] = connection

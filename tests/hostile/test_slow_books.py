@@ -16,7 +16,6 @@ from db.shards import count_shards, insert_shards
 from db.sources import KeyRange
 from db.states import FailureCause, JobState
 from db.tables import shards
-from db.upgrade import prepare_database
 from scheduler.planners import SLOTS, SLOW_SLOTS
 from tests.hostile.books import add_book, add_slow_book, running_scheduler, submit, wait_for_state
 from tests.waiting import wait_for
@@ -29,7 +28,6 @@ PROMPT_SECONDS = 15.0
 def engine(any_database_url: str) -> Iterator[Engine]:
     """A slow book and a quick one on each kind of database."""
     opened = open_engine(any_database_url)
-    prepare_database(opened)
     add_slow_book(opened, "slow")
     add_book(opened, "quick")
     yield opened

@@ -21,8 +21,8 @@ def prepare_old(engine: Engine) -> None:
         command.upgrade(config, BEFORE)
 
 
-def test_what_was_sent_before_the_upgrade_is_the_same_job_after_it(any_database_url: str) -> None:
-    with opened_engine(any_database_url) as engine:
+def test_what_was_sent_before_the_upgrade_is_the_same_job_after_it(empty_database_url: str) -> None:
+    with opened_engine(empty_database_url) as engine:
         prepare_old(engine)
         check_upgrade(engine)
 

@@ -22,7 +22,6 @@ from db.retention import apply_retention
 from db.scores import complete_scored_shard
 from db.shards import claim_shard
 from db.states import JobState
-from db.upgrade import prepare_database
 from tests.building import BOOK, result_for
 from tests.large_jobs import DATA_DIGEST, MANY, RECORDS, complete_last, counts_of, job_with_one_open_shard, reopen
 
@@ -30,7 +29,6 @@ from tests.large_jobs import DATA_DIGEST, MANY, RECORDS, complete_last, counts_o
 @pytest.fixture
 def engine(any_database_url: str) -> Iterator[Engine]:
     opened = open_engine(any_database_url)
-    prepare_database(opened)
     yield opened
     opened.dispose()
 

@@ -58,8 +58,10 @@ def test_redis_takes_another_port_when_its_own_is_taken() -> None:
     server.stop()
 
 
-def test_database_is_empty_and_of_the_version_in_the_id(database_url: str, request: pytest.FixtureRequest) -> None:
-    engine = create_engine(database_url)
+def test_database_is_empty_and_of_the_version_in_the_id(
+    empty_database_url: str, request: pytest.FixtureRequest
+) -> None:
+    engine = create_engine(empty_database_url)
     with engine.connect() as connection:
         if engine.name == "postgresql":
             version = connection.execute(text("SHOW server_version")).scalar_one()

@@ -48,16 +48,22 @@ class GivenPostgres:
         return psycopg.connect(url, **({"autocommit": True, "connect_timeout": 10} | options))
 
     @contextmanager
-    def fresh_database(self) -> Iterator[str]:
-        """Give the URL of an empty database, dropped at the end whoever is still connected."""
-        name = f"tidemark_test_{uuid.uuid4().hex[:12]}"  # two test runs may share a server
-        with self.connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    def fresh_database(self, template: str | None = None) -> Iterator[str]:
+        """Give the URL of an empty database or a copy of another, dropped at the end whoever is still connected."""
+        name = self.make_database("tidemark_test", template)
         try:
             yield self.url(name)
         finally:
             with self.connect() as connection:
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def make_database(self, prefix: str, template: str | None = None) -> str:
+        """Make an empty database, or a copy of one that nobody is connected to, and return its name."""
+        name = f"{prefix}_{uuid.uuid4().hex[:12]}"  # two test runs may share a server
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        with self.connect() as connection:
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template or "template1")))
+        return name
 
     def terminate_connections(self) -> int:
         """Cut every connection but our own, as a failing server would; return how many were cut."""

@@ -11,7 +11,6 @@ from sqlalchemy import Engine
 from db.engine import opened_engine
 from db.events import list_events
 from db.jobs import get_job, list_jobs
-from db.upgrade import prepare_database
 from scheduler.errors import UsageError
 from scheduler.submission import Request, submit_training
 from tests.building import add_model, load_book
@@ -25,7 +24,6 @@ SCORE = {"kind": "scoring", "portfolio": "book"}
 def engine(any_database_url: str) -> Iterator[Engine]:
     """An engine on each kind of database: pages and idempotency are its business."""
     with opened_engine(any_database_url) as opened:
-        prepare_database(opened)
         yield opened
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 from db.engine import opened_engine
 from db.histograms import ShardMonitoring
 from db.scores import complete_scored_shard
-from db.upgrade import prepare_database
 from scheduler.planning import plan_queued_jobs
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import RunningApi, running_api
@@ -31,7 +30,6 @@ def engine(sqlite_engine: Engine) -> Engine:
 def any_engine(database_url: str) -> Iterator[Engine]:
     """An engine on each kind of database."""
     with opened_engine(database_url) as opened:
-        prepare_database(opened)
         yield opened
 
 

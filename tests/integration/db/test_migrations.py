@@ -33,14 +33,14 @@ def test_check_constraints_of_the_tables_are_in_the_database(engine: Engine) -> 
         connection.execute(wrong, {"id": job_id})
 
 
-def test_preparing_twice_makes_the_tables_once(database_url: str) -> None:
-    with opened_engine(database_url) as engine:
+def test_preparing_twice_makes_the_tables_once(empty_database_url: str) -> None:
+    with opened_engine(empty_database_url) as engine:
         assert [prepare_database(engine), prepare_database(engine)] == [True, False]
 
 
-def test_four_processes_at_once_make_the_tables_once(database_url: str) -> None:
+def test_four_processes_at_once_make_the_tables_once(empty_database_url: str) -> None:
     with ExitStack() as opened, ThreadPoolExecutor(4) as pool:
-        engines = [opened.enter_context(opened_engine(database_url)) for _ in range(4)]
+        engines = [opened.enter_context(opened_engine(empty_database_url)) for _ in range(4)]
         made = list(pool.map(prepare_database, engines))
     assert made.count(True) == 1
 

@@ -10,7 +10,6 @@ from db.engine import opened_engine
 from db.jobs import get_job
 from db.portfolios import save_portfolio
 from db.states import JobState
-from db.upgrade import prepare_database
 from scheduler.cli.main import main
 from scheduler.planning import plan_queued_jobs
 from scheduler.submission import Request, submit_training
@@ -27,7 +26,6 @@ def url(any_database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("TIDEMARK_DATABASE_URL", any_database_url)
     monkeypatch.setenv("TIDEMARK_HOME", str(tmp_path / "home"))
     with opened_engine(any_database_url) as engine:
-        prepare_database(engine)
         save_portfolio(engine, book_definition(), who="test")
     return any_database_url
 

@@ -13,7 +13,6 @@ from db.processes import mark_seen
 from db.self_pause import Trouble, pause_waiting_jobs
 from db.shards import renew_lease
 from db.states import JobKind, PauseCause
-from db.upgrade import prepare_database
 from scheduler.cli.exit_codes import FAILED
 from scheduler.cli.main import main
 from scheduler.doctor import Finding, examine
@@ -24,7 +23,6 @@ from tests.building import BOOK, MODEL, add_model, claim, load_book, start_scori
 def book(any_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A book with a running job of three shards, in the installation that the environment names."""
     with opened_engine(any_database_url) as engine:
-        prepare_database(engine)
         monkeypatch.setenv("TIDEMARK_DATABASE_URL", any_database_url)
         monkeypatch.delenv("TIDEMARK_REDIS_URL", raising=False)
         load_book(engine, range(30))

@@ -14,7 +14,6 @@ from db.scores import complete_scored_shard
 from db.shards import claim_shard
 from db.states import Verdict
 from db.unusable import mark_unusable
-from db.upgrade import prepare_database
 from scheduler.cli.main import main
 from scheduler.planning import plan_job
 from scheduler.submission import Request, submit_scoring
@@ -30,12 +29,10 @@ FIGURES = {
 
 
 @pytest.fixture
-def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def book(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A book with one drifted night, and one whose pipeline was broken."""
-    url = f"sqlite:///{tmp_path / 'tidemark.db'}"
-    monkeypatch.setenv("TIDEMARK_DATABASE_URL", url)
-    with opened_engine(url) as engine:
-        prepare_database(engine)
+    monkeypatch.setenv("TIDEMARK_DATABASE_URL", sqlite_url)
+    with opened_engine(sqlite_url) as engine:
         load_book(engine, range(20))
         add_model(engine)
         for verdict, figures in ((Verdict.DRIFTED, FIGURES), (Verdict.BROKEN_PIPELINE, {"reasons": ["no feed"]})):

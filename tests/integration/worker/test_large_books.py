@@ -17,7 +17,6 @@ from db.jobs import JobRequest, get_job, submit_job
 from db.loading import load_records
 from db.portfolios import save_portfolio
 from db.states import JobKind, JobState
-from db.upgrade import prepare_database
 from scheduler.planning import plan_queued_jobs
 
 BOOK = "book"
@@ -34,7 +33,6 @@ pytestmark = [
 def engine(any_database_url: str) -> Iterator[Engine]:
     """A database that holds the book."""
     with opened_engine(any_database_url) as opened:
-        prepare_database(opened)
         fields = tuple(FieldDefinition(f"number_{one}", FieldKind.NUMERIC) for one in range(COLUMNS))
         definition = PortfolioDefinition(BOOK, "A book", BOOK, "id", "bad", fields=fields)
         save_portfolio(opened, definition, who="test")

@@ -14,7 +14,6 @@ from sqlalchemy import Engine
 from db.engine import opened_engine
 from db.jobs import get_job
 from db.states import JobState
-from db.upgrade import prepare_database
 from scheduler.planning import plan_queued_jobs
 from scheduler.submission import Request, submit_training
 from tests.building import BOOK, load_book
@@ -28,7 +27,6 @@ LOOK_SECONDS = 0.1
 @pytest.fixture
 def engine(any_database_url: str) -> Iterator[Engine]:
     with opened_engine(any_database_url) as engine:
-        prepare_database(engine)
         load_book(engine, list(range(400)))
         yield engine
 
