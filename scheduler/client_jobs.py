@@ -107,6 +107,9 @@ def wait_for_end(job: Job, *, progress: bool, timeout_seconds: float | None) -> 
             pause.wait(LOOK_SECONDS)
             job = job.refresh()
             share = (job.facts.get("progress") or {}).get("done")  # of a training
-            total, done = (job.inputs or None, job.scored + job.rejected) if share is None else (1.0, share)
+            if share is None:
+                total, done = job.inputs or None, job.scored + job.rejected
+            else:
+                total, done = 1.0, 1.0 if job.state == "done" else share
             bar.update(task, description=str(job), total=total, completed=done)
     return job

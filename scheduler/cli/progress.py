@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 
 from db.jobs import Job
-from db.states import JobKind
+from db.states import JobKind, JobState
 
 LINE_SECONDS = 10.0
 _PARTS = 1000  # of a bar that counts no records
@@ -87,13 +87,15 @@ def _stage(job: Job) -> str:
 def _steps(job: Job) -> tuple[int, int]:
     if job.kind is JobKind.SCORING:
         return job.scored + job.rejected, job.inputs
-    done = (job.progress or {}).get("done")
+    done = 1.0 if job.state is JobState.DONE else (job.progress or {}).get("done")
     return (0, 0) if done is None else (round(_PARTS * done), _PARTS)
 
 
 def _figures(job: Job) -> str:
     if job.kind is JobKind.SCORING:
         return f"{job.scored + job.rejected:,} of {job.inputs:,}, {job.rejected:,} rejected"
+    if not job.is_open:  # its last bar stopped short of the end
+        return ""
     progress = job.progress or {}
     told = [f"{progress['done']:.0%}"] if "done" in progress else []
     if "epoch" in progress:

@@ -3,7 +3,7 @@
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 
 import httpx
@@ -16,8 +16,9 @@ from db.states import ShardState
 from tests.integration.api.server import RunningApi, running_api
 from tests.integration.dashboard.window import opened
 from tests.large_jobs import MANY, job_with_one_open_shard
+from tests.waiting import promised
 
-SECONDS = 0.6  # of the processor, so that tests beside this one do not count much; asked are 0.3 on a machine at rest
+SECONDS = promised(0.3, busy=0.6)
 MEGABYTES = 20
 PATIENCE = 200.0
 
@@ -48,7 +49,7 @@ def test_looking_at_100000_shards_is_quick_and_takes_few_bytes(api: RunningApi) 
         seconds, megabytes, page = _measure(look)
         assert page.status_code == 200
         assert len(page.content) < most_bytes, path
-        assert seconds < (2 if path.endswith("svg") else 1) * SECONDS, path
+        assert seconds < (2 if path.endswith("svg") else 1) * SECONDS, (path, seconds)
         assert megabytes < MEGABYTES, path
         texts[path] = page.text
     assert "1 failed, 166 done" in texts["/jobs/1"]
@@ -86,12 +87,13 @@ def _harm(connection: Any) -> None:
 
 
 def _measure(look: Callable[[], Any], *, looks: int = 2) -> tuple[float, float, Any]:
-    """Return the processor's seconds of the quickest of several looks, the most memory of one, and what it shows."""
+    """Return the seconds of the quickest of several looks, the most memory of one, and what it shows."""
+    clock = promised(perf_counter, busy=process_time)  # the processor's own, so that other tests do not count much
     seconds = []
     for _ in range(looks):
-        begun = process_time()
+        begun = clock()
         look()
-        seconds.append(process_time() - begun)
+        seconds.append(clock() - begun)
     tracemalloc.start()
     try:
         shown = look()

@@ -18,10 +18,9 @@ from db.states import FailureCause, JobState
 from db.tables import shards
 from scheduler.planners import SLOTS, SLOW_SLOTS
 from tests.hostile.books import add_book, add_slow_book, running_scheduler, submit, wait_for_state
-from tests.waiting import wait_for
+from tests.waiting import promised, wait_for
 
-# The promise is 2 s on a machine that has nothing else to do.
-PROMPT_SECONDS = 15.0
+PROMPT_SECONDS = promised(2.0, busy=15.0)
 
 
 @pytest.fixture

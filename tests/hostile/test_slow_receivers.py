@@ -16,7 +16,7 @@ from db.webhooks import create_webhook
 from scheduler import public_addresses
 from scheduler.webhook_sending import WebhookSender
 from tests.building import load_book
-from tests.waiting import wait_for
+from tests.waiting import promised, wait_for
 
 DEADLINE_SECONDS = 5.0
 SLOW_RECEIVERS = 40
@@ -114,7 +114,7 @@ def test_forty_slow_receivers_hold_up_no_message_of_a_quick_one(engine: Engine) 
         sender.stop()
     # Each has one message under way; a receiver that drips notices late, on a busy machine, that one is over.
     assert silent.most_open <= SLOW_RECEIVERS // 2
-    assert dripping.most_open <= SLOW_RECEIVERS
+    assert dripping.most_open <= promised(1, busy=2) * (SLOW_RECEIVERS // 2)
     assert {attempts(engine, one)[0][2] for one in hooks} <= {"TimeoutException", "ReadTimeout"}
 
 
