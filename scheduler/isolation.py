@@ -16,7 +16,7 @@ from db.shards import ExpiredLease
 logger = getLogger(__name__)
 
 _MOST = 2  # looks at a time
-_STOP_SECONDS = 2.0
+_STOP_SECONDS, _ASK_AGAIN_SECONDS = 2.0, 0.05
 
 
 @dataclass
@@ -44,17 +44,20 @@ class Isolations:
                 look.interruption.interrupt()
         if expired.job_id not in self._running and len(self._running) < _MOST:
             look = _Look()
-            look.thread = threading.Thread(target=self._isolate, args=(expired, look), daemon=True)
+            look.thread = threading.Thread(
+                target=self._isolate, args=(expired, look), name=f"isolation-{expired.job_id}", daemon=True
+            )
             self._running[expired.job_id] = look
             look.thread.start()
         return False
 
     def stop(self) -> None:
         """Interrupt every look: the next scheduler begins anew."""
-        for look in self._running.values():
-            look.interruption.interrupt()
-            if look.thread is not None:
-                look.thread.join(_STOP_SECONDS)
+        ends = time.monotonic() + _STOP_SECONDS
+        while (looks := [one for one in self._running.values() if _is_alive(one)]) and time.monotonic() < ends:
+            for look in looks:  # again and again: it may lie between two statements
+                look.interruption.interrupt()
+            time.sleep(_ASK_AGAIN_SECONDS)
 
     def _isolate(self, expired: ExpiredLease, look: _Look) -> None:
         told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)

@@ -80,4 +80,9 @@ def running_scheduler(url: str, redis_url: str, **settings: Any) -> Generator[Sc
         scheduler.stop()
         thread.join(30)
         assert not thread.is_alive(), "the scheduler did not stop"
+        wait_for(lambda: not _threads_left(), 5, "its threads to let go of slow books")
         engine.dispose()
+
+
+def _threads_left() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith(("planner-", "isolation-"))]
