@@ -40,7 +40,8 @@ IMPORT_LINTER = "from importlinter.cli import lint_imports_command; lint_imports
 RUFF = (("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."))
 CHECKS = (*RUFF, ("-m", "basedpyright"), ("-c", IMPORT_LINTER))
 # Two at a time: most tests wait for servers and processes. `run.py test -n 0` runs one after the other.
-PYTEST = ("-m", "pytest", "-n", "2", "--dist", "loadfile")
+# The longest tests come first by their names; by size, as usual, one process would wait for the other at the end.
+PYTEST = ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 UNIT_TESTS = "tests/unit"
 FAULTS = (
     "-m",

@@ -25,8 +25,8 @@ LOOK_SECONDS = 0.1
 
 
 @pytest.fixture
-def engine(any_database_url: str) -> Iterator[Engine]:
-    with opened_engine(any_database_url) as engine:
+def engine(sqlite_url: str) -> Iterator[Engine]:
+    with opened_engine(sqlite_url) as engine:
         load_book(engine, list(range(400)))
         yield engine
 
