@@ -28,7 +28,7 @@ from scheduler.planning import describe, fail_unplanned, plan_job
 logger = getLogger(__name__)
 
 SLOTS, SLOW_SLOTS = 8, 6
-QUICK_SECONDS = 1.0  # an index walk over 5 million keys takes as long
+QUICK_SECONDS = 0.5  # an index walk over 2 million keys takes as long
 LEASE_SECONDS = 10.0  # how soon another scheduler plans what a dead one had begun
 RENEW_SECONDS = 2.0
 STOP_SECONDS = 2.0  # a driver that does not let go is left behind

@@ -26,9 +26,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     folder = tmp_path_factory.mktemp("template")
     portfolio, data = folder / "book.toml", folder / "book.csv"
     portfolio.write_text(simulated_portfolio())
-    frame = simulate_customers(
-        CUSTOMERS, 5, unlabelled_share=0.8, text_keys=True
-    )  # few outcomes: it is trained quickly
+    # Few outcomes, so that it is trained quickly.
+    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.8, text_keys=True)
     frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
     return make_template(folder, (portfolio, data))
 
