@@ -48,7 +48,7 @@ def promote_version(
         if seen is not None and seen.version == version:
             raise StateConflictError(f"model version {version} is the champion of {model.portfolio} already")
         reason = why or "promoted by hand"
-        doubts = _find_doubts(connection, version)
+        doubts = find_doubts(connection, model.portfolio).get(version, "")
         if doubts and not accept_suspicious:
             raise StateConflictError(
                 f"model version {version} is suspicious: {doubts}. Take the column out of the portfolio and train "
@@ -63,11 +63,14 @@ def promote_version(
     return ChampionChange(model.portfolio, version, None if seen is None else seen.version)
 
 
-def _find_doubts(connection: Connection, version: str) -> str:
-    """Return what the gate found strange about columns of a version, "" for nothing."""
-    statement = select(decisions.c.figures).where(decisions.c.version == version)
-    found = [figures.get(SUSPICIOUS, []) for figures in connection.execute(statement).scalars()]
-    return "; ".join(dict.fromkeys(one["told"] for columns in found for one in columns))
+def find_doubts(connection: Connection, portfolio: str) -> dict[str, str]:
+    """Return, by version, what the gate found strange about its columns; versions without doubts are left out."""
+    statement = select(decisions.c.version, decisions.c.figures).where(decisions.c.portfolio == portfolio)
+    told: dict[str, dict[str, None]] = {}
+    for version, figures in connection.execute(statement):
+        for one in figures.get(SUSPICIOUS, []):
+            told.setdefault(version, {})[one["told"]] = None
+    return {version: "; ".join(doubts) for version, doubts in told.items()}
 
 
 def roll_back(engine: Engine, portfolio: str, *, who: str, why: str) -> ChampionChange:

@@ -25,7 +25,7 @@ def wait_for(fact: Callable[[], Fact], seconds: float, what: str) -> Fact:
 
 
 def promised(alone: Fact, *, busy: Fact) -> Fact:
-    """Return what is promised where tests run one after the other (`run.py hostile`), else what a busy machine needs.
+    """Return what is promised where one test runs after the other (`run.py hostile`), else what a busy machine needs.
 
     With two tests at a time a limit of time would measure the other test.
     """

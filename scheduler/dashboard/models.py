@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, Response
 
+from db.engine import reading
 from db.events import list_portfolio_events
-from db.promotion import is_held
+from db.promotion import find_doubts, is_held
 from db.registry import Decision, ModelVersion, list_decisions, list_models
 from db.states import ModelState
 from scheduler.api.context import Caller
@@ -74,12 +75,15 @@ def show_models(request: Request, visitor: Reader, name: PortfolioName) -> HTMLR
     portfolio = caller.portfolio(name)
     models = sorted(list_models(caller.engine, name), key=lambda one: one.state is not ModelState.CHAMPION)
     decisions = [_tell(one) for one in list_decisions(caller.engine, name, limit=_MOST_DECISIONS)]
+    with reading(caller.engine) as connection:
+        doubts = find_doubts(connection, name)
     return show(
         request,
         visitor,
         "models.html",
         portfolio=portfolio,
         models=models,
+        doubts=doubts,
         champion=next((one for one in models if one.state is ModelState.CHAMPION), None),
         decisions=decisions,
         held=is_held(caller.engine, name),

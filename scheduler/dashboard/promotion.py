@@ -1,8 +1,8 @@
 """Forms of the Models page: promote, roll back, hold, release; each with its reason, each by an admin."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
 from db.promotion import hold, promote_version, roll_back
@@ -14,10 +14,12 @@ router = APIRouter()
 
 
 @router.post("/models/{version}/promote")
-def promote(visitor: Admin, version: Version, why: Reason) -> Response:
-    """Make a version the champion of its portfolio."""
-    model = visitor.caller.model(version)
-    promote_version(visitor.caller.engine, version, who=visitor.caller.who, why=why)
+def promote(
+    visitor: Admin, version: Version, why: Reason, *, accept_suspicious: Annotated[bool, Form()] = False
+) -> Response:
+    """Make a version the champion of its portfolio; one with a suspicious column only where the box is ticked."""
+    caller, model = visitor.caller, visitor.caller.model(version)
+    promote_version(caller.engine, version, who=caller.who, why=why, accept_suspicious=accept_suspicious)
     return RedirectResponse(f"/portfolios/{model.portfolio}/models?done=promote", 303)
 
 

@@ -4,9 +4,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
+from db.engine import writing
 from db.jobs import JobRequest, get_job, list_jobs, submit_job
 from db.promotion import is_held
-from db.registry import get_champion
+from db.registry import Decision, decide, get_champion
 from db.states import JobKind, JobState, KeyRole
 from tests.building import BOOK, load_book
 from tests.integration.api.server import RunningApi
@@ -112,6 +113,23 @@ def test_a_champion_is_promoted_rolled_back_and_held_with_a_reason(api: RunningA
     assert is_held(engine, BOOK)
     told = [one for one in events_of(engine) if one[0] in ("model.promoted", "model.rolled_back", "retraining.hold")]
     assert all(who.startswith("key ") for _, who, _ in told[-3:])
+
+
+@pytest.mark.usefixtures("two_nights")
+def test_a_suspicious_model_is_promoted_only_where_the_box_is_ticked(api: RunningApi, engine: Engine) -> None:
+    strange = {"suspicious": [{"column": "recovered", "told": "recovered alone nearly decides the outcome"}]}
+    refused = Decision(BOOK, "m2", "m1", promoted=False, reason="r", figures=strange, decided_by="gate", job_id=None)
+    with writing(engine) as connection:
+        decide(connection, refused, seen=get_champion(engine, BOOK))
+    window = opened(api)
+    page = window.page("/portfolios/book/models").text
+    assert page.count('name="accept_suspicious"') == 1
+    assert "Suspicious: recovered alone nearly decides the outcome." in page
+    assert window.send("/models/m2/promote", {"why": WHY}).status_code == 409
+    assert window.send("/models/m2/promote", {"why": WHY, "accept_suspicious": "true"}).status_code == 303
+    champion = get_champion(engine, BOOK)
+    assert champion is not None
+    assert champion.version == "m2"
 
 
 @pytest.mark.usefixtures("two_nights")
