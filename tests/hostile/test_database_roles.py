@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
 from benchmarks.model import make_champion
@@ -20,6 +22,7 @@ from db.roles import API, EVERY_ROLE, OWNER, SCHEDULER, SCORING, TRAINING, roles
 from db.scores import complete_scored_shard
 from db.states import JobState
 from db.upgrade import prepare_database, upgrade_database
+from db.webhooks import create_webhook
 from scheduler.dispatch import open_producer
 from scheduler.process import Scheduler
 from scheduler.settings import SchedulerSettings
@@ -30,6 +33,7 @@ from tests.waiting import wait_for
 from worker.context import WorkerContext
 from worker.model_slot import ModelSlot
 from worker.monitoring import monitor_next_job
+from worker.online import OnlineAnswerer
 from worker.scoring import score_next_shard
 from worker.settings import WorkerSettings
 from worker.training import train_next_job
@@ -113,7 +117,7 @@ def test_a_training_runs_with_its_role(roles: Roles, redis_url: str, tmp_path: P
 def test_a_night_runs_with_a_role_for_each_process(
     roles: Roles, redis_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = WorkerSettings(home=tmp_path, models_url=str(tmp_path / "models"))
+    settings = WorkerSettings(home=tmp_path, models_url=str(tmp_path / "models"), redis_url=SecretStr(redis_url))
     training = WorkerContext(roles.engine(TRAINING), settings, "t1")
     scoring = WorkerContext(roles.engine(SCORING), settings, "s1")
     assert upgrade_database(roles.engine(OWNER)) != "none"
@@ -121,12 +125,15 @@ def test_a_night_runs_with_a_role_for_each_process(
         client = api.client(api.key())
         add_book(client)
         make_champion(training.engine, get_portfolio(training.engine, "alpha").definition, tmp_path)
+        told = create_webhook(roles.engine(API), "http://127.0.0.1:9/", ["job.*"], portfolio=None, who="test")[1].id
         scored = submit(client, kind="scoring")
         slot = ModelSlot(scoring.engine, settings.bundles_url)
         work(lambda: score_next_shard(scoring, slot))
         assert state_of(roles, scored) is JobState.DONE
         work(lambda: monitor_next_job(training))
         assert client.get("/v1/portfolios/alpha/drift").json()["reports"]
+        assert list(score_at_once(scoring, client)) == ["9001"]
+        wait_for(lambda: attempts(roles, told) > 0, 30, "the receiver that is not there to be tried")
         assert len(client.get(f"/v1/jobs/{scored}/scores.csv").text.splitlines()) == RECORDS + 1
         outcomes = "id,outcome,outcome_date\n1,0,2099-01-01\n"
         assert send_text(client, "/v1/portfolios/alpha/outcomes", "text/csv", outcomes).json()["loaded"] == 1
@@ -142,7 +149,32 @@ def test_a_night_runs_with_a_role_for_each_process(
             text("SELECT count(*) FROM tidemark_jobs WHERE finished_at IS NULL")
         ).scalar_one()
     assert (failed, open_jobs) == ([], 0)
-    assert [one.message for one in caplog.records if one.levelno >= logging.WARNING] == []
+    unexpected = [one for one in caplog.records if one.levelno >= logging.WARNING and "webhook" not in one.name]
+    assert [one.message for one in unexpected] == []
+
+
+def score_at_once(scoring: WorkerContext, client: httpx.Client) -> Iterator[str]:
+    """Ask for one record's score while the scoring role's worker listens; the keys of the answer."""
+    answerer = OnlineAnswerer.for_worker(scoring)
+    asked = {"portfolio": "alpha", "records": [{"id": 9001, "amount": 1, "age": 30}]}
+    with ThreadPoolExecutor(1) as caller:
+        answer = caller.submit(client.post, "/v1/score", json=asked, timeout=60)
+
+        def is_answered() -> bool:
+            answerer.answer_waiting()
+            return answer.done()
+
+        wait_for(is_answered, 60, "the answer")
+    answerer.stop_listening()
+    answerer.bell.close()
+    assert answer.result().status_code == 200, answer.result().text
+    return (one["record_key"] for one in answer.result().json()["scores"])
+
+
+def attempts(roles: Roles, webhook: int) -> int:
+    with reading(roles.superuser) as connection:
+        counted = f"SELECT coalesce(max(attempt), 0) FROM tidemark_webhook_deliveries WHERE webhook_id = {webhook}"
+        return connection.execute(text(counted)).scalar_one()
 
 
 @contextmanager
