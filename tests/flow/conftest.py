@@ -13,20 +13,11 @@ CUSTOMERS = 3000
 
 @pytest.fixture(scope="session")
 def book_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A portfolio file and a CSV file of simulated customers; a fifth of the outcomes are not known."""
-    return _write_book(tmp_path_factory.mktemp("book with a blank"), unlabelled_share=0.2)
-
-
-@pytest.fixture(scope="session")
-def young_book_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same with few outcomes: it is trained quickly."""
-    return _write_book(tmp_path_factory.mktemp("young"), unlabelled_share=0.8)
-
-
-def _write_book(folder: Path, *, unlabelled_share: float) -> tuple[Path, Path]:
+    """A portfolio file and a CSV file of simulated customers; with few outcomes, so that it is trained quickly."""
+    folder = tmp_path_factory.mktemp("book with a blank")
     portfolio, data = folder / "book.toml", folder / "book.csv"
     portfolio.write_text(simulated_portfolio())
-    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=unlabelled_share, text_keys=True)
+    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.8, text_keys=True)
     frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
     return portfolio, data
 

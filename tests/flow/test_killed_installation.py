@@ -8,10 +8,8 @@ from tests.flow.installation import Installation
 
 
 @pytest.mark.timeout(1200)  # it trains, and starts everything twice
-def test_killing_every_worker_loses_and_doubles_nothing(
-    cluster: Installation, young_book_files: tuple[Path, Path]
-) -> None:
-    portfolio, data = map(str, young_book_files)
+def test_killing_every_worker_loses_and_doubles_nothing(cluster: Installation, book_files: tuple[Path, Path]) -> None:
+    portfolio, data = map(str, book_files)
     cluster.run("portfolio", "add", portfolio)
     cluster.run("load", "simulated_book", data)
     first_up = cluster.start("up")
