@@ -47,6 +47,7 @@ FAULTS = (
     "-m",
     "pytest",
     "tests/faults",
+    "tests/flow",
     "tests/properties",
     "-m",
     "faults",

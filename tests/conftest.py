@@ -161,6 +161,13 @@ def any_database_url(request: pytest.FixtureRequest, databases: _Databases, tmp_
         yield url
 
 
+@pytest.fixture(params=[pytest.param(_SQLITE, marks=pytest.mark.slow), _NEWEST])
+def postgres_first_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+    """The same for the very slow ones: in every run PostgreSQL alone."""
+    with databases.open(request.param, tmp_path, with_tables=True) as url:
+        yield url
+
+
 @pytest.fixture(params=[_SQLITE, _OLDER, _NEWEST])
 def empty_database_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without tables, for tests that make them."""

@@ -1,5 +1,7 @@
 """Fixtures of the fault matrix."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from scheduler.simulator import simulate_customers, simulated_portfolio
 from tests.faults.matrix import Matrix
-from tests.faults.site import CUSTOMERS, Site, Template, make_template
+from tests.faults.site import CUSTOMERS, Site, Template, open_template
 from tests.servers import PostgresServer
 
 TEST_SECONDS = 1200
@@ -22,14 +24,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The trained model that every fault test scores with."""
-    folder = tmp_path_factory.mktemp("template")
+    """The trained model that every fault test scores with; where tests run in several processes, of all of them."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "template"
+    folder.mkdir(exist_ok=True)
     portfolio, data = folder / "book.toml", folder / "book.csv"
-    portfolio.write_text(simulated_portfolio())
-    # Few outcomes, so that it is trained quickly.
-    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.8, text_keys=True)
-    frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
-    return make_template(folder, (portfolio, data))
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not data.exists():
+            portfolio.write_text(simulated_portfolio())
+            frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.5, text_keys=True)
+            frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
+        return open_template(folder, (portfolio, data))
 
 
 @pytest.fixture

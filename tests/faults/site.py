@@ -47,14 +47,17 @@ class Template:
     digest: str
 
 
-def make_template(folder: Path, files: tuple[Path, Path]) -> Template:
-    """Train a model on the embedded defaults and score the book once, undisturbed."""
-    laptop = Installation(folder)
-    portfolio, data = map(str, files)
-    laptop.run("portfolio", "add", portfolio)
-    laptop.run("load", BOOK, data)
-    version = laptop.json("train", BOOK, "--epochs", "2")["model_version"]
-    digest = laptop.json("score", BOOK)["digest"]
+def open_template(folder: Path, files: tuple[Path, Path]) -> Template:
+    """Return the template in a folder. The first time: train on the embedded defaults, and score once, undisturbed."""
+    made = folder / "made.json"
+    if not made.exists():
+        laptop = Installation(folder)
+        portfolio, data = map(str, files)
+        laptop.run("portfolio", "add", portfolio)
+        laptop.run("load", BOOK, data)
+        version = laptop.json("train", BOOK, "--epochs", "2")["model_version"]
+        made.write_text(json.dumps([version, laptop.json("score", BOOK)["digest"]]))
+    version, digest = json.loads(made.read_text())
     with opened_engine(f"sqlite:///{folder / 'home' / 'tidemark.db'}") as engine:
         model = get_model(engine, version)
     return Template(files, folder / "home" / "models", model, digest)

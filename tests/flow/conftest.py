@@ -13,11 +13,11 @@ CUSTOMERS = 3000
 
 @pytest.fixture(scope="session")
 def book_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A portfolio file and a CSV file of simulated customers; with few outcomes, so that it is trained quickly."""
+    """A portfolio file and a CSV file of simulated customers; half of the outcomes are not known."""
     folder = tmp_path_factory.mktemp("book with a blank")
     portfolio, data = folder / "book.toml", folder / "book.csv"
     portfolio.write_text(simulated_portfolio())
-    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.8, text_keys=True)
+    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.5, text_keys=True)
     frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
     return portfolio, data
 
@@ -33,10 +33,10 @@ def laptop(tmp_path: Path) -> Iterator[Installation]:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, any_database_url: str, redis_url: str) -> Iterator[Installation]:
+def cluster(tmp_path: Path, postgres_first_url: str, redis_url: str) -> Iterator[Installation]:
     """An installation on a database and a Redis of one's own, quick to notice dead workers."""
     settings = {
-        "TIDEMARK_DATABASE_URL": any_database_url,
+        "TIDEMARK_DATABASE_URL": postgres_first_url,
         "TIDEMARK_REDIS_URL": redis_url,
         "TIDEMARK_LEASE_SECONDS": "6",
         "TIDEMARK_HEARTBEAT_SECONDS": "1",

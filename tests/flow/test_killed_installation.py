@@ -7,6 +7,7 @@ import pytest
 from tests.flow.installation import Installation
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(1200)  # it trains, and starts everything twice
 def test_killing_every_worker_loses_and_doubles_nothing(cluster: Installation, book_files: tuple[Path, Path]) -> None:
     portfolio, data = map(str, book_files)
