@@ -33,7 +33,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not data.exists():
             portfolio.write_text(simulated_portfolio())
-            frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.5, text_keys=True)
+            frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.45, text_keys=True)
             frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
         return open_template(folder, (portfolio, data))
 

@@ -8,16 +8,16 @@ import pytest
 from scheduler.simulator import simulate_customers, simulated_portfolio
 from tests.flow.installation import Installation
 
-CUSTOMERS = 3000
+CUSTOMERS = 1200
 
 
 @pytest.fixture(scope="session")
 def book_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A portfolio file and a CSV file of simulated customers; half of the outcomes are not known."""
+    """A portfolio file and a CSV file of simulated customers; a fifth of the outcomes are not known."""
     folder = tmp_path_factory.mktemp("book with a blank")
     portfolio, data = folder / "book.toml", folder / "book.csv"
     portfolio.write_text(simulated_portfolio())
-    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.5, text_keys=True)
+    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.2, text_keys=True)
     frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
     return portfolio, data
 
@@ -41,7 +41,7 @@ def cluster(tmp_path: Path, postgres_first_url: str, redis_url: str) -> Iterator
         "TIDEMARK_LEASE_SECONDS": "6",
         "TIDEMARK_HEARTBEAT_SECONDS": "1",
         "TIDEMARK_SWEEP_SECONDS": "1",
-        "TIDEMARK_SHARD_ROWS": "4",  # hundreds of shards: the job must still run when its workers are killed
+        "TIDEMARK_SHARD_ROWS": "5",  # hundreds of shards: the job must still run when its workers are killed
     }
     installation = Installation(tmp_path, settings)
     yield installation

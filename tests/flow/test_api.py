@@ -15,7 +15,7 @@ from scheduler.local_api import find_local_api
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 
-RECORDS = 600
+RECORDS = 1200
 PERSON, VALUE = "person-7f3a9c", "value-51d0be"  # they must not appear where nobody may read them
 EXAMPLES = Path(__file__).parents[2] / "docs" / "python-client.md"
 

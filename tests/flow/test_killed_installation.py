@@ -23,5 +23,5 @@ def test_killing_every_worker_loses_and_doubles_nothing(cluster: Installation, b
     assert cluster.json("job", "show", str(job_id))["state"] == "running"
     cluster.start("up")
     job = cluster.wait_for_job(job_id, "done", 400)
-    assert (job["inputs"], job["scored"], job["rejected"]) == (3000, 3000, 0)
+    assert (job["inputs"], job["scored"], job["rejected"]) == (1200, 1200, 0)
     assert job["digest"] == expected["digest"]

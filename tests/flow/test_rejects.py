@@ -23,7 +23,7 @@ def test_bad_records_are_told_apart_and_every_one_is_accounted_for(
     laptop.run("train", "simulated_book", "--epochs", "2")
 
     scored = laptop.json("score", "simulated_book")
-    assert (scored["inputs"], scored["scored"], scored["rejected"]) == (3000, 2996, 4)
+    assert (scored["inputs"], scored["scored"], scored["rejected"]) == (1200, 1196, 4)
     laptop.run("rejects", "export", str(scored["job"]), "rejects.csv")
     rejects = pd.read_csv(laptop.folder / "rejects.csv", keep_default_na=False)
     assert set(zip(rejects["record_key"], rejects["field"], rejects["reason"], strict=True)) == {
@@ -37,5 +37,5 @@ def test_bad_records_are_told_apart_and_every_one_is_accounted_for(
     (laptop.folder / "strict.toml").write_text(text)
     laptop.run("portfolio", "add", "strict.toml")
     failed = laptop.json("score", "simulated_book", expect=2)
-    assert (failed["state"], failed["cause"], failed["inputs"]) == ("failed", "reject_budget", 3000)
+    assert (failed["state"], failed["cause"], failed["inputs"]) == ("failed", "reject_budget", 1200)
     laptop.run("scores", "export", str(failed["job"]), "failed.csv", expect=64)
