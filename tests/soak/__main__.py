@@ -105,7 +105,11 @@ def _run(
     threads = [*cast, quiet, Watch(ledger, erasure, journal), growth, saboteur]
     for one in threads:
         one.start()
-    _wait(options.minutes * 60, journal)
+    try:
+        _wait(options.minutes * 60, journal)
+    except KeyboardInterrupt:
+        _say("stopped early; what was found so far is told")
+    minutes = journal.seconds / 60
     # Faults and people first, so that what they left behind can come to its end.
     for one in reversed(threads):
         one.ending.set()
@@ -121,7 +125,7 @@ def _run(
     figures = growth.judge()
     return {
         "seed": options.seed,
-        "minutes": options.minutes,
+        "minutes": round(minutes, 1),
         **journal.report(),
         "quiet_book": {"planned_seconds": _spread(quiet.planned), "done_seconds": _spread(quiet.done)},
         "growth": figures,
