@@ -40,6 +40,7 @@ def running(laptop: Installation, book_files: tuple[Path, Path], monkeypatch: py
     return laptop
 
 
+@pytest.mark.timeout(600)  # it trains
 def test_the_examples_run_and_nothing_personal_is_written_where_it_should_not(running: Installation) -> None:
     told: dict[str, Any] = {}
     for example in re.findall(r"```python\n(.*?)```", EXAMPLES.read_text(encoding="utf-8"), flags=re.DOTALL):

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.flow.installation import Installation
 
 
+@pytest.mark.timeout(600)  # it trains
 def test_bad_records_are_told_apart_and_every_one_is_accounted_for(
     laptop: Installation, book_files: tuple[Path, Path]
 ) -> None:

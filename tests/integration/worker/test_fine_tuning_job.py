@@ -31,6 +31,8 @@ from worker.settings import WorkerSettings
 from worker.training import train_next_job
 from worker.trigger import follow_outcomes, follow_up
 
+pytestmark = pytest.mark.timeout(900)  # they train several times
+
 BOOK = "book"
 OLD, NEW = 400, 500
 

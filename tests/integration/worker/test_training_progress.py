@@ -21,6 +21,8 @@ from worker.context import WorkerContext
 from worker.settings import WorkerSettings
 from worker.training import train_next_job
 
+pytestmark = pytest.mark.timeout(600)  # it trains
+
 LOOK_SECONDS = 0.1
 
 
