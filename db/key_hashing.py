@@ -10,7 +10,7 @@ from db.errors import KeySecretMissingError
 def hash_key(secret: str, portfolio: str, key: str) -> str:
     """Return HMAC-SHA256 of the key, in hexadecimal.
 
-    >>> hash_key("a secret of the house", "book", "42") == hash_key("a secret of the house", "book", "42")
+    >>> hash_key("a key secret of mine", "book", "42") == hash_key("a key secret of mine", "book", "42")
     True
     """
     message = f"{portfolio}\x1f{key}".encode(errors="surrogatepass")

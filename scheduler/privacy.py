@@ -31,7 +31,7 @@ def describe_erasure(erasure: Erasure) -> dict[str, Any]:
 
 
 def forms_of_key(portfolio: str, key: str) -> tuple[str, ...]:
-    """Return the key as it is and, where this process knows the secret of the house, as its hash."""
+    """Return the key as it is and, where this process knows the key secret, as its hash."""
     return _person(portfolio, key).keys
 
 

@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Grove:
-    """Trees, and after how many of them the rows that they were tried on were told best."""
+    """As many trees as gave the least loss on the validation rows, and their logits there."""
 
     trees: Trees
     logits: Floats

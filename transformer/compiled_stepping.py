@@ -63,8 +63,6 @@ class CompiledStepper:
         cls, network: keras.Model, options: "FittingOptions", transform: FeatureTransform
     ) -> "CompiledStepper | None":
         """Return a network's stepper; None for a structure that it does not know, or other gradients than Keras'."""
-        if options.field_dropout:
-            return None
         try:
             stepper = cls(network, options, Folding(network, transform))
         except (KeyError, AttributeError, ValueError, IndexError):

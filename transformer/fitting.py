@@ -55,9 +55,8 @@ class Hooks:
 class FittingOptions:
     """How to fit. `patience` is in epochs without a better validation figure; `deadline` in seconds of this clock.
 
-    `field_dropout` is the share of numbers that each step hides from the network. It is off: measured, it gained 0.001
-    of ROC AUC on one small book and nothing on others. `deadline` is a value of `time.perf_counter`: epochs that would
-    end behind it are not begun, and the learning rate comes down in time. `pull` draws every weight towards its value
+    `deadline` is a value of `time.perf_counter`: epochs that would end behind it are not begun, and the learning rate
+    comes down in time. `pull` draws every weight towards its value
     at the start, beside weight decay's draw towards zero: L2-SP of Li, Grandvalet and Davoine 2018, arXiv 1802.01483,
     decoupled from the gradient as in AdamW.
     """
@@ -71,7 +70,6 @@ class FittingOptions:
     averaging: float = 0.99
     warm_up_share: float = 0.05
     patience: int = 4
-    field_dropout: float = 0.0
     deadline: float | None = None
     pull: float = 0.0
     stage: str = "training"

@@ -1,4 +1,4 @@
-"""One step of training by TensorFlow and its state: optimizer, averaged weights, learning rate, augmentation.
+"""One step of training by TensorFlow and its state: optimizer, averaged weights, learning rate.
 
 Most networks are trained by `compiled_stepping` instead, at a fourth of the time.
 """
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # Vectors that are added as they stand, and scales: weight decay would pull them away from what they mean.
 UNDECAYED = ["bias", "gamma", "beta", "token", "vectors", "absent", "scale"]
-_KIND_OF = {"positions": ("missing", "numbers"), "history_positions": ("history_missing", "months")}
 
 
 class Stepper:
@@ -35,7 +34,6 @@ class Stepper:
         self._optimizer.build(network.trainable_variables)
         self._averages = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
         self._anchors = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
-        self._random = tf.random.Generator.from_seed(options.seed)
         self._batch_rows, self._steps_per_epoch, self._step_count = 1, 1, 0
         self._step = tf.function(self._take_step)
         self._predict = make_group_predictor(network)
@@ -71,7 +69,7 @@ class Stepper:
         return predict_rows(self._predict, inputs, on_batch=on_batch)
 
     def _take_step(self, batch: Batch, rate: tf.Tensor, averaging: tf.Tensor) -> tf.Tensor:
-        inputs, target = self._hide_values(batch.inputs), batch.target[:, None]
+        inputs, target = batch.inputs, batch.target[:, None]
         variables = self._network.trainable_variables
         with tf.GradientTape() as tape:
             logits = self._network(inputs, training=True)  # (B, E)
@@ -88,20 +86,6 @@ class Stepper:
         for average, variable in zip(self._averages, variables, strict=True):
             average.assign(averaging * average + (1.0 - averaging) * variable.value)
         return loss
-
-    def _hide_values(self, inputs: Any) -> dict[str, Any]:
-        """Hide a share of the numbers, others at every step: no single field may carry the whole answer.
-
-        They become "hidden", a kind of its own: "blank" may say much of a record.
-        """
-        hidden = dict(inputs)
-        for place, (kind, layer) in _KIND_OF.items():
-            if self._options.field_dropout and place in hidden:
-                is_hidden = self._random.uniform(tf.shape(hidden[place])) < self._options.field_dropout
-                hidden[place] = tf.where(is_hidden, 0.0, hidden[place])
-                mark = float(cast("Any", self._network.get_layer(layer)).kinds)
-                hidden[kind] = tf.where(is_hidden, mark, hidden[kind])
-        return hidden
 
 
 def schedule(options: "FittingOptions", steps: int, total: int) -> tuple[np.float32, np.float32]:

@@ -254,8 +254,3 @@ def _logits_of(network: keras.Model, prepared: Prepared, rows: Indices, hooks: H
         inputs = prepared.examples(rows[start : start + CHUNK_ROWS]).inputs
         parts.append(predict_logits(network, inputs, on_batch=hooks.on_batch, predict=predict))
     return np.concatenate(parts)
-
-
-def options_document(model: TrainedModel) -> dict[str, Any]:
-    """Return the network's sizes as a JSON document."""
-    return asdict(model.network_options)

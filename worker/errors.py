@@ -14,10 +14,6 @@ from db.states import FailureCause, PauseCause
 from transformer.errors import BundleError, SchemaError, TrainingDataError
 
 
-class WorkerError(Exception):
-    """Base of every error that `worker` raises."""
-
-
 class Action(StrEnum):
     """What follows an error."""
 

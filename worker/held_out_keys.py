@@ -9,7 +9,7 @@ from worker.context import WorkerContext
 
 
 def held_out_secret(context: WorkerContext, portfolio: str) -> bytes:
-    """Return the portfolio's own secret, from that of the house: TIDEMARK_KEY_SECRET, else one in the database."""
+    """Return the portfolio's own secret, from the installation's: TIDEMARK_KEY_SECRET, else one in the database."""
     house = context.key_secret or get_or_make_secret(context.engine, HELD_OUT)
     return hmac.digest(house.encode(), f"held-out keys\x1f{portfolio}".encode(), "sha256")
 

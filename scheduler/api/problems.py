@@ -32,7 +32,7 @@ TITLES: dict[str, str] = {
     "malformed-body": "The body cannot be read",
     "key-required": "A valid API key is needed",
     "not-allowed": "The key does not allow this",
-    "not-found": "There is no such thing",
+    "not-found": "Not found",
     "unknown-key": "No record has this key",
     "method-not-allowed": "The method is not known here",
     "state-conflict": "The present state does not allow this",
@@ -83,7 +83,7 @@ class ProblemDocument(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: str = Field(examples=["/problems/not-found"])
-    title: str = Field(examples=["There is no such thing"])
+    title: str = Field(examples=["Not found"])
     status: int = Field(examples=[404])
     detail: str = Field(examples=["job 17 does not exist"])
     errors: list[InvalidPart] | None = Field(default=None, examples=[[]])

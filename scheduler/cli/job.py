@@ -130,7 +130,7 @@ def verify(job_id: JobId, json: Json = False) -> int:
             session.output.say("\n".join(f"Job {job_id}: {problem}." for problem in found.problems))
             return FAILED
         session.output.show(
-            f"Job {job_id} is as it says: {found.job.inputs:,} records = {found.scored:,} scores + "
+            f"Job {job_id} is verified: {found.job.inputs:,} records = {found.scored:,} scores + "
             f"{found.rejected:,} rejects, digest {found.digest}."
         )
         return DONE

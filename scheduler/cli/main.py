@@ -44,7 +44,7 @@ def _tell_version(is_asked: bool) -> None:  # noqa: FBT001 - typer's signature
 @app.callback()
 def _begin(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version and stop.")
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """What stands before the name of a command."""
