@@ -1,11 +1,11 @@
 """Fixtures of the fault matrix."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from scheduler.simulator import simulate_customers, simulated_portfolio
 from tests.faults.matrix import Matrix
@@ -29,8 +29,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "template"
     folder.mkdir(exist_ok=True)
     portfolio, data = folder / "book.toml", folder / "book.csv"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder / "lock"):
         if not data.exists():
             portfolio.write_text(simulated_portfolio())
             frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.45, text_keys=True)
