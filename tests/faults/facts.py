@@ -35,10 +35,12 @@ TWICE = """
     ) AS repeated
 """
 # done, poison and split are final for a shard, done and cancelled for a job.
+# A night that has ended may still be marked, by a rollback for example, and its scores end with their retention.
 AFTER_THE_END = """
     SELECT count(*) FROM tidemark_events final JOIN tidemark_events later ON later.job_id = final.job_id
     WHERE final.job_id = :job AND later.id > final.id AND (
-        (final.event IN ('job.done', 'job.cancelled') AND later.event LIKE 'job.%')
+        (final.event IN ('job.done', 'job.cancelled') AND later.event LIKE 'job.%'
+            AND later.event NOT IN ('job.unusable', 'job.usable', 'job.results_removed'))
         OR (final.event IN ('shard.done', 'shard.poison', 'shard.split') AND later.shard_id = final.shard_id))
 """
 
