@@ -54,10 +54,14 @@ class Isolations:
     def stop(self) -> None:
         """Interrupt every look: the next scheduler begins anew."""
         ends = time.monotonic() + _STOP_SECONDS
-        while (looks := [one for one in self._running.values() if _is_alive(one)]) and time.monotonic() < ends:
-            for look in looks:  # again and again: it may lie between two statements
+        while (looks := self._alive()) and time.monotonic() < ends:
+            for thread, look in looks:  # again and again: it may lie between two statements
                 look.interruption.interrupt()
-            time.sleep(_ASK_AGAIN_SECONDS)
+                thread.join(_ASK_AGAIN_SECONDS)
+
+    def _alive(self) -> list[tuple[threading.Thread, _Look]]:
+        looks = ((one.thread, one) for one in self._running.values())
+        return [(thread, look) for thread, look in looks if thread is not None and thread.is_alive()]
 
     def _isolate(self, expired: ExpiredLease, look: _Look) -> None:
         told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
