@@ -1,6 +1,7 @@
 """Runs the API in the foreground: `python -m scheduler.api.process`."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -78,6 +79,9 @@ async def _serve(
     listener = await _bind(settings, stopping)
     if listener is not None:
         app = create_app(engine, settings, scheduler_settings)
+        # What is loaded stays: searched for garbage while a large body is read, it stops all answers for half a second.
+        gc.collect()
+        gc.freeze()
         config = server_config(app, settings, timeout_graceful_shutdown=5)
         url = _url_of(listener)
         write_address(settings.state_folder, url)
