@@ -48,10 +48,11 @@ class GuardedBody:
         self._has_begun = False
         self._count = 0
 
-    @property
-    def in_memory(self) -> int:
-        """How many of its bytes count as held in memory."""
-        return 0 if self._is_upload else self._count
+    def let_go(self, budget: BytesInFlight) -> None:
+        """Give back the room that its bytes took in memory."""
+        if not self._is_upload:
+            budget.held -= self._count
+            self._count = 0
 
     def check_length(self) -> None:
         """Raise `Problem` (413) where its header says that it is too large."""
@@ -88,11 +89,18 @@ class GuardedBody:
         if not self._is_upload:
             if self._count + size > self._limit:
                 raise HTTPException(413, self._too_large())
-            budget.take(size)
+            self._take(size, budget)
         self._count += size
         # What came buys time, but never more than there was at first.
         self._ends = min(self._ends + size / SLOWEST_BYTES_A_SECOND, time.monotonic() + self._seconds)
         self._is_complete = not message.get("more_body", False)
+
+    def _take(self, size: int, budget: BytesInFlight) -> None:
+        try:
+            budget.take(size)
+        except HTTPException:
+            self.let_go(budget)  # at once: of two that came together, the other has room before this answer is written
+            raise
 
     def _too_large(self) -> str:
         return f"the body of this request may have {self._limit} bytes"

@@ -61,7 +61,7 @@ class DoorMiddleware:
         try:
             await self._app(scope, partial(body.receive, self._budget), body.send)
         finally:
-            self._budget.held -= body.in_memory
+            body.let_go(self._budget)
 
     async def _admit(self, scope: Scope, *, is_api: bool) -> None:
         request = Request(scope)
