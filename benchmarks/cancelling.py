@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import text
 
 from benchmarks.site import Site
-from db.engine import writing
-from db.health import get_job_as_it_stands
-from db.jobs import cancel_job, get_job
-from db.portfolios import save_portfolio
-from db.shards import count_shards
-from db.states import JobState
-from scheduler.submission import Request, submit_scoring
+from db.connections.engine import writing
+from db.ledger.job_lifecycle import cancel_job, get_job
+from db.ledger.shard_leases import count_shards
+from db.operations.write_health import get_job_as_it_stands
+from db.portfolios.catalog import save_portfolio
+from db.schema.states import JobState
+from scheduler.requests.job_submission import Request, submit_scoring
 from tests.waiting import wait_for
 
 SMALL = 1000

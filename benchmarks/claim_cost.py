@@ -15,14 +15,14 @@ from typing import Any
 from sqlalchemy import Engine, insert
 
 from benchmarks.report import write_report
-from db.engine import open_engine, writing
-from db.states import PRIORITIES
-from db.tables import shards
-from db.upgrade import prepare_database
+from db.connections.engine import open_engine, writing
+from db.migrations.upgrade import prepare_database
+from db.schema.core_tables import shards
+from db.schema.states import PRIORITIES
 from tests.building import MODEL, add_model, load_book, start_scoring
-from worker.context import WorkerContext
-from worker.settings import WorkerSettings
-from worker.turns import Turns
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
+from worker.runtime.turns import Turns
 
 NIGHTLY, URGENT = 100_000, 20_000
 PAIRS, BLOCK = 20, 40

@@ -30,10 +30,10 @@ from scipy.stats import kstwobign, norm
 
 from benchmarks.report import write_report
 from worker.drift import Distribution, compare
-from worker.drift.expected import probabilities_of
-from worker.drift.limits import are_outdated, set_limits
-from worker.drift.sequential import AlarmLimits, NightFigures, run_rule
-from worker.drift.stability import mean_without_change, reference_edges
+from worker.drift.alarm_limits import are_outdated, set_limits
+from worker.drift.expected_figures import probabilities_of
+from worker.drift.psi import mean_without_change, reference_edges
+from worker.drift.sequential_rule import AlarmLimits, NightFigures, run_rule
 
 Floats = NDArray[np.float64]
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from benchmarks.quality_sets import read_set
 from benchmarks.report import RESULTS, write_report
-from transformer.book import Book
-from transformer.compiled_network import CompiledNetwork
-from transformer.features import read_columns
-from transformer.network import NetworkOptions
-from transformer.training import TrainingOptions, train_model
+from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.network.architecture import NetworkOptions
+from transformer.records.features import read_columns
+from transformer.records.labelled_book import Book
+from transformer.training.model_training import TrainingOptions, train_model
 
 ROWS, RUNS = 20_480, 5
 USUAL = asdict(NetworkOptions())

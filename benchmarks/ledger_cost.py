@@ -16,15 +16,15 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from benchmarks.report import write_report
-from db.clock import UtcDateTime
-from db.engine import opened_engine, reading, writing
-from db.hints import list_unhinted, mark_hinted
-from db.jobs import JobRequest, get_job, submit_job
-from db.scores import complete_scored_shard
-from db.shards import claim_shard, insert_shards, renew_lease
-from db.sources import plan_key_ranges
-from db.states import JobKind
-from db.upgrade import prepare_database
+from db.connections.clock import UtcDateTime
+from db.connections.engine import opened_engine, reading, writing
+from db.ledger.dispatch_hints import list_unhinted, mark_hinted
+from db.ledger.job_lifecycle import JobRequest, get_job, submit_job
+from db.ledger.shard_leases import claim_shard, insert_shards, renew_lease
+from db.migrations.upgrade import prepare_database
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import JobKind
+from db.sources.source_table import plan_key_ranges
 from tests.building import BOOK, MODEL, add_model, load_book, result_for
 
 SHARDS = 2000

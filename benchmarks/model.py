@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from db.definition import PortfolioDefinition
-from db.engine import Engine, writing
-from db.registry import Decision, decide, register_model
-from db.sources import read_all
-from transformer.bundle import save_bundle
-from transformer.features import FeatureTransform, read_columns
-from transformer.network import NetworkOptions, build_network
-from transformer.probabilities import Calibration
-from transformer.training import TrainedModel
-from worker.portfolio_terms import schema_of
+from db.connections.engine import Engine, writing
+from db.portfolios.definition import PortfolioDefinition
+from db.registry.versions import Decision, decide, register_model
+from db.sources.source_table import read_all
+from transformer.bundles.bundle import save_bundle
+from transformer.bundles.calibration import Calibration
+from transformer.network.architecture import NetworkOptions, build_network
+from transformer.records.features import FeatureTransform, read_columns
+from transformer.training.model_training import TrainedModel
+from worker.runtime.portfolio_mapping import schema_of
 
 FITTING_RECORDS = 20_000
 

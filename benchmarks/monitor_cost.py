@@ -19,18 +19,18 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from benchmarks.report import write_report
-from db.drift_reports import insert_report
-from db.engine import opened_engine, writing
-from db.histograms import ShardMonitoring, fold_histograms
-from db.jobs import Job, JobRequest, find_follow_up, get_job, submit_job
-from db.registry import Decision, decide, register_model
-from db.scores import complete_scored_shard
-from db.shards import claim_shard
-from db.states import JobKind
-from db.upgrade import prepare_database
-from scheduler.planning import plan_job
+from db.connections.engine import opened_engine, writing
+from db.ledger.job_lifecycle import Job, JobRequest, find_follow_up, get_job, submit_job
+from db.ledger.shard_histograms import ShardMonitoring, fold_histograms
+from db.ledger.shard_leases import claim_shard
+from db.migrations.upgrade import prepare_database
+from db.monitoring.drift_reports import insert_report
+from db.registry.versions import Decision, decide, register_model
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import JobKind
+from scheduler.loop.shard_planning import plan_job
 from tests.building import BOOK, MODEL, book_definition, load_book, result_for
-from worker.monitoring import examine, limits_for, read_known, report_of
+from worker.monitoring.night_job import examine, limits_for, read_known, report_of
 
 COLUMNS = 23  # as many as credit_cards has
 SHARDS = (10, 1_200)

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.report import write_report
 from scheduler.client import Tidemark
-from scheduler.local_api import find_local_api
-from scheduler.simulator import simulate_customers, simulated_portfolio
+from scheduler.client.local_api import find_local_api
+from scheduler.demo.simulator import simulate_customers, simulated_portfolio
 from tests.waiting import wait_for
 
 START_SECONDS = 60

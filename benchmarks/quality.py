@@ -29,9 +29,9 @@ from benchmarks.quality_figures import compare, figures_of
 from benchmarks.quality_peers import peers
 from benchmarks.quality_sets import SETS, read_set
 from benchmarks.report import write_report
-from transformer.book import Book
-from transformer.schema import RecordSchema
-from transformer.training import TrainingOptions, train_model
+from transformer.records.labelled_book import Book
+from transformer.records.schema import RecordSchema
+from transformer.training.model_training import TrainingOptions, train_model
 
 TREES = ("LightGBM", "XGBoost", "CatBoost")
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from benchmarks.quality_figures import compare, figures_of
 from benchmarks.quality_peers import deep_peers
-from transformer.book import Book
-from transformer.schema import RecordSchema
-from transformer.training import TrainingOptions, train_model
+from transformer.records.labelled_book import Book
+from transformer.records.schema import RecordSchema
+from transformer.training.model_training import TrainingOptions, train_model
 
 
 def measure_deep(data: pd.DataFrame, schema: RecordSchema) -> Iterator[dict[str, Any]]:

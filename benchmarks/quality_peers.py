@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.site import peers_python
-from transformer.schema import RecordSchema
+from transformer.records.schema import RecordSchema
 
 MOST_TREES, PATIENCE, RATE = 2000, 100, 0.03
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from transformer.examples import Examples
-from transformer.features import FeatureTransform, read_columns
-from transformer.schema import Field, History, RecordSchema
+from transformer.fitting.examples import Examples
+from transformer.records.features import FeatureTransform, read_columns
+from transformer.records.schema import Field, History, RecordSchema
 
 _MONTHS = {
     "PAY": ("PAY_6", "PAY_5", "PAY_4", "PAY_3", "PAY_2", "PAY_0"),

@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 
 from benchmarks.report import write_report
 from scheduler.client import Tidemark
-from scheduler.local_api import find_local_api
-from scheduler.simulator import simulate_customers, simulated_portfolio
+from scheduler.client.local_api import find_local_api
+from scheduler.demo.simulator import simulate_customers, simulated_portfolio
 from tests.waiting import wait_for
 
 START_SECONDS, PAUSE_SECONDS, RUNS = 60, 1.0, 6

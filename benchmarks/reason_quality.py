@@ -19,19 +19,19 @@ from scipy.stats import spearmanr
 
 from benchmarks.report import write_report
 from benchmarks.site import PORTFOLIO
-from scheduler.portfolio_file import parse_portfolio
-from transformer.book import Book
-from transformer.compiled_network import CompiledNetwork
-from transformer.explanation import Explainer, choose_reasons
-from transformer.explanation_fitting import represent
-from transformer.features import Inputs, read_columns
-from transformer.masking import Flat, Masking, flatten, masking_effects, shapley_values
-from transformer.model_card import HeldOut, write_card
-from transformer.scoring import Scorer
-from transformer.training import TrainedModel, train_model
-from worker.describing import explain, facts_of
-from worker.portfolio_terms import schema_of
-from worker.reference import freeze
+from scheduler.portfolio_files.reader import parse_portfolio
+from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.evaluation.model_card import HeldOut, write_card
+from transformer.reasons.explainer import Explainer, choose_reasons
+from transformer.reasons.masking import Flat, Masking, flatten, masking_effects, shapley_values
+from transformer.records.features import Inputs, read_columns
+from transformer.records.labelled_book import Book
+from transformer.scoring.scorer import Scorer
+from transformer.training.model_training import TrainedModel, train_model
+from transformer.training.reason_fitting import represent
+from worker.runtime.portfolio_mapping import schema_of
+from worker.training.model_description import explain, facts_of
+from worker.training.reference_freezing import freeze
 
 MASKED_RECORDS, RUNS = 4000, 7
 

@@ -22,21 +22,28 @@ from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from benchmarks.report import write_report
-from db.retraining_policy import GatePolicy, RetrainingPolicy
-from db.states import Verdict
-from transformer.bundle import LoadedModel, load_bundle, save_bundle
-from transformer.fine_tuning import FineTuningOptions, Lesson, Material, fine_tune, probabilities_of, recalibrate
-from transformer.points import ScoreScale
-from transformer.schema import Field, RecordSchema
-from transformer.splitting import hash_order
-from transformer.training import Book, TrainedModel, TrainingOptions, train_model
+from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
+from db.schema.states import Verdict
+from transformer.bundles.bundle import LoadedModel, load_bundle, save_bundle
+from transformer.records.schema import Field, RecordSchema
+from transformer.records.splitting import hash_order
+from transformer.scoring.points import ScoreScale
+from transformer.training.fine_tuning import (
+    FineTuningOptions,
+    Lesson,
+    Material,
+    fine_tune,
+    probabilities_of,
+    recalibrate,
+)
+from transformer.training.model_training import Book, TrainedModel, TrainingOptions, train_model
 from worker.drift import Histogram, compare, judge
-from worker.examination import Measured, Parts, gather_evidence
-from worker.fine_tuning import Challenger, prefer_one
-from worker.gate import Outcome, histogram_of, judge_challenger
-from worker.lessons import plan_lesson
-from worker.realised_levels import Level, newest_level, tell_difference
-from worker.trigger import Answer, Situation, answer_drift
+from worker.gate.evidence import Measured, Parts, gather_evidence
+from worker.gate.judgement import Outcome, histogram_of, judge_challenger
+from worker.learning.lesson_plan import plan_lesson
+from worker.monitoring.outcome_deviation import Level, newest_level, tell_difference
+from worker.monitoring.retraining_trigger import Answer, Situation, answer_drift
+from worker.training.fine_tune_job import Challenger, prefer_one
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "bank_marketing" / "data.parquet"
 FIRST_ROWS, SLICES = 8_000, 33

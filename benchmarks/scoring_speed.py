@@ -64,9 +64,9 @@ def tidemark(environment: dict[str, str], *arguments: str) -> dict[str, Any]:
 
 def run_script(folder: Path, version: str) -> None:
     """What a person writes who needs scores in a table tonight. The model is loaded before the clock starts."""
-    from transformer.bundle import load_bundle  # noqa: PLC0415 - TensorFlow only here
-    from transformer.points import ScoreScale  # noqa: PLC0415
-    from transformer.reading import read_columns  # noqa: PLC0415
+    from transformer.bundles.bundle import load_bundle  # noqa: PLC0415 - TensorFlow only here
+    from transformer.records.column_reading import read_columns  # noqa: PLC0415
+    from transformer.scoring.points import ScoreScale  # noqa: PLC0415
 
     model = load_bundle(str(folder / "models"), version)
     engine = create_engine(f"sqlite:///{folder / 'tidemark.db'}")

@@ -24,9 +24,9 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.quality_peers import peers
 from benchmarks.report import write_report
-from transformer.book import Book
-from transformer.schema import Field, RecordSchema
-from transformer.training import TrainingOptions, train_model
+from transformer.records.labelled_book import Book
+from transformer.records.schema import Field, RecordSchema
+from transformer.training.model_training import TrainingOptions, train_model
 
 RECORDS, LEARNT, STOPPED_BY = 26_000, 4_800, 1_200
 FIRMS_ACCOUNTS, RATIOS = 20, 60

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from db.definition import PortfolioDefinition
-from db.engine import Engine, opened_engine
-from db.loading import load_records
-from db.portfolios import save_portfolio
-from db.upgrade import prepare_database
-from scheduler.portfolio_file import parse_portfolio
-from scheduler.simulator import simulate_customers, simulated_portfolio
+from db.connections.engine import Engine, opened_engine
+from db.migrations.upgrade import prepare_database
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.definition import PortfolioDefinition
+from db.sources.loading import load_records
+from scheduler.demo.simulator import simulate_customers, simulated_portfolio
+from scheduler.portfolio_files.reader import parse_portfolio
 from tests.servers.postgres_binaries import newest_postgres
 from tests.servers.postgres_server import PostgresServer
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from benchmarks.quality_sets import read_examples
 from benchmarks.report import write_report
-from transformer.compiled_stepping import CompiledStepper
-from transformer.fitting import FittingOptions
-from transformer.network import build_network
-from transformer.stepping import Stepper
+from transformer.fitting.compiled_stepper import CompiledStepper
+from transformer.fitting.fitter import FittingOptions
+from transformer.fitting.keras_stepper import Stepper
+from transformer.network.architecture import build_network
 
 STEPS, BATCH_ROWS = 14, 512
 

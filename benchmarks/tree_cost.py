@@ -13,10 +13,10 @@ import numpy as np
 
 from benchmarks.quality_sets import read_examples
 from benchmarks.report import write_report
-from transformer.boosting import Booster
-from transformer.compiled_network import CompiledNetwork
-from transformer.mixture import plant
-from transformer.network import NetworkOptions, build_network, tree_inputs
+from transformer.branches.branch_mixture import plant
+from transformer.branches.tree_boosting import Booster
+from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
 
 
 def main() -> None:

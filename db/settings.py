@@ -30,7 +30,7 @@ class DatabaseSettings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """The URL in force. It may hold a password: never log it, log `db.engine.safe_address` of it."""
+        """The URL in force. It may hold a password: never log it, log `db.connections.engine.safe_address` of it."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.expanduser().resolve() / 'tidemark.db'}"

@@ -11,15 +11,15 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from db import states
-from db.engine import opened_engine
-from db.every_table import metadata
+from db.connections.engine import opened_engine
+from db.schema import states
+from db.schema.all_tables import metadata
 from db.settings import DatabaseSettings
-from scheduler.api.app import create_app
-from scheduler.api.settings import ApiSettings
+from scheduler.api_settings import ApiSettings
 from scheduler.cli.main import app
+from scheduler.server.app import create_app
 from scheduler.settings import SchedulerSettings
-from worker.settings import WorkerSettings
+from worker.runtime.settings import WorkerSettings
 
 SETTINGS: tuple[type[BaseSettings], ...] = (DatabaseSettings, WorkerSettings, SchedulerSettings, ApiSettings)
 _MOVES: dict[type[StrEnum], Any] = {

@@ -1,6 +1,6 @@
 """What can go wrong in the scheduler and its commands, in our own words."""
 
-from worker.messages import QUEUES
+from worker.contract.messages import QUEUES
 
 
 class SchedulerError(Exception):

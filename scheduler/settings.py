@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from worker.address import embedded_redis_url
+from worker.contract.redis_address import embedded_redis_url
 
 
 class SchedulerSettings(BaseSettings):

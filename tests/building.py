@@ -6,16 +6,16 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Engine
 
-from db.definition import FieldDefinition, FieldKind, PortfolioDefinition
-from db.engine import reading, writing
-from db.jobs import Job, JobRequest, get_job, submit_job
-from db.loading import LoadOutcome, load_records
-from db.portfolios import save_portfolio
-from db.registry import Decision, decide, register_model
-from db.scores import Reject, ShardResult
-from db.shards import Claim, claim_shard, insert_shards
-from db.sources import RECORD_KEY, plan_key_ranges, read_range
-from db.states import JobKind
+from db.connections.engine import reading, writing
+from db.ledger.job_lifecycle import Job, JobRequest, get_job, submit_job
+from db.ledger.shard_leases import Claim, claim_shard, insert_shards
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.definition import FieldDefinition, FieldKind, PortfolioDefinition
+from db.registry.versions import Decision, decide, register_model
+from db.results.shard_results import Reject, ShardResult
+from db.schema.states import JobKind
+from db.sources.loading import LoadOutcome, load_records
+from db.sources.source_table import RECORD_KEY, plan_key_ranges, read_range
 
 BOOK = "book"
 MODEL = "m1"

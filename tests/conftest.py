@@ -11,8 +11,8 @@ from shutil import copyfile
 
 import pytest
 
-from db.engine import opened_engine
-from db.upgrade import prepare_database
+from db.connections.engine import opened_engine
+from db.migrations.upgrade import prepare_database
 from tests.left_open import LeftOpen
 from tests.servers import GivenPostgres, PostgresServer, RedisServer, newest_postgres, older_postgres
 

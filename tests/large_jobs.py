@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from db.digest import score_digest
-from db.engine import open_engine, writing
-from db.histograms import BLOCK_SHARDS
-from db.jobs import Job, get_job
-from db.scores import complete_scored_shard
-from db.verification import verify_job
+from db.connections.engine import open_engine, writing
+from db.ledger.digests import score_digest
+from db.ledger.job_lifecycle import Job, get_job
+from db.ledger.shard_histograms import BLOCK_SHARDS
+from db.results.shard_results import complete_scored_shard
+from db.results.verification import verify_job
 from tests.building import MODEL, add_model, claim, load_book, result_for, start_scoring
 
 MANY = 100_000

@@ -7,17 +7,17 @@ import keras
 import numpy as np
 import pandas as pd
 
-from transformer.boosting import Booster
-from transformer.compiled_network import CompiledNetwork
-from transformer.compiled_reasons import CompiledReasons
-from transformer.compiled_stepping import CompiledStepper
-from transformer.examples import Examples
-from transformer.explanation import HeadSizes, Ladder, ReasonHead
-from transformer.features import FeatureTransform, Inputs, read_columns
-from transformer.fitting import FittingOptions
-from transformer.network import NetworkOptions, build_network, tree_inputs
-from transformer.schema import Field, RecordSchema
-from transformer.vectors import VECTOR
+from transformer.branches.tree_boosting import Booster
+from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.compiled.reason_scorer import CompiledReasons
+from transformer.compiled.simd import VECTOR
+from transformer.fitting.compiled_stepper import CompiledStepper
+from transformer.fitting.examples import Examples
+from transformer.fitting.fitter import FittingOptions
+from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
+from transformer.reasons.explainer import HeadSizes, Ladder, ReasonHead
+from transformer.records.features import FeatureTransform, Inputs, read_columns
+from transformer.records.schema import Field, RecordSchema
 
 ROWS = 50
 _SCHEMA = RecordSchema((Field("number", "numeric"), Field("name", "categorical")))

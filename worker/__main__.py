@@ -8,8 +8,8 @@ import sys
 from pydantic import ValidationError
 
 from db.settings import DatabaseSettings, describe_invalid_settings
-from worker.messages import ONLINE_QUEUE, QUEUES, SCORING_QUEUE
-from worker.settings import WorkerSettings
+from worker.contract.messages import ONLINE_QUEUE, QUEUES, SCORING_QUEUE
+from worker.runtime.settings import WorkerSettings
 
 WRONG_USAGE = 64
 
@@ -42,9 +42,9 @@ def _run(
     # REMAP_SIGTERM must be set before Celery is imported.
     from celery.signals import setup_logging  # noqa: PLC0415
 
-    from worker.app import create_app, has_lost_server  # noqa: PLC0415
-    from worker.presence import LOST_SERVER  # noqa: PLC0415
-    from worker.scratch import remove_leftovers  # noqa: PLC0415
+    from worker.contract.scratch import remove_leftovers  # noqa: PLC0415
+    from worker.process.app import create_app, has_lost_server  # noqa: PLC0415
+    from worker.process.presence import LOST_SERVER  # noqa: PLC0415
 
     # Celery would raise the level of all loggers to its own; who listens to this signal has done it already.
     setup_logging.connect(_leave_logging, weak=False)

@@ -15,8 +15,8 @@ from benchmarks.__main__ import use_one_thread
 def main() -> None:
     path, models, version, times = sys.argv[1:]
     use_one_thread()
-    from transformer.bundle import load_bundle  # noqa: PLC0415 - after the number of threads is set
-    from transformer.scoring import Scorer  # noqa: PLC0415
+    from transformer.bundles.bundle import load_bundle  # noqa: PLC0415 - after the number of threads is set
+    from transformer.scoring.scorer import Scorer  # noqa: PLC0415
 
     scorer, frame = Scorer(load_bundle(models, version), version), pd.read_parquet(path)
     scorer.score(frame)

@@ -109,8 +109,8 @@ def train_lightgbm(address: str, table: str, columns: list[str]) -> Any:
 
 
 def make_keras(_address: str, _table: str, columns: list[str], models: list[str]) -> Scorer:
-    from transformer.bundle import load_bundle  # noqa: PLC0415
-    from transformer.reading import read_columns  # noqa: PLC0415
+    from transformer.bundles.bundle import load_bundle  # noqa: PLC0415
+    from transformer.records.column_reading import read_columns  # noqa: PLC0415
 
     model = load_bundle(*models)
 

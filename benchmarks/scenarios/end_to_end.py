@@ -15,7 +15,7 @@ from sqlalchemy import text
 from benchmarks.running import run_together, running_system, tidemark
 from benchmarks.site import Site
 from benchmarks.timing import rates, ratio
-from db.engine import writing
+from db.connections.engine import writing
 
 PROCESSES = 2
 AS_TRAINED, BARE = "tidemark, as trained", "tidemark, bare network"

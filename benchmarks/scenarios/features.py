@@ -6,15 +6,15 @@ import numpy as np
 
 from benchmarks.site import Site
 from benchmarks.timing import rates, time_alternating
-from db.digest import data_digest, score_digest
-from db.sources import RECORD_KEY, read_all
+from db.ledger.digests import data_digest, score_digest
+from db.sources.source_table import RECORD_KEY, read_all
 
 ROWS = 10_000
 
 
 def measure(site: Site) -> dict[str, Any]:
-    from transformer.bundle import load_bundle  # noqa: PLC0415 - TensorFlow only where it is needed
-    from transformer.features import read_columns  # noqa: PLC0415
+    from transformer.bundles.bundle import load_bundle  # noqa: PLC0415 - TensorFlow only where it is needed
+    from transformer.records.features import read_columns  # noqa: PLC0415
 
     model = load_bundle(str(site.home / "models"), site.version)
     definition = site.definition

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.ledger_cost import SHARDS, drive, seconds_per_shard
 from benchmarks.running import running_system, tidemark
 from benchmarks.site import Site
-from scheduler.planning import MOST_ROWS
+from scheduler.loop.shard_planning import MOST_ROWS
 
 QUICK_SHARDS = 100
 

@@ -6,10 +6,10 @@ from sqlalchemy import text
 
 from benchmarks.site import Site
 from benchmarks.timing import time_alternating
-from db.definition import Source
-from db.engine import reading, writing
-from db.source_grants import put_grant
-from db.sources import plan_key_ranges
+from db.connections.engine import reading, writing
+from db.portfolios.definition import Source
+from db.portfolios.source_grants import put_grant
+from db.sources.source_table import plan_key_ranges
 
 RECORDS, QUICK_RECORDS = 10_000_000, 1_000_000
 SHARD_ROWS = 10_000

@@ -8,7 +8,7 @@ from adbc_driver_postgresql import dbapi
 
 from benchmarks.site import Site
 from benchmarks.timing import rates, ratio, time_alternating
-from db.sources import KeyRange, read_range
+from db.sources.source_table import KeyRange, read_range
 
 SHARD_ROWS = 10_000
 

@@ -14,9 +14,9 @@ ROWS = 10_000
 
 
 def measure(site: Site) -> dict[str, Any]:
-    from transformer.bundle import load_bundle  # noqa: PLC0415 - TensorFlow only where it is needed
-    from transformer.explanation_fitting import ExplanationOptions, fit_explainer  # noqa: PLC0415
-    from transformer.scoring import Scorer  # noqa: PLC0415
+    from transformer.bundles.bundle import load_bundle  # noqa: PLC0415 - TensorFlow only where it is needed
+    from transformer.scoring.scorer import Scorer  # noqa: PLC0415
+    from transformer.training.reason_fitting import ExplanationOptions, fit_explainer  # noqa: PLC0415
 
     model = load_bundle(str(site.home / "models"), site.version)
     frame = site.frame[list(site.definition.input_columns)].iloc[:ROWS].reset_index(drop=True)

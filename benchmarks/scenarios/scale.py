@@ -11,8 +11,8 @@ from benchmarks.running import run_together, running_system, tidemark
 from benchmarks.scenarios.start_up import memory_of_children
 from benchmarks.site import Site
 from benchmarks.timing import ratio
-from db.engine import writing
-from db.portfolios import save_portfolio
+from db.connections.engine import writing
+from db.portfolios.catalog import save_portfolio
 
 TIMES, QUICK_TIMES = 25, 5  # the larger book: 5 million records
 LARGE_RUNS = 5  # of it, each of most of a minute

@@ -19,9 +19,9 @@ BATCHES, QUICK_BATCHES = (512, 1024, 2048, 4096, 8192), (2048, 4096)
 def measure(site: Site) -> dict[str, Any]:
     import tensorflow as tf  # noqa: PLC0415 - TensorFlow only where it is needed, on the one thread that `main` set
 
-    from transformer.bundle import load_bundle  # noqa: PLC0415
-    from transformer.compiled_network import CompiledNetwork  # noqa: PLC0415
-    from transformer.features import read_columns  # noqa: PLC0415
+    from transformer.bundles.bundle import load_bundle  # noqa: PLC0415
+    from transformer.compiled.network_scorer import CompiledNetwork  # noqa: PLC0415
+    from transformer.records.features import read_columns  # noqa: PLC0415
 
     model = load_bundle(str(site.home / "models"), site.version)
     inputs = model.transform.transform(read_columns(site.frame.iloc[:ROWS], model.schema)[0])

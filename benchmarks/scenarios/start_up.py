@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.cancelling import SMALL, look_at_first_records
 from benchmarks.running import running_system, tidemark
 from benchmarks.site import Site
-from db.portfolios import save_portfolio
+from db.portfolios.catalog import save_portfolio
 
 
 def measure(site: Site) -> dict[str, Any]:

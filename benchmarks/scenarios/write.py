@@ -8,9 +8,9 @@ from sqlalchemy import Table, text
 
 from benchmarks.site import Site
 from benchmarks.timing import rates, ratio, time_alternating
-from db.copying import copy_columns, copy_rows
-from db.engine import writing
-from db.tables import scores
+from db.connections.bulk_insert import copy_columns, copy_rows
+from db.connections.engine import writing
+from db.schema.core_tables import scores
 
 SHARD_ROWS = 10_000
 

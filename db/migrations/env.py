@@ -1,9 +1,9 @@
-"""Runs migrations on the connection that `db.upgrade` hands over; Alembic's command line is not used."""
+"""Runs migrations on the connection that `db.migrations.upgrade` hands over; Alembic's command line is not used."""
 
 from alembic import context
 
-from db.every_table import metadata
-from db.upgrade import VERSION_TABLE
+from db.migrations.upgrade import VERSION_TABLE
+from db.schema.all_tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

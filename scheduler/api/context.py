@@ -7,18 +7,18 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from db.api_keys import ApiKey, find_key_in_force
-from db.engine import Engine
-from db.jobs import Job, get_job
-from db.portfolios import Portfolio, get_portfolio
-from db.registry import ModelVersion, get_model
-from db.states import KeyRole
+from db.access.api_keys import ApiKey, find_key_in_force
+from db.connections.engine import Engine
+from db.ledger.job_lifecycle import Job, get_job
+from db.portfolios.catalog import Portfolio, get_portfolio
+from db.registry.versions import ModelVersion, get_model
+from db.schema.states import KeyRole
 from scheduler.api.job_watch import JobWatch
 from scheduler.api.problems import Problem, not_found
-from scheduler.api.rates import RateLimiter
+from scheduler.api.rate_limits import RateLimiter
 from scheduler.api.recent_keys import RecentKeys
-from scheduler.api.settings import ApiSettings
-from scheduler.online_scoring import OnlineScoring
+from scheduler.api_settings import ApiSettings
+from scheduler.requests.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
 KEY_OF_SCOPE = "tidemark.key"  # where the door leaves the key that it let in

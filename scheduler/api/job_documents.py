@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from db.jobs import Job
-from db.states import FailureCause, JobKind, JobState, NetworkSize
+from db.ledger.job_lifecycle import Job
+from db.schema.states import FailureCause, JobKind, JobState, NetworkSize
 from scheduler.api.parameters import LARGEST_ID, NAME_PATTERN, VERSION_PATTERN, Document, Page, Why
 
 Priority = Literal["interactive", "normal", "nightly"]

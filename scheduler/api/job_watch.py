@@ -9,11 +9,11 @@ from logging import getLogger
 import anyio
 import anyio.to_thread
 
-from db.engine import Engine
+from db.connections.engine import Engine
 from db.errors import DatabaseError
-from db.events import Event
-from db.jobs import Job
-from db.pages import find_newest_events, list_events_after, list_jobs_of
+from db.events.event_log import Event
+from db.ledger.job_lifecycle import Job
+from db.results.result_pages import find_newest_events, list_events_after, list_jobs_of
 from scheduler.api.job_documents import describe_job
 from scheduler.api.seldom import SeldomLogger
 

@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db import errors as db_errors
 from scheduler.api.pointers import pointer_of, pointer_to
 from scheduler.api.seldom import SeldomLogger
-from scheduler.data_errors import DataFileError
+from scheduler.data_files.errors import DataFileError
 from scheduler.errors import RedisUnreachableError, UsageError
-from scheduler.portfolio_problems import PortfolioFileError
+from scheduler.portfolio_files.problems import PortfolioFileError
 
 logger = getLogger(__name__)
 _seldom = SeldomLogger(logger)  # who needs no key can ask as often as he likes

@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from db.api_keys import ApiKey, check_key, find_key_in_force
-from db.engine import Engine
+from db.access.api_keys import ApiKey, check_key, find_key_in_force
+from db.connections.engine import Engine
 
 _FORGET_ABOVE = 10_000  # keys
 _LOOK_SECONDS = 0.5

@@ -68,7 +68,7 @@ def _is_known(error: BaseException) -> bool:
 
 def _describe_unexpected(error: BaseException) -> str:
     """Keep the traceback in a file: a user sees one line, whoever mends it finds the rest."""
-    from db.private_files import open_private_log
+    from db.connections.private_files import open_private_log
 
     told = f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
     path = Path(os.environ.get("TIDEMARK_HOME", ".tidemark")) / "logs" / "last-error.txt"

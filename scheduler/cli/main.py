@@ -7,23 +7,9 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scheduler.cli import (
-    demo,
-    drift,
-    erase,
-    events,
-    grants,
-    job,
-    key,
-    outcomes,
-    promotion,
-    records,
-    results,
-    running,
-    schedule,
-    scrub,
-    work,
-)
+from scheduler.cli.commands import demo, events, job, key, results, running, train_and_score
+from scheduler.cli.commands.books import erase, grants, outcomes, records, schedule
+from scheduler.cli.commands.models import drift, promotion, scrub
 
 app = typer.Typer(
     name="tidemark",
@@ -52,8 +38,8 @@ def _begin(
 
 app.add_typer(grants.app, name="portfolio")  # with the commands of cli/portfolio.py
 app.command("load")(records.load)
-app.command("train")(work.train)
-app.command("score")(work.score)
+app.command("train")(train_and_score.train)
+app.command("score")(train_and_score.score)
 app.add_typer(job.app, name="job")
 app.add_typer(results.scores_app, name="scores")
 app.add_typer(results.rejects_app, name="rejects")

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from db.jobs import Job
-from db.states import JobKind, JobState
+from db.ledger.job_lifecycle import Job
+from db.schema.states import JobKind, JobState
 
 LINE_SECONDS = 10.0
 _PARTS = 1000  # of a bar that counts no records

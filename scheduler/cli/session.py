@@ -5,10 +5,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from db.engine import Engine, opened_engine, safe_address
-from db.private_files import tighten
+from db.connections.engine import Engine, opened_engine, safe_address
+from db.connections.private_files import tighten
+from db.migrations.upgrade import prepare_database
 from db.settings import DatabaseSettings
-from db.upgrade import prepare_database
 from scheduler.cli.output import Output
 from scheduler.settings import SchedulerSettings
 

@@ -6,9 +6,9 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Form, Request
 
-from db.api_keys import find_key_in_force
-from db.ended_sessions import is_session_ended
-from db.states import KeyRole
+from db.access.api_keys import find_key_in_force
+from db.access.ended_sessions import is_session_ended
+from db.schema.states import KeyRole
 from scheduler.api.context import Caller, context_of, require_role
 from scheduler.api.problems import Problem
 from scheduler.dashboard.sessions import SIGNED_IN, Session, Sessions

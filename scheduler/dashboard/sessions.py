@@ -16,7 +16,7 @@ from fastapi import Request, Response
 from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.signer import Signer
 
-from scheduler.api.settings import CookieRule
+from scheduler.api_settings import CookieRule
 
 LIFETIME_SECONDS = 12 * 3600  # a working day
 FORM_SECONDS = 3600  # how long a sign-in form stays good

@@ -5,11 +5,11 @@ from functools import partial
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from scheduler.api.settings import ApiSettings
-from scheduler.dashboard import customer, drift, jobs, models, promotion, signing_in, tonight, workers
-from scheduler.dashboard.pages import STATIC, Pages
+from scheduler.api_settings import ApiSettings
+from scheduler.dashboard.cookie_secret import read_secret
+from scheduler.dashboard.pages import customer, drift, jobs, models, promotion, signing_in, tonight, workers
 from scheduler.dashboard.refusals import PageMiddleware
-from scheduler.dashboard.secret import read_secret
+from scheduler.dashboard.rendering import STATIC, Pages
 from scheduler.dashboard.sessions import Sessions
 
 _ROUTERS = (

@@ -11,14 +11,14 @@ import pytest
 import typer
 from pydantic_settings import BaseSettings
 
-from db.every_table import metadata
+from db.schema.all_tables import metadata
+from db.schema.states import FailureCause, JobState, PauseCause, ShardState
 from db.settings import DatabaseSettings
-from db.states import FailureCause, JobState, PauseCause, ShardState
-from scheduler.api.settings import ApiSettings
+from scheduler.api_settings import ApiSettings
 from scheduler.cli.main import app
-from scheduler.portfolio_file import read_portfolio_file
+from scheduler.portfolio_files.reader import read_portfolio_file
 from scheduler.settings import SchedulerSettings
-from worker.settings import WorkerSettings
+from worker.runtime.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]

@@ -11,8 +11,9 @@ from tests.waiting import promised
 
 ROOT = Path(__file__).resolve().parents[2]
 _LIGHT = (
-    "worker.messages", "worker.address", "worker.settings", "worker.app", "worker.tasks", "worker.monitoring",
-    "worker.drift", "worker.gate", "worker.context",
+    "worker.contract.messages", "worker.contract.redis_address", "worker.runtime.settings", "worker.process.app",
+    "worker.process.tasks", "worker.monitoring.night_job", "worker.drift", "worker.gate.judgement",
+    "worker.runtime.context",
 )  # fmt: skip
 _SCHEDULER = tuple(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -41,7 +42,7 @@ for name in sys.argv[1:]:
 
 
 def test_monitoring_a_job_does_not_need_tensorflow() -> None:
-    loaded = _modules_after("from worker.monitoring import monitor_next_job, examine")
+    loaded = _modules_after("from worker.monitoring.next_job import monitor_next_job")
     assert not loaded & {"tensorflow", "keras"}
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from db.every_table import metadata
+from db.schema.all_tables import metadata
 from docsite.building import SiteError, build_site
 from docsite.contents import PARTS
 from docsite.diagrams import DRAWN, drawing_of, texts_of

@@ -12,7 +12,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page
 
-from scheduler.simulator import Economy, simulate_customers
+from scheduler.demo.simulator import Economy, simulate_customers
 from tests.browser.chromium import find_chromium, open_browser
 from tests.browser.system import BOOK, CUSTOMERS, System, add_challenger, running_system
 from tests.waiting import wait_for

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine
 
-from db.engine import opened_engine, writing
-from db.registry import get_champion, get_model, register_model, set_model_state
-from db.states import ModelState
-from scheduler.local_api import find_local_api
-from scheduler.simulator import simulate_customers, simulated_portfolio
+from db.connections.engine import opened_engine, writing
+from db.registry.versions import get_champion, get_model, register_model, set_model_state
+from db.schema.states import ModelState
+from scheduler.client.local_api import find_local_api
+from scheduler.demo.simulator import simulate_customers, simulated_portfolio
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from scheduler.simulator import simulate_customers, simulated_portfolio
+from scheduler.demo.simulator import simulate_customers, simulated_portfolio
 from tests.faults.matrix import Matrix
 from tests.faults.site import CUSTOMERS, Site, Template, open_template
 from tests.servers import PostgresServer

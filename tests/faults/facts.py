@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, text
 
-from db.engine import reading
+from db.connections.engine import reading
 
 SAID = "SELECT shards_open, shards_total, scored, rejected FROM tidemark_jobs WHERE id = :job"
 COUNTED = """

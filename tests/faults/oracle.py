@@ -6,10 +6,10 @@ from datetime import datetime
 
 from sqlalchemy import Engine, text
 
-from db.engine import reading
-from db.jobs import Job, get_job
-from db.states import JobState
-from db.verification import verify_job
+from db.connections.engine import reading
+from db.ledger.job_lifecycle import Job, get_job
+from db.results.verification import verify_job
+from db.schema.states import JobState
 from tests.faults.facts import AFTER_THE_END, TWICE
 
 

@@ -11,16 +11,16 @@ from typing import Any
 import psutil
 from sqlalchemy import Engine
 
-from db.engine import open_engine, opened_engine, writing
-from db.jobs import get_job
-from db.loading import load_records
-from db.portfolios import save_portfolio
-from db.registry import Decision, ModelVersion, decide, get_champion, get_model, register_model
-from db.states import JobState
-from db.upgrade import prepare_database
-from scheduler.data_files import open_data_file
-from scheduler.portfolio_file import read_portfolio_file
-from scheduler.submission import Request, submit_scoring
+from db.connections.engine import open_engine, opened_engine, writing
+from db.ledger.job_lifecycle import get_job
+from db.migrations.upgrade import prepare_database
+from db.portfolios.catalog import save_portfolio
+from db.registry.versions import Decision, ModelVersion, decide, get_champion, get_model, register_model
+from db.schema.states import JobState
+from db.sources.loading import load_records
+from scheduler.data_files.record_file import open_data_file
+from scheduler.portfolio_files.reader import read_portfolio_file
+from scheduler.requests.job_submission import Request, submit_scoring
 from tests.faults.matrix import Matrix
 from tests.faults.oracle import Limits, Oracle, Outage, Strike
 from tests.flow.installation import Installation

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from db.engine import reading
-from db.loading import load_records
-from db.states import JobState
-from scheduler.data_files import open_data_file
-from scheduler.portfolio_file import read_portfolio_file
+from db.connections.engine import reading
+from db.schema.states import JobState
+from db.sources.loading import load_records
+from scheduler.data_files.record_file import open_data_file
+from scheduler.portfolio_files.reader import read_portfolio_file
 from tests.faults.site import CUSTOMERS, Site
 
 BAD = {

@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from db.events import list_events
-from db.job_control import retry_job
-from db.jobs import get_job
-from db.states import FailureCause, JobState
+from db.events.event_log import list_events
+from db.ledger.job_control import retry_job
+from db.ledger.job_lifecycle import get_job
+from db.schema.states import FailureCause, JobState
 from tests.faults.site import Site
 from tests.waiting import wait_for
 

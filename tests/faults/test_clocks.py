@@ -5,8 +5,8 @@ import signal
 import pytest
 from sqlalchemy import text
 
-from db.engine import reading
-from db.states import JobState
+from db.connections.engine import reading
+from db.schema.states import JobState
 from tests.faults.site import HELD_SHARDS, LEASE_SECONDS, Site
 
 HOUR = 3600

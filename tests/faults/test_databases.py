@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from db.jobs import get_job
-from db.states import JobState
+from db.ledger.job_lifecycle import get_job
+from db.schema.states import JobState
 from tests.faults.matrix import Matrix
 from tests.faults.site import HELD_SHARDS, Site, Template
 from tests.servers import Pair, PostgresServer, RedisServer, TcpProxy

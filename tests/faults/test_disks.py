@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from db.events import list_events
-from db.jobs import JobRequest, get_job, submit_job
-from db.states import JobKind, JobState, PauseCause
+from db.events.event_log import list_events
+from db.ledger.job_lifecycle import JobRequest, get_job, submit_job
+from db.schema.states import JobKind, JobState, PauseCause
 from tests.faults.matrix import Matrix
 from tests.faults.site import BOOK, Site, Template
 from tests.servers import PostgresServer, RedisServer

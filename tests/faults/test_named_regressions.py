@@ -7,14 +7,14 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Engine, text, update
 
-from db.engine import opened_engine, writing
+from db.connections.engine import opened_engine, writing
 from db.errors import LeaseLostError
-from db.jobs import cancel_job, find_follow_up, get_job
-from db.scores import complete_scored_shard
-from db.shards import Claim, claim_shard, count_shards, renew_lease
-from db.states import JobState
-from db.tables import shards
-from scheduler.recovery import sweep
+from db.ledger.job_lifecycle import cancel_job, find_follow_up, get_job
+from db.ledger.shard_leases import Claim, claim_shard, count_shards, renew_lease
+from db.results.shard_results import complete_scored_shard
+from db.schema.core_tables import shards
+from db.schema.states import JobState
+from scheduler.loop.lease_recovery import sweep
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.faults.facts import assert_consistent
 

@@ -7,18 +7,18 @@ from functools import partial
 import pytest
 from sqlalchemy import Engine, text
 
-from db.closing import fail_shard
-from db.engine import opened_engine, reading, writing
-from db.erasure import Person, erase_record
-from db.job_control import pause_job, resume_job, retry_job
-from db.jobs import Job, cancel_job, fail_job, get_job, list_jobs
-from db.scores import complete_scored_shard
-from db.self_pause import Trouble, pause_claimed
-from db.shards import Claim, claim_shard, give_back, renew_lease
-from db.states import FailureCause, JobState, PauseCause
-from db.verification import verify_job
-from scheduler.recovery import sweep
-from scheduler.submission import Request, submit_scoring
+from db.connections.engine import opened_engine, reading, writing
+from db.erasure.erasure import Person, erase_record
+from db.ledger.automatic_pauses import Trouble, pause_claimed
+from db.ledger.job_closing import fail_shard
+from db.ledger.job_control import pause_job, resume_job, retry_job
+from db.ledger.job_lifecycle import Job, cancel_job, fail_job, get_job, list_jobs
+from db.ledger.shard_leases import Claim, claim_shard, give_back, renew_lease
+from db.results.shard_results import complete_scored_shard
+from db.results.verification import verify_job
+from db.schema.states import FailureCause, JobState, PauseCause
+from scheduler.loop.lease_recovery import sweep
+from scheduler.requests.job_submission import Request, submit_scoring
 from tests.building import BOOK, add_model, claim, load_book, result_for, start_scoring
 from tests.faults.facts import ERASED as REMOVED
 from tests.faults.facts import WHOLE, assert_consistent

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from db.jobs import get_job
-from db.states import JobState
-from scheduler.dispatch import open_producer
+from db.ledger.job_lifecycle import get_job
+from db.schema.states import JobState
+from scheduler.loop.hint_dispatch import open_producer
 from tests.faults.matrix import Matrix
 from tests.faults.site import LEASE_SECONDS, SHARDS, Site, Template
 from tests.servers import RedisServer, TcpProxy
 from tests.waiting import wait_for
-from worker.messages import SCORING_QUEUE, TASK_OF_QUEUE, shard_hint
+from worker.contract.messages import SCORING_QUEUE, TASK_OF_QUEUE, shard_hint
 
 RESETS = 20
 SILENT_SECONDS = 120

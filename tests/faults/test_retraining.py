@@ -6,17 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from db.jobs import get_job, list_jobs
-from db.loading import load_records
-from db.outcomes import load_outcomes
-from db.portfolios import get_portfolio, save_portfolio
-from db.registry import get_champion, list_decisions, list_models
-from db.retraining_policy import GatePolicy, RetrainingPolicy
-from db.states import JobKind, JobState, ModelState
-from scheduler.simulator import TRUE_OUTCOME, Economy, simulate_customers
+from db.ledger.job_lifecycle import get_job, list_jobs
+from db.portfolios.catalog import get_portfolio, save_portfolio
+from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
+from db.registry.versions import get_champion, list_decisions, list_models
+from db.retraining.outcomes import load_outcomes
+from db.schema.states import JobKind, JobState, ModelState
+from db.sources.loading import load_records
+from scheduler.demo.simulator import TRUE_OUTCOME, Economy, simulate_customers
 from tests.faults.site import BOOK, CUSTOMERS, Site
 from tests.waiting import wait_for
-from transformer.bundle import load_bundle
+from transformer.bundles.bundle import load_bundle
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

@@ -14,16 +14,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Engine, update
 
-from db.engine import opened_engine, writing
-from db.jobs import list_jobs
-from db.processes import list_processes
-from db.schedule_runs import ScheduleRun, list_runs
-from db.schedule_tables import schedules
-from db.schedules import Schedule, ScheduleRequest
-from db.states import CatchUp, Overlap, RunState
-from db.upgrade import prepare_database
-from scheduler.schedule_changes import add_schedule
-from scheduler.timetable import fire_due_schedules
+from db.connections.engine import opened_engine, writing
+from db.ledger.job_lifecycle import list_jobs
+from db.migrations.upgrade import prepare_database
+from db.operations.processes import list_processes
+from db.schedules.due_time_runs import ScheduleRun, list_runs
+from db.schedules.timetable import Schedule, ScheduleRequest
+from db.schema.schedule_tables import schedules
+from db.schema.states import CatchUp, Overlap, RunState
+from scheduler.loop.schedule_firing import fire_due_schedules
+from scheduler.requests.schedule_changes import add_schedule
 from tests.building import BOOK, add_model, load_book
 from tests.faults.matrix import Matrix
 from tests.servers import Pair, PostgresServer, TcpProxy
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.faults
 @contextmanager
 def scheduler_process(database_url: str, redis_url: str) -> Iterator[subprocess.Popen[bytes]]:
     settings = {"TIDEMARK_DATABASE_URL": database_url, "TIDEMARK_REDIS_URL": redis_url}
-    process = subprocess.Popen([sys.executable, "-m", "scheduler.process"], cwd=ROOT, env=os.environ | settings)
+    process = subprocess.Popen([sys.executable, "-m", "scheduler.loop.process"], cwd=ROOT, env=os.environ | settings)
     try:
         yield process
     finally:

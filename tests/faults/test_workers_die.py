@@ -9,8 +9,8 @@ import time
 import psutil
 import pytest
 
-from db.events import list_events
-from db.states import JobState
+from db.events.event_log import list_events
+from db.schema.states import JobState
 from tests.faults.site import HELD_SHARDS, LEASE_SECONDS, SHARDS, Site
 from tests.servers.processes import STOP_SECONDS
 from tests.waiting import wait_for

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.simulator import simulate_customers, simulated_portfolio
+from scheduler.demo.simulator import simulate_customers, simulated_portfolio
 from tests.flow.installation import Installation
 
 CUSTOMERS = 1200

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from scheduler.client import Tidemark
-from scheduler.client_transport import TidemarkError
-from scheduler.local_api import find_local_api
+from scheduler.client.local_api import find_local_api
+from scheduler.client.transport import TidemarkError
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 

@@ -1,4 +1,4 @@
-"""A real API process, `python -m scheduler.api.process`, and raw connections to it."""
+"""A real API process, `python -m scheduler.server.process`, and raw connections to it."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Engine
 
-from db.api_keys import KeyRequest, create_key
-from db.states import KeyRole
+from db.access.api_keys import KeyRequest, create_key
+from db.schema.states import KeyRole
 from tests.hostile.probe import probing
 from tests.servers.processes import end_process
 from tests.waiting import wait_for
@@ -81,7 +81,7 @@ def api_process(engine: Engine, database_url: str, folder: Path, **settings: obj
     own |= {f"TIDEMARK_{name}".upper(): str(value) for name, value in settings.items()}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
     with log.open("wb") as written:
-        command = [sys.executable, "-m", "scheduler.api.process"]
+        command = [sys.executable, "-m", "scheduler.server.process"]
         process = subprocess.Popen(command, env=clean | own, stdout=written, stderr=written)
     try:
         url = wait_for(lambda: _url_of(process, home), START_SECONDS, "the API to answer")

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from db.engine import open_engine, writing
-from db.jobs import JobRequest, get_job, submit_job
-from db.portfolios import save_portfolio
-from db.registry import register_model
-from db.source_grants import grant_source
-from db.states import JobKind, JobState
-from scheduler.dispatch import open_producer
-from scheduler.process import Scheduler
+from db.connections.engine import open_engine, writing
+from db.ledger.job_lifecycle import JobRequest, get_job, submit_job
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.source_grants import grant_source
+from db.registry.versions import register_model
+from db.schema.states import JobKind, JobState
+from scheduler.loop.hint_dispatch import open_producer
+from scheduler.loop.process import Scheduler
 from scheduler.settings import SchedulerSettings
 from tests.building import book_definition
 from tests.waiting import wait_for

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine
 
-from db.scores import complete_scored_shard
+from db.results.shard_results import complete_scored_shard
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 
 RECORDS, REJECTED = 25, 3

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import httpcore
 import pytest
 
-from scheduler import public_addresses
-from scheduler.public_addresses import Deadline, PrivateAddressError, PublicBackend, is_public
+from scheduler.loop import public_addresses
+from scheduler.loop.public_addresses import Deadline, PrivateAddressError, PublicBackend, is_public
 
 HIDDEN = [
     "0.0.0.0", "0.1.2.3", "10.255.255.255", "100.64.0.1", "100.127.255.254", "127.0.0.1", "127.255.255.254",

@@ -12,31 +12,31 @@ import pytest
 from safetensors.numpy import load, save
 from sqlalchemy import Engine
 
-from db.definition import FieldDefinition, FieldKind, PortfolioDefinition
-from db.engine import open_engine, writing
-from db.events import list_events
-from db.jobs import Job, JobRequest, get_job, submit_job
-from db.loading import load_records
-from db.portfolios import save_portfolio
-from db.promotion import promote_version
-from db.registry import get_champion, get_model, register_model
+from db.connections.engine import open_engine, writing
+from db.events.event_log import list_events
+from db.ledger.job_lifecycle import Job, JobRequest, get_job, submit_job
+from db.migrations.upgrade import prepare_database
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.definition import FieldDefinition, FieldKind, PortfolioDefinition
+from db.registry.versions import get_champion, get_model, register_model
+from db.retraining.promotion import promote_version
+from db.schema.states import JobKind, JobState, ModelState
 from db.settings import DatabaseSettings
-from db.states import JobKind, JobState, ModelState
-from db.upgrade import prepare_database
-from scheduler.planning import plan_queued_jobs
-from scheduler.stored_bundles import RECORDS, VALUES, find_bundles_with_people, may_hold_records_of
-from scheduler.submission import Request, submit_scrubbing
-from transformer.bundle import MODEL, load_bundle, publish_contents
-from transformer.bundle_manifest import MANIFEST, People, fetch_checked, read_manifest
-from transformer.held_out import HELD_OUT, HeldOutScores
-from transformer.scoring import Scorer
-from transformer.splitting import hash_order
-from worker.bundle_reading import load_stored
-from worker.context import WorkerContext, open_context
-from worker.model_slot import ModelSlot
-from worker.monitoring import monitor_next_job
-from worker.settings import WorkerSettings
-from worker.training import train_next_job
+from db.sources.loading import load_records
+from scheduler.installation.stored_bundles import RECORDS, VALUES, find_bundles_with_people, may_hold_records_of
+from scheduler.loop.shard_planning import plan_queued_jobs
+from scheduler.requests.job_submission import Request, submit_scrubbing
+from transformer.bundles.bundle import MODEL, load_bundle, publish_contents
+from transformer.bundles.held_out_scores import HELD_OUT, HeldOutScores
+from transformer.bundles.manifest import MANIFEST, People, fetch_checked, read_manifest
+from transformer.records.splitting import hash_order
+from transformer.scoring.scorer import Scorer
+from worker.monitoring.next_job import monitor_next_job
+from worker.runtime.bundle_reading import load_stored
+from worker.runtime.context import WorkerContext, open_context
+from worker.runtime.settings import WorkerSettings
+from worker.scoring.model_cache import ModelSlot
+from worker.training.next_job import train_next_job
 
 BOOK, ROWS, CAUGHT = "book", 1000, 150
 FIELDS = {"amount": "numeric", "debt": "numeric", "surname": "categorical", "town": "categorical", "sex": "categorical"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import opened_engine
+from db.connections.engine import opened_engine
 from tests.integration.api.server import RunningApi, running_api
 
 ELSEWHERE = {"Host": "scores.example"}

@@ -13,30 +13,30 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
 from benchmarks.model import make_champion
-from db.engine import open_engine, reading, writing
+from db.access.webhooks import create_webhook
+from db.connections.engine import open_engine, reading, writing
 from db.errors import DatabaseWriteRefusedError
-from db.every_table import metadata
-from db.jobs import get_job
-from db.portfolios import get_portfolio
-from db.roles import API, EVERY_ROLE, OWNER, SCHEDULER, SCORING, TRAINING, roles_sql
-from db.scores import complete_scored_shard
-from db.states import JobState
-from db.upgrade import prepare_database, upgrade_database
-from db.webhooks import create_webhook
-from scheduler.dispatch import open_producer
-from scheduler.process import Scheduler
+from db.ledger.job_lifecycle import get_job
+from db.migrations.database_roles import API, EVERY_ROLE, OWNER, SCHEDULER, SCORING, TRAINING, roles_sql
+from db.migrations.upgrade import prepare_database, upgrade_database
+from db.portfolios.catalog import get_portfolio
+from db.results.shard_results import complete_scored_shard
+from db.schema.all_tables import metadata
+from db.schema.states import JobState
+from scheduler.loop.hint_dispatch import open_producer
+from scheduler.loop.process import Scheduler
 from scheduler.settings import SchedulerSettings
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import running_api
 from tests.servers.postgres_server import PostgresServer
 from tests.waiting import wait_for
-from worker.context import WorkerContext
-from worker.model_slot import ModelSlot
-from worker.monitoring import monitor_next_job
-from worker.online import OnlineAnswerer
-from worker.scoring import score_next_shard
-from worker.settings import WorkerSettings
-from worker.training import train_next_job
+from worker.monitoring.next_job import monitor_next_job
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
+from worker.scoring.model_cache import ModelSlot
+from worker.scoring.online_scoring import OnlineAnswerer
+from worker.scoring.shard_scoring import score_next_shard
+from worker.training.next_job import train_next_job
 
 RECORDS = 400
 TOML = """name = "alpha"

@@ -14,11 +14,11 @@ import pyarrow.parquet as arrow_parquet
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import open_engine
-from db.upgrade import prepare_database
-from scheduler.data_errors import DataFileError, DataTooLargeError
-from scheduler.data_files import open_data_file
-from scheduler.data_parquet import ParquetSource
+from db.connections.engine import open_engine
+from db.migrations.upgrade import prepare_database
+from scheduler.data_files.errors import DataFileError, DataTooLargeError
+from scheduler.data_files.parquet_source import ParquetSource
+from scheduler.data_files.record_file import open_data_file
 from tests.building import book_definition, load_book
 from tests.hostile.api_process import ApiProcess, api_process
 

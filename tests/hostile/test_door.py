@@ -14,7 +14,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from db.states import KeyRole
+from db.schema.states import KeyRole
 from tests.building import load_book
 from tests.hostile.api_process import ApiProcess, api_process, head, quick, read_all
 from tests.hostile.probe import probing

@@ -7,25 +7,25 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, func, insert, select, update
 
-from db.clock import now_plus
-from db.engine import open_engine, reading, writing
-from db.jobs import JobRequest, get_job, list_jobs, submit_job
-from db.portfolios import save_portfolio
-from db.processes import list_processes
-from db.registry import Decision, decide
-from db.schedule_tables import schedules
-from db.schedules import ScheduleRequest
-from db.shards import count_shards
-from db.states import JobKind, JobState, PauseCause
-from db.tables import jobs, scores, shards
-from db.upgrade import prepare_database
-from scheduler import process
-from scheduler.dispatch import WINDOW, dispatch_waiting, open_producer
+from db.connections.clock import now_plus
+from db.connections.engine import open_engine, reading, writing
+from db.ledger.job_lifecycle import JobRequest, get_job, list_jobs, submit_job
+from db.ledger.shard_leases import count_shards
+from db.migrations.upgrade import prepare_database
+from db.operations.processes import list_processes
+from db.portfolios.catalog import save_portfolio
+from db.registry.versions import Decision, decide
+from db.schedules.timetable import ScheduleRequest
+from db.schema.core_tables import jobs, scores, shards
+from db.schema.schedule_tables import schedules
+from db.schema.states import JobKind, JobState, PauseCause
 from scheduler.errors import RedisRefusesWritesError
-from scheduler.healing import pause_for_redis
-from scheduler.planning import plan_job
-from scheduler.schedule_changes import add_schedule
-from scheduler.timetable import fire_due_schedules
+from scheduler.loop import process
+from scheduler.loop.hint_dispatch import WINDOW, dispatch_waiting, open_producer
+from scheduler.loop.pause_healing import pause_for_redis
+from scheduler.loop.schedule_firing import fire_due_schedules
+from scheduler.loop.shard_planning import plan_job
+from scheduler.requests.schedule_changes import add_schedule
 from tests.building import book_definition
 from tests.flow.installation import Installation
 from tests.hostile.books import add_book, execute, running_scheduler, submit, wait_for_state

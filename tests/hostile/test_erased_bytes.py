@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from scheduler.client import Tidemark
-from scheduler.local_api import find_local_api
-from scheduler.simulator import simulate_customers, simulated_portfolio
+from scheduler.client.local_api import find_local_api
+from scheduler.demo.simulator import simulate_customers, simulated_portfolio
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 

@@ -11,21 +11,21 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, text
 
-from db import erasure_bytes
-from db.digest import score_digest
-from db.engine import open_engine, reading, writing
-from db.erasure import Person, erase_record
+from db.connections.engine import open_engine, reading, writing
+from db.erasure import erasure_bytes
+from db.erasure.erasure import Person, erase_record
 from db.errors import KeySecretWrongError
-from db.events import record_event
-from db.key_secret import require_key_secret
-from db.privacy_policy import PrivacyPolicy
-from db.scores import complete_scored_shard
-from db.upgrade import _config, upgrade_database
+from db.events.event_log import record_event
+from db.ledger.digests import score_digest
+from db.migrations.upgrade import _config, upgrade_database
+from db.portfolios.privacy_policy import PrivacyPolicy
+from db.privacy.key_secret import require_key_secret
+from db.results.shard_results import complete_scored_shard
 from scheduler.cli.main import main
-from scheduler.submission import Request, submit_scoring
+from scheduler.requests.job_submission import Request, submit_scoring
 from tests.building import BOOK, MODEL, add_model, book_definition, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import running_api
-from worker.key_hiding import hide_keys
+from worker.scoring.key_hashing import hide_keys
 
 KEY = "marker-7f3a9c"
 SECRET, WRONG = "a secret of the house", "another house's secret"

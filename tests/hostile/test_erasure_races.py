@@ -10,28 +10,28 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from db.closing import fail_shard
-from db.digest import score_digest
-from db.engine import opened_engine, reading, writing
-from db.erased_keys import forget_marks
-from db.erasure import Person, erase_record
-from db.erasure_proof import Erasure
-from db.every_table import metadata
-from db.exports import read_scores
-from db.job_control import retry_job
-from db.jobs import JobRequest, get_job, submit_job
-from db.loading import load_records
-from db.online_requests import find_request, store_answer, store_request
-from db.outcomes import load_outcomes
-from db.portfolios import save_portfolio
-from db.scores import ShardResult, complete_scored_shard
-from db.shadow import ShadowResult
-from db.shards import Claim, claim_shard, give_back, renew_lease
-from db.states import JobKind, JobState
-from db.verification import verify_job
-from scheduler.planning import plan_job
-from scheduler.recovery import sweep
-from scheduler.result_files import write_results
+from db.access.online_requests import find_request, store_answer, store_request
+from db.connections.engine import opened_engine, reading, writing
+from db.erasure.erasure import Person, erase_record
+from db.erasure.erasure_proof import Erasure
+from db.ledger.digests import score_digest
+from db.ledger.job_closing import fail_shard
+from db.ledger.job_control import retry_job
+from db.ledger.job_lifecycle import JobRequest, get_job, submit_job
+from db.ledger.shard_leases import Claim, claim_shard, give_back, renew_lease
+from db.portfolios.catalog import save_portfolio
+from db.privacy.erased_keys import forget_marks
+from db.results.exports import read_scores
+from db.results.shadow_scores import ShadowResult
+from db.results.shard_results import ShardResult, complete_scored_shard
+from db.results.verification import verify_job
+from db.retraining.outcomes import load_outcomes
+from db.schema.all_tables import metadata
+from db.schema.states import JobKind, JobState
+from db.sources.loading import load_records
+from scheduler.loop.lease_recovery import sweep
+from scheduler.loop.shard_planning import plan_job
+from scheduler.reports.result_files import write_results
 from tests.building import (
     BOOK,
     MODEL,

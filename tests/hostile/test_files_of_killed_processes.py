@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from worker.scratch import own_folder, remove_leftovers
+from worker.contract.scratch import own_folder, remove_leftovers
 
 SECRET = "Ada Lovelace"
 TRAINING = f"""
 import sys, numpy as np, pandas as pd
 from pathlib import Path
-from transformer.record_store import RecordWriter
+from transformer.records.record_store import RecordWriter
 writer = RecordWriter(Path(sys.argv[1]) / "scratch", most_bytes=0)
 writer.append(pd.DataFrame({{"name": ["{SECRET}"] * 10_000}}))
 if sys.argv[2] == "read":
@@ -26,7 +26,7 @@ sys.stdin.read()
 """
 UPLOAD = f"""
 import sys
-from worker.scratch import own_folder
+from worker.contract.scratch import own_folder
 with own_folder("upload") as folder:
     (folder / "upload.csv").write_text("{SECRET}")
     print(folder, flush=True)

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from db.engine import open_engine
-from db.private_files import list_open, tighten
+from db.connections.engine import open_engine
+from db.connections.private_files import list_open, tighten
+from db.migrations.upgrade import prepare_database
 from db.settings import DatabaseSettings
-from db.upgrade import prepare_database
-from scheduler.api.local_key import ensure_local_key
-from scheduler.doctor import examine
-from scheduler.embedded_redis import EmbeddedRedis
-from scheduler.local_api import write_address
-from scheduler.result_files import write_frames
-from scheduler.supervision import ChildProcess, Supervisor
+from scheduler.installation.doctor import examine
+from scheduler.installation.embedded_redis import EmbeddedRedis
+from scheduler.installation.supervision import ChildProcess, Supervisor
+from scheduler.reports.result_files import write_frames
+from scheduler.server.address_file import write_address
+from scheduler.server.local_key import ensure_local_key
 from tests.waiting import wait_for
-from worker.context import open_context
-from worker.settings import WorkerSettings
+from worker.runtime.context import open_context
+from worker.runtime.settings import WorkerSettings
 
 OPEN_TO_OTHERS = 0o077
 

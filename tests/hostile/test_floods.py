@@ -5,18 +5,18 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, insert, update
 
-from db.clock import now_plus
-from db.engine import open_engine, writing
-from db.jobs import get_job
-from db.plannings import AGED_SECONDS, list_unplanned
-from db.shards import claim_ahead, claim_shard, insert_shards
-from db.sources import KeyRange
-from db.states import PRIORITIES
-from db.tables import jobs, portfolios, shards
+from db.connections.clock import now_plus
+from db.connections.engine import open_engine, writing
+from db.ledger.job_lifecycle import get_job
+from db.ledger.plannings import AGED_SECONDS, list_unplanned
+from db.ledger.shard_leases import claim_ahead, claim_shard, insert_shards
+from db.schema.core_tables import jobs, portfolios, shards
+from db.schema.states import PRIORITIES
+from db.sources.source_table import KeyRange
 from tests.hostile.books import add_book, submit
-from worker.context import WorkerContext
-from worker.settings import WorkerSettings
-from worker.turns import Turns
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
+from worker.runtime.turns import Turns
 
 EVERY = 8
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine, func, select
 
-from db.engine import reading
-from db.every_table import metadata
+from db.connections.engine import reading
+from db.schema.all_tables import metadata
 from tests.building import add_model, load_book
 from tests.hostile.api_process import ApiProcess, api_process, quick
 from tests.hostile.inputs import Case, every_input

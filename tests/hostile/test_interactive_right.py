@@ -6,10 +6,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from db.api_keys import KeyRequest, create_key, list_keys
-from db.engine import open_engine, writing
-from db.jobs import list_jobs
-from db.states import KeyRole
+from db.access.api_keys import KeyRequest, create_key, list_keys
+from db.connections.engine import open_engine, writing
+from db.ledger.job_lifecycle import list_jobs
+from db.schema.states import KeyRole
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi, running_api
 

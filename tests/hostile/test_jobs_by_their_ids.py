@@ -4,9 +4,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import writing
-from db.jobs import get_job, list_jobs
-from db.states import JobState, KeyRole
+from db.connections.engine import writing
+from db.ledger.job_lifecycle import get_job, list_jobs
+from db.schema.states import JobState, KeyRole
 from tests.building import load_book
 from tests.integration.api.server import RunningApi
 

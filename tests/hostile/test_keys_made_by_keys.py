@@ -7,10 +7,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from db.api_keys import KeyRequest, check_key, create_key, find_key_in_force, revoke_key
-from db.engine import writing
+from db.access.api_keys import KeyRequest, check_key, create_key, find_key_in_force, revoke_key
+from db.connections.engine import writing
 from db.errors import KeyTooWideError
-from db.states import KeyRole
+from db.schema.states import KeyRole
 from tests.building import load_book
 from tests.integration.api.server import RunningApi
 from tests.integration.dashboard.window import Window, events_of

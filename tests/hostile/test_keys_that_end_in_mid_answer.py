@@ -9,9 +9,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from db.api_keys import KeyRequest, create_key, revoke_key
-from db.engine import writing
-from db.states import KeyRole
+from db.access.api_keys import KeyRequest, create_key, revoke_key
+from db.connections.engine import writing
+from db.schema.states import KeyRole
 from tests.building import add_model, load_book, start_scoring
 from tests.hostile.scored import scored_book
 from tests.integration.api.server import RunningApi, running_api

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from db.engine import open_engine, writing
-from db.shard_map import group_shards
-from db.states import ShardState
+from db.connections.engine import open_engine, writing
+from db.ledger.shard_map import group_shards
+from db.schema.states import ShardState
 from tests.integration.api.server import RunningApi, running_api
 from tests.integration.dashboard.window import opened
 from tests.large_jobs import MANY, job_with_one_open_shard

@@ -7,20 +7,20 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, text
 
-from db.definition import FieldDefinition, FieldKind, PortfolioDefinition, Source
-from db.engine import open_engine, reading, writing
+from db.connections.engine import open_engine, reading, writing
 from db.errors import SourceError, SourceNotGrantedError, SourceReservedError
-from db.jobs import JobRequest, get_job, submit_job
-from db.loading import load_records
-from db.portfolios import save_portfolio
-from db.source_grants import grant_source, list_grants, revoke_source
-from db.sources import KeyRange, check_source, read_range, reflect_source
-from db.states import FailureCause, JobKind, JobState, KeyRole
-from db.upgrade import _config, upgrade_database
-from scheduler.planning import plan_job
+from db.ledger.job_lifecycle import JobRequest, get_job, submit_job
+from db.migrations.upgrade import _config, upgrade_database
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.definition import FieldDefinition, FieldKind, PortfolioDefinition, Source
+from db.portfolios.source_grants import grant_source, list_grants, revoke_source
+from db.schema.states import FailureCause, JobKind, JobState, KeyRole
+from db.sources.loading import load_records
+from db.sources.source_table import KeyRange, check_source, read_range, reflect_source
+from scheduler.loop.shard_planning import plan_job
 from tests.building import add_model, book_definition, book_frame, load_book
 from tests.integration.api.server import RunningApi
-from worker.errors import Action, action_for, cause_of
+from worker.runtime.error_table import Action, action_for, cause_of
 
 SECRET = "person-of-beta"
 TOML = 'name = "alpha"\n{more}\nkey = "id"\ntarget = "bad"\n[fields.amount]\nkind = "numeric"\n'

@@ -7,25 +7,25 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, make_url
 
-from db.definition import Source
-from db.engine import open_engine, reading
+from db.connections.engine import open_engine, reading
 from db.errors import DatabaseReadRefusedError, DatabaseUnreachableError, SourceForbiddenError
-from db.events import list_events
-from db.jobs import get_job
-from db.portfolios import list_portfolios
-from db.shards import count_shards
-from db.source_grants import grant_source
-from db.sources import count_records, read_range
-from db.states import FailureCause, JobState
-from db.upgrade import prepare_database
-from scheduler.planning import plan_job
-from scheduler.recovery import sweep
+from db.events.event_log import list_events
+from db.ledger.job_lifecycle import get_job
+from db.ledger.shard_leases import count_shards
+from db.migrations.upgrade import prepare_database
+from db.portfolios.catalog import list_portfolios
+from db.portfolios.definition import Source
+from db.portfolios.source_grants import grant_source
+from db.schema.states import FailureCause, JobState
+from db.sources.source_table import count_records, read_range
+from scheduler.loop.lease_recovery import sweep
+from scheduler.loop.shard_planning import plan_job
 from tests.building import COLUMNS, claim
 from tests.hostile.books import add_book, add_slow_book, execute, running_scheduler, submit, wait_for_state
 from tests.servers import PostgresServer
 from tests.waiting import wait_for
-from worker.context import WorkerContext, claimed_shard
-from worker.settings import WorkerSettings
+from worker.runtime.context import WorkerContext, claimed_shard
+from worker.runtime.settings import WorkerSettings
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, update
 
-from db.clock import now_plus
-from db.engine import open_engine, writing
-from db.events import list_events
-from db.job_control import retry_job
-from db.jobs import cancel_job, get_job
-from db.plannings import claim_planning, list_unplanned
-from db.shards import count_shards, insert_shards
-from db.sources import KeyRange
-from db.states import FailureCause, JobState
-from db.tables import shards
-from scheduler.planners import SLOTS, SLOW_SLOTS
+from db.connections.clock import now_plus
+from db.connections.engine import open_engine, writing
+from db.events.event_log import list_events
+from db.ledger.job_control import retry_job
+from db.ledger.job_lifecycle import cancel_job, get_job
+from db.ledger.plannings import claim_planning, list_unplanned
+from db.ledger.shard_leases import count_shards, insert_shards
+from db.schema.core_tables import shards
+from db.schema.states import FailureCause, JobState
+from db.sources.source_table import KeyRange
+from scheduler.loop.planners import SLOTS, SLOW_SLOTS
 from tests.hostile.books import add_book, add_slow_book, running_scheduler, submit, wait_for_state
 from tests.waiting import promised, wait_for
 

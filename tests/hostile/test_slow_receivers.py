@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import reading, writing
-from db.events import record_event
-from db.webhooks import create_webhook
-from scheduler import public_addresses
-from scheduler.webhook_sending import WebhookSender
+from db.access.webhooks import create_webhook
+from db.connections.engine import reading, writing
+from db.events.event_log import record_event
+from scheduler.loop import public_addresses
+from scheduler.loop.webhook_sending import WebhookSender
 from tests.building import load_book
 from tests.waiting import promised, wait_for
 

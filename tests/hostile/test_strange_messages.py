@@ -14,16 +14,24 @@ import pytest
 from celery import Celery
 from sqlalchemy import Engine
 
-from db.dropped_messages import read_dropped
-from db.engine import open_engine, reading
-from db.metrics import read_metrics
-from db.processes import list_processes
-from db.upgrade import prepare_database
-from scheduler.dispatch import open_producer
+from db.connections.engine import open_engine, reading
+from db.migrations.upgrade import prepare_database
+from db.operations.dropped_messages import read_dropped
+from db.operations.metrics import read_metrics
+from db.operations.processes import list_processes
+from scheduler.loop.hint_dispatch import open_producer
 from tests.servers.redis_server import RedisServer
 from tests.waiting import wait_for
-from worker.messages import MONITORING_QUEUE, ONLINE_QUEUE, ONLINE_TASK, QUEUES, TASK_OF_QUEUE, online_hint, shard_hint
-from worker.receiving import clean_message
+from worker.contract.messages import (
+    MONITORING_QUEUE,
+    ONLINE_QUEUE,
+    ONLINE_TASK,
+    QUEUES,
+    TASK_OF_QUEUE,
+    online_hint,
+    shard_hint,
+)
+from worker.process.receiving import clean_message
 
 SECRET = "Ada-Lovelace"
 REQUEST = "0123456789abcdef0123456789abcdef"

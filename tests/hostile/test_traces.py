@@ -11,9 +11,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import writing
-from db.event_log import LoggedEvent, page_log
-from db.states import KeyRole
+from db.connections.engine import writing
+from db.events.event_pages import LoggedEvent, page_log
+from db.schema.states import KeyRole
 from tests.building import load_book
 from tests.hostile.scored import RECORDS, REJECTED, scored_book
 from tests.integration.api.server import RunningApi

@@ -4,11 +4,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from db.definition import FieldDefinition, FieldKind
-from db.engine import writing
-from db.jobs import list_jobs
-from db.registry import Decision, decide, register_model
-from db.states import KeyRole
+from db.connections.engine import writing
+from db.ledger.job_lifecycle import list_jobs
+from db.portfolios.definition import FieldDefinition, FieldKind
+from db.registry.versions import Decision, decide, register_model
+from db.schema.states import KeyRole
 from tests.building import add_model, book_definition, load_book
 from tests.integration.api.server import RunningApi
 

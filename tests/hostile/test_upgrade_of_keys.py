@@ -3,11 +3,11 @@
 from alembic import command
 from sqlalchemy import Engine, text
 
-from db import upgrade
-from db.api_keys import KeyRequest, check_key, create_key
-from db.engine import opened_engine, writing
-from db.jobs import JobRequest, submit_job
-from db.states import JobKind, KeyRole
+from db.access.api_keys import KeyRequest, check_key, create_key
+from db.connections.engine import opened_engine, writing
+from db.ledger.job_lifecycle import JobRequest, submit_job
+from db.migrations import upgrade
+from db.schema.states import JobKind, KeyRole
 from tests.building import BOOK, book_definition, load_book
 
 BEFORE = "0010"

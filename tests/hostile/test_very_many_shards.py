@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db.closing import close_finished_jobs
-from db.definition import PortfolioDefinition
-from db.digest import sum_digests
-from db.engine import open_engine, reading, writing
-from db.histograms import BLOCK_SHARDS, list_unfolded, read_job_counts
-from db.jobs import get_job
-from db.portfolios import get_portfolio, save_portfolio
-from db.retention import apply_retention
-from db.scores import complete_scored_shard
-from db.shards import claim_shard
-from db.states import JobState
+from db.connections.engine import open_engine, reading, writing
+from db.ledger.digests import sum_digests
+from db.ledger.job_closing import close_finished_jobs
+from db.ledger.job_lifecycle import get_job
+from db.ledger.shard_histograms import BLOCK_SHARDS, list_unfolded, read_job_counts
+from db.ledger.shard_leases import claim_shard
+from db.portfolios.catalog import get_portfolio, save_portfolio
+from db.portfolios.definition import PortfolioDefinition
+from db.results.retention import apply_retention
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import JobState
 from tests.building import BOOK, result_for
 from tests.large_jobs import DATA_DIGEST, MANY, RECORDS, complete_last, counts_of, job_with_one_open_shard, reopen
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import reading, writing
-from db.events import record_event
+from db.connections.engine import reading, writing
+from db.events.event_log import record_event
 from tests.building import add_model, load_book, start_scoring
 from tests.hostile.api_process import ApiProcess, api_process, head, quick
 from tests.hostile.probe import probing

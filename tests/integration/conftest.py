@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import opened_engine
+from db.connections.engine import opened_engine
 
 
 @pytest.fixture

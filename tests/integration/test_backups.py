@@ -9,16 +9,16 @@ from pathlib import Path
 
 from sqlalchemy import make_url, update
 
-from db.digest import score_digest
-from db.engine import Engine, opened_engine, writing
-from db.jobs import get_job
-from db.scores import complete_scored_shard
-from db.shards import claim_shard
-from db.states import JobState
-from db.tables import shards
-from db.upgrade import prepare_database
-from db.verification import verify_job
-from scheduler.recovery import sweep
+from db.connections.engine import Engine, opened_engine, writing
+from db.ledger.digests import score_digest
+from db.ledger.job_lifecycle import get_job
+from db.ledger.shard_leases import claim_shard
+from db.migrations.upgrade import prepare_database
+from db.results.shard_results import complete_scored_shard
+from db.results.verification import verify_job
+from db.schema.core_tables import shards
+from db.schema.states import JobState
+from scheduler.loop.lease_recovery import sweep
 from tests.building import MODEL, add_model, load_book, result_for, start_scoring
 from tests.servers import PostgresServer, newest_postgres
 from tests.servers.postgres_binaries import reachable

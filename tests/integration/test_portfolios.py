@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from scheduler.portfolio_file import read_portfolio_file
+from scheduler.portfolio_files.reader import read_portfolio_file
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"

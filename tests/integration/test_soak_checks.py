@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from db.digest import score_digest
-from db.engine import open_engine, writing
-from db.scores import complete_scored_shard
-from db.upgrade import prepare_database
+from db.connections.engine import open_engine, writing
+from db.ledger.digests import score_digest
+from db.migrations.upgrade import prepare_database
+from db.results.shard_results import complete_scored_shard
 from tests.building import MODEL, add_model, claim, load_book, result_for, start_scoring
 from tests.servers import PostgresServer
 from tests.soak.checks import LedgerCheck, find_keys, find_keys_in_files

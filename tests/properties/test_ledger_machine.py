@@ -25,20 +25,20 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine, event
 
-from db.closing import fail_shard
-from db.digest import score_digest
-from db.engine import opened_engine, writing
-from db.erasure import Person, erase_record
+from db.connections.engine import opened_engine, writing
+from db.erasure.erasure import Person, erase_record
 from db.errors import LeaseLostError, StateConflictError
-from db.job_control import pause_job, resume_job, retry_job
-from db.jobs import JobRequest, cancel_job, get_job, submit_job
-from db.scores import Reject, ShardResult, complete_scored_shard
-from db.self_pause import Trouble, list_due, pause_claimed, resume_due
-from db.shards import Claim, claim_shard, give_back, insert_shards, renew_lease, retry_later
-from db.sources import KeyRange
-from db.states import JOB_MOVES, OPEN_JOB_STATES, SHARD_MOVES, JobKind, JobState, PauseCause, ShardState
-from db.upgrade import prepare_database
-from scheduler.recovery import sweep
+from db.ledger.automatic_pauses import Trouble, list_due, pause_claimed, resume_due
+from db.ledger.digests import score_digest
+from db.ledger.job_closing import fail_shard
+from db.ledger.job_control import pause_job, resume_job, retry_job
+from db.ledger.job_lifecycle import JobRequest, cancel_job, get_job, submit_job
+from db.ledger.shard_leases import Claim, claim_shard, give_back, insert_shards, renew_lease, retry_later
+from db.migrations.upgrade import prepare_database
+from db.results.shard_results import Reject, ShardResult, complete_scored_shard
+from db.schema.states import JOB_MOVES, OPEN_JOB_STATES, SHARD_MOVES, JobKind, JobState, PauseCause, ShardState
+from db.sources.source_table import KeyRange
+from scheduler.loop.lease_recovery import sweep
 from tests.building import BOOK, MODEL, add_model, load_book
 from tests.faults import facts
 from tests.faults.matrix import Matrix
@@ -60,7 +60,7 @@ class VirtualClock:
         self.now = BEGINNING
 
     def strftime(self, _form: str, _now: str, shift: str) -> str:
-        """Stand in for SQLite's function of this name, as `db.clock` calls it: 'now' and a number of seconds."""
+        """Stand in for SQLite's function of this name, as the clock calls it: 'now' and a number of seconds."""
         shifted = self.now + timedelta(seconds=float(shift.removesuffix(" seconds")))
         return shifted.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 

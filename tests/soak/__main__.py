@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import write_report
-from db.states import OPEN_JOB_STATES
+from db.schema.states import OPEN_JOB_STATES
 from tests.soak import faults, people
 from tests.soak.checks import ErasureCheck, LedgerCheck, QuietBook, Watch
 from tests.soak.growth import Growth

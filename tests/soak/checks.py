@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine, text
 
-from db.engine import reading
+from db.connections.engine import reading
 from db.errors import DatabaseError, StateConflictError
-from db.states import JobState
-from db.verification import verify_job
+from db.results.verification import verify_job
+from db.schema.states import JobState
 from tests.faults.facts import AFTER_THE_END, COUNTED, SAID, TWICE
 from tests.soak.faults import OF_ONE_BOOK
 from tests.soak.journal import Journal

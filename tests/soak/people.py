@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pandas as pd
 
-from scheduler.simulator import simulate_customers
+from scheduler.demo.simulator import simulate_customers
 from tests.soak.journal import Journal
 from tests.soak.receivers import Receivers
 from tests.soak.site import BUSY, KEY, Book, Site

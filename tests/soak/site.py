@@ -17,9 +17,9 @@ from pandas.api.types import is_numeric_dtype
 from psycopg import sql
 from sqlalchemy import Engine
 
-from db.engine import open_engine
-from scheduler.simulator import simulate_customers, simulated_portfolio
-from scheduler.supervision import ChildProcess, Supervisor
+from db.connections.engine import open_engine
+from scheduler.demo.simulator import simulate_customers, simulated_portfolio
+from scheduler.installation.supervision import ChildProcess, Supervisor
 from tests.flow.installation import Installation
 from tests.servers import PostgresServer, RedisServer, newest_postgres
 from tests.servers.processes import ServerError, free_port

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from db.engine import Engine, open_engine, opened_engine, reading
+from db.connections.engine import Engine, open_engine, opened_engine, reading
 from tests.left_open import LeftOpen
 
 

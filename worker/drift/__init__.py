@@ -11,10 +11,10 @@ sequential     the rule over nights, and `limits`, which sets it by simulation
 night          all of this for one night, and the verdict
 """
 
-from worker.drift.comparison import DriftFigures, compare, judge
 from worker.drift.distribution import Distribution, Floats, Histogram, merge
-from worker.drift.expected import are_probabilities, expected_auc, expected_bad_rate
-from worker.drift.stability import binned_counts, population_stability_index, reference_edges
+from worker.drift.expected_figures import are_probabilities, expected_auc, expected_bad_rate
+from worker.drift.psi import binned_counts, population_stability_index, reference_edges
+from worker.drift.score_comparison import DriftFigures, compare, judge
 
 __all__ = [
     "Distribution",

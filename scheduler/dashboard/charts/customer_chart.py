@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from db.person_scores import PersonScore
+from db.results.score_history import PersonScore
 from scheduler.dashboard.charts.drawing import Chart, Palette, Table
 
 _LABELLED = 10

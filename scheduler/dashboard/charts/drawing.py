@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from scheduler.nights import COLOURS
-from scheduler.result_streams import safe_cell
+from scheduler.reports.night_report import COLOURS
+from scheduler.reports.result_streams import safe_cell
 
 _INCHES = {"wide": 6.6, "narrow": 4.4}
 _DOTS_AN_INCH = 150

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from db.monitoring_policy import MonitoringPolicy
+from db.portfolios.monitoring_policy import MonitoringPolicy
 from scheduler.dashboard.charts.drawing import Chart, Palette, Table
-from scheduler.nights import ShownNight
+from scheduler.reports.night_report import ShownNight
 
 _BINS = 36
 _DRAWN_FIELDS = 12

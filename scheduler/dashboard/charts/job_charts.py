@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from db.shard_map import ShownShard
-from db.states import ShardState
-from scheduler.dashboard.cells import Cell
+from db.ledger.shard_map import ShownShard
+from db.schema.states import ShardState
+from scheduler.dashboard.charts.cells import Cell
 from scheduler.dashboard.charts.drawing import Chart, Palette, Table
 
 

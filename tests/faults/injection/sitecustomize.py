@@ -149,11 +149,11 @@ def harm_listening(module):
 
 HARM = {
     "kombu.transport.redis": harm_listening,
-    "worker.trigger": harm_trigger,
-    "worker.fine_tuning": harm_fine_tuning,
-    "db.shards": harm_shards,
-    "transformer.scoring": harm_scoring,
-    "db.scores": harm_scores,
+    "worker.monitoring.retraining_trigger": harm_trigger,
+    "worker.training.fine_tune_job": harm_fine_tuning,
+    "db.ledger.shard_leases": harm_shards,
+    "transformer.scoring.scorer": harm_scoring,
+    "db.results.shard_results": harm_scores,
 }
 
 

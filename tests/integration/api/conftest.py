@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from db.scores import complete_scored_shard
+from db.results.shard_results import complete_scored_shard
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import RunningApi, running_api
 

@@ -9,11 +9,11 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from db.api_keys import KeyRequest, create_key
-from db.states import KeyRole
-from scheduler.api.app import create_app
-from scheduler.api.connections import server_config
-from scheduler.api.settings import ApiSettings
+from db.access.api_keys import KeyRequest, create_key
+from db.schema.states import KeyRole
+from scheduler.api_settings import ApiSettings
+from scheduler.server.app import create_app
+from scheduler.server.connections import server_config
 from scheduler.settings import SchedulerSettings
 from tests.waiting import wait_for
 

@@ -8,12 +8,12 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from db.api_keys import KeyRequest, check_key, create_key, revoke_key
-from db.engine import reading
-from db.states import KeyRole
-from scheduler.api.app import create_app, describe_api
-from scheduler.api.local_key import ensure_local_key
-from scheduler.api.settings import ApiSettings
+from db.access.api_keys import KeyRequest, check_key, create_key, revoke_key
+from db.connections.engine import reading
+from db.schema.states import KeyRole
+from scheduler.api_settings import ApiSettings
+from scheduler.server.app import create_app, describe_api
+from scheduler.server.local_key import ensure_local_key
 from scheduler.settings import SchedulerSettings
 from tests.building import load_book
 from tests.integration.api.server import RunningApi, running_api

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from db.engine import writing
-from db.processes import mark_seen
+from db.connections.engine import writing
+from db.operations.processes import mark_seen
 from tests.integration.api.server import running_api
 
 HOOKS = "tests.integration.api.schemathesis_hooks"

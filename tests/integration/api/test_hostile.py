@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, func, select
 
-from db.api_keys import KeyRequest, create_key, revoke_key
-from db.engine import opened_engine, reading
-from db.every_table import metadata
-from db.states import KeyRole
-from db.upgrade import prepare_database
+from db.access.api_keys import KeyRequest, create_key, revoke_key
+from db.connections.engine import opened_engine, reading
+from db.migrations.upgrade import prepare_database
+from db.schema.all_tables import metadata
+from db.schema.states import KeyRole
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi, running_api
 

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import opened_engine
-from db.events import list_events
-from db.jobs import get_job, list_jobs
+from db.connections.engine import opened_engine
+from db.events.event_log import list_events
+from db.ledger.job_lifecycle import get_job, list_jobs
 from scheduler.errors import UsageError
-from scheduler.submission import Request, submit_training
+from scheduler.requests.job_submission import Request, submit_training
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi
 

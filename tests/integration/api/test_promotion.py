@@ -4,11 +4,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from db.drift_reports import DriftReport, insert_report
-from db.engine import writing
-from db.states import Verdict
-from db.webhook_queue import claim_message
-from db.webhooks import create_webhook
+from db.access.webhooks import create_webhook
+from db.connections.engine import writing
+from db.events.webhook_queue import claim_message
+from db.monitoring.drift_reports import DriftReport, insert_report
+from db.schema.states import Verdict
 from tests.building import add_model, load_book
 
 CSV = {"Content-Type": "text/csv"}

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine
 
-from db.scores import complete_scored_shard
+from db.results.shard_results import complete_scored_shard
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.integration.api.conftest import RECORDS, REJECTED
 from tests.integration.api.server import running_api

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, text
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from db.engine import writing
-from scheduler import public_addresses
-from scheduler.webhook_sending import WebhookSender
+from db.connections.engine import writing
+from scheduler.loop import public_addresses
+from scheduler.loop.webhook_sending import WebhookSender
 from tests.building import add_model, load_book
 from tests.integration.api.server import RunningApi, running_api
 

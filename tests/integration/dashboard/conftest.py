@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import opened_engine
-from db.histograms import ShardMonitoring
-from db.scores import complete_scored_shard
-from scheduler.planning import plan_queued_jobs
+from db.connections.engine import opened_engine
+from db.ledger.shard_histograms import ShardMonitoring
+from db.results.shard_results import complete_scored_shard
+from scheduler.loop.shard_planning import plan_queued_jobs
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import RunningApi, running_api
-from worker.context import WorkerContext
-from worker.monitoring import monitor_next_job
-from worker.settings import WorkerSettings
+from worker.monitoring.next_job import monitor_next_job
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
 
 RECORDS = 25
 

@@ -4,11 +4,11 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import writing
-from db.jobs import JobRequest, get_job, list_jobs, submit_job
-from db.promotion import is_held
-from db.registry import Decision, decide, get_champion
-from db.states import JobKind, JobState, KeyRole
+from db.connections.engine import writing
+from db.ledger.job_lifecycle import JobRequest, get_job, list_jobs, submit_job
+from db.registry.versions import Decision, decide, get_champion
+from db.retraining.promotion import is_held
+from db.schema.states import JobKind, JobState, KeyRole
 from tests.building import BOOK, load_book
 from tests.integration.api.server import RunningApi
 from tests.integration.dashboard.window import events_of, opened

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from db.closing import fail_shard
-from db.engine import reading, writing
-from db.portfolios import save_portfolio
-from db.processes import mark_seen
-from db.promotion import promote_version
-from db.scores import complete_scored_shard
-from db.states import KeyRole
-from db.unusable import mark_unusable
+from db.connections.engine import reading, writing
+from db.ledger.job_closing import fail_shard
+from db.monitoring.unusable_nights import mark_unusable
+from db.operations.processes import mark_seen
+from db.portfolios.catalog import save_portfolio
+from db.results.shard_results import complete_scored_shard
+from db.retraining.promotion import promote_version
+from db.schema.states import KeyRole
 from tests.building import BOOK, add_model, book_definition, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import RunningApi, running_api
 from tests.integration.dashboard.conftest import fill

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from db.api_keys import KeyRequest, create_key, revoke_key
-from db.ended_sessions import end_session
-from db.engine import reading, writing
-from db.states import KeyRole
+from db.access.api_keys import KeyRequest, create_key, revoke_key
+from db.access.ended_sessions import end_session
+from db.connections.engine import reading, writing
+from db.schema.states import KeyRole
 from tests.integration.api.server import RunningApi, running_api
 from tests.integration.dashboard.window import Window, events_of, opened
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine, text
 
-from db.engine import reading
-from db.states import KeyRole
+from db.connections.engine import reading
+from db.schema.states import KeyRole
 from tests.integration.api.server import RunningApi
 
 _TOKEN = re.compile(r'name="token" value="([^"]+)"')

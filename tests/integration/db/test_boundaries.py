@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import Connection, Engine, MetaData, Table, text
 
-from db.boundaries import find_boundaries
-from db.engine import reading, writing
+from db.connections.engine import reading, writing
+from db.sources.key_boundaries import find_boundaries
 
 KEYS = [3, 1, 2, 2, 2, 5, 8, 8, 9, 13, 21, 22]
 TEXT_KEYS = ["b", "a", "ä", "Z", "z", "10", "9", "a b", "%", "'", "b", "é"]
@@ -60,11 +60,11 @@ def test_text_is_cut_in_the_order_of_the_database(engine: Engine, every: int, in
 
 def test_the_index_is_walked_where_there_is_one(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     _make_book(engine, "INTEGER", KEYS, indexed=True)
-    monkeypatch.setattr("db.boundaries._number", lambda *_: pytest.fail("all keys were sorted"))
+    monkeypatch.setattr("db.sources.key_boundaries._number", lambda *_: pytest.fail("all keys were sorted"))
     assert len(_cut(engine, 3)) == 4
 
 
 def test_keys_without_an_index_are_sorted_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     _make_book(engine, "INTEGER", KEYS, indexed=False)
-    monkeypatch.setattr("db.boundaries._walk", lambda *_: pytest.fail("every step would sort all keys"))
+    monkeypatch.setattr("db.sources.key_boundaries._walk", lambda *_: pytest.fail("every step would sort all keys"))
     assert sum(count for _, count in _cut(engine, 3)) == len(KEYS)

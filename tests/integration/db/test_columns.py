@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, column, select, text
 
-from db.columns import fetch_frame
-from db.definition import Source
-from db.engine import opened_engine, reading, writing
+from db.connections.engine import opened_engine, reading, writing
+from db.connections.frame_reading import fetch_frame
 from db.errors import DatabaseUnreachableError
-from db.source_grants import put_grant
-from db.sources import RECORD_KEY, ROW, UNREADABLE, KeyRange, read_range
-from db.upgrade import prepare_database
+from db.migrations.upgrade import prepare_database
+from db.portfolios.definition import Source
+from db.portfolios.source_grants import put_grant
+from db.sources.source_table import RECORD_KEY, ROW, UNREADABLE, KeyRange, read_range
 from tests.servers.postgres_server import PostgresServer
 
 
@@ -116,7 +116,7 @@ def test_a_source_that_lost_a_column_is_told_at_the_next_attempt(engine: Engine)
 def test_a_connection_that_was_cut_while_it_waited_is_replaced(
     postgres_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.connection_checks.FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("db.connections.stale_connections.FRESH_SECONDS", 0.0)
     _make_things(postgres_engine, "x INTEGER", "1, 1", "2, 2")
     assert len(_read(postgres_engine, ("x",))) == 2
     assert _cut_connections(postgres_engine) == 2

@@ -3,15 +3,15 @@
 import pytest
 from sqlalchemy import Engine
 
-from db.closing import close_finished_jobs, fail_shard
 from db.errors import LeaseLostError, StateConflictError
-from db.events import list_events
-from db.hints import list_unhinted
-from db.job_control import pause_job, resume_job, retry_job
-from db.jobs import JobRequest, cancel_job, fail_job, get_job, list_queued_job_ids, submit_job
-from db.scores import complete_scored_shard
-from db.shards import claim_shard, count_shards
-from db.states import FailureCause, JobKind, JobState
+from db.events.event_log import list_events
+from db.ledger.dispatch_hints import list_unhinted
+from db.ledger.job_closing import close_finished_jobs, fail_shard
+from db.ledger.job_control import pause_job, resume_job, retry_job
+from db.ledger.job_lifecycle import JobRequest, cancel_job, fail_job, get_job, list_queued_job_ids, submit_job
+from db.ledger.shard_leases import claim_shard, count_shards
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import FailureCause, JobKind, JobState
 from tests.building import BOOK, MODEL, add_model, claim, load_book, result_for, start_scoring
 
 

@@ -5,15 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine, text, update
 
-from db.clock import now_plus
-from db.closing import close_finished_jobs, fail_expired_shard, fail_shard
-from db.engine import reading, writing
+from db.connections.clock import now_plus
+from db.connections.engine import reading, writing
 from db.errors import IdempotencyConflictError, LeaseLostError, NotFoundError, StateConflictError
-from db.events import list_events
-from db.hints import list_unhinted, mark_hinted
-from db.jobs import JobRequest, cancel_job, fail_job, find_follow_up, get_job, list_jobs, submit_job
-from db.scores import complete_scored_shard
-from db.shards import (
+from db.events.event_log import list_events
+from db.ledger.dispatch_hints import list_unhinted, mark_hinted
+from db.ledger.job_closing import close_finished_jobs, fail_expired_shard, fail_shard
+from db.ledger.job_lifecycle import JobRequest, cancel_job, fail_job, find_follow_up, get_job, list_jobs, submit_job
+from db.ledger.shard_leases import (
     claim_shard,
     count_shards,
     give_back,
@@ -22,9 +21,10 @@ from db.shards import (
     retry_later,
     take_back,
 )
-from db.states import FailureCause, JobKind, JobState
-from db.tables import shards
-from db.waiting_work import find_waiting_work
+from db.ledger.waiting_work import find_waiting_work
+from db.results.shard_results import complete_scored_shard
+from db.schema.core_tables import shards
+from db.schema.states import FailureCause, JobKind, JobState
 from tests.building import BOOK, MODEL, add_model, claim, load_book, result_for, start_scoring
 
 

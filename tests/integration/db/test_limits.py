@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import opened_engine
-from db.hints import list_unhinted, mark_hinted
-from db.job_control import pause_job
-from db.jobs import cancel_job
-from db.scores import complete_scored_shard
-from db.shards import claim_shard, count_shards, give_back, renew_lease
+from db.connections.engine import opened_engine
+from db.ledger.dispatch_hints import list_unhinted, mark_hinted
+from db.ledger.job_control import pause_job
+from db.ledger.job_lifecycle import cancel_job
+from db.ledger.shard_leases import claim_shard, count_shards, give_back, renew_lease
+from db.results.shard_results import complete_scored_shard
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 
 LIMIT = 2

@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import writing
+from db.connections.engine import writing
 from db.errors import KeyTypeError, SourceError
-from db.loading import load_records
-from db.portfolios import save_portfolio
-from db.sources import count_records
+from db.portfolios.catalog import save_portfolio
+from db.sources.loading import load_records
+from db.sources.source_table import count_records
 from tests.building import book_definition, book_frame, load_book
 
 

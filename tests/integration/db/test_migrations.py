@@ -9,12 +9,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from db.engine import open_engine, opened_engine, reading, writing
+from db.connections.engine import open_engine, opened_engine, reading, writing
 from db.errors import DatabaseError, SchemaOutdatedError
-from db.every_table import metadata
-from db.jobs import JobRequest, submit_job
-from db.states import JobKind
-from db.upgrade import VERSION_TABLE, prepare_database, schema_versions
+from db.ledger.job_lifecycle import JobRequest, submit_job
+from db.migrations.upgrade import VERSION_TABLE, prepare_database, schema_versions
+from db.schema.all_tables import metadata
+from db.schema.states import JobKind
 from tests.building import BOOK, load_book
 
 

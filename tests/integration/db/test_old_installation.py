@@ -12,16 +12,16 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from db.api_keys import check_key
-from db.engine import opened_engine, reading
+from db.access.api_keys import check_key
+from db.connections.engine import opened_engine, reading
 from db.errors import SchemaOutdatedError
-from db.jobs import JobRequest, get_job, list_jobs, submit_job
-from db.registry import find_champion
-from db.scores import complete_scored_shard
-from db.shards import claim_shard, list_expired, take_back
-from db.states import JobKind, JobState
-from db.upgrade import prepare_database, upgrade_database
-from scheduler.planning import plan_queued_jobs
+from db.ledger.job_lifecycle import JobRequest, get_job, list_jobs, submit_job
+from db.ledger.shard_leases import claim_shard, list_expired, take_back
+from db.migrations.upgrade import prepare_database, upgrade_database
+from db.registry.versions import find_champion
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import JobKind, JobState
+from scheduler.loop.shard_planning import plan_queued_jobs
 from tests.building import BOOK, MODEL, claim, result_for
 
 OLD = Path(__file__).parent / "release_0010"

@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import reading
-from db.jobs import list_jobs
-from db.outcomes import count_new_bad, load_outcomes, read_outcomes
-from db.scores import complete_scored_shard
-from db.states import JobKind
-from db.vintages import list_grown_vintages, read_judged_scores
+from db.connections.engine import reading
+from db.ledger.job_lifecycle import list_jobs
+from db.results.shard_results import complete_scored_shard
+from db.retraining.outcomes import count_new_bad, load_outcomes, read_outcomes
+from db.retraining.vintages import list_grown_vintages, read_judged_scores
+from db.schema.states import JobKind
 from tests.building import BOOK, add_model, claim, load_book, result_for, start_scoring
 
 ROWS = [("1", 1, "2999-01-01"), ("2", 0, "2999-01-01"), ("3", 1, "2999-01-02")]

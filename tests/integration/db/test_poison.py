@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import reading
-from db.events import list_events
-from db.jobs import Job, get_job
-from db.scores import complete_scored_shard
-from db.shards import Claim, claim_shard, count_shards, list_expired, renew_lease
-from db.sources import RECORD_KEY, read_range
-from db.states import JobState
-from scheduler.recovery import sweep
+from db.connections.engine import reading
+from db.events.event_log import list_events
+from db.ledger.job_lifecycle import Job, get_job
+from db.ledger.shard_leases import Claim, claim_shard, count_shards, list_expired, renew_lease
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import JobState
+from db.sources.source_table import RECORD_KEY, read_range
+from scheduler.loop.lease_recovery import sweep
 from tests.building import COLUMNS, add_model, load_book, result_for, start_scoring
 
 ATTEMPTS = 3

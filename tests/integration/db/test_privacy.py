@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from db.digest import score_digest
-from db.engine import opened_engine, reading, writing
-from db.erasure import Person, erase_record
-from db.events import list_events
-from db.portfolios import save_portfolio
-from db.privacy_policy import PrivacyPolicy
-from db.retention import apply_retention
-from db.scores import complete_scored_shard
-from db.upgrade import prepare_database
-from db.verification import verify_job
+from db.connections.engine import opened_engine, reading, writing
+from db.erasure.erasure import Person, erase_record
+from db.events.event_log import list_events
+from db.ledger.digests import score_digest
+from db.migrations.upgrade import prepare_database
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.privacy_policy import PrivacyPolicy
+from db.results.retention import apply_retention
+from db.results.shard_results import complete_scored_shard
+from db.results.verification import verify_job
 from tests.building import MODEL, add_model, book_definition, claim, load_book, result_for, start_scoring
 
 MARKER = "marker-7f3a9c"

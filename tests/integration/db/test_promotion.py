@@ -5,17 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import reading, writing
+from db.connections.engine import reading, writing
 from db.errors import StateConflictError
-from db.events import list_portfolio_events
-from db.house_secrets import HELD_OUT, get_or_make_secret
-from db.jobs import list_jobs
-from db.promotion import find_previous_champion, hold, is_held, promote_version, roll_back
-from db.registry import Champion, Decision, decide, get_champion, get_decision, get_model, list_decisions
-from db.replacement import find_replacement, replace_version
-from db.retraining_policy import AffectedNights, RetrainingPolicy
-from db.scores import complete_scored_shard
-from db.states import JobKind, ModelState
+from db.events.event_log import list_portfolio_events
+from db.ledger.job_lifecycle import list_jobs
+from db.portfolios.retraining_policy import AffectedNights, RetrainingPolicy
+from db.privacy.installation_secrets import HELD_OUT, get_or_make_secret
+from db.registry.replacement import find_replacement, replace_version
+from db.registry.versions import Champion, Decision, decide, get_champion, get_decision, get_model, list_decisions
+from db.results.shard_results import complete_scored_shard
+from db.retraining.promotion import find_previous_champion, hold, is_held, promote_version, roll_back
+from db.schema.states import JobKind, ModelState
 from tests.building import BOOK, add_model, claim, load_book, result_for, start_scoring
 
 

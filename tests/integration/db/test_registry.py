@@ -3,10 +3,10 @@
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import writing
+from db.connections.engine import writing
 from db.errors import NotFoundError
-from db.registry import Champion, Decision, decide, get_champion, get_model, list_decisions, list_models
-from db.states import ModelState
+from db.registry.versions import Champion, Decision, decide, get_champion, get_model, list_decisions, list_models
+from db.schema.states import ModelState
 from tests.building import BOOK, add_model, load_book
 
 

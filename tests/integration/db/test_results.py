@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import reading
-from db.exports import read_rejects, read_scores
-from db.jobs import Job, get_job
-from db.scores import complete_scored_shard
-from db.shards import claim_shard
-from db.states import JobState
+from db.connections.engine import reading
+from db.ledger.job_lifecycle import Job, get_job
+from db.ledger.shard_leases import claim_shard
+from db.results.exports import read_rejects, read_scores
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import JobState
 from tests.building import add_model, load_book, result_for, start_scoring
 
 

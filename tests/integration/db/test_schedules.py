@@ -11,22 +11,22 @@ import pytest
 from sqlalchemy import Engine, event, insert, update
 from sqlalchemy.exc import IntegrityError
 
-from db.diagnosis import read_database_time
-from db.engine import opened_engine, reading, writing
+from db.connections.engine import opened_engine, reading, writing
 from db.errors import NotFoundError, StateConflictError
-from db.jobs import cancel_job, get_job, list_jobs
-from db.schedule_runs import ScheduleRun, list_runs, read_histories
-from db.schedule_tables import schedule_runs, schedules
-from db.schedules import Schedule, ScheduleRequest, find_schedule_named, list_schedules
-from db.states import PRIORITIES, CatchUp, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
-from scheduler.schedule_changes import (
+from db.ledger.job_lifecycle import cancel_job, get_job, list_jobs
+from db.operations.diagnosis import read_database_time
+from db.schedules.due_time_runs import ScheduleRun, list_runs, read_histories
+from db.schedules.timetable import Schedule, ScheduleRequest, find_schedule_named, list_schedules
+from db.schema.schedule_tables import schedule_runs, schedules
+from db.schema.states import PRIORITIES, CatchUp, JobKind, JobState, Overlap, RunCause, RunState, ScheduleState
+from scheduler.loop.schedule_firing import LOOK_DUE_TIMES, fire_due_schedules
+from scheduler.requests.schedule_changes import (
     add_schedule,
     pause_schedule,
     remove_schedule,
     resume_schedule,
     run_schedule_now,
 )
-from scheduler.timetable import LOOK_DUE_TIMES, fire_due_schedules
 from tests.building import BOOK, MODEL, add_model, load_book
 
 A_DAY = 24 * 3600.0

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import reading, writing
-from db.jobs import get_job
-from db.registry import set_model_state
-from db.retraining import count_shadow_nights
-from db.scores import complete_scored_shard
-from db.shadow import ShadowResult, find_shadow, list_shadow_jobs, read_shadow_points
-from db.states import ModelState
+from db.connections.engine import reading, writing
+from db.ledger.job_lifecycle import get_job
+from db.registry.versions import set_model_state
+from db.results.shadow_scores import ShadowResult, find_shadow, list_shadow_jobs, read_shadow_points
+from db.results.shard_results import complete_scored_shard
+from db.retraining.retraining_state import count_shadow_nights
+from db.schema.states import ModelState
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 
 

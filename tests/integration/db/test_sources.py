@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
-from db.definition import Source
-from db.engine import reading, writing
+from db.connections.engine import reading, writing
 from db.errors import SourceError
-from db.source_grants import grant_source
-from db.sources import RECORD_KEY, check_source, plan_key_ranges, read_all, read_range
+from db.portfolios.definition import Source
+from db.portfolios.source_grants import grant_source
+from db.sources.source_table import RECORD_KEY, check_source, plan_key_ranges, read_all, read_range
 from tests.building import BOOK, COLUMNS, load_book
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.errors import NotFoundError
-from db.portfolios import get_portfolio, save_portfolio
+from db.portfolios.catalog import get_portfolio, save_portfolio
 from tests.building import book_definition
 
 

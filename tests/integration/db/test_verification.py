@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import Engine, text
 
-from db.digest import score_digest
-from db.engine import writing
+from db.connections.engine import writing
 from db.errors import StateConflictError
-from db.scores import ShardResult, complete_scored_shard
-from db.shards import claim_shard
-from db.verification import verify_job
+from db.ledger.digests import score_digest
+from db.ledger.shard_leases import claim_shard
+from db.results.shard_results import ShardResult, complete_scored_shard
+from db.results.verification import verify_job
 from tests.building import MODEL, add_model, load_book, result_for, start_scoring
 
 

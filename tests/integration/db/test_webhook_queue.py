@@ -4,10 +4,10 @@ from contextlib import suppress
 
 from sqlalchemy import Engine
 
-from db.engine import writing
-from db.events import record_event
-from db.webhook_queue import claim_message, note_delivered, note_failed
-from db.webhooks import create_webhook, page_deliveries
+from db.access.webhooks import create_webhook, page_deliveries
+from db.connections.engine import writing
+from db.events.event_log import record_event
+from db.events.webhook_queue import claim_message, note_delivered, note_failed
 from tests.building import load_book
 
 

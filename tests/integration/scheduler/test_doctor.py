@@ -6,16 +6,16 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import opened_engine, writing
-from db.job_control import pause_job
-from db.jobs import JobRequest, get_job, submit_job
-from db.processes import mark_seen
-from db.self_pause import Trouble, pause_waiting_jobs
-from db.shards import renew_lease
-from db.states import JobKind, PauseCause
+from db.connections.engine import opened_engine, writing
+from db.ledger.automatic_pauses import Trouble, pause_waiting_jobs
+from db.ledger.job_control import pause_job
+from db.ledger.job_lifecycle import JobRequest, get_job, submit_job
+from db.ledger.shard_leases import renew_lease
+from db.operations.processes import mark_seen
+from db.schema.states import JobKind, PauseCause
 from scheduler.cli.exit_codes import FAILED
 from scheduler.cli.main import main
-from scheduler.doctor import Finding, examine
+from scheduler.installation.doctor import Finding, examine
 from tests.building import BOOK, MODEL, add_model, claim, load_book, start_scoring
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db.drift_reports import DriftReport, insert_report
-from db.engine import opened_engine, writing
-from db.scores import complete_scored_shard
-from db.shards import claim_shard
-from db.states import Verdict
-from db.unusable import mark_unusable
+from db.connections.engine import opened_engine, writing
+from db.ledger.shard_leases import claim_shard
+from db.monitoring.drift_reports import DriftReport, insert_report
+from db.monitoring.unusable_nights import mark_unusable
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import Verdict
 from scheduler.cli.main import main
-from scheduler.planning import plan_job
-from scheduler.submission import Request, submit_scoring
+from scheduler.loop.shard_planning import plan_job
+from scheduler.requests.job_submission import Request, submit_scoring
 from tests.building import BOOK, MODEL, add_model, claim, load_book, result_for, start_scoring
 
 FIGURES = {

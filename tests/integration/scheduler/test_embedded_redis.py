@@ -8,7 +8,7 @@ import psutil
 import pytest
 import redis
 
-from scheduler.embedded_redis import EmbeddedRedis, EmbeddedRedisError
+from scheduler.installation.embedded_redis import EmbeddedRedis, EmbeddedRedisError
 
 
 @pytest.fixture

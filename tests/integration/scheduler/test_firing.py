@@ -8,15 +8,15 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from db.engine import Engine, opened_engine, writing
-from db.jobs import list_jobs
-from db.processes import list_processes
-from db.schedule_runs import list_runs
-from db.schedule_tables import schedules
-from db.schedules import Schedule, ScheduleRequest
-from db.states import CatchUp, RunState
-from db.upgrade import prepare_database
-from scheduler.schedule_changes import add_schedule
+from db.connections.engine import Engine, opened_engine, writing
+from db.ledger.job_lifecycle import list_jobs
+from db.migrations.upgrade import prepare_database
+from db.operations.processes import list_processes
+from db.schedules.due_time_runs import list_runs
+from db.schedules.timetable import Schedule, ScheduleRequest
+from db.schema.schedule_tables import schedules
+from db.schema.states import CatchUp, RunState
+from scheduler.requests.schedule_changes import add_schedule
 from tests.building import BOOK, add_model, load_book
 from tests.waiting import wait_for
 
@@ -42,7 +42,7 @@ def test_three_scheduler_processes_fire_each_due_time_once(any_database_url: str
     with opened_engine(any_database_url) as engine:
         schedule = _yearly_schedule(engine)
         settings = {"TIDEMARK_DATABASE_URL": any_database_url, "TIDEMARK_REDIS_URL": redis_url}
-        command = [sys.executable, "-m", "scheduler.process"]
+        command = [sys.executable, "-m", "scheduler.loop.process"]
         processes = [subprocess.Popen(command, cwd=ROOT, env=os.environ | settings) for _ in range(3)]
         try:
             wait_for(lambda: len(list_processes(engine)) == 3, 60, "three schedulers to run")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from db.processes import mark_seen
+from db.operations.processes import mark_seen
 from scheduler.errors import WaitingTimeoutError
+from scheduler.installation.job_waiting import wait_for_job
 from scheduler.settings import SchedulerSettings
-from scheduler.waiting import wait_for_job
 from tests.building import add_model, load_book, start_scoring
 
 

@@ -3,16 +3,16 @@
 import pytest
 from sqlalchemy import Engine, update
 
-from db.clock import now_plus
-from db.engine import writing
-from db.events import list_events
-from db.job_control import pause_job, resume_job
-from db.jobs import get_job
-from db.states import JobState, PauseCause
-from db.tables import jobs
-from scheduler.dispatch import dispatch_waiting, open_producer
+from db.connections.clock import now_plus
+from db.connections.engine import writing
+from db.events.event_log import list_events
+from db.ledger.job_control import pause_job, resume_job
+from db.ledger.job_lifecycle import get_job
+from db.schema.core_tables import jobs
+from db.schema.states import JobState, PauseCause
 from scheduler.errors import RedisRefusesWritesError
-from scheduler.healing import pause_for_redis, resume_healed_jobs
+from scheduler.loop.hint_dispatch import dispatch_waiting, open_producer
+from scheduler.loop.pause_healing import pause_for_redis, resume_healed_jobs
 from tests.building import add_model, load_book, start_scoring
 from tests.servers import RedisServer
 

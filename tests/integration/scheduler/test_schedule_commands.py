@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
-from db.engine import writing
-from db.schedule_tables import schedules
+from db.connections.engine import writing
+from db.schema.schedule_tables import schedules
 from scheduler.cli.main import main
-from scheduler.timetable import fire_due_schedules
+from scheduler.loop.schedule_firing import fire_due_schedules
 from tests.building import BOOK, add_model, load_book
 
 NIGHTLY = ("--cron", "0 2 * * *", "--tz", "Asia/Shanghai")

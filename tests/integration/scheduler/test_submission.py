@@ -3,14 +3,14 @@
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import writing
+from db.connections.engine import writing
 from db.errors import IdempotencyConflictError, NotFoundError
-from db.jobs import get_job, list_jobs
-from db.portfolios import save_portfolio
-from db.registry import Decision, decide, get_champion
-from db.states import PRIORITIES
+from db.ledger.job_lifecycle import get_job, list_jobs
+from db.portfolios.catalog import save_portfolio
+from db.registry.versions import Decision, decide, get_champion
+from db.schema.states import PRIORITIES
 from scheduler.errors import UsageError
-from scheduler.submission import Request, check_scoring, submit_scoring, submit_training
+from scheduler.requests.job_submission import Request, check_scoring, submit_scoring, submit_training
 from tests.building import BOOK, MODEL, add_model, book_definition, load_book
 
 

@@ -7,9 +7,9 @@ from sqlalchemy import Engine
 
 from benchmarks.model import make_champion
 from tests.building import book_definition, load_book
-from worker.context import WorkerContext
-from worker.model_slot import ModelSlot
-from worker.settings import WorkerSettings
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
+from worker.scoring.model_cache import ModelSlot
 
 RECORDS = 200
 

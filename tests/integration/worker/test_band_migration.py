@@ -4,18 +4,18 @@ from collections import Counter
 
 from sqlalchemy import Engine, text
 
-from db.bands import find_bands, hash_keys
-from db.engine import reading, writing
-from db.erasure import Person, erase_record
-from db.histograms import read_job_counts
-from db.jobs import get_job
-from db.portfolios import save_portfolio
-from db.privacy_policy import PrivacyPolicy
-from db.retention import apply_retention
+from db.connections.engine import reading, writing
+from db.erasure.erasure import Person, erase_record
+from db.ledger.job_lifecycle import get_job
+from db.ledger.shard_histograms import read_job_counts
+from db.monitoring.night_bands import find_bands, hash_keys
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.privacy_policy import PrivacyPolicy
+from db.results.retention import apply_retention
 from tests.building import BOOK, book_definition, load_book, start_scoring
-from worker.context import WorkerContext
-from worker.model_slot import ModelSlot
-from worker.overlap import work_on_shards
+from worker.runtime.context import WorkerContext
+from worker.scoring.model_cache import ModelSlot
+from worker.scoring.overlapped_scoring import work_on_shards
 
 RECORDS, SHARD_ROWS = 200, 20
 

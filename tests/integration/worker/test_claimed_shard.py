@@ -5,19 +5,19 @@ import errno
 import pytest
 from sqlalchemy import Engine, update
 
-from db.clock import now_plus
-from db.engine import opened_engine, writing
+from db.connections.clock import now_plus
+from db.connections.engine import opened_engine, writing
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, LeaseLostError, SourceError
-from db.jobs import cancel_job, get_job
-from db.self_pause import list_due, resume_due
-from db.shards import Claim, claim_shard, count_shards, list_expired, renew_lease, take_back
-from db.states import FailureCause, JobState, PauseCause
-from db.tables import jobs
+from db.ledger.automatic_pauses import list_due, resume_due
+from db.ledger.job_lifecycle import cancel_job, get_job
+from db.ledger.shard_leases import Claim, claim_shard, count_shards, list_expired, renew_lease, take_back
+from db.schema.core_tables import jobs
+from db.schema.states import FailureCause, JobState, PauseCause
 from tests.building import add_model, load_book, start_scoring
 from transformer.errors import BundleError
-from worker.context import WorkerContext, claimed_shard
-from worker.heartbeat import LOOK_SECONDS, Heartbeat
-from worker.settings import WorkerSettings
+from worker.runtime.context import WorkerContext, claimed_shard
+from worker.runtime.heartbeat import LOOK_SECONDS, Heartbeat
+from worker.runtime.settings import WorkerSettings
 
 
 @pytest.fixture

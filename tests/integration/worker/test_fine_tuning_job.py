@@ -8,28 +8,28 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from db.definition import FieldDefinition, FieldKind, PortfolioDefinition
-from db.drift_reports import DriftReport, insert_report
-from db.engine import opened_engine, writing
-from db.jobs import Job, JobRequest, get_job, list_jobs, submit_job
-from db.loading import load_records
-from db.outcomes import load_outcomes
-from db.portfolios import save_portfolio
-from db.promotion import promote_version
-from db.registry import find_champion, get_champion, get_model, list_decisions, list_models
-from db.retraining import lock_retraining
-from db.retraining_policy import GatePolicy, RetrainingPolicy
+from db.connections.engine import opened_engine, writing
+from db.ledger.job_lifecycle import Job, JobRequest, get_job, list_jobs, submit_job
+from db.migrations.upgrade import prepare_database
+from db.monitoring.drift_reports import DriftReport, insert_report
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.definition import FieldDefinition, FieldKind, PortfolioDefinition
+from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
+from db.registry.versions import find_champion, get_champion, get_model, list_decisions, list_models
+from db.retraining.outcomes import load_outcomes
+from db.retraining.promotion import promote_version
+from db.retraining.retraining_state import lock_retraining
+from db.schema.states import JobKind, JobState, ModelState, Verdict
 from db.settings import DatabaseSettings
-from db.states import JobKind, JobState, ModelState, Verdict
-from db.upgrade import prepare_database
-from scheduler.decision_pages import write_decision_page
-from scheduler.planning import plan_queued_jobs
+from db.sources.loading import load_records
+from scheduler.loop.shard_planning import plan_queued_jobs
+from scheduler.reports.decision_pages import write_decision_page
 from tests.unit.transformer.books import FIELDS, make_book
-from transformer.bundle_manifest import load_card
-from worker.context import WorkerContext, open_context
-from worker.settings import WorkerSettings
-from worker.training import train_next_job
-from worker.trigger import follow_outcomes, follow_up
+from transformer.bundles.manifest import load_card
+from worker.monitoring.retraining_trigger import follow_outcomes, follow_up
+from worker.runtime.context import WorkerContext, open_context
+from worker.runtime.settings import WorkerSettings
+from worker.training.next_job import train_next_job
 
 pytestmark = pytest.mark.timeout(900)  # they train several times
 

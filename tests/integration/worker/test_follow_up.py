@@ -6,19 +6,19 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from db.drift_reports import DriftReport, insert_report
-from db.engine import writing
-from db.events import list_events
-from db.jobs import Job, JobRequest, cancel_job, find_job, get_job, list_jobs, submit_job
-from db.outcomes import load_outcomes
-from db.promotion import promote_version
-from db.registry import get_champion, list_decisions, set_model_state
-from db.retraining import change_retraining, lock_retraining
-from db.retraining_policy import RetrainingPolicy, WhenDrifted
-from db.states import JobKind, ModelState, Verdict
-from db.vintages import Vintage, save_vintage
+from db.connections.engine import writing
+from db.events.event_log import list_events
+from db.ledger.job_lifecycle import Job, JobRequest, cancel_job, find_job, get_job, list_jobs, submit_job
+from db.monitoring.drift_reports import DriftReport, insert_report
+from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted
+from db.registry.versions import get_champion, list_decisions, set_model_state
+from db.retraining.outcomes import load_outcomes
+from db.retraining.promotion import promote_version
+from db.retraining.retraining_state import change_retraining, lock_retraining
+from db.retraining.vintages import Vintage, save_vintage
+from db.schema.states import JobKind, ModelState, Verdict
 from tests.building import BOOK, MODEL, add_model, book_definition, load_book
-from worker.trigger import follow_outcomes, follow_up
+from worker.monitoring.retraining_trigger import follow_outcomes, follow_up
 
 
 @pytest.fixture

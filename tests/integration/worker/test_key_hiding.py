@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine, text
 
-from db.engine import reading
+from db.connections.engine import reading
 from db.errors import KeySecretMissingError
-from db.key_hashing import hash_key
-from db.privacy_policy import PrivacyPolicy
-from db.retention import apply_retention
-from db.scores import complete_scored_shard
-from db.verification import verify_job
+from db.portfolios.privacy_policy import PrivacyPolicy
+from db.privacy.key_hashing import hash_key
+from db.results.retention import apply_retention
+from db.results.shard_results import complete_scored_shard
+from db.results.verification import verify_job
 from tests.building import add_model, claim, load_book, result_for, start_scoring
-from worker.key_hiding import hide_keys
+from worker.scoring.key_hashing import hide_keys
 
 SECRET = "a secret of the house"
 

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from db.definition import FieldDefinition, FieldKind, PortfolioDefinition
-from db.engine import opened_engine
-from db.jobs import JobRequest, get_job, submit_job
-from db.loading import load_records
-from db.portfolios import save_portfolio
-from db.states import JobKind, JobState
-from scheduler.planning import plan_queued_jobs
+from db.connections.engine import opened_engine
+from db.ledger.job_lifecycle import JobRequest, get_job, submit_job
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.definition import FieldDefinition, FieldKind, PortfolioDefinition
+from db.schema.states import JobKind, JobState
+from db.sources.loading import load_records
+from scheduler.loop.shard_planning import plan_queued_jobs
 
 BOOK = "book"
 COLUMNS, RECORDS, READ = 100, 1_250_000, 50_000

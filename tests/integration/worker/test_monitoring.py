@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from db.bands import count_bands
-from db.drift_reports import DriftReport, list_reports
-from db.engine import reading, writing
+from db.connections.engine import reading, writing
 from db.errors import LeaseLostError
-from db.histograms import ShardMonitoring, read_job_counts
-from db.jobs import Job, JobRequest, get_job, list_jobs, submit_job
-from db.monitoring_policy import CalendarEffect, MonitoringPolicy, ReferenceChoice
-from db.portfolios import save_portfolio
-from db.registry import Decision, decide, register_model
-from db.scores import complete_scored_shard
-from db.shards import Claim, claim_shard
-from db.states import JobKind, Verdict
-from db.unusable import clear_unusable
-from scheduler.planning import plan_job, plan_queued_jobs
+from db.ledger.job_lifecycle import Job, JobRequest, get_job, list_jobs, submit_job
+from db.ledger.shard_histograms import ShardMonitoring, read_job_counts
+from db.ledger.shard_leases import Claim, claim_shard
+from db.monitoring.drift_reports import DriftReport, list_reports
+from db.monitoring.night_bands import count_bands
+from db.monitoring.unusable_nights import clear_unusable
+from db.portfolios.catalog import save_portfolio
+from db.portfolios.monitoring_policy import CalendarEffect, MonitoringPolicy, ReferenceChoice
+from db.registry.versions import Decision, decide, register_model
+from db.results.shard_results import complete_scored_shard
+from db.schema.states import JobKind, Verdict
+from scheduler.loop.shard_planning import plan_job, plan_queued_jobs
 from tests.building import BOOK, MODEL, book_definition, load_book, result_for
-from worker.context import WorkerContext
-from worker.monitoring import monitor_next_job
-from worker.settings import WorkerSettings
+from worker.monitoring.next_job import monitor_next_job
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
 
 RECORDS, SHARD_ROWS = 400, 200
 CANARY = {"records": 100, "mismatches": 0, "largest_difference": 0.0}

@@ -11,17 +11,17 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from benchmarks.model import make_champion
-from db.metrics import read_metrics
-from db.online_requests import find_answer, store_request
-from db.portfolios import get_portfolio
-from scheduler.online_scoring import OnlineScoring
+from db.access.online_requests import find_answer, store_request
+from db.operations.metrics import read_metrics
+from db.portfolios.catalog import get_portfolio
+from scheduler.requests.online_scoring import OnlineScoring
 from tests.building import BOOK, book_definition, book_frame, load_book
 from tests.servers.redis_server import RedisServer
 from tests.waiting import wait_for
-from worker.context import WorkerContext
-from worker.messages import ONLINE_LIST, ONLINE_QUEUE
-from worker.online import AGAIN_SECONDS, ASK_SECONDS, OnlineAnswerer, score_records
-from worker.settings import WorkerSettings
+from worker.contract.messages import ONLINE_LIST, ONLINE_QUEUE
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
+from worker.scoring.online_scoring import AGAIN_SECONDS, ASK_SECONDS, OnlineAnswerer, score_records
 
 FAR_AWAY = 3600.0
 

@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 from sqlalchemy import select, update
 
-from db.clock import now_plus
-from db.engine import reading, writing
-from db.jobs import cancel_job, get_job
-from db.shards import claim_ahead, count_shards
-from db.states import JobState
-from db.tables import scores, shards
-from db.verification import verify_job
+from db.connections.clock import now_plus
+from db.connections.engine import reading, writing
+from db.ledger.job_lifecycle import cancel_job, get_job
+from db.ledger.shard_leases import claim_ahead, count_shards
+from db.results.verification import verify_job
+from db.schema.core_tables import scores, shards
+from db.schema.states import JobState
 from tests.building import claim, start_scoring
-from worker import overlap
-from worker.context import WorkerContext
-from worker.model_slot import ModelSlot
-from worker.overlap import work_on_shards
-from worker.settings import WorkerSettings
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
+from worker.scoring import overlapped_scoring
+from worker.scoring.model_cache import ModelSlot
+from worker.scoring.overlapped_scoring import work_on_shards
 
 RECORDS, SHARD_ROWS = 200, 10
 SHARDS = RECORDS // SHARD_ROWS
@@ -30,7 +30,7 @@ SHARDS = RECORDS // SHARD_ROWS
 @pytest.fixture(autouse=True)
 def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is, a task ends because nothing waits, not because its time is over."""
-    monkeypatch.setattr(overlap, "GO_ON_SECONDS", 600.0)
+    monkeypatch.setattr(overlapped_scoring, "GO_ON_SECONDS", 600.0)
 
 
 def start(context: WorkerContext, slot: ModelSlot) -> int:
@@ -122,7 +122,7 @@ def test_the_last_shards_are_read_while_the_one_before_is_written(
     for _ in range(SHARDS - 2):
         claim(context.engine, worker="busy")  # so that none is claimed ahead
     second_was_read, seen, reads = Event(), list[bool](), list[Any]()
-    read, write = overlap.read_claimed, overlap.write_claimed
+    read, write = overlapped_scoring.read_claimed, overlapped_scoring.write_claimed
 
     def read_noted(*given: Any) -> pd.DataFrame:
         reads.append(read(*given))
@@ -134,8 +134,8 @@ def test_the_last_shards_are_read_while_the_one_before_is_written(
         seen.append(second_was_read.wait(20))
         write(*given, **more)
 
-    monkeypatch.setattr(overlap, "read_claimed", read_noted)
-    monkeypatch.setattr(overlap, "write_claimed", write_after_the_next_was_read)
+    monkeypatch.setattr(overlapped_scoring, "read_claimed", read_noted)
+    monkeypatch.setattr(overlapped_scoring, "write_claimed", write_after_the_next_was_read)
     work_on_shards(context, slot)
     assert seen == [True, True]
     assert count_shards(context.engine, job_id) == {"done": 2, "running": SHARDS - 2}

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db.engine import opened_engine
-from db.jobs import get_job
-from db.states import JobState
-from scheduler.planning import plan_queued_jobs
-from scheduler.submission import Request, submit_training
+from db.connections.engine import opened_engine
+from db.ledger.job_lifecycle import get_job
+from db.schema.states import JobState
+from scheduler.loop.shard_planning import plan_queued_jobs
+from scheduler.requests.job_submission import Request, submit_training
 from tests.building import BOOK, load_book
-from worker.context import WorkerContext
-from worker.settings import WorkerSettings
-from worker.training import train_next_job
+from worker.runtime.context import WorkerContext
+from worker.runtime.settings import WorkerSettings
+from worker.training.next_job import train_next_job
 
 pytestmark = pytest.mark.timeout(600)  # it trains
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from db.settings import DatabaseSettings
-from worker.context import open_context
-from worker.settings import WorkerSettings
-from worker.training import train_next_job
+from worker.runtime.context import open_context
+from worker.runtime.settings import WorkerSettings
+from worker.training.next_job import train_next_job
 
 
 def main(database_url: str, home: str, megabytes: int) -> None:

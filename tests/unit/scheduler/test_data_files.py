@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from db.definition import FieldDefinition, FieldKind, HistoryDefinition, PortfolioDefinition
-from scheduler import data_csv
-from scheduler.data_errors import DataFileError, MissingColumnError
-from scheduler.data_files import open_data_file
+from db.portfolios.definition import FieldDefinition, FieldKind, HistoryDefinition, PortfolioDefinition
+from scheduler.data_files import csv_source
+from scheduler.data_files.errors import DataFileError, MissingColumnError
+from scheduler.data_files.record_file import open_data_file
 
 DEFINITION = PortfolioDefinition(
     name="book",
@@ -164,7 +164,7 @@ def test_a_nul_within_a_text_is_made_visible_since_postgresql_holds_none(tmp_pat
 
 
 def test_batches_have_the_asked_size_whatever_the_file_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_csv, "_BLOCK_BYTES", 400)
+    monkeypatch.setattr(csv_source, "_BLOCK_BYTES", 400)
     path = write_csv(tmp_path, *(f"{key},0,m,1,f,1,2" for key in range(1000)))
     batches = [batch.frame for batch in open_data_file(path, DEFINITION).batches(batch_rows=300)]
     assert [len(frame) for frame in batches] == [300, 300, 300, 100]

@@ -1,7 +1,7 @@
 """Which hints are sent: as many as a queue has room for, old ones only when it is empty."""
 
-from db.hints import Hint
-from scheduler.dispatch import choose_hints
+from db.ledger.dispatch_hints import Hint
+from scheduler.loop.hint_dispatch import choose_hints
 
 
 def _hints(count: int, *, was_sent: bool = False, queue: str = "scoring") -> list[Hint]:

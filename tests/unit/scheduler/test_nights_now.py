@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from db.jobs import Job
-from db.latest_jobs import LatestJobs
-from db.portfolios import Portfolio
-from db.schedule_runs import ScheduleHistory
-from db.schedules import Schedule
-from db.states import CatchUp, JobKind, JobState, Overlap, ScheduleState, Verdict
-from scheduler.dashboard.nights_now import PortfolioNight, Standing, describe_night
+from db.ledger.job_lifecycle import Job
+from db.monitoring.latest_jobs import LatestJobs
+from db.portfolios.catalog import Portfolio
+from db.schedules.due_time_runs import ScheduleHistory
+from db.schedules.timetable import Schedule
+from db.schema.states import CatchUp, JobKind, JobState, Overlap, ScheduleState, Verdict
+from scheduler.dashboard.pages.night_standing import PortfolioNight, Standing, describe_night
 from tests.building import BOOK, book_definition
 
 NOW = datetime(2026, 11, 25, 3, 0, tzinfo=UTC)

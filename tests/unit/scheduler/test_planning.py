@@ -2,8 +2,8 @@
 
 import pytest
 
-from db.sources import KeyRange, join_neighbours
-from scheduler.planning import ranges_per_shard
+from db.sources.source_table import KeyRange, join_neighbours
+from scheduler.loop.shard_planning import ranges_per_shard
 
 
 @pytest.mark.parametrize(

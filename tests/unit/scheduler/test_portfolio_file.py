@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from db.definition import FieldKind, PortfolioDefinition, ScoreScale
+from db.portfolios.definition import FieldKind, PortfolioDefinition, ScoreScale
 from scheduler.errors import UsageError
-from scheduler.portfolio_file import parse_portfolio, read_portfolio_file
-from scheduler.portfolio_problems import PortfolioFileError
+from scheduler.portfolio_files.problems import PortfolioFileError
+from scheduler.portfolio_files.reader import parse_portfolio, read_portfolio_file
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "portfolios" / "credit_cards.toml"
 TOP = 'name = "book"\nkey = "id"\n'
@@ -202,7 +202,7 @@ def test_a_file_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: P
 
 def test_reading_a_portfolio_file_loads_neither_pandas_nor_a_database_driver() -> None:
     program = (
-        "import sys, scheduler.portfolio_file; "
+        "import sys, scheduler.portfolio_files.reader; "
         "print(sorted({'pandas', 'numpy', 'pyarrow', 'sqlalchemy', 'tensorflow'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

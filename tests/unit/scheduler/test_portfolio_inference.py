@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from db.definition import FieldKind
-from scheduler.data_errors import DataFileError, MissingColumnError
-from scheduler.portfolio_file import parse_portfolio
-from scheduler.portfolio_inference import infer_portfolio
-from scheduler.portfolio_problems import PortfolioFileError
-from scheduler.simulator import TARGET, TRUE_OUTCOME, TRUE_PROBABILITY, simulate_customers
+from db.portfolios.definition import FieldKind
+from scheduler.data_files.errors import DataFileError, MissingColumnError
+from scheduler.demo.simulator import TARGET, TRUE_OUTCOME, TRUE_PROBABILITY, simulate_customers
+from scheduler.portfolio_files.inference.proposal import infer_portfolio
+from scheduler.portfolio_files.problems import PortfolioFileError
+from scheduler.portfolio_files.reader import parse_portfolio
 
 ROWS = 400
 

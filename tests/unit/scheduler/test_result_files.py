@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from scheduler.errors import UsageError
-from scheduler.result_files import write_frames
+from scheduler.reports.result_files import write_frames
 
 COLUMNS = ("record_key", "probability", "points")
 

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scheduler.portfolio_file import parse_portfolio
-from scheduler.simulator import (
+from scheduler.demo.simulator import (
     MONTHS,
     TARGET,
     TRUE_OUTCOME,
@@ -20,6 +19,7 @@ from scheduler.simulator import (
     simulated_portfolio,
     true_probability,
 )
+from scheduler.portfolio_files.reader import parse_portfolio
 
 
 @pytest.fixture(scope="module")

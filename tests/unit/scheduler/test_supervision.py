@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.supervision import ChildProcess, Supervisor
+from scheduler.installation.supervision import ChildProcess, Supervisor
 from tests.waiting import wait_for
 
 _SLEEPER = (sys.executable, "-c", "import threading; threading.Event().wait()")
@@ -56,7 +56,7 @@ def test_a_process_that_ends_at_once_is_not_started_in_a_hurry(tmp_path: Path) -
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 def test_a_process_that_does_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scheduler.supervision.STOP_SECONDS", 0.2)
+    monkeypatch.setattr("scheduler.installation.supervision.STOP_SECONDS", 0.2)
     stubborn = (
         "import signal, threading; signal.signal(15, signal.SIG_IGN); print('up', flush=True); threading.Event().wait()"
     )

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from db.states import CatchUp
-from scheduler.due_times import read_timetable
+from db.schema.states import CatchUp
 from scheduler.errors import UsageError
-from scheduler.timetable import choose_due_times, split_due_times
+from scheduler.loop.due_times import read_timetable
+from scheduler.loop.schedule_firing import choose_due_times, split_due_times
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 ZONES = st.sampled_from(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from transformer.schema import Field, History, RecordSchema
+from transformer.records.schema import Field, History, RecordSchema
 
 STEPS = 4
 FIELDS = (Field("amount", "numeric"), Field("age", "numeric", (-9.0,)), Field("region", "categorical"))

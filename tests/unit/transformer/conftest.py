@@ -3,8 +3,8 @@
 import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.scoring import Scorer
-from transformer.training import Book, TrainedModel, TrainingOptions, train_model
+from transformer.scoring.scorer import Scorer
+from transformer.training.model_training import Book, TrainedModel, TrainingOptions, train_model
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.unit.transformer.books import make_book
-from transformer.bundle import MANIFEST, MODEL, WEIGHTS, load_bundle, save_bundle
+from transformer.bundles.bundle import MANIFEST, MODEL, WEIGHTS, load_bundle, save_bundle
 from transformer.errors import BundleError
-from transformer.scoring import Scorer
-from transformer.training import TrainedModel
+from transformer.scoring.scorer import Scorer
+from transformer.training.model_training import TrainedModel
 
 
 @pytest.fixture

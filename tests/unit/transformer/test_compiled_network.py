@@ -6,11 +6,11 @@ import pytest
 from scipy.special import erf, expit
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.compiled_network import CompiledNetwork
-from transformer.features import FeatureTransform, Inputs, read_columns
-from transformer.lanes import exponential, gelu
-from transformer.network import NetworkOptions, build_network
-from transformer.schema import Field, RecordSchema
+from transformer.compiled.kernels import exponential, gelu
+from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.network.architecture import NetworkOptions, build_network
+from transformer.records.features import FeatureTransform, Inputs, read_columns
+from transformer.records.schema import Field, RecordSchema
 
 FIELDS, HISTORIES = SCHEMA.fields, SCHEMA.histories
 SCHEMAS = {
@@ -81,7 +81,7 @@ def test_neighbours_and_place_change_no_bit(first: int) -> None:
 
 def test_a_network_that_says_something_else_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     network, transform, _ = network_of(SCHEMA, NetworkOptions())
-    monkeypatch.setattr("transformer.compiled_weights._scaled", lambda product, _width: product)
+    monkeypatch.setattr("transformer.compiled.weight_layout._scaled", lambda product, _width: product)
     assert CompiledNetwork.of(network, transform) is None
 
 

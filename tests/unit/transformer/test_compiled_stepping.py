@@ -9,18 +9,18 @@ import tensorflow as tf
 
 from tests.unit.transformer.books import SCHEMA
 from tests.unit.transformer.test_compiled_network import SCHEMAS, network_of
-from transformer.boosting import Booster
-from transformer.compiled_stepping import CompiledStepper
-from transformer.examples import Examples
-from transformer.features import Inputs
-from transformer.fitting import FittingOptions
-from transformer.gradient_kernels import add_outer, drop, gelu_slope, normal_share
-from transformer.gradient_weights import Folding
-from transformer.lanes import LANES, PITCH
-from transformer.mixture import plant
-from transformer.network import NetworkOptions, tree_inputs
-from transformer.schema import RecordSchema
-from transformer.stepping import Stepper
+from transformer.branches.branch_mixture import plant
+from transformer.branches.tree_boosting import Booster
+from transformer.compiled.gradient.kernels import add_outer, drop, gelu_slope, normal_share
+from transformer.compiled.gradient.weight_folding import Folding
+from transformer.compiled.kernels import LANES, PITCH
+from transformer.fitting.compiled_stepper import CompiledStepper
+from transformer.fitting.examples import Examples
+from transformer.fitting.fitter import FittingOptions
+from transformer.fitting.keras_stepper import Stepper
+from transformer.network.architecture import NetworkOptions, tree_inputs
+from transformer.records.features import Inputs
+from transformer.records.schema import RecordSchema
 
 PLAIN = {"rate": 0.0, "direct_rate": 0.0}
 CASES = [(name, NetworkOptions()) for name in SCHEMAS] + [
@@ -136,7 +136,7 @@ def test_trees_and_scorecard_count_and_stay_as_they_are() -> None:
 
 def test_what_it_does_not_know_is_left_to_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     network, transform, _ = network_of(SCHEMA, NetworkOptions())
-    monkeypatch.setattr("transformer.compiled_stepping._TOLERANCE", -1.0)
+    monkeypatch.setattr("transformer.fitting.compiled_stepper._TOLERANCE", -1.0)
     assert CompiledStepper.of(network, options(), transform) is None
     inner = network.get_layer("encoder_0").dropout
     monkeypatch.undo()

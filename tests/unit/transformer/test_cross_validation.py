@@ -3,9 +3,9 @@
 import numpy as np
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.book import Book
-from transformer.cross_validation import NEVER, cross_validate, cut_book
-from transformer.training import TrainingOptions
+from transformer.records.labelled_book import Book
+from transformer.training.cross_validation import NEVER, cross_validate, cut_book
+from transformer.training.model_training import TrainingOptions
 
 
 def test_every_record_is_in_one_fold_and_records_of_an_entity_are_in_the_same() -> None:

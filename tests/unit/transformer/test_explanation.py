@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from tests.unit.transformer.books import SCHEMA, STEPS, make_book
-from transformer.explanation import NO_REASON, Explainer, codes_of
-from transformer.explanation_fitting import ExplanationOptions, fit_explainer, make_predict
-from transformer.masking import Masking, choose_reference, flatten, masking_effects, shapley_values
-from transformer.reading import read_columns
-from transformer.scoring import Scorer
-from transformer.training import TrainedModel
+from transformer.reasons.explainer import NO_REASON, Explainer, codes_of
+from transformer.reasons.masking import Masking, choose_reference, flatten, masking_effects, shapley_values
+from transformer.records.column_reading import read_columns
+from transformer.scoring.scorer import Scorer
+from transformer.training.model_training import TrainedModel
+from transformer.training.reason_fitting import ExplanationOptions, fit_explainer, make_predict
 
 QUICK = ExplanationOptions(predictions=30_000, steps=400)
 

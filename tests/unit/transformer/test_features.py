@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 
 from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.errors import SchemaError
-from transformer.features import FIRST_KNOWN_ID, MISSING_ID, UNKNOWN_ID, FeatureTransform, fit_categories, fit_edges
-from transformer.placing import place
-from transformer.reading import read_columns
-from transformer.schema import Field, RecordSchema
+from transformer.records.binning import place
+from transformer.records.column_reading import read_columns
+from transformer.records.features import (
+    FIRST_KNOWN_ID,
+    MISSING_ID,
+    UNKNOWN_ID,
+    FeatureTransform,
+    fit_categories,
+    fit_edges,
+)
+from transformer.records.schema import Field, RecordSchema
 
 ONE_NUMBER = RecordSchema((Field("x", "numeric", (-9.0, "none")),), ())
 ONE_NAME = RecordSchema((Field("x", "categorical", ("?",)),), ())

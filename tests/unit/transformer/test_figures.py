@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from transformer import points as points_module
-from transformer.calibration import fit_platt
-from transformer.evaluation import calibration_line, evaluate, fit_line, ks_statistic
-from transformer.points import BANDS, ScoreScale
-from transformer.probabilities import Calibration
-from transformer.training import calibrate
+from transformer.bundles.calibration import Calibration
+from transformer.evaluation.figures import calibration_line, evaluate, fit_line, ks_statistic
+from transformer.scoring import points as points_module
+from transformer.scoring.points import BANDS, ScoreScale
+from transformer.training.calibration_fitting import fit_platt
+from transformer.training.model_training import calibrate
 
 RANDOM = np.random.default_rng(5)
 PROBABILITY = RANDOM.uniform(0.01, 0.99, 4000)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.unit.transformer.books import make_book
-from transformer.bundle import LoadedModel
-from transformer.continued_pretraining import ContinuedOptions, continue_pretraining
-from transformer.fine_tuning import (
+from transformer.bundles.bundle import LoadedModel
+from transformer.fitting.continued_pretraining import ContinuedOptions, continue_pretraining
+from transformer.training.fine_tuning import (
     FineTuningOptions,
     Lesson,
     Material,
@@ -15,7 +15,7 @@ from transformer.fine_tuning import (
     logits_of,
     recalibrate,
 )
-from transformer.training import TrainedModel
+from transformer.training.model_training import TrainedModel
 
 ROWS = 600
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.book import Book
-from transformer.compiled_network import CompiledNetwork
-from transformer.features import BINS, FINE_BINS, FeatureTransform, read_columns
-from transformer.prediction import predict_logits
-from transformer.training import EpochReport, TrainedModel, TrainingOptions, train_model
+from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.network.keras_prediction import predict_logits
+from transformer.records.features import BINS, FINE_BINS, FeatureTransform, read_columns
+from transformer.records.labelled_book import Book
+from transformer.training.model_training import EpochReport, TrainedModel, TrainingOptions, train_model
 
 CUSTOMERS, REPEATS = 610, 5  # as many as make a middling book
 

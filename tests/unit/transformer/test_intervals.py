@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from transformer.evaluation import evaluate
-from transformer.intervals import FIGURES, compare_with_intervals, evaluate_with_intervals
-from transformer.segments import NOT_KNOWN, evaluate_segments
+from transformer.evaluation.figures import evaluate
+from transformer.evaluation.intervals import FIGURES, compare_with_intervals, evaluate_with_intervals
+from transformer.evaluation.segments import NOT_KNOWN, evaluate_segments
 
 
 def draw(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

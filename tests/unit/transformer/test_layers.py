@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from transformer.embeddings import (
+from transformer.layers import DecoderLayer, FeedForward, MultiHeadAttention, TransformerLayer, steady_softmax
+from transformer.network.embeddings import (
     DirectMembers,
     DirectNumbers,
     HeadMembers,
@@ -19,7 +20,6 @@ from transformer.embeddings import (
     PooledToken,
     memberships,
 )
-from transformer.layers import DecoderLayer, FeedForward, MultiHeadAttention, TransformerLayer, steady_softmax
 
 RANDOM = np.random.default_rng(3)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from transformer.mixture import Mixture, all_shares, choose_mixture
+from transformer.branches.branch_mixture import Mixture, all_shares, choose_mixture
 
 
 def outcomes(rows: int) -> tuple[np.random.Generator, "np.ndarray[tuple[int], np.dtype[np.float64]]"]:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.unit.transformer.books import make_book
-from transformer.card_text import NAMES
-from transformer.evaluation import evaluate
-from transformer.held_out import HeldOutScores, match_records, name_of
-from transformer.intervals import FIGURES
-from transformer.model_card import CARD_JSON, CARD_MARKDOWN, CardFacts, HeldOut, write_card
-from transformer.points import ScoreScale
-from transformer.splitting import hash_order
+from transformer.bundles.held_out_scores import HeldOutScores, match_records, name_of
+from transformer.evaluation.card_text import NAMES
+from transformer.evaluation.figures import evaluate
+from transformer.evaluation.intervals import FIGURES
+from transformer.evaluation.model_card import CARD_JSON, CARD_MARKDOWN, CardFacts, HeldOut, write_card
+from transformer.records.splitting import hash_order
+from transformer.scoring.points import ScoreScale
 
 SECRET = b"a secret of a house"
 PNG = b"\x89PNG\r\n"

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from transformer.reading import read_columns
-from transformer.record_store import FileStore, FrameStore, RecordStore, RecordWriter, chunks_of
-from transformer.schema import Field, RecordSchema
+from transformer.records.column_reading import read_columns
+from transformer.records.record_store import FileStore, FrameStore, RecordStore, RecordWriter, chunks_of
+from transformer.records.schema import Field, RecordSchema
 
 SCHEMA = RecordSchema((Field("amount", "numeric"), Field("count", "numeric"), Field("colour", "categorical")), ())
 

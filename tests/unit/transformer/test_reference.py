@@ -9,16 +9,18 @@ import pandas as pd
 import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.bundle import load_bundle, save_bundle
-from transformer.canary import Canary, check_canary, draw_records, freeze_canary
-from transformer.features import FeatureTransform
-from transformer.field_bins import MISSING, UNSEEN, FieldBins
-from transformer.probabilities import Calibration
-from transformer.reading import RecordArrays, read_columns
-from transformer.reference import ModelReference, freeze_reference
-from transformer.schema import Field, RecordSchema
-from transformer.scoring import Scorer
-from transformer.training import TrainedModel
+from transformer.bundles.bundle import load_bundle, save_bundle
+from transformer.bundles.calibration import Calibration
+from transformer.bundles.canary import Canary, draw_records
+from transformer.bundles.field_bins import MISSING, UNSEEN, FieldBins
+from transformer.bundles.reference import ModelReference
+from transformer.records.column_reading import RecordArrays, read_columns
+from transformer.records.features import FeatureTransform
+from transformer.records.schema import Field, RecordSchema
+from transformer.scoring.canary_check import check_canary, freeze_canary
+from transformer.scoring.reference_freezing import freeze_reference
+from transformer.scoring.scorer import Scorer
+from transformer.training.model_training import TrainedModel
 
 
 @pytest.fixture(scope="module")

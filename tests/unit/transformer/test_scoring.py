@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.compiled_network import compilations
+from transformer.compiled.network_scorer import compilations
 from transformer.errors import SchemaError
-from transformer.features import FeatureTransform
-from transformer.network import build_network
-from transformer.prediction import make_predictor
-from transformer.reading import read_columns
-from transformer.scoring import Scorer
-from transformer.training import TrainedModel
+from transformer.network.architecture import build_network
+from transformer.network.keras_prediction import make_predictor
+from transformer.records.column_reading import read_columns
+from transformer.records.features import FeatureTransform
+from transformer.scoring.scorer import Scorer
+from transformer.training.model_training import TrainedModel
 
 RANDOM = np.random.default_rng(11)
 
@@ -79,7 +79,7 @@ def test_nothing_is_compiled_again_after_the_first_time(scorer: Scorer, frame: p
 def test_a_network_of_unknown_structure_is_traced_once_and_scored_alike(
     trained: TrainedModel, scorer: Scorer, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transformer.compiled_network.take_apart", lambda *_: {}["a layer"])
+    monkeypatch.setattr("transformer.compiled.network_scorer.take_apart", lambda *_: {}["a layer"])
     other = Scorer(trained, "m1", batch_rows=256)
     for rows in (1, 10, 300, 1000):
         found = other.score(frame.iloc[:rows]).probabilities

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transformer.splitting import Labelled, Parts, split_labelled
+from transformer.records.splitting import Labelled, Parts, split_labelled
 
 ROWS = 1000
 RANDOM = np.random.default_rng(0)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.book import Book
-from transformer.examples import Examples
-from transformer.features import FeatureTransform, read_columns
-from transformer.mixture import Mixture, mix, ways_of
-from transformer.network import NetworkOptions, build_network
-from transformer.prediction import predict_logits
-from transformer.scorecard import Layout, describe, fit_scorecard
-from transformer.strategy import FEW_LABELLED
-from transformer.training import Start, TrainedModel, TrainingOptions, train_model
+from transformer.branches.branch_mixture import Mixture, mix, ways_of
+from transformer.branches.scorecard import Layout, describe, fit_scorecard
+from transformer.fitting.examples import Examples
+from transformer.network.architecture import NetworkOptions, build_network
+from transformer.network.keras_prediction import predict_logits
+from transformer.records.features import FeatureTransform, read_columns
+from transformer.records.labelled_book import Book
+from transformer.training.fitting_strategy import FEW_LABELLED
+from transformer.training.model_training import Start, TrainedModel, TrainingOptions, train_model
 
 
 def book_with_few_outcomes() -> Book:

@@ -7,9 +7,9 @@ import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.errors import TrainingDataError
-from transformer.fitting import FittingOptions
-from transformer.record_store import FileStore, RecordWriter
-from transformer.training import Book, TrainedModel, TrainingOptions, train_model
+from transformer.fitting.fitter import FittingOptions
+from transformer.records.record_store import FileStore, RecordWriter
+from transformer.training.model_training import Book, TrainedModel, TrainingOptions, train_model
 
 QUICK = TrainingOptions(epochs=2)
 
@@ -34,7 +34,7 @@ def test_the_same_records_and_seed_give_the_same_weights() -> None:
 def test_a_book_in_a_file_gives_the_same_weights_and_report_as_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("transformer.record_store.CHUNK_ROWS", 150)
+    monkeypatch.setattr("transformer.records.record_store.CHUNK_ROWS", 150)
     frame, target, keys = make_book(400)
     writer = RecordWriter(tmp_path, most_bytes=1000)
     for start in range(0, 400, 130):

@@ -10,17 +10,17 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.boosting import Booster, choose_tree_rows, logits_of_trees, rank_names
-from transformer.bundle import load_bundle, save_bundle
-from transformer.compiled_network import CompiledNetwork
-from transformer.compiled_trees import add_up
-from transformer.examples import Examples
-from transformer.features import FeatureTransform, read_columns
-from transformer.mixture import copy_ways, plant
-from transformer.network import NetworkOptions, build_network, tree_inputs
-from transformer.prediction import predict_logits
-from transformer.training import Book, TrainingOptions, train_model
-from transformer.trees import LEAVES, NODES, TreeInputs, TreeSum
+from transformer.branches.branch_mixture import copy_ways, plant
+from transformer.branches.tree_boosting import Booster, choose_tree_rows, logits_of_trees, rank_names
+from transformer.bundles.bundle import load_bundle, save_bundle
+from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.compiled.tree_scorer import add_up
+from transformer.fitting.examples import Examples
+from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
+from transformer.network.keras_prediction import predict_logits
+from transformer.network.tree_layer import LEAVES, NODES, TreeInputs, TreeSum
+from transformer.records.features import FeatureTransform, read_columns
+from transformer.training.model_training import Book, TrainingOptions, train_model
 
 
 def make_examples(rows: int, seed: int = 1) -> tuple[Examples, FeatureTransform]:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from transformer import vectors
-from transformer.lanes import LANES, PITCH, add_product, set_product
-from transformer.vectors import VECTOR, add_row, turn
+from transformer.compiled import simd
+from transformer.compiled.kernels import LANES, PITCH, add_product, set_product
+from transformer.compiled.simd import VECTOR, add_row, turn
 
 SIZES = [(32, 32), (32, 128), (64, 32), (24, 20), (5, 3), (1, 1)]
 
@@ -34,7 +34,7 @@ def test_the_tile_of_a_processor_changes_no_bit(tile: tuple[int, int]) -> None:
 
 def _multiply_by(columns: int, width: int) -> np.ndarray:
     weights, bias, x, out = _draw(32, 8), _draw(8), _draw(32, PITCH), np.zeros((8, PITCH), np.float32)
-    tile = vectors._make_tile(columns, width, onto=False)
+    tile = simd._make_tile(columns, width, onto=False)
 
     @njit
     def run(weights, bias, x, out):

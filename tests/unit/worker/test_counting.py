@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from worker.counting import MISSING_VALUE, MOST_VALUES, TOO_MANY_VALUES, count_segments
+from worker.scoring.monitor_counts import MISSING_VALUE, MOST_VALUES, TOO_MANY_VALUES, count_segments
 
 
 @pytest.mark.parametrize("values", [["a", "b", None, "a"], [1.0, 2.0, None, 1.0], [1, 2, MISSING_VALUE, 1]])

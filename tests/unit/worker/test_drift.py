@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from db.states import Verdict
+from db.schema.states import Verdict
 from worker.drift import (
     Distribution,
     Histogram,

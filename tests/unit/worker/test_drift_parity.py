@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from scheduler.cli.drift import comparison_document
-from scheduler.score_files import read_score_file
+from scheduler.cli.commands.models.drift import comparison_document
+from scheduler.data_files.score_file import read_score_file
 from worker.drift import Distribution, compare, expected_auc
 
 PARITY = Path(__file__).parents[3].parent / "shared" / "parity"

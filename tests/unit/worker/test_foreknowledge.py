@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from worker.foreknowledge import LEAST_OUTCOMES, auc_alone, find_suspicions, roc_auc
+from worker.gate.foreknowledge import LEAST_OUTCOMES, auc_alone, find_suspicions, roc_auc
 
 ROWS = 2000
 RANDOM = np.random.default_rng(3)

@@ -8,11 +8,11 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
-from db.retraining_policy import GatePolicy
-from transformer.points import ScoreScale
-from worker.candidate_gate import judge_candidate
-from worker.gate import Evidence, Outcome, Scored, judge_challenger
-from worker.paired import compare_auc, compare_brier, compare_calibration
+from db.portfolios.retraining_policy import GatePolicy
+from transformer.evaluation.paired_differences import compare_auc, compare_brier, compare_calibration
+from transformer.scoring.points import ScoreScale
+from worker.gate.candidate_judgement import judge_candidate
+from worker.gate.judgement import Evidence, Outcome, Scored, judge_challenger
 
 POLICY = GatePolicy()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from worker.lessons import first_date_of_latest, plan_lesson
+from worker.learning.lesson_plan import first_date_of_latest, plan_lesson
 
 DAYS = np.array([f"2026-01-{day:02d}" for day in range(1, 11)])
 

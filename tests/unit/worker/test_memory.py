@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.memory import held_bytes
+from worker.contract.process_memory import held_bytes
 
 _MEGABYTE = 1 << 20
 

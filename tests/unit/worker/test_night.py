@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from db.definition import ScoreScale
-from db.monitoring_policy import CalendarEffect, MonitoringPolicy
-from db.states import Verdict
-from transformer.points import BANDS
-from worker.drift.migration import BANDS as MIGRATION_BANDS
-from worker.drift.migration import describe_migration, stuart_maxwell
-from worker.drift.night import NightEvidence, PreviousNight, Reference, examine_night
-from worker.drift.sequential import AlarmLimits, NightFigures
+from db.portfolios.definition import ScoreScale
+from db.portfolios.monitoring_policy import CalendarEffect, MonitoringPolicy
+from db.schema.states import Verdict
+from transformer.scoring.points import BANDS
+from worker.drift.band_migration import BANDS as MIGRATION_BANDS
+from worker.drift.band_migration import describe_migration, stuart_maxwell
+from worker.drift.night_verdict import NightEvidence, PreviousNight, Reference, examine_night
+from worker.drift.sequential_rule import AlarmLimits, NightFigures
 
 POLICY = MonitoringPolicy(calendar=(CalendarEffect("pay_day", days=(25,)),))
 LIMITS = AlarmLimits(0.05, 0.1, 0.15, 0.158, 0.24, 0.36, 0, 0.9, 0.05, 5000, 3000)

@@ -2,8 +2,8 @@
 
 import math
 
-from transformer.fitting import EpochReport
-from worker.progress import FINE_TUNING, ProgressBoard, training_plan
+from transformer.fitting.fitter import EpochReport
+from worker.training.progress import FINE_TUNING, ProgressBoard, training_plan
 
 
 class Clock:

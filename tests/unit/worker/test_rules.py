@@ -6,16 +6,16 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from db.digest import STORED_DECIMALS, data_digest, score_digest
 from db.errors import DatabaseUnreachableError, LeaseLostError, SourceError
-from db.states import FailureCause
+from db.ledger.digests import STORED_DECIMALS, data_digest, score_digest
+from db.schema.states import FailureCause
+from transformer.bundles.calibration import PROBABILITY_DECIMALS
 from transformer.errors import BundleError, SchemaError, TrainingDataError
-from transformer.probabilities import PROBABILITY_DECIMALS
-from worker.candidate_gate import Doubts, judge_candidate
-from worker.errors import Action, action_for, cause_of
-from worker.foreknowledge import Suspicion
-from worker.heartbeat import Heartbeat
-from worker.settings import WorkerSettings
+from worker.gate.candidate_judgement import Doubts, judge_candidate
+from worker.gate.foreknowledge import Suspicion
+from worker.runtime.error_table import Action, action_for, cause_of
+from worker.runtime.heartbeat import Heartbeat
+from worker.runtime.settings import WorkerSettings
 
 
 def test_the_first_candidate_is_promoted_where_it_is_proven_better_than_chance() -> None:
@@ -95,8 +95,8 @@ def test_a_heartbeat_renews_only_when_it_is_time(monkeypatch: pytest.MonkeyPatch
     renewals: list[float] = []
     looks: list[float] = []
     now = [0.0]
-    monkeypatch.setattr("worker.heartbeat.is_held", lambda *_: looks.append(now[0]) or True)
-    monkeypatch.setattr("worker.heartbeat.renew_lease", lambda *_, **__: renewals.append(now[0]))
+    monkeypatch.setattr("worker.runtime.heartbeat.is_held", lambda *_: looks.append(now[0]) or True)
+    monkeypatch.setattr("worker.runtime.heartbeat.renew_lease", lambda *_, **__: renewals.append(now[0]))
     engine: Any = None
     heartbeat = Heartbeat(engine, engine, lease_seconds=60, every_seconds=5, clock=lambda: now[0])
     for now[0] in (0.4, 1.0, 1.4, 4.9, 5.0, 5.4, 6.0, 9.9, 10.0, 30.0):

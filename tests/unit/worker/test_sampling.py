@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from db.sources import RECORD_KEY
-from transformer.splitting import hash_order
-from worker.book_reading import sample_lowest
+from db.sources.source_table import RECORD_KEY
+from transformer.records.splitting import hash_order
+from worker.learning.book_reading import sample_lowest
 
 KEYS = np.array([f"customer {number}" for number in range(1000)], dtype=object)
 

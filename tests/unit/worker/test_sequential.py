@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from worker.drift.limits import LEAST_HISTORY, are_outdated, describe_history, set_limits
-from worker.drift.sequential import AlarmLimits, NightFigures, run_rule
+from worker.drift.alarm_limits import LEAST_HISTORY, are_outdated, describe_history, set_limits
+from worker.drift.sequential_rule import AlarmLimits, NightFigures, run_rule
 
 LIMITS = AlarmLimits(0.05, 0.1, 0.15, 0.158, 0.24, 0.36, 0, 0.9, 0.05, 5000, 5000)
 

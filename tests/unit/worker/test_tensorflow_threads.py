@@ -5,8 +5,8 @@ import sys
 
 _PROGRAM = """
 import sys
-import worker.tensorflow_threads
-import worker.model_slot, worker.scoring
+import worker.process.tensorflow_threads
+import worker.scoring.model_cache, worker.scoring.shard_scoring
 print([name for name in ("matplotlib", "PIL", "sklearn") if name in sys.modules])
 import matplotlib.pyplot, PIL.Image, sklearn.metrics
 print(sklearn.metrics.roc_auc_score([0, 1], [0.1, 0.2]))

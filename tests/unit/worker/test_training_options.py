@@ -2,9 +2,9 @@
 
 import pytest
 
-from transformer.network import NetworkOptions
-from transformer.training import TrainingOptions
-from worker.training import options_of
+from transformer.network.architecture import NetworkOptions
+from transformer.training.model_training import TrainingOptions
+from worker.training.train_job import options_of
 
 
 def test_a_job_without_options_trains_with_the_defaults() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from db.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
-from worker.trigger import Answer, Situation, answer_drift, cool_down_nights
+from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
+from worker.monitoring.retraining_trigger import Answer, Situation, answer_drift, cool_down_nights
 
 READY = Situation(
     is_held=False,

@@ -1,0 +1,1 @@
+"""Engines, the clock, bulk reading and writing, private files."""

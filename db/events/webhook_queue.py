@@ -1,0 +1,119 @@
+"""Tells webhooks of events: a delivery is stored in the transaction of its event, claimed, sent, and its end noted."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, exists, insert, select, update
+
+from db.connections.clock import now_plus
+from db.connections.engine import reading, writing
+from db.schema.api_tables import webhook_deliveries, webhooks
+from db.schema.core_tables import events, jobs
+from db.schema.states import DeliveryState
+
+# Events of shards are many and nobody's business outside.
+TOLD_GROUPS = ("job", "drift", "model", "schedule")
+_LISTENING = select(webhooks.c.id, webhooks.c.events, webhooks.c.portfolio).where(webhooks.c.is_active)
+ANY_LISTENS = exists(webhooks.c.id).where(webhooks.c.is_active).select().scalar_subquery()  # not *: its secret is there
+CLAIM_SECONDS = 60.0  # a sender that dies in between: another one tries again after so long
+
+
+@dataclass(frozen=True)
+class Message:
+    """One claimed delivery: where it goes, how it is signed, and what it tells."""
+
+    delivery_id: int
+    webhook_id: int
+    event_id: int
+    attempt: int
+    url: str
+    secret: str
+    event: str
+    at: datetime
+    facts: dict[str, Any]
+
+
+def is_told(event: str) -> bool:
+    """Tell whether webhooks may hear of events of this group."""
+    return event.partition(".")[0] in TOLD_GROUPS
+
+
+def queue_deliveries(
+    connection: Connection, event_id: int, event: str, *, job_id: int | None, portfolio: str | None
+) -> None:
+    """Store a delivery for each webhook that wants to hear of the event, in the caller's transaction."""
+    rows = connection.execute(_LISTENING).all()
+    if rows and portfolio is None and job_id is not None:
+        portfolio = connection.execute(select(jobs.c.portfolio).where(jobs.c.id == job_id)).scalar()
+    wanting = [row.id for row in rows if wants(row.events, event) and row.portfolio in {None, portfolio}]
+    if wanting:
+        told = [{"webhook_id": webhook_id, "event_id": event_id} for webhook_id in wanting]
+        connection.execute(insert(webhook_deliveries), told)
+
+
+def wants(patterns: Sequence[str], event: str) -> bool:
+    """Tell whether one of the patterns names the event or its group.
+
+    >>> [wants(["job.*", "model.promoted"], one) for one in ("job.done", "model.promoted", "model.refused")]
+    [True, True, False]
+    """
+    return event in patterns or f"{event.partition('.')[0]}.*" in patterns
+
+
+def claim_message(engine: Engine, *, but_not: Collection[int] = ()) -> Message | None:
+    """Claim the delivery that is due for the longest time, but for those of some webhooks; None when nothing is due."""
+    is_due = (webhook_deliveries.c.state == DeliveryState.WAITING, webhook_deliveries.c.due_at <= now_plus())
+    if but_not:
+        is_due = (*is_due, webhook_deliveries.c.webhook_id.not_in(sorted(but_not)))
+    due = select(webhook_deliveries.c.id).where(*is_due).order_by(webhook_deliveries.c.due_at).limit(1)
+    chosen = webhook_deliveries.c.id == due.with_for_update(skip_locked=True).scalar_subquery()
+    claimed = update(webhook_deliveries).where(chosen, *is_due)
+    claimed = claimed.values(attempt=webhook_deliveries.c.attempt + 1, due_at=now_plus(CLAIM_SECONDS))
+    with reading(engine) as connection:  # on SQLite a look for work must not take the lock of those who write
+        if connection.execute(due).first() is None:
+            return None
+    with writing(engine) as connection:
+        row = connection.execute(claimed.returning(*webhook_deliveries.c)).one_or_none()
+        return None if row is None else _read_message(connection, row)
+
+
+def note_delivered(engine: Engine, message: Message, status: int) -> None:
+    """Note that the receiver took the message."""
+    _note(engine, message, state=DeliveryState.DELIVERED, status=status, error=None, finished_at=now_plus())
+
+
+def note_failed(
+    engine: Engine, message: Message, *, status: int | None, error: str, again_in_seconds: float | None
+) -> None:
+    """Note why an attempt failed, and when the next one is due; None = there is none."""
+    told = {"status": status, "error": error}
+    if again_in_seconds is None:
+        _note(engine, message, state=DeliveryState.FAILED, finished_at=now_plus(), **told)
+    else:
+        _note(engine, message, due_at=now_plus(again_in_seconds), **told)
+
+
+def _note(engine: Engine, message: Message, **values: Any) -> None:
+    is_own = (webhook_deliveries.c.id == message.delivery_id, webhook_deliveries.c.attempt == message.attempt)
+    with writing(engine) as connection:
+        connection.execute(update(webhook_deliveries).where(*is_own).values(**values))
+
+
+def _read_message(connection: Connection, delivery: Any) -> Message:
+    hook = connection.execute(select(webhooks).where(webhooks.c.id == delivery.webhook_id)).one()
+    told = connection.execute(select(events).where(events.c.id == delivery.event_id)).one()
+    return Message(
+        delivery.id, hook.id, told.id, delivery.attempt, hook.url, hook.secret, told.event, told.at,
+        _facts_of(connection, told),
+    )  # fmt: skip
+
+
+def _facts_of(connection: Connection, told: Any) -> dict[str, Any]:
+    """What a message says: names, states and counts. Free texts are left out, since people write into them."""
+    if told.job_id is None:
+        return {"portfolio": told.portfolio}
+    names = ("kind", "portfolio", "state", "model_version", "cause", "inputs", "scored", "rejected")
+    row = connection.execute(select(*(jobs.c[name] for name in names)).where(jobs.c.id == told.job_id)).one()
+    return {"job": told.job_id} | {name: getattr(row, name) for name in names}

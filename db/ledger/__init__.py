@@ -1,0 +1,1 @@
+"""Jobs and shards: every guarded move."""

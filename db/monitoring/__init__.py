@@ -1,0 +1,1 @@
+"""Drift reports and the counts of nights."""

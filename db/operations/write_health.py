@@ -1,0 +1,41 @@
+"""Asks the database itself whether it takes writes: one that does not cannot be told that a job pauses."""
+
+from dataclasses import replace
+
+from sqlalchemy import Engine, delete, insert
+
+from db.connections.engine import opened_engine, writing
+from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError
+from db.ledger.job_lifecycle import Job, get_job
+from db.schema.core_tables import processes
+from db.schema.states import JobState, PauseCause
+
+_PROBE = "probe"
+_BUSY_SECONDS = 1.0  # somebody who writes for longer proves that writes are taken
+
+
+def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:
+    """Write a row and take it away again; return the refusal, None where the database took it, or is busy."""
+    url = engine.url.render_as_string(hide_password=False)
+    try:
+        with opened_engine(url, busy_seconds=_BUSY_SECONDS) as impatient, writing(impatient) as connection:
+            connection.execute(insert(processes).values(name=_PROBE, kind=_PROBE))
+            connection.execute(delete(processes).where(processes.c.name == _PROBE))
+    except DatabaseWriteRefusedError as error:
+        return error
+    except DatabaseUnreachableError:
+        return None
+    return None
+
+
+def get_job_as_it_stands(engine: Engine, job_id: int) -> Job:
+    """Return a job; an open one shows as paused, with the cause, while the database takes no writes.
+
+    Such a database cannot hold that state itself. Work goes on by itself when it takes writes again.
+    """
+    job = get_job(engine, job_id)
+    refusal = find_write_refusal(engine) if job.is_open else None
+    if refusal is None:
+        return job
+    cause = PauseCause.DISK_FULL if refusal.is_disk_full else PauseCause.DATABASE_REFUSES_WRITES
+    return replace(job, state=JobState.PAUSED, cause=cause, detail=str(refusal), resume_at=None)

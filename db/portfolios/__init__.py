@@ -1,0 +1,1 @@
+"""Portfolios: definitions, policies, and the sources that each may read."""

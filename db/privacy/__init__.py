@@ -1,0 +1,1 @@
+"""Secrets of the installation, hashed keys, and marks of who was erased."""

@@ -1,0 +1,20 @@
+"""Facts of the installation as names and values: told once, never changed by whoever comes later."""
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from db.schema.privacy_tables import installation_facts
+
+
+def find_fact(connection: Connection, name: str) -> str | None:
+    """Return a fact, None where nobody told it yet."""
+    found = select(installation_facts.c.value).where(installation_facts.c.name == name)
+    return connection.execute(found).scalar()
+
+
+def tell_fact(connection: Connection, name: str, value: str) -> str:
+    """Tell a fact in the caller's transaction, and return it: of two who tell it at once the first one counts."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    told = dialect.insert(installation_facts).values(name=name, value=value)
+    connection.execute(told.on_conflict_do_nothing())
+    return find_fact(connection, name) or value

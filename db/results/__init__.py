@@ -1,0 +1,1 @@
+"""Scores and rejects: written, paged, verified, removed."""

@@ -1,0 +1,1 @@
+"""Outcomes, vintages, the trigger's state, promotion by hand."""

@@ -1,0 +1,165 @@
+"""What became of records: outcomes loaded later than their scores, joined to the scores they judge."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    and_,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from db.connections.bulk_insert import copy_rows
+from db.connections.engine import reading, writing
+from db.events.event_log import record_event
+from db.ledger.job_lifecycle import JobRequest, find_job, insert_job
+from db.privacy.erased_keys import drop_erased, hold_off_erasures, read_erasures
+from db.schema.core_tables import jobs, scores
+from db.schema.retraining_tables import outcomes
+from db.schema.states import JobKind, JobState, JobTask
+
+_COLUMNS = ["record_key", "outcome", "outcome_date", "outcome_id", "scored_job"]
+
+
+@dataclass(frozen=True)
+class OutcomeLoad:
+    """What a load did, in outcomes. `job_id` is the job that measures the vintages anew, None where nothing changed."""
+
+    loaded: int
+    changed: int
+    unchanged: int
+    without_score: int
+    job_id: int | None
+
+
+def load_outcomes(
+    engine: Engine,
+    portfolio: str,
+    rows: Iterable[tuple[str, int, str]],
+    *,
+    who: str,
+    scoring_job: int | None = None,
+) -> OutcomeLoad:
+    """Store (record key, outcome, date as YYYY-MM-DD), all or nothing; what is there already changes nothing.
+
+    An outcome judges the score of `scoring_job`, or else of the newest finished job, not later than the outcome, that
+    holds a score of the record. An outcome that was corrected replaces the old one and counts as new. Who was erased
+    since the load began is left out.
+    """
+    seen = read_erasures(engine, portfolio)
+    with writing(engine) as connection:
+        if scoring_job is not None:
+            find_job(connection, scoring_job)
+        staging = _stage(connection, rows)
+        if hold_off_erasures(connection, seen):
+            drop_erased(connection, staging.c.record_key, seen)
+        total = _count(connection, staging)
+        _drop_known(connection, staging, portfolio)
+        fresh = _count(connection, staging)
+        _match_scores(connection, staging, portfolio, scoring_job)
+        without_score = _count(connection, staging, staging.c.scored_job_id.is_(None))
+        changed = _drop_corrected(connection, staging, portfolio)
+        _insert_staged(connection, staging, portfolio)
+        staging.drop(connection)
+        job_id = None
+        if fresh:
+            why = f"{fresh} outcomes, {changed} of them corrected"
+            record_event(connection, "outcomes.loaded", who=who, portfolio=portfolio, why=why)
+            job_id = insert_job(connection, JobRequest(JobKind.MONITORING, portfolio, who, {"task": JobTask.VINTAGES}))
+    return OutcomeLoad(fresh - changed, changed, total - fresh, without_score, job_id)
+
+
+def read_outcomes(engine: Engine, portfolio: str) -> pd.DataFrame:
+    """Return the newest outcome of each record: record_key, outcome, outcome_date, outcome_id, scored_job (or 0)."""
+    columns = (
+        *(outcomes.c.record_key, outcomes.c.outcome, outcomes.c.outcome_date, outcomes.c.id),
+        func.coalesce(outcomes.c.scored_job_id, 0),
+    )
+    statement = select(*columns).where(outcomes.c.portfolio == portfolio).order_by(outcomes.c.outcome_date)
+    with reading(engine) as connection:
+        rows = connection.execute(statement).all()
+    frame = pd.DataFrame.from_records(rows, columns=_COLUMNS)
+    return frame.drop_duplicates("record_key", keep="last").reset_index(drop=True)
+
+
+def count_new_bad(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> int:
+    """Return how many bad outcomes came after the one with this id, of records that were scored after that job."""
+    wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > after_id, outcomes.c.outcome == 1)
+    if after_job:
+        wanted = (*wanted, outcomes.c.scored_job_id.is_(None) | (outcomes.c.scored_job_id > after_job))
+    return connection.execute(select(func.count()).select_from(outcomes).where(*wanted)).scalar_one()
+
+
+def _stage(connection: Connection, rows: Iterable[tuple[str, int, str]]) -> Table:
+    staging = Table(
+        "tidemark_staging_outcomes",
+        MetaData(),
+        Column("record_key", Text, primary_key=True),
+        Column("outcome_date", Text, primary_key=True),
+        Column("outcome", SmallInteger, nullable=False),
+        Column("scored_job_id", BigInteger),
+        prefixes=["TEMPORARY"],
+    )
+    staging.create(connection)
+    copy_rows(connection, staging, ("record_key", "outcome", "outcome_date"), rows)
+    return staging
+
+
+def _same(staging: Table, portfolio: str) -> Any:
+    return and_(
+        outcomes.c.portfolio == portfolio,
+        outcomes.c.record_key == staging.c.record_key,
+        outcomes.c.outcome_date == staging.c.outcome_date,
+    )
+
+
+def _drop_known(connection: Connection, staging: Table, portfolio: str) -> None:
+    known = exists().where(_same(staging, portfolio), outcomes.c.outcome == staging.c.outcome)
+    connection.execute(staging.delete().where(known))
+
+
+def _drop_corrected(connection: Connection, staging: Table, portfolio: str) -> int:
+    corrected = exists().where(_same(staging, portfolio))
+    return connection.execute(outcomes.delete().where(corrected)).rowcount
+
+
+def _insert_staged(connection: Connection, staging: Table, portfolio: str) -> None:
+    names = ("portfolio", "record_key", "outcome", "outcome_date", "scored_job_id")
+    rows = select(literal(portfolio), *(staging.c[name] for name in names[1:])).order_by(staging.c.outcome_date)
+    connection.execute(insert(outcomes).from_select(names, rows))
+
+
+def _match_scores(connection: Connection, staging: Table, portfolio: str, scoring_job: int | None) -> None:
+    """Newest job first, so that each look-up is one of (job, key), which is the scores' primary key."""
+    done = select(jobs.c.id, jobs.c.finished_at)
+    done = done.where(jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.SCORING, jobs.c.state == JobState.DONE)
+    if scoring_job is not None:
+        done = done.where(jobs.c.id == scoring_job)
+    for job_id, finished_at in connection.execute(done.order_by(jobs.c.id.desc())).all():
+        unmatched = staging.c.scored_job_id.is_(None)
+        has_score = exists().where(scores.c.job_id == job_id, scores.c.record_key == staging.c.record_key)
+        matched = update(staging).where(unmatched, has_score).values(scored_job_id=job_id)
+        if scoring_job is None:
+            matched = matched.where(staging.c.outcome_date >= finished_at.date().isoformat())
+        connection.execute(matched)
+        if not _count(connection, staging, unmatched):
+            return
+
+
+def _count(connection: Connection, table: Table, condition: Any = None) -> int:
+    statement = select(func.count()).select_from(table)
+    return connection.execute(statement if condition is None else statement.where(condition)).scalar_one()

@@ -1,0 +1,123 @@
+"""What the trigger must know before it asks for a fine-tuning, and what it leaves behind: one locked row each."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from db.connections.clock import now_plus
+from db.registry.versions import ModelVersion, find_model
+from db.results.shadow_scores import select_shadow_jobs
+from db.schema.core_tables import champions, jobs, model_versions
+from db.schema.monitoring_tables import drift_reports
+from db.schema.retraining_tables import retraining
+from db.schema.states import OPEN_JOB_STATES, JobKind, ModelState, Verdict
+
+MONTH_SECONDS = 30 * 86_400.0
+_COLUMNS = ("is_held", "failures", "last_job_id", "last_night_id", "tried_until")
+
+
+@dataclass(frozen=True)
+class RetrainingState:
+    """Where a portfolio stands. `failures` counts fine-tunings in a row without a promotion or a stable night."""
+
+    is_held: bool
+    failures: int
+    last_job_id: int | None
+    last_night_id: int | None
+    tried_until: dict[str, Any] | None
+
+    @property
+    def tried_outcome_id(self) -> int:
+        """The newest outcome that the last fine-tuning could have learned from."""
+        return int((self.tried_until or {}).get("outcome_id") or 0)
+
+    @property
+    def watched_outcome_id(self) -> int:
+        """The newest outcome on which the champion was compared with the one before it."""
+        return int((self.tried_until or {}).get("watched_id") or 0)
+
+    def was_gated(self, version: str, *, shadow_nights: int, wanted: int) -> bool:
+        """Whether the gate looked at this challenger already with as much of its nights in shadow as it may ask for."""
+        gated = (self.tried_until or {}).get("gated") or {}
+        nights = int(gated.get("shadow_nights") or 0)
+        return gated.get("version") == version and min(nights, wanted) >= min(shadow_nights, wanted)
+
+    def gated_outcome_id(self, version: str) -> int:
+        """The newest outcome by which this challenger was judged."""
+        gated = (self.tried_until or {}).get("gated") or {}
+        return int(gated.get("outcome_id") or 0) if gated.get("version") == version else 0
+
+
+def lock_retraining(connection: Connection, portfolio: str) -> RetrainingState:
+    """Return the state of a portfolio, locked until the caller's transaction ends: one trigger at a time."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(retraining).values(portfolio=portfolio).on_conflict_do_nothing())
+    columns = [retraining.c[name] for name in _COLUMNS]
+    statement = select(*columns).where(retraining.c.portfolio == portfolio).with_for_update()
+    return RetrainingState(*connection.execute(statement).one())
+
+
+def change_retraining(connection: Connection, portfolio: str, **values: Any) -> None:
+    """Change the locked row in the caller's transaction."""
+    connection.execute(update(retraining).where(retraining.c.portfolio == portfolio).values(**values))
+
+
+def has_open_fine_tuning(connection: Connection, portfolio: str) -> bool:
+    """Whether a fine-tuning, a gate or a watch of this portfolio is in flight."""
+    wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.FINE_TUNING, jobs.c.state.in_(OPEN_JOB_STATES))
+    return connection.execute(select(jobs.c.id).where(*wanted).limit(1)).scalar() is not None
+
+
+def count_fine_tunings(connection: Connection, portfolio: str, *, seconds: float = MONTH_SECONDS) -> int:
+    """Return how many fine-tunings were asked for in the last seconds, by the database's clock."""
+    # A gate or a watch is a job without a subject: neither trains.
+    wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.FINE_TUNING, jobs.c.subject_job_id.is_not(None))
+    statement = select(func.count()).select_from(jobs).where(*wanted, jobs.c.created_at > now_plus(-seconds))
+    return connection.execute(statement).scalar_one()
+
+
+def count_nights_after(connection: Connection, portfolio: str, night_id: int | None) -> int:
+    """Return how many scoring jobs later than this one were monitored."""
+    statement = select(func.count()).select_from(drift_reports).where(drift_reports.c.portfolio == portfolio)
+    if night_id is not None:
+        statement = statement.where(drift_reports.c.job_id > night_id)
+    return connection.execute(statement).scalar_one()
+
+
+def find_last_calm_night(connection: Connection, portfolio: str) -> int:
+    """Return the newest scoring job whose verdict was stable: what drifted came after it. 0 where none was."""
+    statement = select(func.max(drift_reports.c.job_id))
+    wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.verdict == Verdict.STABLE)
+    return connection.execute(statement.where(*wanted)).scalar() or 0
+
+
+def find_newest_night(connection: Connection, portfolio: str, version: str) -> int | None:
+    """Return the newest scoring job of a version that was monitored; None where none was."""
+    statement = select(func.max(drift_reports.c.job_id))
+    wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.model_version == version)
+    return connection.execute(statement.where(*wanted)).scalar()
+
+
+def count_champion_nights(connection: Connection, portfolio: str) -> int:
+    """Return how many nights the present champion scored and had monitored since it was put in place."""
+    statement = select(func.count()).select_from(
+        drift_reports.join(champions, champions.c.portfolio == drift_reports.c.portfolio)
+    )
+    before = select(model_versions.c.version).where(model_versions.c.replaced_by == champions.c.version)
+    is_own = or_(drift_reports.c.model_version == champions.c.version, drift_reports.c.model_version.in_(before))
+    wanted = (drift_reports.c.portfolio == portfolio, is_own)
+    return connection.execute(statement.where(*wanted, drift_reports.c.created_at >= champions.c.since)).scalar_one()
+
+
+def find_challengers(connection: Connection, portfolio: str) -> list[ModelVersion]:
+    """Return the versions that wait for evidence, newest first."""
+    wanted = (model_versions.c.portfolio == portfolio, model_versions.c.state == ModelState.CHALLENGER)
+    statement = select(model_versions.c.version).where(*wanted).order_by(model_versions.c.created_at.desc())
+    return [find_model(connection, version) for version in connection.execute(statement).scalars().all()]
+
+
+def count_shadow_nights(connection: Connection, version: str) -> int:
+    """Return in how many finished scoring jobs a challenger scored every record beside the champion."""
+    return len(connection.execute(select_shadow_jobs(version)).all())

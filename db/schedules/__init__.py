@@ -1,0 +1,1 @@
+"""The timetable and its due times."""

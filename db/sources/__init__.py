@@ -1,0 +1,1 @@
+"""The customers' tables: ranges, frames, loading."""

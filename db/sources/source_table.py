@@ -1,0 +1,262 @@
+"""The table or view that holds a portfolio's records: what it is made of, its key ranges, its rows as a frame.
+
+Nothing is read here that is not granted to the portfolio it is read for (`db.portfolios.source_grants`).
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pandas as pd
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Double,
+    Engine,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    select,
+)
+
+from db.connections.engine import reading
+from db.connections.frame_reading import fetch_frame
+from db.errors import SourceError
+from db.portfolios.definition import PortfolioDefinition, Source
+from db.portfolios.source_grants import require_grant, require_granted
+from db.portfolios.source_names import find_kind, split_source
+from db.schema.core_tables import PREFIX
+from db.sources.key_boundaries import find_boundaries, key_literal
+from db.sources.source_trouble import reading_source
+
+DECIMAL_COMMA = re.compile(r"[-+]?[0-9. ]*,[0-9]+$")  # of a text in place of a number: what it most likely is
+UNREADABLE = f"{PREFIX}unreadable"  # JSON object of the texts that stood where a number belongs
+ROW = f"{PREFIX}row"  # position in the file that was loaded
+RECORD_KEY = f"{PREFIX}record_key"  # the key as text, in frames only
+_OWN_COLUMNS = (UNREADABLE, ROW)
+
+_sources: "WeakKeyDictionary[Engine, dict[Source, _FoundSource]]" = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class _FoundSource:
+    """The columns of a source, and the name that the database gives it."""
+
+    table: Table
+    name: str
+
+
+@dataclass(frozen=True)
+class KeyRange:
+    """Keys greater than `after` and not greater than `upto`, both JSON values; or the records without a key."""
+
+    after: str | None
+    upto: str | None
+    expected: int
+    holds_missing_keys: bool = False
+
+
+def check_source(engine: Engine, source: Source, columns: tuple[str, ...]) -> None:
+    """Raise `SourceError` if the table or view is not granted, is not there, or lacks one of the columns."""
+    with reading_source(engine, source), reading(engine) as connection:
+        require_columns(reflect_source(connection, source), columns)
+
+
+def reflect_source(connection: Connection, source: Source) -> Table:
+    """Return the source's columns and their types. Raises `SourceError` where it is not granted or not there."""
+    return _find_source(connection, source).table
+
+
+def _find_source(connection: Connection, source: Source) -> _FoundSource:
+    name = require_granted(connection, source)
+    schema, table = split_source(source.name)
+    if find_kind(connection, name) is not None:
+        found = Table(table, MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
+        return _FoundSource(found, name)
+    raise SourceError(
+        f"the source {source.name} is neither a table nor a view of this database. Load records with: "
+        "tidemark load NAME DATA, or name an existing table in the portfolio file"
+    )
+
+
+def find_source(connection: Connection, source: Source) -> Table | None:
+    """Return the source as `reflect_source` does; None where it is not granted or not there."""
+    try:
+        return reflect_source(connection, source)
+    except SourceError:
+        return None
+
+
+def _remembered_source(engine: Engine, source: Source) -> Table:
+    """The source as it was found first: looking it up costs as much as reading a thousand records.
+
+    Its grant is looked up each time: it may have been revoked in mid-job.
+    """
+    known = _sources.setdefault(engine, {})
+    with reading(engine) as connection:
+        if source in known:
+            require_grant(connection, source, known[source].name)
+        else:
+            known[source] = _find_source(connection, source)
+    return known[source].table
+
+
+def missing_columns(table: Table, wanted: tuple[str, ...]) -> dict[str, str | None]:
+    """Return the wanted columns that the source lacks, each with the nearest name that it has."""
+    there = [column.name for column in table.columns]
+    absent = [name for name in wanted if name not in there]
+    return {name: next(iter(difflib.get_close_matches(name, there, n=1)), None) for name in absent}
+
+
+def require_columns(table: Table, wanted: tuple[str, ...]) -> None:
+    """Raise `SourceError` naming every wanted column that the source lacks."""
+    absent = missing_columns(table, wanted)
+    if absent:
+        listed = ", ".join(f"{name} (nearest: {near})" if near else name for name, near in absent.items())
+        raise SourceError(f"the source {table.fullname} lacks the columns {listed}")
+
+
+def count_records(engine: Engine, source: Source) -> int:
+    """Return the number of rows of the source."""
+    with reading_source(engine, source), reading(engine) as connection:
+        table = reflect_source(connection, source)
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def plan_key_ranges(
+    connection: Connection, source: Source, key: str, *, shard_rows: int, columns: tuple[str, ...] = ()
+) -> list[KeyRange]:
+    """Cut the source into ranges of about `shard_rows` records in key order; records of one key stay together.
+
+    Records without a key come last, in a range of their own. Raises `SourceError` where the key or one of `columns` is
+    missing, or the source may not be read, and `SourceBusyError`.
+    """
+    with reading_source(connection.engine, source):
+        table = reflect_source(connection, source)
+        require_columns(table, (key, *columns))
+        return _cut(connection, table, key, shard_rows)
+
+
+def _cut(connection: Connection, table: Table, key: str, shard_rows: int) -> list[KeyRange]:
+    column = table.c[key]
+    ranges: list[KeyRange] = []
+    after = None
+    for last, records in find_boundaries(connection, column, shard_rows):
+        upto = json.dumps(last)
+        ranges.append(KeyRange(after, upto, records))
+        after = upto
+    missing = connection.execute(select(func.count()).select_from(table).where(column.is_(None))).scalar_one()
+    if missing:
+        ranges.append(KeyRange(None, None, missing, holds_missing_keys=True))
+    return ranges
+
+
+def join_neighbours(ranges: list[KeyRange], shares: Iterable[int]) -> list[KeyRange]:
+    """Return ranges that are each the next so many of these; that of the records without a key stays alone."""
+    keyed = iter([one for one in ranges if not one.holds_missing_keys])
+    groups = [list(islice(keyed, share)) for share in shares]
+    joined = [KeyRange(one[0].after, one[-1].upto, sum(each.expected for each in one)) for one in groups]
+    return joined + [one for one in ranges if one.holds_missing_keys]
+
+
+def cut_in_two(connection: Connection, source: Source, key: str, key_range: KeyRange) -> list[KeyRange]:
+    """Cut a range into two of about equal size; [] where all its records share one key, or have none.
+
+    The counts are those of this moment, not of the planning.
+    """
+    if key_range.holds_missing_keys:
+        return []
+    with reading_source(connection.engine, source):
+        return _halve(connection, reflect_source(connection, source), key, key_range)
+
+
+def _halve(connection: Connection, table: Table, key: str, key_range: KeyRange) -> list[KeyRange]:
+    column = table.c[key]
+    within = _in_range(connection.dialect, column, key_range)
+    total = connection.execute(select(func.count()).select_from(table).where(within)).scalar_one()
+    # Not max(): PostgreSQL before 18 has none for UUIDs.
+    last = select(column).where(within).order_by(column.desc()).limit(1).scalar_subquery()
+    # The last record of the first half, but never the last key of all: equal keys stay together.
+    below = select(column).where(within, column < last).order_by(column)
+    middle = below.limit(1).offset(max(0, total // 2 - 1)).scalar_subquery()
+    highest = select(column).where(within, column < last).order_by(column.desc()).limit(1).scalar_subquery()
+    boundary = func.coalesce(middle, highest)
+    as_value = cast(boundary, Text) if connection.dialect.name == "postgresql" else boundary
+    value = connection.execute(select(as_value)).scalar()
+    if value is None:
+        return []
+    upto = json.dumps(value)
+    first = KeyRange(key_range.after, upto, 0)
+    within_first = _in_range(connection.dialect, column, first)
+    count = connection.execute(select(func.count()).select_from(table).where(within_first)).scalar_one()
+    return [replace(first, expected=count), KeyRange(upto, key_range.upto, total - count)]
+
+
+def read_range(engine: Engine, source: Source, key: str, columns: tuple[str, ...], key_range: KeyRange) -> pd.DataFrame:
+    """Return the records of one range in key order.
+
+    Columns: `tidemark_record_key`, the wanted ones, `tidemark_row` and `tidemark_unreadable` (both missing where the
+    source has no such column).
+    """
+    try:
+        with reading_source(engine, source):
+            table = _remembered_source(engine, source)
+            require_columns(table, (key, *columns))
+            within = _in_range(engine.dialect, table.c[key], key_range)
+            statement = _select_records(table, key, columns).where(within).order_by(table.c[key])
+            if ROW in table.c:
+                statement = statement.order_by(table.c[ROW])
+            return fetch_frame(engine, statement)
+    except Exception:
+        _sources.pop(engine, None)  # the source may have changed: the next attempt looks at it again
+        raise
+
+
+def read_all(
+    engine: Engine, source: Source, key: str, columns: tuple[str, ...], *, batch_rows: int = 50_000
+) -> Iterator[pd.DataFrame]:
+    """Yield every record that has a key, in key order, `batch_rows` or a few more at a time (for training)."""
+    with reading(engine) as connection:
+        ranges = plan_key_ranges(connection, source, key, shard_rows=batch_rows)
+    for key_range in ranges:
+        if not key_range.holds_missing_keys:
+            yield read_range(engine, source, key, columns, key_range)
+
+
+def count_newer_bad(connection: Connection, definition: PortfolioDefinition, as_of: str) -> int:
+    """Return how many records with a bad outcome are later than `as_of`; 0 where the portfolio has no such columns."""
+    if definition.target is None or definition.as_of is None:
+        return 0
+    with reading_source(connection.engine, definition.learning_records):
+        table = reflect_source(connection, definition.learning_records)
+        require_columns(table, (definition.target, definition.as_of))
+        is_bad = cast(table.c[definition.target], Double) == 1
+        later = cast(table.c[definition.as_of], Text) > as_of
+        return connection.execute(select(func.count()).select_from(table).where(is_bad, later)).scalar_one()
+
+
+def _in_range(dialect: Dialect, key: Column[object], key_range: KeyRange) -> ColumnElement[bool]:
+    if key_range.holds_missing_keys or key_range.upto is None:
+        return key.is_(None)
+    not_above = key <= key_literal(dialect, key, key_range.upto)
+    if key_range.after is None:
+        return not_above
+    return and_(key > key_literal(dialect, key, key_range.after), not_above)
+
+
+def _select_records(table: Table, key: str, columns: tuple[str, ...]) -> Select[Any]:
+    record_key = cast(table.c[key], Text).label(RECORD_KEY)
+    own = [table.c[name] if name in table.c else literal(None).label(name) for name in _OWN_COLUMNS]
+    return select(record_key, *(table.c[name] for name in columns), *own)

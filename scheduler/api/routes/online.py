@@ -1,0 +1,90 @@
+"""`POST /v1/score`: some records, scored at once by a worker with the champion."""
+
+import time
+from typing import Annotated
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from pydantic import FailFast, Field
+from starlette.requests import ClientDisconnect
+
+from scheduler.api.context import Operator
+from scheduler.api.parameters import NAME_PATTERN, Document, problems
+from scheduler.api.problems import Problem
+from scheduler.api.strict_json import StrictRoute
+from scheduler.requests.online_scoring import CallerGoneError, OnlineError
+
+router = APIRouter(prefix="/v1", tags=["scoring"], route_class=StrictRoute)
+
+MOST_RECORDS = 1000
+LONG_SECONDS = 1.0  # an answer that took longer is for a key that is still in force
+_Value = str | float | int | bool | None
+_Record = Annotated[dict[str, _Value], Field(max_length=2000)]
+
+
+class RecordsToScore(Document):
+    """Records of one portfolio: every input column by its name, null if it is not known; others are ignored."""
+
+    portfolio: str = Field(pattern=NAME_PATTERN, examples=["customers"])
+    # A body of values that are all wrong would else have a million mistakes to tell.
+    records: Annotated[list[_Record], FailFast()] = Field(
+        min_length=1, max_length=MOST_RECORDS, examples=[[{"customer_id": 42, "income": 41000}]]
+    )
+
+
+class OnlineScore(Document):
+    """A record's score."""
+
+    index: int = Field(description="position in the request", examples=[0])
+    record_key: str | None = Field(examples=["42"])
+    probability: float = Field(description="of the bad event", examples=[0.031442])
+    points: int = Field(description="higher is safer", examples=[612])
+    band: str = Field(description="A (safest) to H", examples=["B"])
+    reasons: list[str] | None = Field(
+        default=None, description="what weighed most, if the model knows", examples=[["income"]]
+    )
+
+
+class OnlineReject(Document):
+    """A record that could not be scored, and why."""
+
+    index: int = Field(description="position in the request", examples=[1])
+    record_key: str | None = Field(examples=["43"])
+    field: str = Field(examples=["income"])
+    reason: str = Field(description="missing_column, not_a_number or infinite", examples=["not_a_number"])
+    detail: str = Field(examples=["expected a number"])
+
+
+class ScoredAtOnce(Document):
+    """Every record of the request is a score or a reject."""
+
+    portfolio: str = Field(examples=["customers"])
+    model_version: str = Field(examples=["m-3f9c2a"])
+    scores: list[OnlineScore]
+    rejects: list[OnlineReject]
+    ignored_columns: list[str] = Field(
+        default=[], description="columns of the records that the portfolio does not name", examples=[["note"]]
+    )
+
+
+@router.post("/score", response_model=ScoredAtOnce, responses=problems(400, 404, 408, 409, 413, 415))
+async def score(caller: Operator, wanted: RecordsToScore, request: Request) -> ScoredAtOnce:
+    """Score up to 1,000 records at once with the champion. Nothing is kept of them."""
+    portfolio = await anyio.to_thread.run_sync(caller.portfolio, wanted.portfolio)
+    if portfolio.champion is None:
+        raise Problem(409, "state-conflict", f"portfolio {portfolio.name} has no champion yet")
+
+    async def until_gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+
+    online, began = caller.context.online, time.monotonic()
+    try:
+        answer = await online.score(portfolio.name, wanted.records, until_gone=until_gone)
+    except CallerGoneError:
+        raise ClientDisconnect from None
+    except OnlineError as error:
+        raise Problem(503, "unavailable", str(error), headers={"Retry-After": "2"}) from None
+    if time.monotonic() - began > LONG_SECONDS:
+        await anyio.to_thread.run_sync(caller.require_in_force)
+    return ScoredAtOnce(portfolio=portfolio.name, **answer)

@@ -1,0 +1,1 @@
+"""Commands about portfolios and their data."""

@@ -1,0 +1,90 @@
+"""`tidemark key`: create, list, revoke."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scheduler.cli.options import Json
+
+if TYPE_CHECKING:
+    from db.access.api_keys import ApiKey
+
+app = typer.Typer(help="Keys of the HTTP API.", no_args_is_help=True)
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for; the event log shows it.")],
+    role: Annotated[str, typer.Option("--role", help="read, operate or admin.")] = "read",
+    portfolio: Annotated[
+        list[str] | None, typer.Option("--portfolio", help="Only this portfolio; may be given again.")
+    ] = None,
+    expires_in_days: Annotated[
+        float | None, typer.Option("--expires-in-days", min=0, help="Days until it ends; default: never.")
+    ] = None,
+    interactive: Annotated[
+        bool,
+        typer.Option("--interactive/--no-interactive", help="Whether jobs of the key may go before all others."),
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Make a key and show it this once: only its hash is kept."""
+    from db.access.api_keys import KeyRequest, create_key
+    from db.schema.states import KeyRole
+    from scheduler.cli.session import open_session
+    from scheduler.errors import UsageError
+
+    if role not in list(KeyRole):
+        raise UsageError(f"--role expects one of {', '.join(KeyRole)}; got {role!r}")
+    request = KeyRequest(name, KeyRole(role), portfolio or None, expires_in_days, interactive)
+    with open_session(wants_json=json) as session:
+        text, key = create_key(session.engine, request, who=session.who)
+        session.output.emit(_document(key) | {"key": text})
+        session.output.show(text)
+        session.output.say("Keep it: it is not shown again.")
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List every key, revoked ones too."""
+    from db.access.api_keys import list_keys
+    from scheduler.cli.session import open_session
+
+    with open_session(wants_json=json) as session:
+        keys = [_document(key) for key in list_keys(session.engine)]
+        session.output.emit({"keys": keys})
+        names = ("id", "name", "role", "portfolios", "expires_at", "revoked_at", "last_used_at")
+        session.output.show_table(names, [[key[name] for name in names] for key in keys])
+
+
+@app.command("revoke")
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, or the key itself.")], json: Json = False
+) -> None:
+    """End a key for good, with every key that it made; a running API refuses them within a second."""
+    from db.access.api_keys import KEY_PREFIX, revoke_key
+    from scheduler.cli.session import open_session
+
+    public_id = key_id.split("_")[1] if key_id.startswith(f"{KEY_PREFIX}_") else key_id
+    with open_session(wants_json=json) as session:
+        key, *made = revoke_key(session.engine, public_id, who=session.who)
+        session.output.emit(_document(key) | {"with_it": [one.public_id for one in made]})
+        session.output.show(f"Key {public_id} ({key.name}) is revoked.")
+        for one in made:
+            session.output.show(f"Key {one.public_id} ({one.name}), which it made, is revoked with it.")
+
+
+def _document(key: "ApiKey") -> dict[str, Any]:
+    return {
+        "id": key.public_id,
+        "name": key.name,
+        "role": key.role,
+        "portfolios": None if key.portfolios is None else list(key.portfolios),
+        "created_by": key.created_by,
+        "parent": key.parent,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "last_used_at": key.last_used_at,
+        "may_interactive": key.may_interactive,
+    }

@@ -1,0 +1,94 @@
+"""`tidemark drift`: compare two files of scores, and look at a portfolio's nights."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scheduler.cli.options import Json, PortfolioName
+
+if TYPE_CHECKING:
+    from worker.drift import Distribution
+
+app = typer.Typer(help="How far scores have moved.", no_args_is_help=True)
+
+
+@app.callback()
+def _drift() -> None:
+    """How far scores have moved."""
+
+
+@app.command("compare")
+def compare_files(
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="CSV or Parquet file of scores.")],
+    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="CSV or Parquet file of scores.")],
+    column: Annotated[str, typer.Option("--column", help="Name of the column that holds the scores.")] = "score",
+    json: Json = False,
+) -> None:
+    """Compare the scores of two files: PSI with its interval, KS, Wasserstein, Jensen-Shannon, and a verdict."""
+    from scheduler.cli.output import Output
+    from scheduler.data_files.score_file import read_score_file
+
+    document = comparison_document(read_score_file(reference, column), read_score_file(current, column))
+    output = Output(wants_json=json)
+    output.emit(document)
+    shown = [(name, as_range(value) if isinstance(value, list) else value) for name, value in document.items()]
+    output.show_table(("", "value"), shown, title=f"{current.name} against {reference.name}")
+
+
+@app.command("show")
+def show(
+    name: PortfolioName,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.png", help="Draw the nights into a picture.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Nights at most, the newest ones.")] = 30,
+    json: Json = False,
+) -> None:
+    """Show the monitored nights of a portfolio, oldest first: verdict, PSI, shift of the mean, and why."""
+    from db.portfolios.catalog import get_portfolio
+    from scheduler.cli.session import open_session
+    from scheduler.reports.night_report import COLUMNS, draw_nights, read_nights, row_of
+
+    with open_session(wants_json=json) as session:
+        get_portfolio(session.engine, name)
+        nights = read_nights(session.engine, name, limit=limit)
+        if out is not None:
+            draw_nights(nights, name, out)
+        document = {"portfolio": name, "nights": [one.to_document() for one in nights]}
+        session.output.emit(document | {"file": None if out is None else str(out)})
+        session.output.show_table(COLUMNS, map(row_of, nights), title=f"Nights of {name}")
+        if out is not None:
+            session.output.show(f"Drawn into {out}.")
+
+
+def comparison_document(reference: "Distribution", current: "Distribution") -> dict[str, Any]:
+    """Return every figure of a comparison by name; without scores on a side there is nothing but the counts."""
+    from db.schema.states import Verdict
+    from worker.drift import DriftFigures, compare, judge
+
+    if reference.count and current.count:
+        figures = compare(reference, current)
+        document = figures.to_document() | {"verdict": judge(figures)}
+    else:
+        document: dict[str, Any] = dict.fromkeys(DriftFigures.__dataclass_fields__)
+        document |= {"n_reference": reference.count, "n_current": current.count}
+        document |= {"unscorable_reference": reference.unscorable, "unscorable_current": current.unscorable}
+        document["verdict"] = Verdict.INSUFFICIENT
+    return document | _promised("reference", reference) | _promised("current", current)
+
+
+def as_range(interval: list[float]) -> str:
+    """Return an interval as people read it."""
+    return " to ".join(f"{value:.4f}" for value in interval)
+
+
+def _promised(side: str, distribution: "Distribution") -> dict[str, float | None]:
+    """Return the AUC and the bad rate that scores promise if they are calibrated probabilities of the bad event."""
+    from worker.drift import are_probabilities, expected_auc, expected_bad_rate
+
+    names = (f"expected_auc_{side}", f"expected_bad_rate_{side}")
+    if not are_probabilities(distribution):
+        return dict.fromkeys(names)
+    scores = (distribution.values, distribution.counts)
+    return dict(zip(names, (expected_auc(*scores), expected_bad_rate(*scores)), strict=True))

@@ -1,0 +1,99 @@
+"""`tidemark model scrub`: take the records of people out of bundles that older releases wrote."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scheduler.cli.commands.models.model import app
+from scheduler.cli.exit_codes import FAILED
+from scheduler.cli.options import Json, Timeout
+
+if TYPE_CHECKING:
+    from scheduler.cli.session import Session
+    from scheduler.installation.stored_bundles import PeopledBundle
+
+_COLUMNS = ("version", "portfolio", "holds", "replaced_by", "told")
+_FOREIGN = "no version of the registry: remove its folder by hand"
+_VALUES = "edges and names of an older release: train anew to be rid of them"
+
+
+@app.command("scrub")
+def scrub(
+    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Model version.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every bundle that holds records.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which bundles hold something.")] = False,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> int:
+    """Write bundles of older releases anew without records of people; every score stays the same to the bit.
+
+    Each becomes a version of its own, the champion too; the old files are removed once the new ones are durable.
+    """
+    from db.registry.versions import get_model
+    from scheduler.cli.session import open_session
+    from scheduler.errors import UsageError
+    from scheduler.installation.stored_bundles import find_bundles_with_people
+
+    if (version is None) is not everything and not (version is None and dry_run):
+        raise UsageError("name a VERSION, or give --all; see what there is with: tidemark model scrub --dry-run")
+    with open_session(wants_json=json) as session:
+        if version is not None:
+            get_model(session.engine, version)
+        found = find_bundles_with_people(session.engine, session.settings.bundles_url)
+        chosen = [one for one in found if version in (None, one.version)]
+        told, code = _tell_only(chosen), 0
+        if not dry_run:
+            told, code = _scrub_all(session, chosen, timeout)
+        session.output.emit({"dry_run": dry_run, "bundles": told})
+        session.output.show_table(_COLUMNS, [[one[name] for name in _COLUMNS] for one in told])
+        if not told:
+            session.output.show("No bundle holds anything of people.")
+    return code
+
+
+def _tell_only(bundles: "list[PeopledBundle]") -> list[dict[str, Any]]:
+    return [_row(one, None, _told_before(one)) for one in bundles]
+
+
+def _told_before(bundle: "PeopledBundle") -> str:
+    from scheduler.installation.stored_bundles import VALUES
+
+    if bundle.holds == VALUES:
+        return _VALUES
+    return _FOREIGN if bundle.portfolio is None else "to be scrubbed"
+
+
+def _scrub_all(session: "Session", bundles: "list[PeopledBundle]", timeout: float | None) -> tuple[list[Any], int]:
+    """Scrub one after the other; return what became of each, and the exit code of the worst."""
+    told, worst = list[dict[str, Any]](), 0
+    for bundle in bundles:
+        said, replaced_by, code = _told_before(bundle), None, 0
+        if said == "to be scrubbed":
+            said, replaced_by, code = _scrub_one(session, bundle.version, timeout)
+        elif said == _FOREIGN:
+            code = FAILED
+        told.append(_row(bundle, replaced_by, said))
+        worst = max(worst, code)
+    return told, worst
+
+
+def _scrub_one(session: "Session", version: str, timeout: float | None) -> tuple[str, str | None, int]:
+    from scheduler.cli.commands.job import exit_code_of
+    from scheduler.cli.progress import job_progress
+    from scheduler.installation.job_waiting import wait_for_job
+    from scheduler.requests.job_submission import Request, submit_scrubbing
+
+    job_id, say = submit_scrubbing(session.engine, version, Request(session.who)), session.output.say
+    say(f"Scrubbing {version} in job {job_id} ...")
+    with job_progress(say) as look:
+        job = wait_for_job(
+            session.engine, session.settings, job_id, on_look=look, on_event=say, timeout_seconds=timeout
+        )
+    if exit_code_of(job):
+        return f"job {job.id} has {job.state}: {job.detail}", None, exit_code_of(job)
+    return "scrubbed", (job.result or {})["replaced_by"], 0
+
+
+def _row(bundle: "PeopledBundle", replaced_by: str | None, said: str) -> dict[str, Any]:
+    told = {"version": bundle.version, "portfolio": bundle.portfolio, "holds": bundle.holds}
+    return told | {"replaced_by": replaced_by, "told": said}

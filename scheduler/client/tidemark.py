@@ -1,0 +1,217 @@
+"""The Python client: `Tidemark(url, key)`, or `Tidemark()` for the installation of this machine.
+
+    from scheduler.client import Tidemark
+
+    tidemark = Tidemark()
+    job = tidemark.submit_scoring("customers").wait(progress=True)
+    frame = tidemark.scores(job)
+
+What is submitted carries an idempotency key, so that a request whose answer was lost is sent again without harm.
+"""
+
+import io
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
+
+import httpx
+
+from scheduler.client.jobs import Job, wait_for_end
+from scheduler.client.transport import Transport, local_address
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Job", "Tidemark", "TrainingOptions"]
+
+_CONTENT_TYPES = {
+    ".csv": "text/csv",
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+    ".parquet": "application/vnd.apache.parquet",
+    ".pq": "application/vnd.apache.parquet",
+}
+
+
+class TrainingOptions(TypedDict, total=False):
+    """What a training may be told; see `tidemark train --help`. `start_from` is a version, `time_limit` in minutes."""
+
+    seed: int
+    epochs: int
+    start_from: str
+    seeds: int
+    size: Literal["small", "usual", "large"]
+    time_limit: float
+    sample: int
+    folds: int
+    class_weights: bool
+    trees: bool
+    hold: bool
+    accept_suspicious: bool
+
+
+class Tidemark:
+    """A connection to the HTTP API. Usable in `with`; threads may share it."""
+
+    def __init__(self, url: str | None = None, key: str | None = None, *, timeout_seconds: float = 30.0) -> None:
+        """Connect to `url` with `key`; without arguments to the API that runs in this machine's state folder."""
+        if url is None or key is None:
+            local = local_address()
+            url, key = url or local.url, key or local.key
+        headers = {"Authorization": f"Bearer {key}", "User-Agent": "tidemark-client"}
+        self._transport = Transport(httpx.Client(base_url=url, headers=headers, timeout=timeout_seconds))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+    def portfolios(self) -> list[dict[str, Any]]:
+        """Return every portfolio that the key reaches."""
+        return list(self._pages("/v1/portfolios", "portfolios", {}))
+
+    def add_portfolio(self, file: str | Path) -> str:
+        """Store a portfolio file (TOML); return "added", "changed" or "unchanged"."""
+        headers = {"Content-Type": "application/toml"}
+        content = Path(file).read_bytes()
+        return str(self._transport.send("POST", "/v1/portfolios", content=content, headers=headers).json()["outcome"])
+
+    def upload(self, portfolio: str, data: "str | Path | pd.DataFrame", *, replace: bool = False) -> dict[str, Any]:
+        """Load records from a CSV, JSON lines or Parquet file, or a frame; return the counts of what was done."""
+        path = f"/v1/portfolios/{portfolio}/records"
+        query = {"replace": "true"} if replace else {}
+        if not isinstance(data, str | Path):
+            content = data.to_parquet(index=False)
+            headers = {"Content-Type": _CONTENT_TYPES[".parquet"]}
+            return self._transport.send("POST", path, content=content, headers=headers, params=query).json()
+        file = Path(data)
+        kind = _CONTENT_TYPES.get(file.suffix.lower())
+        if kind is None:
+            raise ValueError(f"{file}: expected a name that ends in {', '.join(_CONTENT_TYPES)}")
+        with file.open("rb") as stream:
+            headers = {"Content-Type": kind, "Content-Length": str(file.stat().st_size)}
+            answer = self._transport.send("POST", path, content=stream, headers=headers, params=query, is_safe=False)
+        return answer.json()
+
+    def submit_scoring(
+        self,
+        portfolio: str,
+        *,
+        model_version: str | None = None,
+        night: str | None = None,
+        reasons: bool = True,
+        priority: str = "normal",
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Ask for a whole book to be scored, with the champion unless another version is named.
+
+        `night` is the date that the records are of, YYYY-MM-DD; default: today.
+        """
+        wanted = {"kind": "scoring", "portfolio": portfolio, "priority": priority, "model_version": model_version}
+        return self._submit(wanted | {"night": night, "reasons": reasons}, idempotency_key)
+
+    def submit_training(
+        self,
+        portfolio: str,
+        *,
+        priority: str = "normal",
+        idempotency_key: str | None = None,
+        **options: Unpack[TrainingOptions],
+    ) -> Job:
+        """Ask for a model to be trained, with the options of `tidemark train`; `hold` keeps it from being promoted."""
+        wanted: dict[str, Any] = {"kind": "training", "portfolio": portfolio, "priority": priority, **options}
+        if "start_from" in wanted:
+            wanted["from"] = wanted.pop("start_from")
+        return self._submit(wanted, idempotency_key)
+
+    def dry_run(self, portfolio: str, *, model_version: str | None = None) -> dict[str, Any]:
+        """Return what a scoring job would be: inputs, shards, model version, seconds. Nothing is stored."""
+        wanted = {"kind": "scoring", "portfolio": portfolio, "model_version": model_version, "dry_run": True}
+        return self._transport.send("POST", "/v1/jobs", json=wanted).json()
+
+    def job(self, job_id: int) -> Job:
+        """Return a job as it stands now."""
+        return Job(self._transport, self._transport.send("GET", f"/v1/jobs/{job_id}").json())
+
+    def jobs(self, *, portfolio: str | None = None, kind: str | None = None, state: str | None = None) -> Iterator[Job]:
+        """Yield jobs, newest first, as many pages as are asked for."""
+        wanted = {"portfolio": portfolio, "kind": kind, "state": state}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        for document in self._pages("/v1/jobs", "jobs", query):
+            yield Job(self._transport, document)
+
+    def wait(self, job: Job | int, *, progress: bool = False, timeout_seconds: float | None = None) -> Job:
+        """Return the job once it has ended, whatever its end. Raises `TimeoutError`; the job goes on."""
+        known = job if isinstance(job, Job) else self.job(job)
+        return wait_for_end(known, progress=progress, timeout_seconds=timeout_seconds)
+
+    def scores(self, job: Job | int) -> "pd.DataFrame":
+        """Return every score of a job that is done: record_key, probability, points, band, model_version ..."""
+        return self._table(f"/v1/jobs/{_id_of(job)}/scores.arrow")
+
+    def rejects(self, job: Job | int) -> "pd.DataFrame":
+        """Return every record that a job could not score: record_key, field, reason, detail."""
+        return self._table(f"/v1/jobs/{_id_of(job)}/rejects.arrow")
+
+    def score(
+        self, records: "Sequence[Mapping[str, Any]] | pd.DataFrame", *, portfolio: str | None = None
+    ) -> "pd.DataFrame":
+        """Score up to 1,000 records at once with the champion; return one row a record, in order.
+
+        A record that cannot be scored has no probability; `field` and `reason` say why. `portfolio` may be left out
+        where the key reaches one alone.
+        """
+        import numpy as np  # noqa: PLC0415 - those who only submit need neither
+        import pandas as pd  # noqa: PLC0415
+
+        rows = records.to_dict("records") if isinstance(records, pd.DataFrame) else [dict(one) for one in records]
+        cleaned = [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+        wanted = {"portfolio": portfolio or self._only_portfolio(), "records": cleaned}
+        answer = self._transport.send("POST", "/v1/score", json=wanted).json()
+        told = pd.DataFrame(answer["scores"] + answer["rejects"], index=None).sort_values("index", ignore_index=True)
+        columns = ["record_key", "probability", "points", "band", "reasons", "field", "reason", "detail"]
+        found = told.reindex(columns=columns).assign(model_version=answer["model_version"])
+        return found.replace({np.nan: None}).astype({"probability": "float64", "points": "Int64"})
+
+    def _submit(self, wanted: Mapping[str, Any], idempotency_key: str | None) -> Job:
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        return Job(self._transport, self._transport.send("POST", "/v1/jobs", json=wanted, headers=headers).json())
+
+    def _only_portfolio(self) -> str:
+        names = [str(one["name"]) for one in self.portfolios()]
+        if len(names) != 1:
+            raise ValueError(f"expected portfolio=NAME, since there are {', '.join(names) or 'none'}")
+        return names[0]
+
+    def _pages(self, path: str, name: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        cursor: str | None = ""
+        while cursor is not None:
+            following = {"cursor": cursor} if cursor else {}
+            page = self._transport.send("GET", path, params={**query, **following}).json()
+            yield from page[name]
+            cursor = page["next_cursor"]
+
+    def _table(self, path: str) -> "pd.DataFrame":
+        import pyarrow as pa  # noqa: PLC0415 - it takes half a second to load
+
+        answer = self._transport.send("GET", path)
+        return pa.ipc.open_stream(io.BytesIO(answer.content)).read_all().to_pandas()
+
+
+def _id_of(job: Job | int) -> int:
+    return job if isinstance(job, int) else job.id
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON has: no numpy number, no NaN."""
+    plain = value.item() if hasattr(value, "item") else value
+    return None if plain is None or plain != plain else plain  # noqa: PLR0124 - NaN is what differs from itself

@@ -1,0 +1,38 @@
+"""A square of a job's map: one shard, or some in a row where a job has very many."""
+
+from dataclasses import dataclass
+
+from db.ledger.shard_map import ShardGroup
+from db.schema.states import ShardState
+
+# The state that a cell takes which stands for several shards: what needs a look comes first.
+_NOTABLE = (
+    ShardState.FAILED, ShardState.RUNNING, ShardState.WAITING, ShardState.CANCELLED, ShardState.SPLIT, ShardState.DONE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One square of the map, in the state among its shards' that most needs a look."""
+
+    group: ShardGroup
+
+    @property
+    def state(self) -> ShardState:
+        """The state that it is painted in."""
+        return min(self.group.states, key=_NOTABLE.index)
+
+    @property
+    def said(self) -> str:
+        """What it stands for, in words.
+
+        >>> Cell(ShardGroup(2, 2, {ShardState.DONE: 1}, 0)).said
+        'shard 2: done'
+        >>> Cell(ShardGroup(0, 3, {ShardState.DONE: 3, ShardState.FAILED: 1}, 0)).said
+        'shards 0 to 3: 1 failed, 3 done'
+        """
+        group = self.group
+        if group.first == group.last:
+            return f"shard {group.first}: {self.state}"
+        counted = [f"{group.states[state]} {state}" for state in _NOTABLE if state in group.states]
+        return f"shards {group.first} to {group.last}: {', '.join(counted)}"

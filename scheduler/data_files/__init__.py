@@ -1,0 +1,1 @@
+"""Files of records and outcomes: CSV, JSON lines, Parquet."""

@@ -1,0 +1,213 @@
+"""Opens a CSV or Parquet file of records and gives it in batches, read as the portfolio says."""
+
+# pyarrow.compute makes its functions at run time, so their names are unknown before.
+# pyright: reportAttributeAccessIssue=false
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as arrow_types
+
+from db.portfolios.definition import FieldKind, PortfolioDefinition
+from db.sources.source_table import UNREADABLE
+from scheduler.data_files.column_cleaning import (
+    INTEGER_KEY,
+    clean_keys,
+    flatten,
+    is_number,
+    is_text,
+    read_categories,
+    read_keys,
+    read_numbers,
+    read_times,
+    read_truths,
+)
+from scheduler.data_files.csv_source import CsvSource
+from scheduler.data_files.errors import DataFileError, MissingColumnError
+from scheduler.data_files.jsonl_source import JsonLinesSource
+from scheduler.data_files.parquet_source import ParquetSource
+from scheduler.data_files.source import Source, open_source
+
+KeyType = Literal["integer", "text"]
+_CUT_BYTES = 64 << 20
+# The index of the keys: PostgreSQL's takes no more, and nobody calls a customer so.
+LONGEST_KEY_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class LoadBatch:
+    """Some records of a file, in file order.
+
+    Columns of `frame`, in this order: the key (object: int or str, None = missing); the target if the portfolio has
+    one (float64: 0, 1, NaN = not known); as_of if it has one (object: ISO text or None); the input columns in the
+    order of `definition.input_columns` (numeric: float64, NaN = missing, infinities kept; categorical: object, str or
+    None); `tidemark_unreadable` (object: None, or a JSON object of the texts that stood where a number belongs).
+    """
+
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """An opened file: what is known of it before its records are read."""
+
+    path: Path
+    definition: PortfolioDefinition
+    key_type: KeyType
+    rows_estimate: int | None
+    bytes_total: int
+    ignored_columns: tuple[str, ...]
+    source: Source = field(repr=False)
+
+    def batches(self, batch_rows: int = 50_000) -> Iterator[LoadBatch]:
+        """Yield all records, `batch_rows` at a time. May be called again. Raises `DataFileError`."""
+        wanted = _needed_columns(self.definition)
+        columns = [name for name in wanted if name in self.source.names]
+        first = 0
+        for table in _cut(self.source.batches(columns), batch_rows):
+            yield LoadBatch(self._read_frame(table, first))
+            first += table.num_rows
+
+    def _read_frame(self, table: pa.Table, first: int) -> pd.DataFrame:
+        definition = self.definition
+        columns: dict[str, npt.NDArray[np.generic]] = {definition.key: self._read_keys(table)}
+        if definition.target is not None:
+            columns[definition.target] = self._read_target(table, definition.target, first)
+        if definition.as_of is not None:
+            columns[definition.as_of] = read_times(flatten(table.column(definition.as_of)))
+        unreadable: dict[int, dict[str, str]] = {}
+        codes = _missing_texts(definition)
+        for name, kind in definition.column_kinds.items():
+            array = flatten(table.column(name))
+            if kind is FieldKind.CATEGORICAL:
+                columns[name] = read_categories(array)
+                continue
+            numbers = read_numbers(array, codes[name])
+            columns[name] = numbers.values
+            for at, text in numbers.unreadable.items():
+                unreadable.setdefault(at, {})[name] = text
+        columns[UNREADABLE] = _write_unreadable(unreadable, table.num_rows)
+        # The type is told because pandas would make text columns of its own kind from objects.
+        return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
+
+    def _read_keys(self, table: pa.Table) -> npt.NDArray[np.object_]:
+        key = self.definition.key
+        try:
+            keys = read_keys(flatten(table.column(key)), self.key_type)
+        except pa.ArrowInvalid as error:
+            message = f"the key column {key} holds a number that is not an integer of 64 bits: {error}"
+            raise DataFileError(self.source.where, message) from error
+        longest = max((len(one.encode(errors="replace")) for one in keys if isinstance(one, str)), default=0)
+        if longest > LONGEST_KEY_BYTES:
+            message = f"a key in the column {key} has {longest} bytes; expected {LONGEST_KEY_BYTES} at most"
+            raise DataFileError(self.source.where, message)
+        return keys
+
+    def _read_target(self, table: pa.Table, name: str, first: int) -> npt.NDArray[np.float64]:
+        if name not in self.source.names:
+            return np.full(table.num_rows, np.nan)
+        numbers = read_truths(flatten(table.column(name)))
+        is_wrong = ~(np.isnan(numbers.values) | (numbers.values == 0) | (numbers.values == 1))
+        wrong = sorted({*numbers.unreadable, *np.flatnonzero(is_wrong).tolist()})
+        if wrong:
+            got = numbers.unreadable.get(wrong[0], f"{numbers.values[wrong[0]]:g}")
+            message = f"the target {name} of record {first + wrong[0] + 1} is {got!r}; expected 0, 1 or nothing"
+            raise DataFileError(self.source.where, message)
+        return numbers.values
+
+
+def open_data_file(path: Path | str, definition: PortfolioDefinition, *, most_bytes: int | None = None) -> DataFile:
+    """Open a file for loading: names and types are checked, a CSV file is read through once for its key type.
+
+    A Parquet file may decode to `most_bytes`, or to what an honest file does. Raises `DataFileError`, and
+    `MissingColumnError` when the file lacks a column (the target may be absent).
+    """
+    path = Path(path)
+    needed = _needed_columns(definition)
+    source = open_source(path, tuple(needed))
+    absent = {name: use for name, use in needed.items() if name not in source.names and use != "target"}
+    if absent:
+        raise MissingColumnError(source.where, absent, source.names)
+    if isinstance(source, ParquetSource):
+        key_type, rows = _check_types(source, definition), source.count_rows()
+        source.require_size([name for name in needed if name in source.names], most_bytes)
+    else:
+        key_type, rows = _scan_keys(source, definition.key)
+    ignored = tuple(name for name in source.names if name not in needed)
+    return DataFile(path, definition, key_type, rows, path.stat().st_size, ignored, source)
+
+
+def _needed_columns(definition: PortfolioDefinition) -> dict[str, str]:
+    """Return each column that the portfolio names, with the place in its file that names it."""
+    uses = {definition.key: "key"}
+    if definition.target is not None:
+        uses[definition.target] = "target"
+    if definition.as_of is not None:
+        uses[definition.as_of] = "as_of"
+    uses |= {one.name: f"fields.{one.name}" for one in definition.fields}
+    return uses | {column: f"history.{one.name}" for one in definition.histories for column in one.columns}
+
+
+def _missing_texts(definition: PortfolioDefinition) -> dict[str, frozenset[str]]:
+    codes = {one.name: one.missing_codes for one in definition.fields}
+    codes |= {column: one.missing_codes for one in definition.histories for column in one.columns}
+    return {name: frozenset(code for code in some if isinstance(code, str)) for name, some in codes.items()}
+
+
+def _check_types(source: ParquetSource, definition: PortfolioDefinition) -> KeyType:
+    kinds = {name: source.schema.field(name).type for name in _needed_columns(definition) if name in source.names}
+    kinds = {name: one.value_type if arrow_types.is_dictionary(one) else one for name, one in kinds.items()}
+    for name, kind in kinds.items():
+        is_plain = is_text(kind) or is_number(kind) or arrow_types.is_null(kind)
+        needs_number = name == definition.target or definition.column_kinds.get(name) is FieldKind.NUMERIC
+        is_time = arrow_types.is_date(kind) or arrow_types.is_timestamp(kind)
+        is_key = name == definition.key and isinstance(kind, pa.UuidType)
+        if not is_plain and not is_key and (needs_number or not is_time):
+            expected = "numbers" if needs_number else "texts or numbers"
+            raise DataFileError(source.where, f"the column {name} holds {kind}; expected {expected}")
+    key = kinds[definition.key]
+    if is_number(key) and not arrow_types.is_boolean(key):
+        return "integer"
+    if is_text(key) or isinstance(key, pa.UuidType):
+        return "text"
+    raise DataFileError(source.where, f"the key column {definition.key} holds {key}; expected integers, texts or UUIDs")
+
+
+def _scan_keys(source: CsvSource | JsonLinesSource, key: str) -> tuple[KeyType, int]:
+    rows, all_integers = 0, True
+    for batch in source.batches([key]):
+        rows += batch.num_rows
+        matches = pc.match_substring_regex(clean_keys(batch.column(key)), INTEGER_KEY)
+        all_integers = all_integers and pc.all(matches, min_count=0).as_py()
+    return ("integer" if all_integers else "text"), rows
+
+
+def _cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yield tables of `rows` rows, the last one of what is left."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        if waiting and sum(one.nbytes for one in [*waiting, batch]) > _CUT_BYTES:  # long texts: fewer at a time
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+        waiting.append(batch)
+        while sum(one.num_rows for one in waiting) >= rows:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, rows)
+            waiting = table.slice(rows).to_batches()
+    if sum(one.num_rows for one in waiting):
+        yield pa.Table.from_batches(waiting)
+
+
+def _write_unreadable(unreadable: dict[int, dict[str, str]], rows: int) -> npt.NDArray[np.object_]:
+    column = np.full(rows, None, dtype=object)
+    for at, texts in unreadable.items():
+        column[at] = json.dumps(texts, ensure_ascii=False)
+    return column

@@ -1,0 +1,1 @@
+"""The demo: a simulated book and its thirty nights."""

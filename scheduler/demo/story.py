@@ -1,0 +1,207 @@
+"""The demo: a simulated book of customers, loaded, trained on and scored through real queue workers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from db.connections.engine import Engine
+from db.ledger.job_lifecycle import Job, get_job
+from db.portfolios.catalog import save_portfolio
+from db.registry.versions import Decision
+from db.results.exports import read_scores
+from db.schema.states import JobState
+from db.sources.loading import load_records
+from scheduler.data_files.record_file import open_data_file
+from scheduler.demo.nights import NIGHT_CUSTOMERS, Night, NightsStage, play_nights
+from scheduler.demo.plots import draw_nights
+from scheduler.demo.simulator import (
+    TRUE_OUTCOME,
+    area_under_curve,
+    best_possible_auc,
+    simulate_customers,
+    simulated_portfolio,
+)
+from scheduler.errors import SchedulerError
+from scheduler.installation.job_waiting import running_parts, wait_for_job
+from scheduler.portfolio_files.reader import parse_portfolio
+from scheduler.requests.job_submission import Request, submit_scoring, submit_training
+from scheduler.settings import SchedulerSettings
+from worker.contract.messages import QUEUES
+
+UNLABELLED_SHARE = 0.2  # customers whose outcome is not known yet: the model is judged on them
+EPOCHS = 7  # more do not come nearer to the best possible, and the whole story stays within three minutes on two cores
+KEY = "customer_id"
+SHOWN_CUSTOMERS = 10
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found out. `frame` holds truth and score of every customer."""
+
+    training: Job
+    scoring: Job
+    frame: pd.DataFrame
+    auc: float
+    best_auc: float
+    seconds: float
+    nights: tuple[Night, ...] = ()
+    plots: tuple[Path, ...] = ()
+
+    @property
+    def records_per_second(self) -> float:
+        """Records scored per second, from the first claim of a shard to the end of the job."""
+        return self.scoring.scored / (self.scoring.seconds or float("nan"))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the demo is played, and who listens: `say` gets sentences, `on_look` the running job."""
+
+    engine: Engine
+    settings: SchedulerSettings
+    say: Callable[[str], None]
+    on_look: Callable[[Job], None]
+
+
+def play_demo(stage: Stage, *, customers: int, seed: int, nights: int = 0) -> DemoResult:
+    """Simulate, load, train, score, then play nights; return what came out.
+
+    Raises `SchedulerError` if a job does not succeed.
+    """
+    begun, say, engine = perf_counter(), stage.say, stage.engine
+    say(f"Simulating {customers:,} customers with 12 months of behaviour (seed {seed}) ...")
+    truth = simulate_customers(customers, seed, unlabelled_share=UNLABELLED_SHARE)
+    portfolio = _load(stage, truth)
+    with running_parts(stage.settings, QUEUES, say) as supervisor:
+        say("Training a Transformer on the four fifths whose outcome is known ...")
+        job_id = submit_training(engine, portfolio, Request("demo"), options={"seed": seed, "epochs": EPOCHS})
+        training = _finish(stage, job_id)
+        say("Scoring the whole book through the queue workers ...")
+        scoring = _finish(stage, submit_scoring(engine, portfolio, Request("demo")))
+        played = _play_nights(stage, truth, supervisor.tend, seed=seed, nights=nights)
+    frame = _join_scores(engine, truth, scoring.id)
+    unseen = frame[frame["default_next_month"].isna()]
+    auc = area_under_curve(unseen[TRUE_OUTCOME].to_numpy(np.float64), unseen["probability"].to_numpy(np.float64))
+    plots = draw_nights(played, stage.settings.state_folder / "demo") if played else []
+    seconds = perf_counter() - begun
+    best = best_possible_auc(unseen)
+    return DemoResult(training, scoring, frame, auc, best, seconds, tuple(played), tuple(plots))
+
+
+def sample_customers(frame: pd.DataFrame, count: int = SHOWN_CUSTOMERS) -> pd.DataFrame:
+    """Return customers spread evenly from the highest risk to the lowest."""
+    ordered = frame.sort_values("probability", ascending=False)
+    return ordered.iloc[np.linspace(0, len(ordered) - 1, count).astype(int)]
+
+
+def points_histogram(frame: pd.DataFrame, *, bins: int = 14) -> list[tuple[str, int]]:
+    """Return score ranges in points with their number of customers, for drawing."""
+    counts, edges = np.histogram(frame["points"], bins=bins)
+    labels = [f"{low:4.0f} to {high:4.0f}" for low, high in pairwise(edges)]
+    return list(zip(labels, counts.tolist(), strict=True))
+
+
+def describe(result: DemoResult) -> dict[str, Any]:
+    """Return the figures of a demo by name."""
+    return {
+        "customers": result.scoring.inputs,
+        "scored": result.scoring.scored,
+        "rejected": result.scoring.rejected,
+        "training_seconds": round(result.training.seconds or 0.0, 1),
+        "scoring_seconds": round(result.scoring.seconds or 0.0, 2),
+        "records_per_second": round(result.records_per_second),
+        "roc_auc": round(result.auc, 4),
+        "best_possible_roc_auc": round(result.best_auc, 4),
+        "seconds": round(result.seconds, 1),
+        "job": result.scoring.id,
+        "model_version": result.scoring.model_version,
+        "nights": [describe_night(night) for night in result.nights],
+        "promotions": promotions(result.nights),
+        "plots": [str(path) for path in result.plots],
+    }
+
+
+def describe_night(night: Night) -> dict[str, Any]:
+    """Return one night by name; `followed_by` are sentences."""
+    return {
+        "night": night.number,
+        "day": night.day.isoformat(),
+        "happens": night.happens,
+        "job": night.job,
+        "model_version": night.model,
+        "verdict": night.verdict,
+        "psi": night.psi,
+        "roc_auc": round(night.auc, 4),
+        "followed_by": [*night.answers, *(decided(one) for one in night.decisions if one.action == "rollback")],
+    }
+
+
+def promotions(nights: Sequence[Night]) -> list[dict[str, Any]]:
+    """Return what each promotion by the gate brought, on outcomes of the moved population that neither learned from."""
+    told: list[dict[str, Any]] = []
+    for night in nights:
+        for one in night.decisions:
+            checks = {check["name"]: check["figures"] for check in one.figures.get("checks", [])}
+            if one.promoted and "roc_auc" in checks:
+                auc, brier = checks["roc_auc"], checks["gain"]["Brier score"]
+                sides = {"before": "champion", "after": "challenger"}
+                told.append(
+                    {
+                        "night": night.number,
+                        "version": one.version,
+                        "roc_auc": {when: round(auc[side], 4) for when, side in sides.items()},
+                        "brier": {when: round(brier[side], 4) for when, side in sides.items()},
+                    }
+                )
+    return told
+
+
+def decided(decision: Decision) -> str:
+    """Return a decision in a sentence."""
+    return f"{decision.action}: {decision.version} in place of {decision.against_version}: {decision.reason}"
+
+
+def _load(stage: Stage, truth: pd.DataFrame) -> str:
+    definition = parse_portfolio(simulated_portfolio(), "the demo's portfolio")
+    save_portfolio(stage.engine, definition, who="demo")
+    folder: Path = stage.settings.state_folder / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "customers.parquet"
+    truth.drop(columns=["true_probability", TRUE_OUTCOME]).to_parquet(path, index=False)
+    file = open_data_file(path, definition)
+    frames = (batch.frame for batch in file.batches())
+    outcome = load_records(stage.engine, definition, frames, key_type=file.key_type, replace_all=True, who="demo")
+    stage.say(f"Loaded {outcome.total:,} records into the table {definition.source}.")
+    return definition.name
+
+
+def _play_nights(stage: Stage, truth: pd.DataFrame, tend: Callable[[], None], *, seed: int, nights: int) -> list[Night]:
+    if nights == 0:
+        return []
+    stage.say(f"Playing {nights} nights of {NIGHT_CUSTOMERS:,} customers each, time compressed ...")
+    definition = parse_portfolio(simulated_portfolio(), "the demo's portfolio")
+    played: list[Night] = []
+    for night in play_nights(NightsStage(stage.engine, definition, stage.say, tend, seed), truth, nights):
+        stage.say(f"Night {night.number}: {night.happens}: {night.verdict}.")
+        played.append(night)
+    return played
+
+
+def _finish(stage: Stage, job_id: int) -> Job:
+    wait_for_job(stage.engine, stage.settings, job_id, on_look=stage.on_look, on_event=stage.say)
+    job = get_job(stage.engine, job_id)
+    if job.state is not JobState.DONE:
+        raise SchedulerError(f"job {job_id} {job.state}: {job.detail}. See: tidemark job show {job_id}")
+    return job
+
+
+def _join_scores(engine: Engine, truth: pd.DataFrame, job_id: int) -> pd.DataFrame:
+    scores = pd.concat(read_scores(engine, job_id), ignore_index=True)
+    scores[KEY] = scores["record_key"].astype(truth[KEY].dtype)
+    return truth.merge(scores, on=KEY, validate="one_to_one")

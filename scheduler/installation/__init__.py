@@ -1,0 +1,1 @@
+"""All parts on one machine, and the doctor that checks them."""

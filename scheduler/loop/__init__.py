@@ -1,0 +1,1 @@
+"""The scheduler proper: one loop of duties that plans, dispatches, recovers and fires schedules."""

@@ -1,0 +1,93 @@
+"""Looks for records that kill their workers, in threads: each look reads its book, which may be slow."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from logging import getLogger
+
+from db.connections.engine import Engine
+from db.connections.interruption import Interruption
+from db.errors import DatabaseError, SourceBusyError
+from db.ledger.job_closing import fail_expired_shard
+from db.ledger.shard_leases import ExpiredLease
+from db.results.poison_records import isolate_poison
+
+logger = getLogger(__name__)
+
+_MOST = 2  # looks at a time
+_STOP_SECONDS, _ASK_AGAIN_SECONDS = 2.0, 0.05
+
+
+@dataclass
+class _Look:
+    thread: threading.Thread | None = None
+    began_at: float = field(default_factory=time.monotonic)
+    interruption: Interruption = field(default_factory=Interruption)
+    is_overdue: bool = False
+
+
+class Isolations:
+    """The looks of one scheduler."""
+
+    def __init__(self, engine: Engine, *, max_attempts: int, key_secret: str | None, longest_seconds: float) -> None:
+        self._engine, self._max_attempts, self._key_secret = engine, max_attempts, key_secret
+        self._longest_seconds = longest_seconds
+        self._running: dict[int, _Look] = {}  # by job: a slow book takes one thread
+
+    def begin(self, expired: ExpiredLease) -> bool:
+        """Begin with a shard, unless its job is looked at or all threads are busy; False: nothing is freed yet."""
+        self._running = {job_id: look for job_id, look in self._running.items() if _is_alive(look)}
+        for look in self._running.values():
+            if time.monotonic() - look.began_at > self._longest_seconds:
+                look.is_overdue = True
+                look.interruption.interrupt()
+        if expired.job_id not in self._running and len(self._running) < _MOST:
+            look = _Look()
+            look.thread = threading.Thread(
+                target=self._isolate, args=(expired, look), name=f"isolation-{expired.job_id}", daemon=True
+            )
+            self._running[expired.job_id] = look
+            look.thread.start()
+        return False
+
+    def stop(self) -> None:
+        """Interrupt every look: the next scheduler begins anew."""
+        ends = time.monotonic() + _STOP_SECONDS
+        while (looks := self._alive()) and time.monotonic() < ends:
+            for thread, look in looks:  # again and again: it may lie between two statements
+                look.interruption.interrupt()
+                thread.join(_ASK_AGAIN_SECONDS)
+
+    def _alive(self) -> list[tuple[threading.Thread, _Look]]:
+        looks = ((one.thread, one) for one in self._running.values())
+        return [(thread, look) for thread, look in looks if thread is not None and thread.is_alive()]
+
+    def _isolate(self, expired: ExpiredLease, look: _Look) -> None:
+        told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
+
+        def isolate() -> bool:
+            secret, interruption = self._key_secret, look.interruption
+            return isolate_poison(
+                self._engine, expired, max_attempts=self._max_attempts, key_secret=secret, interruption=interruption
+            )
+
+        if self._try(isolate, look, expired):
+            logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+
+    def _try(self, isolate: Callable[[], bool], look: _Look, expired: ExpiredLease) -> bool:
+        try:
+            return isolate()
+        except SourceBusyError as error:
+            if look.is_overdue:  # nothing can be learnt of its records
+                return fail_expired_shard(self._engine, expired)
+            logger.warning("The shard is looked at again, its source is busy: job %d: %s", expired.job_id, error)
+        except DatabaseError as error:
+            logger.warning("Isolating waits for the database: job %d: %s", expired.job_id, error)
+        except Exception:
+            logger.exception("Lease not taken back: job %d, shard id %d.", expired.job_id, expired.shard_id)
+        return False
+
+
+def _is_alive(look: _Look) -> bool:
+    return look.thread is not None and look.thread.is_alive()

@@ -1,0 +1,1 @@
+"""The portfolio file: read, checked, proposed."""

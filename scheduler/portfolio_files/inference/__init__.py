@@ -1,0 +1,1 @@
+"""Proposes a portfolio file from the data."""

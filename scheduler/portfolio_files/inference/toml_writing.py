@@ -1,0 +1,139 @@
+"""Writes a proposed portfolio file: TOML with a comment that gives the reason for each guess."""
+
+# pyarrow.compute makes its functions at run time, so their names are unknown before.
+# pyright: reportAttributeAccessIssue=false
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from scheduler.data_files.column_cleaning import clean_keys, flatten
+from scheduler.portfolio_files.inference.column_profiles import ColumnProfile, Floats, Guess, guess_missing_codes
+from scheduler.portfolio_files.inference.history_guessing import Histories, HistoryGuess
+from scheduler.portfolio_files.problems import dotted, toml_text
+
+SETTINGS = """\
+[score]                      # points of a scorecard
+points = 600                 # at these odds of good to bad,
+odds = 50
+points_to_double = 20        # and so many more points double the odds
+
+[rejects]
+budget = 0.01                # a scoring job that cannot score more than this share of its records fails
+"""
+
+
+def write_title(file_name: str, looked_at: int, rows: int | None) -> str:
+    """Return the opening comment."""
+    of_all = f" of {rows:,}" if rows is not None else ""
+    return (
+        f"# Portfolio proposed by Tidemark from {toml_text(file_name)[1:-1]}.\n"
+        f"# {looked_at:,}{of_all} rows were looked at. Every line is a guess: correct it, delete columns that must not "
+        "be\n"
+        "# used (above all those that are known only after the bad event), then run: tidemark portfolio add FILE\n"
+    )
+
+
+def write_warnings(warnings: Iterable[str]) -> str:
+    """Return comments about columns that may be known only after the outcome."""
+    lines = [f"# WARNING: {one}" for one in warnings]
+    return (
+        "\n".join([*lines, "# Delete such a column where it is known only after the outcome: no figure is true."])
+        + "\n"
+    )
+
+
+def write_roles(
+    name: str,
+    source: str,
+    roles: dict[str, str],
+    sample: pa.Table,
+    truths: Floats | None,
+    profiles: list[ColumnProfile],
+) -> str:
+    """Return the top of the file: name, source, key, target and as_of."""
+    lines = [
+        f"name = {toml_text(name)}",
+        f"title = {toml_text(name.replace('_', ' ').replace('-', ' ').capitalize())}",
+        f"source = {toml_text(source)}  # SQL table or view that holds the records",
+        f"key = {toml_text(roles['key'])}  # {_tell_key(sample.column(roles['key']))}",
+    ]
+    if truths is None:
+        lines.append('# target = "COLUMN"  # 1 = the bad event, 0 = none, empty = not known; needed for training')
+    else:
+        lines.append(f"target = {toml_text(roles['target'])}  # 1 = the bad event; {_tell_target(truths)}")
+    dates = [one.name for one in profiles if one.is_date]
+    if "as_of" in roles:
+        lines.append(f"as_of = {toml_text(roles['as_of'])}  # training holds out the latest part")
+    elif dates:
+        lines.append(
+            f"# as_of = {toml_text(dates[0])}  # dates: if records are of this date, training holds out the latest"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _tell_key(column: pa.ChunkedArray) -> str:
+    keys = clean_keys(flatten(column))
+    twice = len(keys) - keys.null_count - pc.count_distinct(keys).as_py()
+    if not twice and not keys.null_count:
+        return "each one once in the rows looked at"
+    return f"WARNING: {twice:,} rows repeat a key and {keys.null_count:,} have none; such records are rejected"
+
+
+def _tell_target(truths: Floats) -> str:
+    known = truths[~np.isnan(truths)]
+    if np.unique(known).size < 2:
+        return "WARNING: the rows looked at do not hold both 0 and 1, from which nothing can be learned"
+    return f"{known.mean():.2%} of the known ones are 1, {1 - known.size / truths.size:.2%} are not known"
+
+
+def write_fields(profiles: list[ColumnProfile], histories: Histories) -> Iterator[str]:
+    """Yield a section for each column outside the histories; those left out are comments."""
+    in_histories = {column for one in histories.proposed for column in one.columns}
+    for profile in profiles:
+        if profile.name in in_histories:
+            continue
+        remark = histories.remarks.get(profile.name)
+        reason = profile.reason if remark is None else f"{profile.reason}; {remark}"
+        header = f"[{dotted(('fields', profile.name))}]"
+        if profile.guess is Guess.LEFT_OUT:
+            kind = Guess.CATEGORICAL if profile.values is None else Guess.NUMERIC
+            yield f'# {header}  # left out: {reason}\n# kind = "{kind}"\n'
+        else:
+            codes = _write_codes(profile.guess, [profile])
+            yield f'{header}  # {reason}\nkind = "{profile.guess}"\n{codes}'
+
+
+def write_history(history: HistoryGuess, profiles: dict[str, ColumnProfile]) -> str:
+    """Return one history's section, with the reverse order as a comment."""
+    codes = _write_codes(history.kind, [profiles[column] for column in history.columns])
+    return (
+        f"[{dotted(('history', history.name))}]  # columns must be oldest first; this order because "
+        f"{toml_text(history.order_reason)[1:-1]}\n"
+        f'kind = "{history.kind}"\n'
+        f"columns = {_write_list(history.columns)}\n"
+        f"# columns = {_write_list(history.columns[::-1])}  # the other way round\n{codes}"
+    )
+
+
+def _write_list(names: Iterable[str]) -> str:
+    return f"[{', '.join(toml_text(name) for name in names)}]"
+
+
+def _write_codes(kind: Guess, profiles: list[ColumnProfile]) -> str:
+    """Propose codes for "not known": texts among numbers are sure, special numbers only a question."""
+    texts = sorted({text for profile in profiles for text in profile.missing_texts})
+    values = [profile.values for profile in profiles if profile.values is not None]
+    shares = guess_missing_codes(np.concatenate(values)) if values and kind is Guess.NUMERIC else {}
+    written = ""
+    if texts:
+        written = f'missing_codes = {_write_list(texts)}  # the only texts among the numbers: taken for "not known"\n'
+    if shares:
+        codes = ", ".join([*map(toml_text, texts), *map(str, shares)])
+        told = ", ".join(f"{code}: {share:.2%}" for code, share in shares.items())
+        written += (
+            f'# missing_codes = [{codes}]  # far from the rest ({told} of rows): use it if they mean "not known"\n'
+        )
+    return written

@@ -1,0 +1,21 @@
+"""Files that may hold a person outside of the database: looked for on this machine, and told with an erasure."""
+
+import tempfile
+from pathlib import Path
+
+from db.erasure.erasure_proof import Place
+
+_UPLOADS = "tidemark-upload-*"
+_TRAININGS = ("tidemark-book-*", "tidemark-inputs-*")
+
+
+def look_at_files(home: Path) -> tuple[Place, ...]:
+    """Return the places outside of the database, each with what is to be known of it."""
+    scratch = home.expanduser().resolve() / "scratch"
+    uploads = len(list(Path(tempfile.gettempdir()).glob(_UPLOADS)))
+    trainings = sum(len(list(scratch.glob(pattern))) for pattern in _TRAININGS)
+    under_way = f"{uploads} uploads, {trainings} files of trainings on this machine; deleted when they end"
+    return (
+        Place("uploads and trainings in progress", note=under_way),
+        Place("model bundles", note="hold no record; tidemark doctor names those of older releases that do"),
+    )

@@ -1,0 +1,151 @@
+"""Takes requests: checks that they can be carried out, and stores the job in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from db.connections.engine import Engine
+from db.errors import KeySecretMissingError, NotFoundError
+from db.ledger.job_lifecycle import JobRequest, submit_job
+from db.portfolios.catalog import get_portfolio
+from db.portfolios.definition import PortfolioDefinition, Source
+from db.portfolios.monitoring_policy import NIGHT_OPTION
+from db.privacy.key_secret import require_key_secret
+from db.registry.versions import find_model_of, get_champion, get_model
+from db.schema.states import PRIORITIES, JobKind, JobTask
+from db.settings import DatabaseSettings
+from db.sources.source_table import check_source, count_records
+from scheduler.errors import UsageError
+from scheduler.loop.shard_planning import SHARD_ROWS, ranges_per_shard
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks, and how: the same idempotency key gives the same job; `priority` is one of `PRIORITIES`."""
+
+    who: str
+    idempotency_key: str | None = None
+    priority: str = "normal"
+
+    @property
+    def rank(self) -> int:
+        """The priority as a number, smaller goes first. Raises `UsageError`."""
+        if self.priority not in PRIORITIES:
+            raise UsageError(f"--priority expects one of {', '.join(PRIORITIES)}; got {self.priority!r}")
+        return PRIORITIES[self.priority]
+
+
+def submit_scoring(
+    engine: Engine,
+    portfolio: str,
+    request: Request,
+    *,
+    model: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> int:
+    """Ask for the whole book to be scored with a model version (default: the champion); return the job's id.
+
+    The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
+    `db` raises for an unknown portfolio or a source that lacks a column. Options that are understood: `night`, the
+    date that the records are of, and `reasons`: False stores no reason codes.
+    """
+    version, given = _checked_version(engine, portfolio, model), dict(options or {})
+    _check_night(given.get(NIGHT_OPTION))
+    key, rank, is_champion = request.idempotency_key, request.rank, model is None
+    asked = JobRequest(
+        JobKind.SCORING, portfolio, request.who, given, version, key, rank, asks_for_champion=is_champion
+    )
+    return submit_job(engine, asked)
+
+
+def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_rows: int | None) -> dict[str, Any]:
+    """Check a scoring request as `submit_scoring` does, and return what it would be; nothing is stored."""
+    version = _checked_version(engine, portfolio, model)
+    source = get_portfolio(engine, portfolio).definition.source
+    records = count_records(engine, Source(portfolio, source))
+    ranges = -(-records // (shard_rows or SHARD_ROWS))
+    columns = get_model(engine, version).definition.input_columns
+    shards = ranges if shard_rows else len(ranges_per_shard(ranges, len(columns)))
+    return {
+        "portfolio": portfolio,
+        "source": source,
+        "model_version": version,
+        "inputs": records,
+        "shards": shards,
+    }
+
+
+def submit_training(
+    engine: Engine, portfolio: str, request: Request, *, options: Mapping[str, Any] | None = None
+) -> int:
+    """Ask for a model to be trained from scratch; return the job's id.
+
+    Options that are understood are those of `tidemark train`, such as `hold` (do not promote the result). Raises
+    `UsageError` where they exclude each other.
+    """
+    given = dict(options or {})
+    if given.get("size") is not None and given.get("from") is not None:
+        raise UsageError("--size and --from exclude each other: a network keeps the width it has; leave one out")
+    definition = get_portfolio(engine, portfolio).definition
+    if definition.target is None:
+        raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")
+    own = [name for name in (definition.target, definition.as_of, definition.entity) if name is not None]
+    check_source(engine, definition.records, (definition.key, *own, *definition.input_columns))
+    key, rank = request.idempotency_key, request.rank
+    return submit_job(engine, JobRequest(JobKind.TRAINING, portfolio, request.who, given, None, key, rank))
+
+
+def submit_comparison(engine: Engine, first: str, second: str, request: Request) -> int:
+    """Ask for two versions of one portfolio to be compared on records that both held out; return the job's id."""
+    models = [get_model(engine, version) for version in (first, second)]
+    portfolio = models[0].portfolio
+    if models[1].portfolio != portfolio:
+        raise UsageError(f"{first} is a model of {portfolio}, {second} of {models[1].portfolio}: no records in common")
+    options = {"task": JobTask.COMPARISON, "versions": [first, second]}
+    key, rank = request.idempotency_key, request.rank
+    return submit_job(engine, JobRequest(JobKind.MONITORING, portfolio, request.who, options, None, key, rank))
+
+
+def submit_scrubbing(engine: Engine, version: str, request: Request) -> int:
+    """Ask for a version's bundle to be written anew without records of people; return the job's id."""
+    options = {"task": JobTask.SCRUB, "version": version}
+    key, rank, portfolio = request.idempotency_key, request.rank, get_model(engine, version).portfolio
+    return submit_job(engine, JobRequest(JobKind.MONITORING, portfolio, request.who, options, None, key, rank))
+
+
+def _check_night(night: str | None) -> None:
+    try:
+        if night is not None and date.fromisoformat(night).isoformat() == night:
+            return
+    except ValueError:
+        pass
+    if night is not None:
+        raise UsageError(f"expected the night as a date such as 2026-11-25, got {night!r}")
+
+
+def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
+    definition = get_portfolio(engine, portfolio).definition
+    if definition.privacy.hashed_keys:
+        _require_key_secret(engine, definition)
+    version = model or _champion_of(engine, portfolio)
+    wanted = find_model_of(engine, portfolio, version)
+    if wanted is None:  # of another portfolio, or of none: who asks may not be one to know
+        advice = f"portfolio {portfolio} has no such version; list its own with: tidemark model list {portfolio}"
+        raise NotFoundError("model version", version, advice=advice)
+    check_source(engine, definition.records, (definition.key, *wanted.definition.input_columns))
+    return version
+
+
+def _require_key_secret(engine: Engine, definition: PortfolioDefinition) -> None:
+    try:
+        require_key_secret(engine, definition, DatabaseSettings().key_secret_text)
+    except KeySecretMissingError as error:
+        raise UsageError(str(error)) from None
+
+
+def _champion_of(engine: Engine, portfolio: str) -> str:
+    champion = get_champion(engine, portfolio)
+    if champion is None:
+        raise UsageError(f"portfolio {portfolio} has no champion yet; train one with: tidemark train {portfolio}")
+    return champion.version

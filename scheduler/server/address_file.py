@@ -1,0 +1,20 @@
+"""Notes where the API answers, for the clients of this machine."""
+
+import json
+import os
+from pathlib import Path
+
+from db.connections.private_files import make_private_folder
+from scheduler.client.local_api import ADDRESS_FILE
+
+
+def write_address(home: Path, url: str) -> None:
+    """Note where the API answers."""
+    path = home / ADDRESS_FILE
+    make_private_folder(path.parent)
+    path.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
+
+
+def forget_address(home: Path) -> None:
+    """Take the note away."""
+    (home / ADDRESS_FILE).unlink(missing_ok=True)

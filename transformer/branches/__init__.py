@@ -1,0 +1,1 @@
+"""Scorecard and trees fitted beside attention, and the share of each."""

@@ -1,0 +1,99 @@
+"""The ways that are fitted apart from the network, and then written into it: the scorecard and the trees."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.metrics import log_loss
+
+from transformer.branches.branch_mixture import Ways
+from transformer.branches.scorecard import (
+    Layout,
+    Scorecard,
+    choose_card_rows,
+    choose_scorecard,
+    describe,
+    fit_scorecard,
+    fit_scorecards,
+)
+from transformer.branches.tree_boosting import MOST_TREES, Booster
+from transformer.fitting.examples import Examples
+from transformer.network.tree_layer import Trees
+
+VERY_FEW, MOST_TREES_OF_VERY_FEW = 2500, 200  # so few outcomes: what more trees find there is chance
+
+Floats = NDArray[np.float64]
+Folds = list[tuple[NDArray[Any], NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How the ways beside the network are fitted; without a booster there are no trees."""
+
+    layout: Layout
+    booster: Booster | None
+
+    def choose(self, learn: Examples, look: Examples) -> "Chosen":
+        """Fit on some rows, and choose strength and number of trees by the loss of others."""
+        card, card_logits = choose_scorecard(self._card_rows(learn), look, self.layout)
+        ways: Ways = {"scorecard": card_logits}
+        if self.booster is None:
+            return Chosen(ways, card.strength, 0, None)
+        grove = self.booster.choose(learn, look)
+        return Chosen(ways | {"trees": grove.logits}, card.strength, len(grove.trees), grove.trees)
+
+    def cross_validate(self, learn: Examples, folds: Folds) -> "Chosen":
+        """Choose both by the loss of rows that were not learnt from, each row in one of the folds."""
+        logits, strength = self._cross_validate_card(learn, folds)
+        ways: Ways = {"scorecard": logits}
+        if self.booster is None:
+            return Chosen(ways, strength, 0, None)
+        count = MOST_TREES_OF_VERY_FEW if learn.rows <= VERY_FEW else MOST_TREES
+        by_count = np.zeros((count, learn.rows))
+        for train, look in folds:
+            found = self.booster.logits_by_count(learn.take(train), learn.take(look), count)
+            by_count[:, look] = found
+        best = int(np.argmin([log_loss(learn.target, expit(one)) for one in by_count]))
+        return Chosen(ways | {"trees": by_count[best]}, strength, best + 1, None)
+
+    def fit(self, learn: Examples, chosen: "Chosen", *, with_trees: bool) -> tuple[Scorecard, Trees | None]:
+        """Fit what was chosen on all rows to learn from; trees only where they are wanted."""
+        rows = self._card_rows(learn)
+        card = fit_scorecard(describe(rows.inputs, self.layout), rows.target, rows.weight, chosen.strength)
+        if self.booster is None or not with_trees:
+            return card, None
+        return card, self.booster.fit(learn, chosen.trees)
+
+    def _card_rows(self, learn: Examples) -> Examples:
+        rows = choose_card_rows(learn.rows, self.layout)
+        return learn if len(rows) == learn.rows else learn.take(rows)
+
+    def _cross_validate_card(self, learn: Examples, folds: Folds) -> tuple[Floats, float]:
+        """Return the logits of rows not learnt from, by the best strength, and that strength."""
+        design = describe(learn.inputs, self.layout)
+        cards = [
+            fit_scorecards(design[rows], learn.target[rows], None if learn.weight is None else learn.weight[rows])
+            for rows, _ in folds
+        ]
+        best, best_strength, best_loss = np.zeros(0), 0.0, np.inf
+        for of_folds in zip(*cards, strict=True):
+            logits = np.zeros(learn.rows)
+            for card, (_, look) in zip(of_folds, folds, strict=True):
+                logits[look] = card.logits(design[look])
+            loss = log_loss(learn.target, expit(logits))
+            if loss >= best_loss:  # weaker ridges only overfit more
+                break
+            best, best_strength, best_loss = logits, of_folds[0].strength, loss
+        return best, best_strength
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Logits of the rows that were looked at, the scorecard's strength, how many trees; those trees, where at hand."""
+
+    ways: Ways
+    strength: float
+    trees: int
+    grown: Trees | None

@@ -1,0 +1,1 @@
+"""A model at rest: its values, its files, the store."""

@@ -1,0 +1,1 @@
+"""The same network by Numba and LLVM, for scoring."""

@@ -1,0 +1,1 @@
+"""A training step with gradients written by hand."""

@@ -1,0 +1,1 @@
+"""Figures, intervals, segments, the model card."""

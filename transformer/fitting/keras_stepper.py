@@ -1,0 +1,117 @@
+"""One step of training by TensorFlow and its state: optimizer, averaged weights, learning rate.
+
+Most networks are trained by `compiled_stepping` instead, at a fourth of the time.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from transformer.fitting.examples import Batch, RowSource
+from transformer.network.keras_prediction import make_group_predictor, predict_rows
+from transformer.records.features import Inputs
+
+if TYPE_CHECKING:
+    from transformer.fitting.fitter import FittingOptions
+
+# Vectors that are added as they stand, and scales: weight decay would pull them away from what they mean.
+UNDECAYED = ["bias", "gamma", "beta", "token", "vectors", "absent", "scale"]
+
+
+class Stepper:
+    """Takes steps; one traced function, whatever the order of rows."""
+
+    def __init__(self, network: keras.Model, options: "FittingOptions") -> None:
+        self._network = network
+        self._options = options
+        self._optimizer = keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay)
+        self._optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
+        self._optimizer.build(network.trainable_variables)
+        self._averages = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
+        self._anchors = [tf.Variable(variable.value, trainable=False) for variable in network.trainable_variables]
+        self._batch_rows, self._steps_per_epoch, self._step_count = 1, 1, 0
+        self._step = tf.function(self._take_step)
+        self._predict = make_group_predictor(network)
+
+    def begin(self, rows: int) -> None:
+        """Start again from the network's present weights, with `rows` rows an epoch."""
+        self._batch_rows = min(self._options.batch_rows, rows)
+        self._steps_per_epoch, self._step_count = max(1, rows // self._batch_rows), 0
+        for variable in self._optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        for kept in (self._averages, self._anchors):
+            for one, variable in zip(kept, self._network.trainable_variables, strict=True):
+                one.assign(variable.value)
+
+    def run_epoch(
+        self, train: RowSource, random: np.random.Generator, epochs: int, on_batch: Callable[[], None]
+    ) -> float:
+        """Go once through the rows; return the mean loss. `epochs` is how many there will be in all."""
+        losses: list[float] = []
+        for batch in train.batches(self._batch_rows, random):
+            rate, averaging = schedule(self._options, self._step_count, self._steps_per_epoch * epochs)
+            losses.append(float(self._step(batch, tf.constant(rate), tf.constant(averaging))))
+            self._step_count += 1
+            on_batch()
+        return float(np.mean(losses))
+
+    def averaged_weights(self) -> "_Averaged":
+        """Put the averaged weights into the network for the time of a `with` block."""
+        return _Averaged(self._network, self._averages)
+
+    def look(self, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[np.float64]:
+        """Return the mean logit of each way (N, G) of N rows, by the weights in the network."""
+        return predict_rows(self._predict, inputs, on_batch=on_batch)
+
+    def _take_step(self, batch: Batch, rate: tf.Tensor, averaging: tf.Tensor) -> tf.Tensor:
+        inputs, target = batch.inputs, batch.target[:, None]
+        variables = self._network.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self._network(inputs, training=True)  # (B, E)
+            losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.broadcast_to(target, tf.shape(logits)), logits)
+            loss = tf.reduce_mean(losses * batch.weight[:, None])
+        gradients, _ = tf.clip_by_global_norm(
+            tape.gradient(loss, [variable.value for variable in variables]), self._options.clip_norm
+        )
+        cast("Any", self._optimizer.learning_rate).assign(rate)
+        self._optimizer.apply(gradients, variables)
+        if self._options.pull:
+            for variable, anchor in zip(variables, self._anchors, strict=True):
+                variable.assign_sub(rate * self._options.pull * (variable.value - anchor))
+        for average, variable in zip(self._averages, variables, strict=True):
+            average.assign(averaging * average + (1.0 - averaging) * variable.value)
+        return loss
+
+
+def schedule(options: "FittingOptions", steps: int, total: int) -> tuple[np.float32, np.float32]:
+    """Return learning rate and averaging of the step after so many: a linear warm-up, then a cosine down to zero.
+
+    The average looks back no further than there were steps.
+    """
+    warm_up = max(1.0, options.warm_up_share * total)
+    done = steps + 1
+    share = (done - warm_up) / max(1.0, total - warm_up)
+    factor = done / warm_up if done < warm_up else 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+    averaging = min(options.averaging, done / (done + 10))
+    return np.float32(options.learning_rate * max(factor, 1e-3)), np.float32(averaging)
+
+
+class _Averaged:
+    def __init__(self, network: keras.Model, averages: list[tf.Variable]) -> None:
+        self._variables = network.trainable_variables
+        self._averages = averages
+        self._kept: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._kept = [variable.numpy() for variable in self._variables]
+        for variable, average in zip(self._variables, self._averages, strict=True):
+            variable.assign(average)
+
+    def __exit__(self, *_error: object) -> None:
+        for variable, kept in zip(self._variables, self._kept, strict=True):
+            variable.assign(kept)

@@ -1,0 +1,1 @@
+"""The Keras network, read from top to bottom."""

@@ -1,0 +1,1 @@
+"""Reason codes: the explainer, masking."""

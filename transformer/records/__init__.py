@@ -1,0 +1,1 @@
+"""What a record is, and how raw columns become the network's inputs."""

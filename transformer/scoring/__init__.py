@@ -1,0 +1,1 @@
+"""The scorer, points and bands, the canary."""

@@ -1,0 +1,1 @@
+"""Prepare, choose, train, fine-tune, cross-validate."""

@@ -1,0 +1,1 @@
+"""All that the scheduler may know of a worker."""

@@ -1,0 +1,235 @@
+"""What the monitor says of one night: every figure, the reasons, the verdict. A pure function of counts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from db.portfolios.definition import ScoreScale
+from db.portfolios.monitoring_policy import MonitoringPolicy
+from db.schema.states import Verdict
+from worker.drift.band_migration import describe_migration
+from worker.drift.column_drift import FieldFigures, compare_fields, fields_document
+from worker.drift.distribution import Distribution
+from worker.drift.expected_figures import expected_auc, expected_bad_rate, probabilities_of
+from worker.drift.pipeline_faults import find_faults
+from worker.drift.psi import compare_shares
+from worker.drift.score_comparison import DriftFigures, compare, shift_of
+from worker.drift.sequential_rule import AlarmLimits, AlarmState, NightFigures, run_rule
+
+Counts = Mapping[str, Any]  # as the shards wrote them and the database added them up
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the night is compared with: counts, where they come from, and the job for those of a night."""
+
+    kind: str
+    counts: Counts
+    job_id: int | None = None
+
+
+@dataclass(frozen=True)
+class PreviousNight:
+    """The night before, on the same bins."""
+
+    job_id: int
+    counts: Counts
+    has_same_model: bool
+
+
+@dataclass(frozen=True)
+class NightEvidence:
+    """All that is known of a night. `history` are the nights of this model before it that the sequential rule counts.
+
+    `same_day` is the last night on which the same declared effect fell.
+    """
+
+    job_id: int
+    counts: Counts
+    reference: Reference
+    scale: ScoreScale
+    limits: AlarmLimits
+    history: Sequence[NightFigures] = ()
+    previous: PreviousNight | None = None
+    effect: str | None = None
+    same_day: Reference | None = None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The verdict, why, and the figures; `series` is what later nights add up, None where this one does not count."""
+
+    verdict: Verdict
+    figures: dict[str, Any]
+    series: NightFigures | None = None
+    faults: list[str] = field(default_factory=list)
+
+
+def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examination:
+    """Compare a night with its reference and the night before, run the sequential rule, and give the verdict."""
+    reference, current = _scores(evidence.reference.counts), _scores(evidence.counts)
+    fields = compare_fields(evidence.reference.counts.get("fields") or {}, evidence.counts.get("fields") or {})
+    faults = find_faults(evidence.counts.get("canary"), fields, policy)
+    if reference.count == 0 or current.count == 0:
+        return _without_scores(evidence, faults)
+    figures = compare(reference, current)
+    tonight = NightFigures(evidence.job_id, figures.psi_corrected, figures.shift or 0.0)
+    has_enough = min(figures.n_reference, figures.n_current) >= policy.least_records
+    is_counted = has_enough and not faults and evidence.effect is None
+    alarm = run_rule([*evidence.history, tonight] if is_counted else evidence.history, evidence.limits)
+    segments = _compare_segments(evidence)
+    verdict, reasons = _judge(evidence, policy, figures, alarm, faults, _moved_parts(fields, segments, policy))
+    document = figures.to_document() | {
+        "reference": {"kind": evidence.reference.kind, "job": evidence.reference.job_id},
+        "previous": _compare_previous(evidence, current),
+        "migration": _migration(evidence),
+        "expected": _expect(reference, current, evidence.scale),
+        "fields": fields_document(fields),
+        "segments": segments,
+        "canary": evidence.counts.get("canary"),
+        "alarm": alarm.to_document(),
+        "calendar": evidence.effect,
+        "reasons": reasons,
+    }
+    return Examination(verdict, document, tonight if is_counted else None, faults)
+
+
+def _judge(
+    evidence: NightEvidence,
+    policy: MonitoringPolicy,
+    figures: DriftFigures,
+    alarm: AlarmState,
+    faults: list[str],
+    moved_parts: list[str],
+) -> tuple[Verdict, list[str]]:
+    if faults:
+        return Verdict.BROKEN_PIPELINE, faults
+    least = min(figures.n_reference, figures.n_current)
+    if least < policy.least_records:
+        return Verdict.INSUFFICIENT, [f"{least} scores on one side; at least {policy.least_records} are needed"]
+    if evidence.effect is not None:
+        return _judge_effect(evidence, policy, figures)
+    if is_far(figures, policy):
+        return Verdict.DRIFTED, [f"PSI {figures.psi_corrected:.3f} in one night"]
+    if alarm.raised:
+        first = "" if alarm.new else f", since the night of job {alarm.since_job}"
+        return Verdict.DRIFTED, [_tell_alarm(alarm) + first]
+    reasons = [f"PSI {figures.psi_corrected:.3f}"] if figures.psi_corrected >= policy.watch_psi else []
+    if alarm.is_half_way:
+        reasons.append(f"half-way to the alarm: {_tell_alarm(alarm)}")
+    return (Verdict.WATCH, reasons + moved_parts) if reasons or moved_parts else (Verdict.STABLE, [])
+
+
+def is_far(figures: DriftFigures, policy: MonitoringPolicy) -> bool:
+    """Whether one night is enough: the shift is large, and its interval does not reach down to a small one."""
+    return figures.psi_corrected >= policy.drifted_psi and figures.psi_interval[0] >= policy.watch_psi
+
+
+def _judge_effect(
+    evidence: NightEvidence, policy: MonitoringPolicy, figures: DriftFigures
+) -> tuple[Verdict, list[str]]:
+    """A declared effect explains a shift from the usual, but not one from the last time the effect fell on a night."""
+    if evidence.same_day is not None:
+        last = _scores(evidence.same_day.counts)
+        if last.count >= policy.least_records:
+            since = compare(last, _scores(evidence.counts))
+            told = f"PSI {since.psi_corrected:.3f} against the last {evidence.effect} (job {evidence.same_day.job_id})"
+            if is_far(since, policy):
+                return Verdict.DRIFTED, [told]
+            return (Verdict.WATCH, [told]) if since.psi_corrected >= policy.watch_psi else (Verdict.STABLE, [])
+    is_beyond = figures.psi_corrected >= policy.watch_psi
+    told = f"PSI {figures.psi_corrected:.3f} on {evidence.effect}, which is declared and was never seen before"
+    return (Verdict.WATCH, [told]) if is_beyond else (Verdict.STABLE, [])
+
+
+def _tell_alarm(alarm: AlarmState) -> str:
+    shift = max(alarm.up, alarm.down)
+    limits = alarm.limits
+    return f"PSI sum {alarm.psi_sum:.3f} of {limits.psi_limit:.3f}, shift sum {shift:.3f} of {limits.shift_limit:.3f}"
+
+
+def _moved_parts(
+    fields: Mapping[str, FieldFigures], segments: Mapping[str, Mapping[str, Any]], policy: MonitoringPolicy
+) -> list[str]:
+    """Columns and segments that moved far while the book as a whole did not."""
+    moved = [
+        f"the column {name} moved: PSI {one.psi_corrected:.3f}"
+        for name, one in fields.items()
+        if one.psi_corrected >= policy.drifted_psi and one.records >= policy.least_records
+    ]
+    for column, values in segments.items():
+        for value, one in values.items():
+            if min(one["n"], one["n_reference"]) < policy.least_records:
+                continue
+            if one["psi_corrected"] >= policy.drifted_psi and one["psi_interval"][0] >= policy.watch_psi:
+                moved.append(f"the segment {column} = {value} moved: PSI {one['psi_corrected']:.3f}")
+    return moved
+
+
+def _compare_previous(evidence: NightEvidence, current: Distribution) -> dict[str, Any] | None:
+    """The night before on the reference's bins, so that both figures speak of the same."""
+    if evidence.previous is None:
+        return None
+    before = _scores(evidence.previous.counts)
+    if not before.count:
+        return None
+    figures = compare(before, current).to_document()
+    return {"job": evidence.previous.job_id, "same_model": evidence.previous.has_same_model} | figures
+
+
+def _migration(evidence: NightEvidence) -> dict[str, Any] | None:
+    if evidence.previous is None:
+        return None
+    migration = describe_migration(evidence.counts.get("migration") or {})
+    return None if migration is None else {"job": evidence.previous.job_id} | migration.to_document()
+
+
+def _expect(reference: Distribution, current: Distribution, scale: ScoreScale) -> dict[str, float | None]:
+    """AUC and bad rate that the calibrated scores promise, from points as they are stored."""
+    told: dict[str, float | None] = {}
+    for prefix, side in (("", current), ("reference_", reference)):
+        probabilities = _probabilities(side, scale)
+        told[f"{prefix}auc"] = expected_auc(probabilities, side.counts)
+        told[f"{prefix}bad_rate"] = expected_bad_rate(probabilities, side.counts)
+    return told
+
+
+def _compare_segments(evidence: NightEvidence) -> dict[str, dict[str, Any]]:
+    before: Counts = evidence.reference.counts.get("segments") or {}
+    found: dict[str, dict[str, Any]] = {}
+    for column, values in (evidence.counts.get("segments") or {}).items():
+        known = before.get(column, {})
+        found[column] = {
+            value: _compare_segment(_scores(known.get(value) or {"points": {}}), _scores(counts), evidence.scale)
+            for value, counts in values.items()
+        }
+    return found
+
+
+def _compare_segment(reference: Distribution, current: Distribution, scale: ScoreScale) -> dict[str, Any]:
+    told: dict[str, Any] = {"n": current.count, "n_reference": reference.count}
+    told["bad_rate"] = expected_bad_rate(_probabilities(current, scale), current.counts) if current.count else None
+    if not reference.count or not current.count:
+        return told | {"psi_corrected": None, "psi_interval": None, "shift": None}
+    moved = compare_shares(reference, current)
+    interval = list(moved.psi_interval)
+    return told | {
+        "psi_corrected": moved.psi_corrected,
+        "psi_interval": interval,
+        "shift": shift_of(reference, current),
+    }
+
+
+def _probabilities(side: Distribution, scale: ScoreScale) -> Any:
+    return probabilities_of(side.values, base=scale.points, odds=scale.odds, points_to_double=scale.points_to_double)
+
+
+def _without_scores(evidence: NightEvidence, faults: list[str]) -> Examination:
+    verdict = Verdict.BROKEN_PIPELINE if faults else Verdict.INSUFFICIENT
+    note = "no scores to compare"
+    document = {"note": note, "canary": evidence.counts.get("canary"), "reasons": faults or [note]}
+    return Examination(verdict, document, None, faults)
+
+
+def _scores(counts: Counts) -> Distribution:
+    return Distribution.of_counts(counts["points"], counts.get("unscorable") or 0)

@@ -1,0 +1,1 @@
+"""Gathers evidence about a new model, judges it, decides."""

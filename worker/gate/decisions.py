@@ -1,0 +1,33 @@
+"""What the gate writes down: a judgement as the row that is kept, and what passed but waits."""
+
+from dataclasses import replace
+
+from db.ledger.shard_leases import Claim
+from db.registry.versions import Champion, Decision
+from worker.gate.judgement import Judgement, Outcome
+
+GATE = "gate"
+
+
+def held_back(judgement: Judgement) -> Judgement:
+    """Return the judgement of a portfolio that is held: what passed waits."""
+    if judgement.outcome is not Outcome.PROMOTE:
+        return judgement
+    return replace(judgement, promoted=False, outcome=Outcome.UNDECIDED, reason="the portfolio is held")
+
+
+def decision_of(
+    claim: Claim, version: str, seen: Champion, judgement: Judgement, *, is_first: bool, made: str
+) -> Decision:
+    """Return a judgement as the row that is kept. A job has one decision of its own; the control's names it inside."""
+    return Decision(
+        portfolio=claim.job.portfolio,
+        version=version,
+        against_version=seen.version,
+        promoted=judgement.promoted,
+        reason=judgement.reason,
+        figures=judgement.figures | {"made": made, "job": claim.job.id},
+        decided_by=GATE,
+        job_id=claim.job.id if is_first else None,
+        action="undecided" if judgement.outcome is Outcome.UNDECIDED else GATE,
+    )

@@ -1,0 +1,1 @@
+"""Which records are learnt from, with which outcomes."""

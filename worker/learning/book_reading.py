@@ -1,0 +1,174 @@
+"""Reads the whole book of a portfolio to learn from: every record once, with what is known of its outcome."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.portfolios.definition import PortfolioDefinition
+from db.sources.source_table import DECIMAL_COMMA, RECORD_KEY, UNREADABLE, read_all
+from transformer.errors import TrainingDataError
+from transformer.records.record_store import RecordStore, RecordWriter, rows_at_once
+from transformer.records.splitting import hash_order
+from transformer.training.model_training import Book
+from worker.learning.outcome_labels import Labels, join_outcomes
+from worker.runtime.context import WorkerContext
+from worker.runtime.heartbeat import Heartbeat
+
+_SHOWN_COLUMNS = 5
+
+
+def read_book(
+    context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat, *, most: int | None = None
+) -> tuple[Book, Labels]:
+    """Return the book of a portfolio that names a target, or a sample of `most` records of it.
+
+    Raises `TrainingDataError`.
+    """
+    if definition.target is None:
+        raise TrainingDataError(f"the portfolio {definition.name} names no target to learn", "add: target = COLUMN")
+    known = read_labelled(context, definition, definition.input_columns, heartbeat, most=most)
+    as_of = None if definition.as_of is None else known.own[definition.as_of].to_numpy()
+    book = Book(
+        known.records, known.labels.target, known.keys, as_of, entity=known.entity, left_out=known.left_out.sentence
+    )
+    return book, known.labels
+
+
+@dataclass
+class LeftOut:
+    """Records that hold text in place of a number: how many, in which columns, and how many have a decimal comma."""
+
+    records: int = 0
+    with_comma: int = 0
+    by_column: Counter[str] = field(default_factory=Counter[str])
+
+    def look(self, texts: "pd.Series[Any]") -> None:
+        """Count the records of a frame, by what stands in `tidemark_unreadable`."""
+        for told in texts.dropna():
+            columns: dict[str, str] = json.loads(told)
+            self.records += 1
+            self.by_column.update(columns.keys())
+            self.with_comma += any(DECIMAL_COMMA.match(text) for text in columns.values())
+
+    @property
+    def sentence(self) -> str:
+        """What training says of them, without a value of anybody; empty where there are none."""
+        if not self.records:
+            return ""
+        columns = ", ".join(f"{name} ({count})" for name, count in self.by_column.most_common(_SHOWN_COLUMNS))
+        commas = ": decimal commas, where a decimal point is expected" if 2 * self.with_comma > self.records else ""
+        return f"{self.records} records hold text in place of a number, in {columns}{commas}, and were left out"
+
+
+@dataclass(frozen=True)
+class LabelledRecords:
+    """N records and what is known of them, row by row. `own` holds the key, the target, `as_of` and the entity."""
+
+    records: RecordStore
+    own: pd.DataFrame
+    labels: Labels
+    entity: NDArray[np.object_] | None
+    left_out: LeftOut
+
+    @property
+    def keys(self) -> NDArray[np.object_]:
+        """The keys as text."""
+        return self.own[RECORD_KEY].to_numpy(dtype=object)
+
+
+def read_labelled(
+    context: WorkerContext,
+    definition: PortfolioDefinition,
+    columns: tuple[str, ...],
+    heartbeat: Heartbeat,
+    *,
+    most: int | None = None,
+) -> LabelledRecords:
+    """Return every record that has a key, of those with the same key the first, and their outcomes, row by row.
+
+    `most` limits them to those of the lowest hashes of the key: the same ones at every training. Records with text in
+    place of a number are left out: they could not be scored either. A book larger than the setting
+    `training_memory_mb` is kept in a file. Raises `TrainingDataError`.
+    """
+    own = tuple(name for name in (definition.target, definition.as_of, definition.entity) if name is not None)
+    wanted, source = tuple(dict.fromkeys((*columns, *own))), definition.learning_records
+    settings = context.settings
+    writer = RecordWriter(settings.scratch, most_bytes=settings.training_memory_mb * 1_000_000)
+    kept_own: list[pd.DataFrame] = []
+    frames = read_all(
+        context.engine, source, definition.key, wanted, batch_rows=rows_at_once(4 * len(wanted), most=50_000)
+    )
+    left_out = LeftOut()
+    readable = _readable(frames, heartbeat, left_out)
+    for frame in readable if most is None else sample_lowest(readable, most):
+        writer.append(frame[list(columns)])
+        kept_own.append(_copy(frame[[RECORD_KEY, *own]]))
+    if not kept_own:
+        raise TrainingDataError(f"the source {source.name} holds no records", "load some: tidemark load")
+    together = pd.concat(kept_own, ignore_index=True)
+    target = np.full(len(together), np.nan) if definition.target is None else read_target(together[definition.target])
+    labels = join_outcomes(context.engine, definition, together, target)
+    return LabelledRecords(writer.close(), together, labels, _read_entity(together, definition), left_out)
+
+
+def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat, left_out: LeftOut) -> Iterator[pd.DataFrame]:
+    """Records of one key come in one frame."""
+    for frame in frames:
+        left_out.look(frame[UNREADABLE])
+        yield frame[~frame[RECORD_KEY].duplicated() & frame[UNREADABLE].isna()].reset_index(drop=True)
+        heartbeat()
+
+
+def _copy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return values of their own: a view, and Arrow text from a driver, would keep every other column alive."""
+    return pd.DataFrame({name: pd.Series(frame[name].to_numpy(copy=True), dtype=frame[name].dtype) for name in frame})
+
+
+def sample_lowest(frames: Iterator[pd.DataFrame], most: int) -> Iterator[pd.DataFrame]:
+    """Yield the `most` records of the lowest hashes, in their order; at most twice as many are held at a time."""
+    held: list[tuple[NDArray[np.float64], pd.DataFrame]] = []
+    for frame in frames:
+        held.append((hash_order(frame[RECORD_KEY].to_numpy(dtype=object)), frame))
+        if sum(len(one) for one, _ in held) > 2 * most:
+            held = _lowest(held, most)
+    for _, frame in _lowest(held, most):
+        yield frame
+
+
+def _lowest(
+    held: list[tuple[NDArray[np.float64], pd.DataFrame]], most: int
+) -> list[tuple[NDArray[np.float64], pd.DataFrame]]:
+    every = np.concatenate([order for order, _ in held]) if held else np.zeros(0)
+    if len(every) <= most:
+        return held
+    limit = np.partition(every, most - 1)[most - 1]
+    return [(order[order <= limit], frame[order <= limit].reset_index(drop=True)) for order, frame in held]
+
+
+def _read_entity(own: pd.DataFrame, definition: PortfolioDefinition) -> NDArray[np.object_] | None:
+    """Return whose record each is, where the portfolio says so; a record of nobody stands for itself."""
+    if definition.entity is None:
+        return None
+    named = own[definition.entity].astype("object")
+    return named.where(named.notna(), own[RECORD_KEY]).to_numpy(dtype=object)
+
+
+def read_target(column: pd.Series) -> NDArray[np.float64]:
+    """Return 1.0, 0.0 or NaN (not known) for each record. Raises `TrainingDataError` for anything else."""
+    empty = column.isna() | column.astype("str").str.strip().eq("")
+    target = pd.to_numeric(column.where(~empty), errors="coerce").to_numpy(dtype=np.float64)
+    is_wrong = ~empty.to_numpy() & ~np.isin(target, (0.0, 1.0))
+    if is_wrong.any():
+        example = str(column.iloc[int(np.flatnonzero(is_wrong)[0])])[:40]
+        raise TrainingDataError(
+            f"the target {column.name} must be 1 (the bad event), 0 or empty; "
+            f"{int(is_wrong.sum())} records hold something else, such as {example!r}",
+            "correct those records, or name another target column",
+        )
+    return target

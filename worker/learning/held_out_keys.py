@@ -1,0 +1,28 @@
+"""Under which secret the keys of held-out records are hashed in a portfolio's bundles."""
+
+import hmac
+
+from db.privacy.installation_secrets import HELD_OUT, get_or_make_secret
+from transformer.bundles.held_out_scores import HeldOutScores, name_of
+from transformer.errors import BundleError
+from worker.runtime.context import WorkerContext
+
+
+def held_out_secret(context: WorkerContext, portfolio: str) -> bytes:
+    """Return the portfolio's own secret, from the installation's: TIDEMARK_KEY_SECRET, else one in the database."""
+    house = context.key_secret or get_or_make_secret(context.engine, HELD_OUT)
+    return hmac.digest(house.encode(), f"held-out keys\x1f{portfolio}".encode(), "sha256")
+
+
+def comparable(version: str, scores: HeldOutScores, secret: bytes) -> HeldOutScores:
+    """Return scores whose hashes are keyed with this secret; those of an older release, which are not keyed, become so.
+
+    Raises `BundleError` where they are keyed with another one.
+    """
+    if scores.keyed_with in ("", name_of(secret)):
+        return scores.keyed(secret)
+    raise BundleError(
+        version,
+        "its held-out keys were hashed under another secret than the one in force, so it cannot be compared: set "
+        "TIDEMARK_KEY_SECRET as it was when it was trained, or train it anew",
+    )

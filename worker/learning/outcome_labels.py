@@ -1,0 +1,73 @@
+"""Joins records with what became of them: the source's target, and the outcomes that were loaded later."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.connections.engine import Engine
+from db.portfolios.definition import PortfolioDefinition
+from db.retraining.outcomes import read_outcomes
+from db.sources.source_table import RECORD_KEY
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known of N records, one row each.
+
+    `target` is 1.0, 0.0 or NaN; `dates` say since when, as text that sorts ("" where not known); `outcome_ids` are 0
+    where the source's target tells it; `scored_jobs` are the scoring jobs that they judge, 0 where there is none.
+    """
+
+    target: Floats
+    dates: NDArray[np.str_]
+    outcome_ids: NDArray[np.int64]
+    scored_jobs: NDArray[np.int64]
+
+    def part(self, rows: NDArray[Any]) -> "Labels":
+        """Return the labels of some rows."""
+        return Labels(self.target[rows], self.dates[rows], self.outcome_ids[rows], self.scored_jobs[rows])
+
+    def newest(self, rows: NDArray[Any]) -> dict[str, Any]:
+        """Return the newest of what some rows tell, as `model_versions.learned_until` keeps it."""
+        ids, dates = self.outcome_ids[rows], self.dates[rows]
+        from_source, loaded = dates[ids == 0], dates[ids > 0]
+        return {
+            "outcome_id": int(ids.max(initial=0)),
+            "outcome_date": str(max(loaded.tolist(), default="")),
+            "as_of": str(max(from_source.tolist(), default="")),
+        }
+
+    def is_newer_than(self, learned: dict[str, Any], *, after_job: int = 0) -> NDArray[np.bool_]:
+        """Whether each label is one that a model with this `learned_until` was not trained on.
+
+        With `after_job` only those count that judge a later scoring job, or none.
+        """
+        is_loaded = self.outcome_ids > int(learned.get("outcome_id") or 0)
+        is_loaded &= (self.scored_jobs == 0) | (self.scored_jobs > after_job)
+        as_of = str(learned.get("as_of") or "")
+        is_later = (self.outcome_ids == 0) & (self.dates > as_of) if as_of else np.zeros(len(is_loaded), dtype=bool)
+        return (is_loaded | is_later) & ~np.isnan(self.target)
+
+
+def join_outcomes(engine: Engine, definition: PortfolioDefinition, records: pd.DataFrame, target: Floats) -> Labels:
+    """Return the labels of records; a loaded outcome stands above the source's target, which it may correct."""
+    known = read_outcomes(engine, definition.name).set_index("record_key")
+    found = known.index.get_indexer(pd.Index(records[RECORD_KEY], dtype="object"))
+    has_outcome = found >= 0
+    dates = np.full(len(records), "", dtype=object)
+    if definition.as_of is not None:
+        times = records[definition.as_of]
+        dates = times.astype("object").where(times.notna(), "").map(str).to_numpy(dtype=object)
+    ids = np.zeros(len(records), dtype=np.int64)
+    joined = target.copy()
+    joined[has_outcome] = known["outcome"].to_numpy(dtype=np.float64)[found[has_outcome]]
+    dates[has_outcome] = known["outcome_date"].to_numpy(dtype=object)[found[has_outcome]]
+    ids[has_outcome] = known["outcome_id"].to_numpy(dtype=np.int64)[found[has_outcome]]
+    scored = np.zeros(len(records), dtype=np.int64)
+    scored[has_outcome] = known["scored_job"].to_numpy(dtype=np.int64)[found[has_outcome]]
+    return Labels(joined, dates.astype(np.str_), ids, scored)

@@ -1,0 +1,83 @@
+"""The labelled records that a champion can read, and which of them are new to it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.portfolios.definition import PortfolioDefinition
+from db.registry.versions import ModelVersion
+from transformer.bundles.bundle import LoadedModel
+from transformer.records.record_store import RecordStore, chunks_of
+from transformer.training.fine_tuning import Material, unreadable_rows
+from worker.gate.evidence import Parts
+from worker.learning.book_reading import read_labelled
+from worker.learning.lesson_plan import LessonPlan
+from worker.learning.outcome_labels import Labels
+from worker.runtime.context import WorkerContext
+from worker.runtime.heartbeat import Heartbeat
+
+MOST_SEGMENT_VALUES = 20
+
+
+@dataclass(frozen=True)
+class Records:
+    """Every labelled record that can be read, one row each; `is_new` where the champion was not trained on it.
+
+    `groups` is what a hash chooses sides by: the entity where the portfolio names one, else the key.
+    """
+
+    store: RecordStore
+    keys: NDArray[np.object_]
+    groups: NDArray[np.object_]
+    labels: Labels
+    is_new: NDArray[np.bool_]
+
+    def material(self, rows: NDArray[np.int64]) -> Material:
+        """Return some of them as material for a lesson."""
+        return Material(self.store.take(rows), self.labels.target[rows], self.keys[rows])
+
+
+def read_records(
+    context: WorkerContext,
+    definition: PortfolioDefinition,
+    champion: LoadedModel,
+    parent: ModelVersion,
+    heartbeat: Heartbeat,
+    *,
+    after_job: int = 0,
+) -> Records:
+    """Read the labelled records that the champion can read; of those with the same key the first.
+
+    New are those that `parent` was not trained on, scored after the job `after_job`.
+    """
+    columns = (*champion.schema.columns, *definition.segments)
+    known = read_labelled(context, definition, columns, heartbeat)
+    is_usable = ~np.isnan(known.labels.target)
+    for place, frame in chunks_of(known.records, champion.schema.columns):
+        is_usable[place.start + unreadable_rows(champion, frame)] = False
+    rows = np.flatnonzero(is_usable)
+    labels, keys = known.labels.part(rows), known.keys[rows]
+    is_new = labels.is_newer_than(parent.learned_until or {}, after_job=after_job)
+    groups = keys if known.entity is None else known.entity[rows]
+    return Records(known.records.part(rows), keys, groups, labels, is_new)
+
+
+def parts_of(records: Records, plan: LessonPlan, segments: tuple[str, ...]) -> Parts:
+    """Return the records that judge a challenger: the exam first, then the old ones."""
+    rows = np.concatenate([plan.exam, plan.old_exam])
+    exam, old = np.arange(len(plan.exam)), np.arange(len(plan.exam), len(rows))
+    material = records.material(rows)
+    masks = _segment_masks(material.frame.iloc[exam], segments)
+    return Parts(material.frame, material.target, exam, old, plan.learned_date, plan.exam_date, masks)
+
+
+def _segment_masks(exam: pd.DataFrame, segments: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
+    """A mask for each of the commonest values of each segment column."""
+    masks: dict[str, NDArray[np.bool_]] = {}
+    for column in segments:
+        values = exam[column].astype("object")
+        for value in values.value_counts().index[:MOST_SEGMENT_VALUES]:
+            masks[f"{column}={value}"] = (values == value).to_numpy(dtype=bool)
+    return masks

@@ -1,0 +1,1 @@
+"""Scores shards of a book, and online requests."""

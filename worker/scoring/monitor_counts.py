@@ -1,0 +1,83 @@
+"""What a shard counts for the monitor beside its scores: fields, segments, migration of bands, and the canary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.connections.engine import Engine
+from db.ledger.shard_histograms import Counts, ShardMonitoring
+from db.ledger.shard_leases import Claim
+from db.monitoring.night_bands import count_bands, count_pairs, find_bands, hash_keys
+from db.results.shard_results import ShardResult
+from transformer.bundles.canary import CanaryOutcome
+from transformer.records.column_reading import read_names
+from transformer.scoring.scorer import ScoredRecords, Scorer
+
+Points = Sequence[int] | NDArray[np.integer[Any]]
+
+MISSING_VALUE = "(missing)"
+MOST_VALUES = 100  # of a segment column; one with more is no segment, and is counted as a whole
+TOO_MANY_VALUES = f"(more than {MOST_VALUES} values)"
+
+
+@dataclass(frozen=True)
+class ScoredShard:
+    """What there is to count: the records given to the scorer, what it said, what is written, and the canary's fate."""
+
+    scorer: Scorer
+    usable: pd.DataFrame
+    scored: ScoredRecords
+    result: ShardResult
+    canary: CanaryOutcome | None
+
+
+def count_shard(engine: Engine, claim: Claim, shard: ScoredShard) -> ShardMonitoring:
+    """Count one scored shard. Reads the bands of the night before for the shard's keys, and nothing else."""
+    reference, job, result = shard.scorer.reference, claim.job, shard.result
+    before, records = job.compared_job_id, shard.usable.iloc[shard.scored.rows]
+    keys_hash, bands = hash_keys(result.record_keys), np.asarray(result.bands, dtype="S1").tobytes()
+    return ShardMonitoring(
+        fields=None if reference is None else reference.field_bins.count(shard.scored.arrays),
+        segments=count_segments(records, result.points, job.definition.segments),
+        migration=None if before is None else _count_migration(engine, before, claim.ordinal, result, keys_hash, bands),
+        canary=None if shard.canary is None else shard.canary.to_document(),
+        keys_hash=keys_hash,
+        bands=bands,
+    )
+
+
+def count_segments(records: pd.DataFrame, points: Points, columns: tuple[str, ...]) -> Counts:
+    """Return the histogram of points of each value of the columns; what has no value is a segment too."""
+    values = np.asarray(points, dtype=np.int64)
+    counts: Counts = {}
+    for column in columns:
+        names = read_names(records[column], ())
+        names[pd.isna(names)] = MISSING_VALUE
+        places, texts = pd.factorize(names)
+        if len(texts) > MOST_VALUES:
+            places, texts = np.zeros(len(values), np.int64), np.array([TOO_MANY_VALUES])
+        counts[column] = {
+            str(name): {"points": count_points(values[places == place])} for place, name in enumerate(texts)
+        }
+    return counts
+
+
+def count_points(points: Points) -> dict[str, int]:
+    """Return a histogram of points; JSON knows texts alone as names."""
+    values, counts = np.unique(np.asarray(points, dtype=np.int64), return_counts=True)
+    return {str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)}
+
+
+def _count_migration(
+    engine: Engine, before: int, ordinal: int, result: ShardResult, keys_hash: str, bands: bytes
+) -> Counts:
+    """Return how many records went from each band of the night before to each band; new records are left out."""
+    earlier = find_bands(engine, before, ordinal, keys_hash)
+    if earlier is not None:
+        return count_pairs(earlier, bands)
+    keys, now = np.asarray(result.record_keys, dtype=object), np.asarray(result.bands)
+    return count_bands(engine, before, {str(band): keys[now == band] for band in np.unique(now)})

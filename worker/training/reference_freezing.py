@@ -1,0 +1,59 @@
+"""What is frozen of a model's held-out part: in its bundle the bins and the canary, in the registry their counts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from db.portfolios.definition import PortfolioDefinition
+from transformer.bundles.reference import ModelReference
+from transformer.records.record_store import rows_at_once
+from transformer.records.splitting import hash_order
+from transformer.scoring.reference_freezing import freeze_reference
+from transformer.scoring.scorer import Scorer
+from transformer.training.model_training import Book, TrainedModel
+from worker.runtime.portfolio_mapping import scale_of
+from worker.scoring.monitor_counts import count_points, count_segments
+
+MOST_MEASURED = 200_000  # held-out records: more would say the same, and must fit into memory
+
+
+@dataclass(frozen=True)
+class FrozenReference:
+    """`bundled` goes into the model's bundle, `counts` into its registry row."""
+
+    bundled: ModelReference
+    counts: dict[str, Any]
+
+
+def held_out_rows(model: TrainedModel, book: Book) -> NDArray[np.int64]:
+    """Return the rows of the book's held-out records, of very many those of the lowest hashes."""
+    rows = np.flatnonzero(pd.Index(book.keys).isin(pd.Index(model.holdout_keys)))
+    most = rows_at_once(len(model.schema.columns), most=MOST_MEASURED)
+    if len(rows) <= most:
+        return rows
+    return np.sort(rows[np.argsort(hash_order(book.keys[rows]), kind="stable")[:most]])
+
+
+def freeze(model: TrainedModel, book: Book, definition: PortfolioDefinition) -> FrozenReference:
+    """Freeze what the held-out records of a book say of a model."""
+    return freeze_records(model, book.records.take(held_out_rows(model, book)), definition)
+
+
+def freeze_records(model: TrainedModel, holdout: pd.DataFrame, definition: PortfolioDefinition) -> FrozenReference:
+    """Count held-out records of a model as the shards count those of a night, and choose its canary."""
+    scorer = Scorer(model, "unsaved")
+    bundled = freeze_reference(holdout, model.transform, scorer)
+    scored = scorer.score(holdout)
+    points = scale_of(definition).points_of(scored.probabilities)
+    left_out, rows = model.counts["left_out_problems"], model.counts["rows"]
+    counts = {
+        "points": count_points(points),
+        # Records that cannot be read were left out before the cut: the held-out part has its share of them.
+        "unscorable": round(len(points) * left_out / max(1, rows - left_out)),
+        "fields": bundled.field_bins.count(scored.arrays),
+        "segments": count_segments(holdout.iloc[scored.rows], points, definition.segments),
+    }
+    return FrozenReference(bundled, counts)

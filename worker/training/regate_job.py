@@ -1,0 +1,94 @@
+"""Judges a challenger again that waited for evidence."""
+
+from logging import getLogger
+from typing import Any
+
+import numpy as np
+
+from db.connections.engine import reading, writing
+from db.ledger.job_closing import complete_whole_job
+from db.ledger.shard_histograms import read_job_counts
+from db.ledger.shard_leases import Claim
+from db.registry.versions import decide, get_champion, get_model
+from db.results.shadow_scores import list_shadow_jobs, read_shadow_points
+from db.retraining.retraining_state import change_retraining, lock_retraining
+from db.schema.states import ModelState
+from transformer.records.splitting import hash_order
+from worker.drift import Histogram, compare, merge
+from worker.gate.decisions import decision_of, held_back
+from worker.gate.evidence import Measured, count_canary_mismatches, gather_evidence
+from worker.gate.judgement import judge_challenger
+from worker.learning.lesson_plan import OLD_EXAM_SHARE, LessonPlan
+from worker.learning.readable_records import parts_of, read_records
+from worker.runtime.bundle_reading import load_stored
+from worker.runtime.context import WorkerContext
+from worker.runtime.portfolio_mapping import scale_of
+
+logger = getLogger(__name__)
+
+NO_ROWS = np.zeros(0, dtype=np.int64)
+
+
+def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
+    """Let the gate judge a waiting challenger by what is known by now; a version that no longer waits is left alone."""
+    definition, heartbeat, engine = claim.job.definition, context.heartbeat(claim), context.engine
+    version: str = claim.job.options["version"]
+    seen, waiting = get_champion(engine, definition.name), get_model(engine, version)
+    if seen is None or waiting.state is not ModelState.CHALLENGER:
+        with writing(context.engine) as connection:
+            complete_whole_job(connection, claim, result={"promoted": False, "reason": f"{version} no longer waits"})
+        return
+    url = context.settings.bundles_url
+    champion, challenger = (load_stored(engine, url, one) for one in (seen.version, version))
+    learned = waiting.learned_until or {}
+    records = read_records(context, definition, champion, waiting, heartbeat)
+    learned_date = str(learned.get("outcome_date") or learned.get("as_of") or "")
+    dates, order = records.labels.dates, hash_order(records.groups)
+    exam = np.flatnonzero(records.is_new & (dates > learned_date))
+    old = np.flatnonzero(~records.is_new & (order < OLD_EXAM_SHARE))
+    exam_date = str(min(dates[exam].tolist(), default=""))
+    parts = parts_of(
+        records, LessonPlan(NO_ROWS, NO_ROWS, exam, NO_ROWS, old, learned_date, exam_date), definition.segments
+    )
+    measured = Measured(parts, heartbeat)
+    nights, shadow = _shadow_of(context, version)
+    evidence = gather_evidence(
+        parts,
+        measured,
+        champion,
+        challenger,
+        scale_of(definition),
+        canary_mismatches=count_canary_mismatches(url, version, parts, measured.probabilities(challenger)),
+        cut_off=definition.retraining.cut_off,
+        shadow_nights=nights,
+        shadow_nights_wanted=definition.retraining.shadow_nights,
+        shadow_psi=shadow,
+    )
+    judgement = judge_challenger(evidence, definition.retraining.gate)
+    with writing(engine) as connection:
+        state = lock_retraining(connection, definition.name)
+        judged = held_back(judgement) if state.is_held else judgement
+        decision = decision_of(claim, version, seen, judged, is_first=True, made="second look")
+        is_promoted = decide(connection, decision, seen=seen)
+        newest = records.labels.newest(np.arange(len(records.keys)))["outcome_id"]
+        gated = {"version": version, "outcome_id": newest, "shadow_nights": nights}
+        tried: dict[str, Any] = {"tried_until": {**(state.tried_until or {}), "gated": gated}}
+        change_retraining(connection, definition.name, **tried, **({"failures": 0} if is_promoted else {}))
+        result = {"promoted": is_promoted, "reason": judged.reason}
+        complete_whole_job(connection, claim, result=result, model_version=version)
+    logger.info("Judged again: job %d, version %s, %s: %s.", claim.job.id, version, judged.outcome, judged.reason)
+
+
+def _shadow_of(context: WorkerContext, version: str) -> tuple[int, float | None]:
+    """Return the nights that a challenger scored in shadow, and the PSI between its points and the champion's."""
+    nights = list_shadow_jobs(context.engine, version)
+    if not nights:
+        return 0, None
+    shadow = _histogram(read_shadow_points(context.engine, version))
+    with reading(context.engine) as connection:
+        champion = merge(_histogram(night["points"]) for night in read_job_counts(connection, nights).values())
+    return len(nights), compare(champion, shadow).psi
+
+
+def _histogram(points: dict[str, int]) -> Histogram:
+    return Histogram({int(value): count for value, count in points.items()})
