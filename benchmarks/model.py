@@ -10,13 +10,15 @@ import numpy as np
 
 from db.connections.engine import Engine, writing
 from db.portfolios.definition import PortfolioDefinition
-from db.registry.versions import Decision, decide, register_model
+from db.registry.champions import Decision, decide
+from db.registry.versions import register_model
 from db.sources.source_table import read_all
 from transformer.bundles.bundle import save_bundle
 from transformer.bundles.calibration import Calibration
+from transformer.bundles.trained_model import TrainedModel
 from transformer.network.architecture import NetworkOptions, build_network
-from transformer.records.features import FeatureTransform, read_columns
-from transformer.training.model_training import TrainedModel
+from transformer.records.column_reading import read_columns
+from transformer.records.features import FeatureTransform
 from worker.runtime.portfolio_mapping import schema_of
 
 FITTING_RECORDS = 20_000

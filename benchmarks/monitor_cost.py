@@ -25,7 +25,8 @@ from db.ledger.shard_histograms import ShardMonitoring, fold_histograms
 from db.ledger.shard_leases import claim_shard
 from db.migrations.upgrade import prepare_database
 from db.monitoring.drift_reports import insert_report
-from db.registry.versions import Decision, decide, register_model
+from db.registry.champions import Decision, decide
+from db.registry.versions import register_model
 from db.results.shard_results import complete_scored_shard
 from db.schema.states import JobKind
 from scheduler.loop.shard_planning import plan_job

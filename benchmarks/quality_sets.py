@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from transformer.fitting.examples import Examples
-from transformer.records.features import FeatureTransform, read_columns
+from transformer.records.column_reading import read_columns
+from transformer.records.features import FeatureTransform
 from transformer.records.schema import Field, History, RecordSchema
 
 _MONTHS = {

@@ -20,14 +20,16 @@ from scipy.stats import spearmanr
 from benchmarks.report import write_report
 from benchmarks.site import PORTFOLIO
 from scheduler.portfolio_files.reader import parse_portfolio
+from transformer.bundles.trained_model import TrainedModel
 from transformer.compiled.network_scorer import CompiledNetwork
 from transformer.evaluation.model_card import HeldOut, write_card
 from transformer.reasons.explainer import Explainer, choose_reasons
 from transformer.reasons.masking import Flat, Masking, flatten, masking_effects, shapley_values
-from transformer.records.features import Inputs, read_columns
+from transformer.records.column_reading import read_columns
+from transformer.records.features import Inputs
 from transformer.records.labelled_book import Book
 from transformer.scoring.scorer import Scorer
-from transformer.training.model_training import TrainedModel, train_model
+from transformer.training.model_training import train_model
 from transformer.training.reason_fitting import represent
 from worker.runtime.portfolio_mapping import schema_of
 from worker.training.model_description import explain, facts_of

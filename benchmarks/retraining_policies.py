@@ -25,6 +25,8 @@ from benchmarks.report import write_report
 from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
 from db.schema.states import Verdict
 from transformer.bundles.bundle import LoadedModel, load_bundle, save_bundle
+from transformer.bundles.trained_model import TrainedModel
+from transformer.records.labelled_book import Book
 from transformer.records.schema import Field, RecordSchema
 from transformer.records.splitting import hash_order
 from transformer.scoring.points import ScoreScale
@@ -36,7 +38,7 @@ from transformer.training.fine_tuning import (
     probabilities_of,
     recalibrate,
 )
-from transformer.training.model_training import Book, TrainedModel, TrainingOptions, train_model
+from transformer.training.model_training import TrainingOptions, train_model
 from worker.drift import Histogram, compare, judge
 from worker.gate.evidence import Measured, Parts, gather_evidence
 from worker.gate.judgement import Outcome, histogram_of, judge_challenger

@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.quality_sets import read_examples
 from benchmarks.report import write_report
 from transformer.fitting.compiled_stepper import CompiledStepper
-from transformer.fitting.fitter import FittingOptions
 from transformer.fitting.keras_stepper import Stepper
+from transformer.fitting.options import FittingOptions
 from transformer.network.architecture import build_network
 
 STEPS, BATCH_ROWS = 14, 512

@@ -11,7 +11,8 @@ from db.ledger.job_lifecycle import Job, JobRequest, get_job, submit_job
 from db.ledger.shard_leases import Claim, claim_shard, insert_shards
 from db.portfolios.catalog import save_portfolio
 from db.portfolios.definition import FieldDefinition, FieldKind, PortfolioDefinition
-from db.registry.versions import Decision, decide, register_model
+from db.registry.champions import Decision, decide
+from db.registry.versions import register_model
 from db.results.shard_results import Reject, ShardResult
 from db.schema.states import JobKind
 from db.sources.loading import LoadOutcome, load_records

@@ -13,10 +13,11 @@ from transformer.compiled.reason_scorer import CompiledReasons
 from transformer.compiled.simd import VECTOR
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
-from transformer.fitting.fitter import FittingOptions
+from transformer.fitting.options import FittingOptions
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
 from transformer.reasons.explainer import HeadSizes, Ladder, ReasonHead
-from transformer.records.features import FeatureTransform, Inputs, read_columns
+from transformer.records.column_reading import read_columns
+from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.schema import Field, RecordSchema
 
 ROWS = 50

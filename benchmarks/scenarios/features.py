@@ -14,7 +14,7 @@ ROWS = 10_000
 
 def measure(site: Site) -> dict[str, Any]:
     from transformer.bundles.bundle import load_bundle  # noqa: PLC0415 - TensorFlow only where it is needed
-    from transformer.records.features import read_columns  # noqa: PLC0415
+    from transformer.records.column_reading import read_columns  # noqa: PLC0415
 
     model = load_bundle(str(site.home / "models"), site.version)
     definition = site.definition

@@ -21,7 +21,7 @@ def measure(site: Site) -> dict[str, Any]:
 
     from transformer.bundles.bundle import load_bundle  # noqa: PLC0415
     from transformer.compiled.network_scorer import CompiledNetwork  # noqa: PLC0415
-    from transformer.records.features import read_columns  # noqa: PLC0415
+    from transformer.records.column_reading import read_columns  # noqa: PLC0415
 
     model = load_bundle(str(site.home / "models"), site.version)
     inputs = model.transform.transform(read_columns(site.frame.iloc[:ROWS], model.schema)[0])

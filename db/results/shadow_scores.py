@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Connection, Engine, Select, cast, func, inser
 from db.connections.engine import reading
 from db.ledger.job_lifecycle import Job
 from db.ledger.shard_leases import Claim
-from db.registry.versions import find_champion
+from db.registry.champions import find_champion
 from db.schema.core_tables import jobs, model_versions
 from db.schema.retraining_tables import shadow_histograms
 from db.schema.states import JobState, ModelState

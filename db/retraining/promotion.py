@@ -12,8 +12,9 @@ from db.ledger.job_lifecycle import JobRequest, insert_job
 from db.monitoring.unusable_nights import mark_unusable
 from db.portfolios.catalog import find_portfolio
 from db.portfolios.retraining_policy import AffectedNights
+from db.registry.champions import Champion, Decision, decide, find_champion, write_decision
 from db.registry.replacement import ACTION as SCRUBBED
-from db.registry.versions import Champion, Decision, decide, find_champion, find_model, write_decision
+from db.registry.versions import find_model
 from db.retraining.retraining_state import change_retraining, lock_retraining
 from db.schema.core_tables import champions, decisions, jobs, model_versions
 from db.schema.retraining_tables import retraining

@@ -24,8 +24,6 @@ from scheduler.client.transport import Transport, local_address
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Job", "Tidemark", "TrainingOptions"]
-
 _CONTENT_TYPES = {
     ".csv": "text/csv",
     ".jsonl": "application/x-ndjson",

@@ -19,7 +19,7 @@ from db.monitoring.drift_reports import find_report
 from db.portfolios.catalog import save_portfolio
 from db.portfolios.definition import PortfolioDefinition
 from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
-from db.registry.versions import Decision, list_decisions
+from db.registry.champions import Decision, list_decisions
 from db.results.exports import read_scores
 from db.retraining.outcomes import load_outcomes
 from db.retraining.promotion import promote_version

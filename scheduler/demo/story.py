@@ -13,7 +13,7 @@ import pandas as pd
 from db.connections.engine import Engine
 from db.ledger.job_lifecycle import Job, get_job
 from db.portfolios.catalog import save_portfolio
-from db.registry.versions import Decision
+from db.registry.champions import Decision
 from db.results.exports import read_scores
 from db.schema.states import JobState
 from db.sources.loading import load_records

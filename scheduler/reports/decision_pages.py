@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from db.registry.versions import Decision
+from db.registry.champions import Decision
 
 MARKS = {True: "passed", False: "FAILED", None: "told"}
 _ACTIONS = {

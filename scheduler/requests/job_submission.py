@@ -12,7 +12,8 @@ from db.portfolios.catalog import get_portfolio
 from db.portfolios.definition import PortfolioDefinition, Source
 from db.portfolios.monitoring_policy import NIGHT_OPTION
 from db.privacy.key_secret import require_key_secret
-from db.registry.versions import find_model_of, get_champion, get_model
+from db.registry.champions import get_champion
+from db.registry.versions import find_model_of, get_model
 from db.schema.states import PRIORITIES, JobKind, JobTask
 from db.settings import DatabaseSettings
 from db.sources.source_table import check_source, count_records

@@ -11,7 +11,8 @@ import httpx
 from sqlalchemy import Engine
 
 from db.connections.engine import opened_engine, writing
-from db.registry.versions import get_champion, get_model, register_model, set_model_state
+from db.registry.champions import get_champion
+from db.registry.versions import get_model, register_model, set_model_state
 from db.schema.states import ModelState
 from scheduler.client.local_api import find_local_api
 from scheduler.demo.simulator import simulate_customers, simulated_portfolio

@@ -15,7 +15,8 @@ from db.connections.engine import open_engine, opened_engine, writing
 from db.ledger.job_lifecycle import get_job
 from db.migrations.upgrade import prepare_database
 from db.portfolios.catalog import save_portfolio
-from db.registry.versions import Decision, ModelVersion, decide, get_champion, get_model, register_model
+from db.registry.champions import Decision, decide, get_champion
+from db.registry.versions import ModelVersion, get_model, register_model
 from db.schema.states import JobState
 from db.sources.loading import load_records
 from scheduler.data_files.record_file import open_data_file

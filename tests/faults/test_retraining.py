@@ -9,7 +9,8 @@ import pytest
 from db.ledger.job_lifecycle import get_job, list_jobs
 from db.portfolios.catalog import get_portfolio, save_portfolio
 from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
-from db.registry.versions import get_champion, list_decisions, list_models
+from db.registry.champions import get_champion, list_decisions
+from db.registry.versions import list_models
 from db.retraining.outcomes import load_outcomes
 from db.schema.states import JobKind, JobState, ModelState
 from db.sources.loading import load_records

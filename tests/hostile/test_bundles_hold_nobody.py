@@ -18,7 +18,8 @@ from db.ledger.job_lifecycle import Job, JobRequest, get_job, submit_job
 from db.migrations.upgrade import prepare_database
 from db.portfolios.catalog import save_portfolio
 from db.portfolios.definition import FieldDefinition, FieldKind, PortfolioDefinition
-from db.registry.versions import get_champion, get_model, register_model
+from db.registry.champions import get_champion
+from db.registry.versions import get_model, register_model
 from db.retraining.promotion import promote_version
 from db.schema.states import JobKind, JobState, ModelState
 from db.settings import DatabaseSettings

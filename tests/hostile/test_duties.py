@@ -14,7 +14,7 @@ from db.ledger.shard_leases import count_shards
 from db.migrations.upgrade import prepare_database
 from db.operations.processes import list_processes
 from db.portfolios.catalog import save_portfolio
-from db.registry.versions import Decision, decide
+from db.registry.champions import Decision, decide
 from db.schedules.timetable import ScheduleRequest
 from db.schema.core_tables import jobs, scores, shards
 from db.schema.schedule_tables import schedules

@@ -7,7 +7,8 @@ from sqlalchemy import Engine
 from db.connections.engine import writing
 from db.ledger.job_lifecycle import list_jobs
 from db.portfolios.definition import FieldDefinition, FieldKind
-from db.registry.versions import Decision, decide, register_model
+from db.registry.champions import Decision, decide
+from db.registry.versions import register_model
 from db.schema.states import KeyRole
 from tests.building import add_model, book_definition, load_book
 from tests.integration.api.server import RunningApi

@@ -129,7 +129,7 @@ def fit_scorecards(
             simplefilter("ignore", LinAlgWarning)
             model.set_params(C=strength).fit(reduced, target, sample_weight=weight)
         weights = model.coef_[0] if basis is None else basis @ model.coef_[0]
-        yield Scorecard(weights.astype(np.float32), float(model.intercept_[0]), strength)
+        yield Scorecard(weights.astype(np.float32), float(np.ravel(model.intercept_)[0]), strength)
 
 
 def _reduce(design: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from scipy.stats import rankdata
 
+from transformer.evaluation.delong import auc_covariance
 from transformer.evaluation.figures import calibration_line, evaluate
 
 RESAMPLES = 200
@@ -45,7 +45,7 @@ def evaluate_with_intervals(target: Floats, probability: Floats) -> dict[str, Fi
     plain = evaluate(target, probability)
     deviations = {name: _deviation_of_mean(values) for name, values in _record_losses(target, probability).items()}
     if 0 < target.sum() < len(target):
-        auc_deviation = float(np.sqrt(_auc_covariance(target, probability[None])[0, 0]))
+        auc_deviation = float(np.sqrt(auc_covariance(target, probability[None])[0, 0]))
         deviations |= {"roc_auc": auc_deviation, "gini": 2 * auc_deviation}
         deviations |= _calibration_deviations(target, probability)
         both = _resample(target, [probability])
@@ -65,7 +65,7 @@ def auc_against_chance(target: Floats, probability: Floats) -> Figure | None:
         return None
     value = evaluate(target, probability)["roc_auc"]
     of_chance = np.sqrt((len(target) + 1) / (12 * bad * good))
-    deviation = max(float(np.sqrt(_auc_covariance(target, probability[None])[0, 0])), float(of_chance))
+    deviation = max(float(np.sqrt(auc_covariance(target, probability[None])[0, 0])), float(of_chance))
     return _figure(value, deviation, "roc_auc")
 
 
@@ -75,7 +75,7 @@ def compare_with_intervals(target: Floats, first: Floats, second: Floats) -> dic
     losses = [_record_losses(target, first), _record_losses(target, second)]
     deviations = {name: _deviation_of_mean(losses[1][name] - losses[0][name]) for name in losses[0]}
     if 0 < target.sum() < len(target):
-        covariance = _auc_covariance(target, np.stack([first, second]))
+        covariance = auc_covariance(target, np.stack([first, second]))
         auc_deviation = float(np.sqrt(max(0.0, covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])))
         deviations |= {"roc_auc": auc_deviation, "gini": 2 * auc_deviation}
         both = _resample(target, [first, second])
@@ -110,22 +110,6 @@ def _record_losses(target: Floats, probability: Floats) -> dict[str, Floats]:
 
 def _deviation_of_mean(values: Floats) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
-
-
-def _auc_covariance(target: Floats, scores: Floats) -> Floats:
-    """Return the covariance (M, M) of the ROC AUC of M scores (M, N) of the same records."""
-    bad, good = scores[:, target == 1], scores[:, target == 0]
-    together = np.concatenate([bad, good], axis=1)
-    ranks = np.apply_along_axis(rankdata, 1, together)
-    count_bad, count_good = bad.shape[1], good.shape[1]
-    # The share of the other class that each record is rightly above (bad) or below (good): its placement.
-    of_bad = (ranks[:, :count_bad] - np.apply_along_axis(rankdata, 1, bad)) / count_good
-    of_good = 1 - (ranks[:, count_bad:] - np.apply_along_axis(rankdata, 1, good)) / count_bad
-    return _covariance(of_bad) / count_bad + _covariance(of_good) / count_good
-
-
-def _covariance(values: Floats) -> Floats:
-    return np.atleast_2d(np.cov(values)) if values.shape[1] > 1 else np.zeros((len(values), len(values)))
 
 
 def _calibration_deviations(target: Floats, probability: Floats) -> dict[str, float]:

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
+from transformer.evaluation.delong import auc_covariance, placements
+
 RESAMPLES = 300
 CALIBRATION_BINS = 10
 MOST_RESAMPLED_ROWS = 20_000  # beyond that the interval is narrow enough from a part
@@ -35,15 +37,11 @@ class Difference:
 
 
 def compare_auc(target: Floats, champion: Floats, challenger: Floats, *, confidence: float) -> Difference:
-    """Compare the areas under the ROC curve; both classes must be there.
-
-    The variance is that of DeLong, DeLong and Clarke-Pearson 1988, by midranks (Sun and Xu 2014).
-    """
-    bad = target == 1
-    parts = [_placements(scores, bad) for scores in (champion, challenger)]
-    areas = [float(of_bad.mean()) for of_bad, _ in parts]
-    of_bad, of_good = parts[1][0] - parts[0][0], parts[1][1] - parts[0][1]
-    variance = _variance_of_mean(of_bad) + _variance_of_mean(of_good)
+    """Compare the areas under the ROC curve; both outcomes must occur."""
+    scores = np.stack([champion, challenger])
+    areas = placements(target, scores)[0].mean(axis=1).tolist()
+    covariance = auc_covariance(target, scores)
+    variance = max(0.0, float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]))
     return _difference(areas[0], areas[1], areas[1] - areas[0], variance, confidence)
 
 
@@ -89,15 +87,6 @@ def compare_rates(first_bad: int, first: int, second_bad: int, second: int, *, c
 def _difference(champion: float, challenger: float, moved: float, variance: float, confidence: float) -> Difference:
     half = float(norm.ppf(0.5 + confidence / 2)) * variance**0.5
     return Difference(champion, challenger, moved, moved - half, moved + half)
-
-
-def _placements(scores: Floats, bad: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """The share of good records below each bad one, and of bad records above each good one; equals count half."""
-    ranks = rankdata(scores)
-    bad_count, good_count = int(bad.sum()), int((~bad).sum())
-    of_bad = (ranks[bad] - rankdata(scores[bad])) / good_count
-    of_good = 1.0 - (ranks[~bad] - rankdata(scores[~bad])) / bad_count
-    return of_bad, of_good
 
 
 def _variance_of_mean(values: Floats) -> float:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,11 +27,8 @@ from transformer.compiled.network_scorer import draw_inputs, flatten_inputs
 from transformer.compiled.tree_scorer import add_trees
 from transformer.compiled.weight_layout import take_apart
 from transformer.fitting.examples import RowSource
-from transformer.fitting.keras_stepper import UNDECAYED, schedule
+from transformer.fitting.options import UNDECAYED, FittingOptions, schedule
 from transformer.records.features import FeatureTransform, Inputs
-
-if TYPE_CHECKING:
-    from transformer.fitting.fitter import FittingOptions
 
 _TOLERANCE = 1e-3  # of a gradient, relative to the largest of its kind
 _LOGIT_TOLERANCE = 1e-4
@@ -40,9 +37,9 @@ Floats = NDArray[np.float32]
 
 
 class CompiledStepper:
-    """Takes steps, and looks at other rows, without TensorFlow: as `stepping.Stepper`, at a fourth of the time."""
+    """Takes steps, and looks at other rows, without TensorFlow: as `keras_stepper.Stepper`, at a fourth of the time."""
 
-    def __init__(self, network: keras.Model, options: "FittingOptions", folding: Folding) -> None:
+    def __init__(self, network: keras.Model, options: FittingOptions, folding: Folding) -> None:
         self._network, self._options, self._folding = network, options, folding
         self._trees = take_apart(network, folding.transform).trees
         self._theta = folding.read()
@@ -59,9 +56,7 @@ class CompiledStepper:
         self._batch_rows, self._steps_per_epoch, self._step_count = 1, 1, 0
 
     @classmethod
-    def of(
-        cls, network: keras.Model, options: "FittingOptions", transform: FeatureTransform
-    ) -> "CompiledStepper | None":
+    def of(cls, network: keras.Model, options: FittingOptions, transform: FeatureTransform) -> "CompiledStepper | None":
         """Return a network's stepper; None for a structure that it does not know, or other gradients than Keras'."""
         try:
             stepper = cls(network, options, Folding(network, transform))

@@ -1,11 +1,10 @@
 """One step of training by TensorFlow and its state: optimizer, averaged weights, learning rate.
 
-Most networks are trained by `compiled_stepping` instead, at a fourth of the time.
+Most networks are trained by `compiled_stepper` instead, at a fourth of the time.
 """
 
-import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -13,20 +12,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from transformer.fitting.examples import Batch, RowSource
+from transformer.fitting.options import UNDECAYED, FittingOptions, schedule
 from transformer.network.keras_prediction import make_group_predictor, predict_rows
 from transformer.records.features import Inputs
-
-if TYPE_CHECKING:
-    from transformer.fitting.fitter import FittingOptions
-
-# Vectors that are added as they stand, and scales: weight decay would pull them away from what they mean.
-UNDECAYED = ["bias", "gamma", "beta", "token", "vectors", "absent", "scale"]
 
 
 class Stepper:
     """Takes steps; one traced function, whatever the order of rows."""
 
-    def __init__(self, network: keras.Model, options: "FittingOptions") -> None:
+    def __init__(self, network: keras.Model, options: FittingOptions) -> None:
         self._network = network
         self._options = options
         self._optimizer = keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay)
@@ -86,19 +80,6 @@ class Stepper:
         for average, variable in zip(self._averages, variables, strict=True):
             average.assign(averaging * average + (1.0 - averaging) * variable.value)
         return loss
-
-
-def schedule(options: "FittingOptions", steps: int, total: int) -> tuple[np.float32, np.float32]:
-    """Return learning rate and averaging of the step after so many: a linear warm-up, then a cosine down to zero.
-
-    The average looks back no further than there were steps.
-    """
-    warm_up = max(1.0, options.warm_up_share * total)
-    done = steps + 1
-    share = (done - warm_up) / max(1.0, total - warm_up)
-    factor = done / warm_up if done < warm_up else 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
-    averaging = min(options.averaging, done / (done + 10))
-    return np.float32(options.learning_rate * max(factor, 1e-3)), np.float32(averaging)
 
 
 class _Averaged:

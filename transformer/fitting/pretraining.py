@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from transformer.fitting.fitter import EpochReport, Hooks
+from transformer.fitting.options import EpochReport, Hooks
 from transformer.network.architecture import NetworkOptions, count_kinds, name_sizes
 from transformer.records.features import MISSING_ID, FeatureTransform, Inputs
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from transformer.records.features import FeatureTransform, Inputs, RecordArrays, read_columns
+from transformer.records.column_reading import RecordArrays, read_columns
+from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.holders import blend_rare, least_holders
 from transformer.records.schema import RecordSchema
 

@@ -11,25 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.records.binning import place
-from transformer.records.column_reading import Floats, Problem, RecordArrays, read_columns
+from transformer.records.column_reading import Floats, RecordArrays
 from transformer.records.holders import LEAST_HOLDERS, blend_rare
 from transformer.records.schema import History, RecordSchema
 
 BINS, FINE_BINS = 16, 96  # per numeric field: half of the edges by rows, half by distinct values
 MOST_NAMES = 256  # of a categorical field; the rarer ones are folded into "unknown" too
 MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
-
-__all__ = [
-    "BINS",
-    "FINE_BINS",
-    "FeatureTransform",
-    "Inputs",
-    "Problem",
-    "RecordArrays",
-    "fit_categories",
-    "fit_edges",
-    "read_columns",
-]
 
 Inputs = dict[str, NDArray[Any]]
 

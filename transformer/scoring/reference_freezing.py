@@ -4,7 +4,8 @@ import pandas as pd
 
 from transformer.bundles.field_bins import FieldBins
 from transformer.bundles.reference import ModelReference
-from transformer.records.features import FeatureTransform, read_columns
+from transformer.records.column_reading import read_columns
+from transformer.records.features import FeatureTransform
 from transformer.scoring.canary_check import freeze_canary
 from transformer.scoring.scorer import Scorer
 

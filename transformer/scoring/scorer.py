@@ -20,7 +20,8 @@ from transformer.compiled.network_scorer import CompiledNetwork
 from transformer.compiled.reason_scorer import CompiledReasons
 from transformer.network.keras_prediction import pad_rows
 from transformer.reasons.explainer import REASONS, Explainer, choose_reasons, flatten_batch, open_network
-from transformer.records.features import FeatureTransform, Inputs, Problem, RecordArrays, read_columns
+from transformer.records.column_reading import Problem, RecordArrays, read_columns
+from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.schema import RecordSchema
 
 BATCH_ROWS = 2048

@@ -14,10 +14,12 @@ from transformer.bundles.calibration import Calibration
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import evaluate
 from transformer.fitting.examples import Examples
-from transformer.fitting.fitter import EpochReport, FittingOptions, Hooks, fit_network
+from transformer.fitting.fitter import fit_network
+from transformer.fitting.options import EpochReport, FittingOptions, Hooks
 from transformer.network.architecture import build_network
 from transformer.network.keras_prediction import predict_logits
-from transformer.records.features import Inputs, read_columns
+from transformer.records.column_reading import read_columns
+from transformer.records.features import Inputs
 from transformer.training.calibration_fitting import fit_platt
 
 LEAST_PER_CLASS = 10  # with fewer the champion's calibration is kept

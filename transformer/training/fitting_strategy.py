@@ -16,7 +16,8 @@ from transformer.branches.branch_mixture import Mixture, Ways, choose_mixture, m
 from transformer.branches.linear_probe import STRENGTHS, Probe, cross_validate_probe, cut_folds, fit_probe, put_probe
 from transformer.branches.side_models import Apart, Chosen
 from transformer.fitting.examples import Examples, RowSource
-from transformer.fitting.fitter import Fitted, Fitter, FittingOptions, Hooks
+from transformer.fitting.fitter import Fitted, Fitter
+from transformer.fitting.options import FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, represent
 from transformer.network.keras_prediction import predict_rows
 from transformer.network.tree_layer import Trees

@@ -15,7 +15,7 @@ from transformer.branches.side_models import VERY_FEW, Apart
 from transformer.branches.tree_boosting import Booster, choose_tree_rows
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import evaluate
-from transformer.fitting.fitter import SOME_ROWS, EpochReport, FittingOptions, Hooks
+from transformer.fitting.options import SOME_ROWS, EpochReport, FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
 from transformer.network.keras_prediction import make_predictor, predict_logits
@@ -27,8 +27,6 @@ from transformer.records.splitting import Indices
 from transformer.training.calibration_fitting import calibrate
 from transformer.training.fitting_strategy import FEW_LABELLED, Outcome, Task, ToLearn, fit_with_few, fit_with_many
 from transformer.training.preparation import Document, PreparationOptions, Prepared, prepare
-
-__all__ = ["Book", "EpochReport", "TrainedModel", "TrainingOptions", "calibrate", "train_model"]
 
 FEW_ROWS_TO_PRETRAIN = 1000  # below this there is nothing to learn from records without outcomes
 FINE_WEIGHT_DECAY = 0.03

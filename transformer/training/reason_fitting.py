@@ -26,7 +26,8 @@ from transformer.reasons.masking import (
     masking_effects,
     shapley_values,
 )
-from transformer.records.features import FeatureTransform, Inputs, read_columns
+from transformer.records.column_reading import read_columns
+from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.holders import blend_rare
 
 STEPS_A_COLUMN = 12  # on the ladder, per input of a column

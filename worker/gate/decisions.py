@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from db.ledger.shard_leases import Claim
-from db.registry.versions import Champion, Decision
+from db.registry.champions import Champion, Decision
 from worker.gate.judgement import Judgement, Outcome
 
 GATE = "gate"

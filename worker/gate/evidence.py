@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.bundles.bundle import LoadedModel, load_bundle
+from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import calibration_line
 from transformer.network.keras_prediction import PREDICTION_ROWS, make_predictor, pad_rows, predict_logits
 from transformer.scoring.points import ScoreScale
 from transformer.training.fine_tuning import inputs_of
-from transformer.training.model_training import TrainedModel
 from worker.gate.judgement import Evidence, Scored
 
 CANARY_RECORDS = 500

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from db.portfolios.definition import PortfolioDefinition
 from db.sources.source_table import DECIMAL_COMMA, RECORD_KEY, UNREADABLE, read_all
 from transformer.errors import TrainingDataError
+from transformer.records.labelled_book import Book
 from transformer.records.record_store import RecordStore, RecordWriter, rows_at_once
 from transformer.records.splitting import hash_order
-from transformer.training.model_training import Book
 from worker.learning.outcome_labels import Labels, join_outcomes
 from worker.runtime.context import WorkerContext
 from worker.runtime.heartbeat import Heartbeat

@@ -10,7 +10,8 @@ from db.ledger.job_lifecycle import Job, JobRequest, find_job, insert_follow_up,
 from db.monitoring.drift_reports import DriftReport
 from db.portfolios.definition import PortfolioDefinition
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
-from db.registry.versions import find_champion, find_model
+from db.registry.champions import find_champion
+from db.registry.versions import find_model
 from db.retraining.outcomes import count_new_bad
 from db.retraining.promotion import find_previous_champion, roll_back_within
 from db.retraining.retraining_state import (

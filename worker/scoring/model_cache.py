@@ -5,7 +5,7 @@ from logging import getLogger
 
 from db.connections.engine import Engine
 from db.errors import DatabaseError
-from db.registry.versions import list_champion_versions
+from db.registry.champions import list_champion_versions
 from transformer.bundles.bundle import load_bundle
 from transformer.bundles.canary import CanaryOutcome
 from transformer.errors import BundleError

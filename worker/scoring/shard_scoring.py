@@ -21,7 +21,7 @@ from db.privacy.key_secret import require_key_secret
 from db.results.shard_results import Reject, ShardResult, complete_scored_shard
 from db.sources.source_table import RECORD_KEY, ROW, UNREADABLE, read_range
 from transformer.reasons.explainer import as_json_texts
-from transformer.records.features import Problem
+from transformer.records.column_reading import Problem
 from transformer.scoring.points import ScoreScale
 from transformer.scoring.scorer import ScoredRecords, Scorer
 from worker.contract.messages import SCORING_QUEUE

@@ -4,10 +4,10 @@ from typing import Any
 
 from db.portfolios.definition import PortfolioDefinition
 from transformer.bundles.held_out_scores import HELD_OUT, HeldOutScores
+from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.model_card import CardFacts, HeldOut, write_card
 from transformer.reasons.explainer import Explainer
 from transformer.training.fine_tuning import Lesson
-from transformer.training.model_training import TrainedModel
 from worker.runtime.portfolio_mapping import scale_of
 
 

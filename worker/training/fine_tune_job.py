@@ -18,11 +18,13 @@ from db.connections.engine import writing
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_leases import Claim
 from db.portfolios.definition import PortfolioDefinition
-from db.registry.versions import Champion, decide, get_champion, get_model, register_model
+from db.registry.champions import Champion, decide, get_champion
+from db.registry.versions import get_model, register_model
 from db.retraining.retraining_state import change_retraining, lock_retraining
 from db.schema.states import JobTask
 from db.sources.source_table import read_all
 from transformer.bundles.bundle import LoadedModel, save_bundle
+from transformer.bundles.trained_model import TrainedModel
 from transformer.errors import TrainingDataError
 from transformer.evaluation.paired_differences import compare_brier
 from transformer.fitting.continued_pretraining import continue_pretraining
@@ -36,7 +38,6 @@ from transformer.training.fine_tuning import (
     recalibrate,
     unreadable_rows,
 )
-from transformer.training.model_training import TrainedModel
 from transformer.training.reason_fitting import ExplanationOptions, fit_explainer
 from worker.gate.decisions import decision_of, held_back
 from worker.gate.evidence import Measured, Parts, count_canary_mismatches, gather_evidence

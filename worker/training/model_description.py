@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from db.portfolios.definition import PortfolioDefinition
 from transformer.bundles.held_out_scores import HELD_OUT, HeldOutScores
+from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.intervals import Figure, auc_against_chance
 from transformer.evaluation.model_card import CardFacts, HeldOut, write_card
 from transformer.reasons.explainer import Explainer, codes_of
 from transformer.reasons.masking import ReferenceKind
-from transformer.records.features import read_columns
+from transformer.records.column_reading import read_columns
+from transformer.records.labelled_book import Book
 from transformer.records.record_store import chunks_of, rows_at_once
 from transformer.records.schema import RecordSchema
-from transformer.training.model_training import Book, TrainedModel
 from transformer.training.reason_fitting import ExplanationOptions, fit_explainer
 from worker.gate.foreknowledge import Suspicion, find_suspicions
 from worker.runtime.portfolio_mapping import scale_of

@@ -15,7 +15,7 @@ from typing import Any
 from db.connections.engine import Engine
 from db.errors import DatabaseError
 from db.ledger.shard_leases import Claim, show_progress
-from transformer.fitting.fitter import EpochReport
+from transformer.fitting.options import EpochReport
 
 WRITE_SECONDS = 2.0
 # What each stage takes in comparison, on credit_cards and german_credit.

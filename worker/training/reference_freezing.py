@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from db.portfolios.definition import PortfolioDefinition
 from transformer.bundles.reference import ModelReference
+from transformer.bundles.trained_model import TrainedModel
+from transformer.records.labelled_book import Book
 from transformer.records.record_store import rows_at_once
 from transformer.records.splitting import hash_order
 from transformer.scoring.reference_freezing import freeze_reference
 from transformer.scoring.scorer import Scorer
-from transformer.training.model_training import Book, TrainedModel
 from worker.runtime.portfolio_mapping import scale_of
 from worker.scoring.monitor_counts import count_points, count_segments
 

@@ -9,7 +9,8 @@ from db.connections.engine import reading, writing
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_histograms import read_job_counts
 from db.ledger.shard_leases import Claim
-from db.registry.versions import decide, get_champion, get_model
+from db.registry.champions import decide, get_champion
+from db.registry.versions import get_model
 from db.results.shadow_scores import list_shadow_jobs, read_shadow_points
 from db.retraining.retraining_state import change_retraining, lock_retraining
 from db.schema.states import ModelState

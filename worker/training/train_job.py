@@ -10,17 +10,20 @@ import numpy as np
 from db.connections.engine import writing
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_leases import Claim
-from db.registry.versions import Champion, Decision, decide, get_champion, get_model, register_model
+from db.registry.champions import Champion, Decision, decide, get_champion
+from db.registry.versions import get_model, register_model
 from db.retraining.promotion import REFUSED_FOR, SUSPICIOUS
 from db.schema.states import NetworkSize
 from transformer.bundles.bundle import save_bundle
+from transformer.bundles.trained_model import TrainedModel
 from transformer.errors import TrainingDataError, TransformerError
 from transformer.evaluation.figures import evaluate
 from transformer.network.architecture import NetworkOptions
+from transformer.records.labelled_book import Book
 from transformer.records.schema import RecordSchema
 from transformer.scoring.scorer import Scorer
 from transformer.training.cross_validation import cross_validate, cut_book
-from transformer.training.model_training import Book, Start, TrainedModel, TrainingOptions, train_model
+from transformer.training.model_training import Start, TrainingOptions, train_model
 from worker.gate.candidate_judgement import Doubts, judge_candidate
 from worker.gate.foreknowledge import Suspicion
 from worker.gate.judgement import Judgement

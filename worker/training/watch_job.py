@@ -9,7 +9,8 @@ import numpy as np
 from db.connections.engine import writing
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_leases import Claim
-from db.registry.versions import find_champion, get_champion, get_model
+from db.registry.champions import find_champion, get_champion
+from db.registry.versions import get_model
 from db.retraining.promotion import roll_back_within
 from db.retraining.retraining_state import change_retraining, lock_retraining
 from transformer.evaluation.paired_differences import compare_brier

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from db.monitoring.drift_reports import DriftReport, find_report, list_reports
-from db.registry.versions import Decision, ModelVersion, list_decisions, list_models
+from db.registry.champions import Decision, list_decisions
+from db.registry.versions import ModelVersion, list_models
 from db.schema.states import ModelState, Verdict
 from scheduler.api.context import Reader
 from scheduler.api.parameters import Document, JobId, Limit, NumberCursor, Page, PortfolioName, Version, problems

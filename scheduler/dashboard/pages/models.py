@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from db.connections.engine import reading
 from db.events.event_log import list_portfolio_events
-from db.registry.versions import Decision, ModelVersion, list_decisions, list_models
+from db.registry.champions import Decision, list_decisions
+from db.registry.versions import ModelVersion, list_models
 from db.retraining.promotion import find_doubts, is_held
 from db.schema.states import ModelState
 from scheduler.api.context import Caller

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from db.connections.engine import writing
 from db.ledger.job_lifecycle import JobRequest, get_job, list_jobs, submit_job
-from db.registry.versions import Decision, decide, get_champion
+from db.registry.champions import Decision, decide, get_champion
 from db.retraining.promotion import is_held
 from db.schema.states import JobKind, JobState, KeyRole
 from tests.building import BOOK, load_book

@@ -3,8 +3,10 @@
 import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
+from transformer.bundles.trained_model import TrainedModel
+from transformer.records.labelled_book import Book
 from transformer.scoring.scorer import Scorer
-from transformer.training.model_training import Book, TrainedModel, TrainingOptions, train_model
+from transformer.training.model_training import TrainingOptions, train_model
 
 
 @pytest.fixture(scope="session")

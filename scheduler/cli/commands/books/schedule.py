@@ -145,7 +145,7 @@ def _tell(session: "Session", schedule: "Schedule") -> None:
 
 
 def _warn_without_champion(session: "Session", name: str) -> None:
-    from db.registry.versions import get_champion
+    from db.registry.champions import get_champion
 
     if get_champion(session.engine, name) is None:
         session.output.say(

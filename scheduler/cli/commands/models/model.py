@@ -41,7 +41,8 @@ def list_(name: PortfolioName, json: Json = False) -> None:
 @app.command("show")
 def show(version: Annotated[str, typer.Argument(metavar="VERSION", help="Model version.")], json: Json = False) -> None:
     """Show one model version: figures on held-out records, and the decisions about it."""
-    from db.registry.versions import get_model, list_decisions
+    from db.registry.champions import list_decisions
+    from db.registry.versions import get_model
     from scheduler.cli.session import open_session
 
     with open_session(wants_json=json) as session:

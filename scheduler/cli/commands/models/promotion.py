@@ -9,7 +9,7 @@ from scheduler.cli.commands.models.model import app
 from scheduler.cli.options import AcceptSuspicious, Json, PortfolioName
 
 if TYPE_CHECKING:
-    from db.registry.versions import Decision
+    from db.registry.champions import Decision
     from db.retraining.promotion import ChampionChange
     from scheduler.cli.session import Session
 
@@ -58,7 +58,7 @@ def decisions(
 ) -> None:
     """List every decision about a portfolio's models, newest first."""
     from db.portfolios.catalog import get_portfolio
-    from db.registry.versions import list_decisions
+    from db.registry.champions import list_decisions
     from scheduler.cli.session import open_session
 
     with open_session(wants_json=json) as session:
@@ -76,7 +76,7 @@ def decision(
     json: Json = False,
 ) -> None:
     """Show one decision as a page, with every number that was looked at."""
-    from db.registry.versions import get_decision
+    from db.registry.champions import get_decision
     from scheduler.cli.session import open_session
     from scheduler.reports.decision_pages import write_decision_page
 

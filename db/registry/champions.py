@@ -1,0 +1,136 @@
+"""Which version is the champion, and every decision about versions."""
+
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from db.connections.clock import now_plus
+from db.connections.engine import reading
+from db.errors import NotFoundError
+from db.events.event_log import record_event
+from db.registry.versions import set_model_state
+from db.schema.core_tables import champions, decisions
+from db.schema.states import ModelState
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided about a version, by the gate or a person, with all numbers that were looked at.
+
+    `action` is one of gate, undecided, promote, rollback, scrub, hold, release.
+    """
+
+    portfolio: str
+    version: str
+    against_version: str | None
+    promoted: bool
+    reason: str
+    figures: dict[str, Any]
+    decided_by: str
+    job_id: int | None
+    action: str | None = "gate"
+    created_at: datetime | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The present champion; `revision` is what a promotion compares with."""
+
+    version: str
+    revision: int
+
+
+_DECISION_COLUMNS = tuple(decisions.c[field.name] for field in fields(Decision))
+
+
+def get_champion(engine: Engine, portfolio: str) -> Champion | None:
+    """Return the present champion of a portfolio, None before the first promotion."""
+    with reading(engine) as connection:
+        return find_champion(connection, portfolio)
+
+
+def list_champion_versions(engine: Engine, *, limit: int) -> list[str]:
+    """Return the champions of all portfolios, the newest first."""
+    statement = select(champions.c.version).order_by(champions.c.since.desc(), champions.c.portfolio).limit(limit)
+    with reading(engine) as connection:
+        return list(connection.execute(statement).scalars())
+
+
+def find_champion(connection: Connection, portfolio: str) -> Champion | None:
+    """Return the present champion within the caller's transaction."""
+    statement = select(champions.c.version, champions.c.revision).where(champions.c.portfolio == portfolio)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else Champion(*row)
+
+
+def list_decisions(engine: Engine, portfolio: str, *, limit: int = 100) -> list[Decision]:
+    """Return the newest decisions about a portfolio's models, newest first."""
+    statement = select(*_DECISION_COLUMNS).where(decisions.c.portfolio == portfolio)
+    with reading(engine) as connection:
+        return [Decision(*row) for row in connection.execute(statement.order_by(decisions.c.id.desc()).limit(limit))]
+
+
+def get_decision(engine: Engine, number: int) -> Decision:
+    """Return one decision. Raises `NotFoundError`."""
+    with reading(engine) as connection:
+        row = connection.execute(select(*_DECISION_COLUMNS).where(decisions.c.id == number)).one_or_none()
+    if row is None:
+        raise NotFoundError("decision", number, advice="List them with: tidemark model decisions PORTFOLIO")
+    return Decision(*row)
+
+
+def decide(connection: Connection, decision: Decision, *, seen: Champion | None) -> bool:
+    """Write a decision in the caller's transaction and, if it says so, move the champion pointer.
+
+    The pointer moves by compare-and-set: if another champion than `seen` is in place by now, nothing is promoted and
+    the decision says so. Returns whether the version is the champion afterwards.
+    """
+    is_same = seen is not None and seen.version == decision.version
+    is_promoted = decision.promoted and (is_same or _move_champion(connection, decision, seen))
+    conflict = " (not promoted: another champion came first)" if decision.promoted and not is_promoted else ""
+    write_decision(connection, replace(decision, promoted=is_promoted, reason=decision.reason + conflict))
+    told, state = ("refused", ModelState.REFUSED)
+    if is_promoted:
+        told = "rolled_back" if decision.action == "rollback" else "promoted"
+        state = ModelState.CHAMPION
+    elif decision.action == "undecided":
+        told, state = ("undecided", ModelState.CHALLENGER)
+    if not is_same:
+        set_model_state(connection, decision.version, state)
+    record_event(
+        connection,
+        f"model.{told}",
+        who=decision.decided_by,
+        why=decision.reason + conflict,
+        job_id=decision.job_id,
+        portfolio=decision.portfolio,
+    )
+    return is_promoted
+
+
+def write_decision(connection: Connection, decision: Decision) -> int:
+    """Write a decision as it stands, in the caller's transaction; return its id."""
+    written = (field.name for field in fields(Decision) if field.name not in ("created_at", "id"))
+    values = {name: getattr(decision, name) for name in written}
+    return connection.execute(insert(decisions).values(**values).returning(decisions.c.id)).scalar_one()
+
+
+def _move_champion(connection: Connection, decision: Decision, seen: Champion | None) -> bool:
+    if seen is None:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        first = dialect.insert(champions).values(portfolio=decision.portfolio, version=decision.version, revision=1)
+        # RETURNING, since the drivers do not agree on the row count of an insert that may do nothing.
+        made = connection.execute(first.on_conflict_do_nothing().returning(champions.c.version))
+        return made.scalar() is not None
+    moved = update(champions).where(champions.c.portfolio == decision.portfolio, champions.c.revision == seen.revision)
+    moved = moved.values(version=decision.version, revision=seen.revision + 1, since=now_plus())
+    if connection.execute(moved).rowcount != 1:
+        return False
+    set_model_state(connection, seen.version, ModelState.RETIRED)
+    why = f"{seen.version} gave its place to {decision.version}"
+    record_event(connection, "model.retired", who=decision.decided_by, why=why, portfolio=decision.portfolio)
+    return True
