@@ -13,7 +13,7 @@ from db.ledger.job_lifecycle import Job, find_job, insert_follow_up
 from db.ledger.shard_histograms import fold_block, fold_histograms, list_unfolded
 from db.ledger.shard_leases import Claim, ExpiredLease, is_still_expired
 from db.schema.core_tables import jobs, shards
-from db.schema.states import ACTIVE_JOB_STATES, ENDED_JOB_STATES, FailureCause, JobKind, JobState, ShardState
+from db.schema.states import ACTIVE_JOB_STATES, ENDED_JOB_STATES, FailureCause, JobKind, JobState, JobTask, ShardState
 
 _DIGESTS_AT_ONCE = 10_000
 _MOST_UNFOLDED = 8  # blocks that may be added up within the transaction that closes a job, about 50 ms each
@@ -57,7 +57,7 @@ def close_if_finished(connection: Connection, job_id: int) -> bool:
     record_event(connection, f"job.{state}", who="tidemark", job_id=job_id, why=detail or "")
     if has_counts:
         fold_histograms(connection, job_id)
-        insert_follow_up(connection, JobKind.MONITORING, job)
+        insert_follow_up(connection, JobTask.NIGHT, job)
     return True
 
 

@@ -16,7 +16,17 @@ from db.events.event_log import record_event, record_shard_events
 from db.portfolios.catalog import find_portfolio
 from db.portfolios.definition import PortfolioDefinition
 from db.schema.core_tables import jobs, shards
-from db.schema.states import OPEN_JOB_STATES, FailureCause, JobKind, JobState, PauseCause, ShardState
+from db.schema.states import (
+    KIND_OF_TASK,
+    OPEN_JOB_STATES,
+    USUAL_TASK,
+    FailureCause,
+    JobKind,
+    JobState,
+    JobTask,
+    PauseCause,
+    ShardState,
+)
 
 
 @dataclass(frozen=True)
@@ -31,12 +41,14 @@ class JobRequest:
     idempotency_key: str | None = None
     priority: int = 100
     asks_for_champion: bool = False  # then the version is the champion of the moment, and no part of what was asked
+    task: JobTask | None = None  # None = the usual one of its kind
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what was asked for, whoever asked."""
         version = "champion" if self.asks_for_champion else self.model_version
-        asked = [self.kind, self.portfolio, version, dict(self.options), self.priority]
+        options = dict(self.options) | ({} if self.task is None else {"task": self.task})
+        asked = [self.kind, self.portfolio, version, options, self.priority]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -54,6 +66,7 @@ class Job:
 
     id: int
     kind: JobKind
+    task: JobTask
     portfolio: str
     state: JobState
     priority: int
@@ -125,10 +138,11 @@ def insert_job(connection: Connection, request: JobRequest) -> int:
 
 
 def insert_follow_up(
-    connection: Connection, kind: JobKind, subject: Job, options: Mapping[str, Any] | None = None
+    connection: Connection, task: JobTask, subject: Job, options: Mapping[str, Any] | None = None
 ) -> int | None:
     """Insert a job about another job in the caller's transaction; None if there is one already."""
-    request = JobRequest(kind, subject.portfolio, "tidemark", options or {}, subject.model_version)
+    kind = KIND_OF_TASK[task]
+    request = JobRequest(kind, subject.portfolio, "tidemark", options or {}, subject.model_version, task=task)
     values = _values_of(request) | {"definition": subject.definition.to_json(), "subject_job_id": subject.id}
     statement = _insert_ignoring_conflicts(connection).values(**values).returning(jobs.c.id)
     job_id = connection.execute(statement).scalar()
@@ -231,6 +245,7 @@ def _end_open_job(connection: Connection, job_id: int, state: JobState, *, who: 
 def _values_of(request: JobRequest) -> dict[str, Any]:
     return {
         "kind": request.kind,
+        "task": request.task or USUAL_TASK[request.kind],
         "portfolio": request.portfolio,
         "priority": request.priority,
         "idempotency_key": request.remembered_key,
@@ -268,7 +283,7 @@ def _insert_ignoring_conflicts(connection: Connection) -> Any:
 def as_job(row: Any) -> Job:
     """Return a row that begins with `JOB_COLUMNS` as a job; what comes after them is the caller's."""
     values: dict[str, Any] = dict(zip(_JOB_FIELDS, row, strict=False))
-    values |= {"kind": JobKind(values["kind"]), "state": JobState(values["state"])}
+    values |= {"kind": JobKind(values["kind"]), "task": JobTask(values["task"]), "state": JobState(values["state"])}
     values["definition"] = PortfolioDefinition.from_json(values["definition"])
     values["cause"] = _cause_of(values["cause"])
     return Job(**values)

@@ -1,1 +1,1 @@
-"""Alembic migrations: the history of Tidemark's tables."""
+"""The history of the tables by Alembic, the upgrade, and the roles of PostgreSQL."""

@@ -15,6 +15,18 @@ from db.schema.states import ModelState
 
 
 @dataclass(frozen=True)
+class LearnedUntil:
+    """The newest outcome of some records, its date, and the latest date of a target that the source holds itself.
+
+    0 and empty where there is none.
+    """
+
+    outcome_id: int = 0
+    outcome_date: str = ""
+    as_of: str = ""
+
+
+@dataclass(frozen=True)
 class ModelVersion:
     """One immutable model version."""
 
@@ -27,8 +39,15 @@ class ModelVersion:
     metrics: dict[str, Any]
     reference: dict[str, Any]
     created_at: datetime
-    learned_until: dict[str, Any] | None = None
+    learned_outcome_id: int | None = None
+    learned_outcome_date: str | None = None
+    learned_as_of: str | None = None
     replaced_by: str | None = None
+
+    @property
+    def learned_until(self) -> "LearnedUntil":
+        """The newest that it was trained on."""
+        return LearnedUntil(self.learned_outcome_id or 0, self.learned_outcome_date or "", self.learned_as_of or "")
 
     @property
     def kept_as(self) -> str:
@@ -79,7 +98,7 @@ def register_model(  # noqa: PLR0913 - the columns of a model version
     metrics: dict[str, Any],
     reference: dict[str, Any],
     parent_version: str | None = None,
-    learned_until: dict[str, Any] | None = None,
+    learned_until: LearnedUntil | None = None,
 ) -> None:
     """Add a candidate in the caller's transaction; a version that is there already stays as it is."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -92,7 +111,9 @@ def register_model(  # noqa: PLR0913 - the columns of a model version
         "definition": definition.to_json(),
         "metrics": metrics,
         "reference": reference,
-        "learned_until": learned_until,
+        "learned_outcome_id": None if learned_until is None else learned_until.outcome_id,
+        "learned_outcome_date": None if learned_until is None else learned_until.outcome_date,
+        "learned_as_of": None if learned_until is None else learned_until.as_of,
     }
     connection.execute(dialect.insert(model_versions).values(**values).on_conflict_do_nothing())
 

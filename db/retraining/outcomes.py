@@ -79,7 +79,7 @@ def load_outcomes(
         if fresh:
             why = f"{fresh} outcomes, {changed} of them corrected"
             record_event(connection, "outcomes.loaded", who=who, portfolio=portfolio, why=why)
-            job_id = insert_job(connection, JobRequest(JobKind.MONITORING, portfolio, who, {"task": JobTask.VINTAGES}))
+            job_id = insert_job(connection, JobRequest(JobKind.MONITORING, portfolio, who, {}, task=JobTask.VINTAGES))
     return OutcomeLoad(fresh - changed, changed, total - fresh, without_score, job_id)
 
 

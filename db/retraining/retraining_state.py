@@ -1,6 +1,6 @@
 """What the trigger must know before it asks for a fine-tuning, and what it leaves behind: one locked row each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, func, or_, select, update
@@ -15,7 +15,6 @@ from db.schema.retraining_tables import retraining
 from db.schema.states import OPEN_JOB_STATES, JobKind, ModelState, Verdict
 
 MONTH_SECONDS = 30 * 86_400.0
-_COLUMNS = ("is_held", "failures", "last_job_id", "last_night_id", "tried_until")
 
 
 @dataclass(frozen=True)
@@ -26,35 +25,28 @@ class RetrainingState:
     failures: int
     last_job_id: int | None
     last_night_id: int | None
-    tried_until: dict[str, Any] | None
-
-    @property
-    def tried_outcome_id(self) -> int:
-        """The newest outcome that the last fine-tuning could have learned from."""
-        return int((self.tried_until or {}).get("outcome_id") or 0)
-
-    @property
-    def watched_outcome_id(self) -> int:
-        """The newest outcome on which the champion was compared with the one before it."""
-        return int((self.tried_until or {}).get("watched_id") or 0)
+    tried_outcome_id: int | None
+    tried_as_of: str | None
+    watched_outcome_id: int | None
+    gated_version: str | None
+    gated_outcome_id: int | None
+    gated_shadow_nights: int | None
 
     def was_gated(self, version: str, *, shadow_nights: int, wanted: int) -> bool:
         """Whether the gate looked at this challenger already with as much of its nights in shadow as it may ask for."""
-        gated = (self.tried_until or {}).get("gated") or {}
-        nights = int(gated.get("shadow_nights") or 0)
-        return gated.get("version") == version and min(nights, wanted) >= min(shadow_nights, wanted)
+        nights = self.gated_shadow_nights or 0
+        return self.gated_version == version and min(nights, wanted) >= min(shadow_nights, wanted)
 
-    def gated_outcome_id(self, version: str) -> int:
-        """The newest outcome by which this challenger was judged."""
-        gated = (self.tried_until or {}).get("gated") or {}
-        return int(gated.get("outcome_id") or 0) if gated.get("version") == version else 0
+    def judged_by(self, version: str) -> int:
+        """Return the newest outcome by which the gate judged this challenger, 0 where it did not."""
+        return (self.gated_outcome_id or 0) if self.gated_version == version else 0
 
 
 def lock_retraining(connection: Connection, portfolio: str) -> RetrainingState:
     """Return the state of a portfolio, locked until the caller's transaction ends: one trigger at a time."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(dialect.insert(retraining).values(portfolio=portfolio).on_conflict_do_nothing())
-    columns = [retraining.c[name] for name in _COLUMNS]
+    columns = [retraining.c[field.name] for field in fields(RetrainingState)]
     statement = select(*columns).where(retraining.c.portfolio == portfolio).with_for_update()
     return RetrainingState(*connection.execute(statement).one())
 

@@ -60,7 +60,12 @@ retraining = Table(
     Column("failures", Integer, nullable=False, default=0, comment="fine-tunings in a row that cured nothing"),
     Column("last_job_id", identity, ForeignKey(jobs.c.id), comment="the newest fine-tuning"),
     Column("last_night_id", identity, ForeignKey(jobs.c.id), comment="the night that asked for it"),
-    Column("tried_until", _document, comment="what the newest fine-tuning had seen: outcome_id, as_of"),
+    Column("tried_outcome_id", BigInteger, comment="the newest outcome that a fine-tuning could have learned from"),
+    Column("tried_as_of", Text, comment="the latest date of a target of the source that one could have learned from"),
+    Column("watched_outcome_id", BigInteger, comment="the newest outcome that the champion was watched by"),
+    Column("gated_version", Text, comment="the challenger that the gate judged last"),
+    Column("gated_outcome_id", BigInteger, comment="the newest outcome that it was judged by"),
+    Column("gated_shadow_nights", Integer, comment="how many nights in shadow it was judged by"),
 )
 
 shadow_histograms = Table(

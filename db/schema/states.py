@@ -15,13 +15,26 @@ class JobKind(StrEnum):
 class JobTask(StrEnum):
     """Which of its kind's tasks a job is."""
 
+    SCORE = "score"
+    TRAIN = "train"
     FINE_TUNE = "fine_tune"
     PRETRAIN = "pretrain"  # further, on a book whose outcomes nobody knows yet
     GATE = "gate"  # judge a challenger that waited
     WATCH = "watch"  # compare the champion with the one before, on outcomes that came since
-    VINTAGES = "vintages"
+    NIGHT = "night"  # compare a night's scores with the reference of its model
+    VINTAGES = "vintages"  # what became of the records that past nights scored
     COMPARISON = "comparison"  # of two models on the same outcomes
     SCRUB = "scrub"  # take the records out of a bundle of an older release
+
+
+_TASKS = {
+    JobKind.SCORING: (JobTask.SCORE,),
+    JobKind.TRAINING: (JobTask.TRAIN,),
+    JobKind.FINE_TUNING: (JobTask.FINE_TUNE, JobTask.PRETRAIN, JobTask.GATE, JobTask.WATCH),
+    JobKind.MONITORING: (JobTask.NIGHT, JobTask.VINTAGES, JobTask.COMPARISON, JobTask.SCRUB),
+}
+KIND_OF_TASK = {task: kind for kind, tasks in _TASKS.items() for task in tasks}
+USUAL_TASK = {kind: tasks[0] for kind, tasks in _TASKS.items()}
 
 
 class JobState(StrEnum):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from db.ledger.job_lifecycle import Job
-from db.schema.states import FailureCause, JobKind, JobState, NetworkSize
+from db.schema.states import FailureCause, JobKind, JobState, JobTask, NetworkSize
 from scheduler.api.parameters import LARGEST_ID, NAME_PATTERN, VERSION_PATTERN, Document, Page, Why
 
 Priority = Literal["interactive", "normal", "nightly"]
@@ -94,6 +94,7 @@ class JobDocument(Document):
 
     job: int = Field(examples=[2])
     kind: JobKind = Field(examples=["scoring"])
+    task: JobTask = Field(description="which of its kind's tasks", examples=["score"])
     portfolio: str = Field(examples=["customers"])
     state: JobState = Field(examples=["done"])
     priority: int = Field(description="smaller goes first", examples=[100])

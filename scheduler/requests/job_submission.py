@@ -103,16 +103,19 @@ def submit_comparison(engine: Engine, first: str, second: str, request: Request)
     portfolio = models[0].portfolio
     if models[1].portfolio != portfolio:
         raise UsageError(f"{first} is a model of {portfolio}, {second} of {models[1].portfolio}: no records in common")
-    options = {"task": JobTask.COMPARISON, "versions": [first, second]}
-    key, rank = request.idempotency_key, request.rank
-    return submit_job(engine, JobRequest(JobKind.MONITORING, portfolio, request.who, options, None, key, rank))
+    asked = {"versions": [first, second]}
+    return submit_job(engine, _monitoring(JobTask.COMPARISON, portfolio, asked, request))
 
 
 def submit_scrubbing(engine: Engine, version: str, request: Request) -> int:
     """Ask for a version's bundle to be written anew without records of people; return the job's id."""
-    options = {"task": JobTask.SCRUB, "version": version}
-    key, rank, portfolio = request.idempotency_key, request.rank, get_model(engine, version).portfolio
-    return submit_job(engine, JobRequest(JobKind.MONITORING, portfolio, request.who, options, None, key, rank))
+    asked = {"version": version}
+    return submit_job(engine, _monitoring(JobTask.SCRUB, get_model(engine, version).portfolio, asked, request))
+
+
+def _monitoring(task: JobTask, portfolio: str, options: dict[str, Any], request: Request) -> JobRequest:
+    key, rank = request.idempotency_key, request.rank
+    return JobRequest(JobKind.MONITORING, portfolio, request.who, options, None, key, rank, task=task)
 
 
 def _check_night(night: str | None) -> None:

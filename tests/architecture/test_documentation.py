@@ -12,7 +12,7 @@ import typer
 from pydantic_settings import BaseSettings
 
 from db.schema.all_tables import metadata
-from db.schema.states import FailureCause, JobState, PauseCause, ShardState
+from db.schema.states import FailureCause, JobState, JobTask, PauseCause, ShardState
 from db.settings import DatabaseSettings
 from scheduler.api_settings import ApiSettings
 from scheduler.cli.main import app
@@ -58,8 +58,8 @@ def test_every_command_is_documented() -> None:
         assert name in page, command
 
 
-@pytest.mark.parametrize("kind", [JobState, ShardState, FailureCause, PauseCause])
-def test_every_state_is_documented(kind: type[JobState | ShardState | FailureCause | PauseCause]) -> None:
+@pytest.mark.parametrize("kind", [JobState, JobTask, ShardState, FailureCause, PauseCause])
+def test_every_state_is_documented(kind: type[JobState | JobTask | ShardState | FailureCause | PauseCause]) -> None:
     page = read("docs/database.md")
     assert [state for state in kind if f"`{state}`" not in page] == []
 
@@ -73,6 +73,12 @@ def test_every_table_is_documented() -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_path_in_the_architecture_exists() -> None:
+    named = re.findall(r"`((?:db|docs|scheduler|tests|transformer|worker)/[\w/.-]*)`", read("ARCHITECTURE.md"))
+    assert len(named) > 40
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "portfolios").glob("*.toml")), ids=lambda path: path.name)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from db.connections.engine import Engine
 from db.portfolios.definition import PortfolioDefinition
+from db.registry.versions import LearnedUntil
 from db.retraining.outcomes import read_outcomes
 from db.sources.source_table import RECORD_KEY
 
@@ -32,24 +33,21 @@ class Labels:
         """Return the labels of some rows."""
         return Labels(self.target[rows], self.dates[rows], self.outcome_ids[rows], self.scored_jobs[rows])
 
-    def newest(self, rows: NDArray[Any]) -> dict[str, Any]:
-        """Return the newest of what some rows tell, as `model_versions.learned_until` keeps it."""
+    def newest(self, rows: NDArray[Any]) -> LearnedUntil:
+        """Return the newest of some rows."""
         ids, dates = self.outcome_ids[rows], self.dates[rows]
         from_source, loaded = dates[ids == 0], dates[ids > 0]
-        return {
-            "outcome_id": int(ids.max(initial=0)),
-            "outcome_date": str(max(loaded.tolist(), default="")),
-            "as_of": str(max(from_source.tolist(), default="")),
-        }
+        latest = [str(max(some.tolist(), default="")) for some in (loaded, from_source)]
+        return LearnedUntil(int(ids.max(initial=0)), *latest)
 
-    def is_newer_than(self, learned: dict[str, Any], *, after_job: int = 0) -> NDArray[np.bool_]:
-        """Whether each label is one that a model with this `learned_until` was not trained on.
+    def is_newer_than(self, learned: LearnedUntil, *, after_job: int = 0) -> NDArray[np.bool_]:
+        """Whether each label is one that a model that learned until then was not trained on.
 
         With `after_job` only those count that judge a later scoring job, or none.
         """
-        is_loaded = self.outcome_ids > int(learned.get("outcome_id") or 0)
+        is_loaded = self.outcome_ids > learned.outcome_id
         is_loaded &= (self.scored_jobs == 0) | (self.scored_jobs > after_job)
-        as_of = str(learned.get("as_of") or "")
+        as_of = learned.as_of
         is_later = (self.outcome_ids == 0) & (self.dates > as_of) if as_of else np.zeros(len(is_loaded), dtype=bool)
         return (is_loaded | is_later) & ~np.isnan(self.target)
 

@@ -59,7 +59,7 @@ def read_records(
         is_usable[place.start + unreadable_rows(champion, frame)] = False
     rows = np.flatnonzero(is_usable)
     labels, keys = known.labels.part(rows), known.keys[rows]
-    is_new = labels.is_newer_than(parent.learned_until or {}, after_job=after_job)
+    is_new = labels.is_newer_than(parent.learned_until, after_job=after_job)
     groups = keys if known.entity is None else known.entity[rows]
     return Records(known.records.part(rows), keys, groups, labels, is_new)
 

@@ -17,12 +17,12 @@ def monitor_next_job(context: WorkerContext, hint: int | None = None) -> bool:
 
 def _carry_out(context: WorkerContext, claim: Claim) -> None:
     """A night needs neither scikit-learn nor TensorFlow: the others import what they need when they come."""
-    task = claim.job.options.get("task")
-    if task == JobTask.VINTAGES:
+    task = claim.job.task
+    if task is JobTask.VINTAGES:
         from worker.monitoring.vintage_job import measure_vintages_claimed as carry_out  # noqa: PLC0415
-    elif task == JobTask.COMPARISON:
+    elif task is JobTask.COMPARISON:
         from worker.monitoring.comparison_job import compare_claimed as carry_out  # noqa: PLC0415
-    elif task == JobTask.SCRUB:
+    elif task is JobTask.SCRUB:
         from worker.monitoring.scrub_job import scrub_claimed as carry_out  # noqa: PLC0415
     else:
         carry_out = monitor_claimed

@@ -108,10 +108,10 @@ def judge_waiting(connection: Connection, definition: PortfolioDefinition, state
     nights = count_shadow_nights(connection, version)
     if nights < wanted:
         return None
-    new_bad = count_new_bad(connection, name, after_id=state.gated_outcome_id(version))
+    new_bad = count_new_bad(connection, name, after_id=state.judged_by(version))
     if state.was_gated(version, shadow_nights=nights, wanted=wanted) and new_bad < policy.gate.least_bad:
         return None
-    request = JobRequest(JobKind.FINE_TUNING, name, WHO, {"task": JobTask.GATE, "version": version})
+    request = JobRequest(JobKind.FINE_TUNING, name, WHO, {"version": version}, task=JobTask.GATE)
     return insert_job(connection, request)
 
 
@@ -188,12 +188,12 @@ def _watch_champion(connection: Connection, definition: PortfolioDefinition, sta
     if champion is None or has_open_fine_tuning(connection, name):
         return None
     before = find_previous_champion(connection, name, champion.version)
-    learned = find_model(connection, champion.version).learned_until or {}
-    known = max(int(learned.get("outcome_id") or 0), state.tried_outcome_id, state.watched_outcome_id)
+    learned = find_model(connection, champion.version).learned_until
+    known = max(learned.outcome_id, state.tried_outcome_id or 0, state.watched_outcome_id or 0)
     if before is None or count_new_bad(connection, name, after_id=known) < definition.retraining.gate.least_bad:
         return None
-    options = {"task": JobTask.WATCH, "version": champion.version, "before": before, "after_outcome": known}
-    return insert_job(connection, JobRequest(JobKind.FINE_TUNING, name, WHO, options))
+    options = {"version": champion.version, "before": before, "after_outcome": known}
+    return insert_job(connection, JobRequest(JobKind.FINE_TUNING, name, WHO, options, task=JobTask.WATCH))
 
 
 def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
@@ -221,9 +221,9 @@ def _count_learnable(connection: Connection, night: Job, state: RetrainingState,
     The source's target counts where it is dated.
     """
     assert night.model_version is not None, "a scoring job is submitted with its model version"
-    learned = find_model(connection, night.model_version).learned_until or {}
-    after_id = max(int(learned.get("outcome_id") or 0), state.tried_outcome_id)
-    newest = max(str(learned.get("as_of") or ""), str((state.tried_until or {}).get("as_of") or ""))
+    learned = find_model(connection, night.model_version).learned_until
+    after_id = max(learned.outcome_id, state.tried_outcome_id or 0)
+    newest = max(learned.as_of, state.tried_as_of or "")
     return count_new_bad(connection, night.portfolio, after_id=after_id, after_job=calm) + (
         count_newer_bad(connection, night.definition, newest) if newest else 0
     )
@@ -234,8 +234,7 @@ def _act(
 ) -> int | None:
     job_id = None
     if answer is not Answer.ALERT:
-        options = {"task": answer, "after_job": calm}
-        job_id = insert_follow_up(connection, JobKind.FINE_TUNING, night, options)
+        job_id = insert_follow_up(connection, JobTask(answer), night, {"after_job": calm})
     if job_id is not None:
         changed = {"last_job_id": job_id, "last_night_id": night.id, "failures": state.failures + 1}
         change_retraining(connection, night.portfolio, **changed)

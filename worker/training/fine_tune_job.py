@@ -99,7 +99,7 @@ def _fine_tune(context: WorkerContext, claim: Claim, board: ProgressBoard) -> No
     calm = int(claim.job.options.get("after_job") or 0)
     records = read_records(context, definition, champion, parent, heartbeat, after_job=calm)
     order, start, name = hash_order(records.groups), champion, "fine_tuned"
-    if claim.job.options.get("task") == JobTask.PRETRAIN:
+    if claim.job.task is JobTask.PRETRAIN:
         start, name = replace(champion, network=_pretrained(context, definition, champion, heartbeat)), "pretrained"
         plan = plan_lesson_without_outcomes(records.labels.dates, order)
     else:
@@ -246,7 +246,7 @@ def _register(
             decision = decision_of(claim, one.version, seen, judged, is_first=one is winner, made=one.name)
             if decide(connection, decision, seen=seen):
                 winner, judgement, is_promoted = one, judged, True
-        changes: dict[str, Any] = {"tried_until": {**(state.tried_until or {}), **tried}}
+        changes: dict[str, Any] = {"tried_outcome_id": tried.outcome_id, "tried_as_of": tried.as_of}
         if is_promoted:  # later outcomes have proven that learning helps
             changes["failures"] = 0
         change_retraining(connection, definition.name, **changes)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from db.ledger.shard_leases import Claim
-from db.schema.states import JobKind, JobTask
+from db.schema.states import JobTask
 from worker.contract.messages import TRAINING_QUEUE
 from worker.runtime.context import WorkerContext, claimed_shard
 from worker.training.fine_tune_job import fine_tune_claimed
@@ -11,7 +11,8 @@ from worker.training.regate_job import judge_again_claimed
 from worker.training.train_job import train_claimed
 from worker.training.watch_job import watch_champion_claimed
 
-_FINE_TUNING: dict[str, Callable[[WorkerContext, Claim], None]] = {
+_CARRY_OUT: dict[JobTask, Callable[[WorkerContext, Claim], None]] = {
+    JobTask.TRAIN: train_claimed,
     JobTask.FINE_TUNE: fine_tune_claimed,
     JobTask.PRETRAIN: fine_tune_claimed,
     JobTask.GATE: judge_again_claimed,
@@ -22,8 +23,6 @@ _FINE_TUNING: dict[str, Callable[[WorkerContext, Claim], None]] = {
 def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
     """Carry out the hinted job, or the best waiting one; return whether there was one."""
     with claimed_shard(context, TRAINING_QUEUE, hint) as claim:
-        if claim is not None and claim.job.kind is JobKind.FINE_TUNING:
-            _FINE_TUNING[claim.job.options.get("task", JobTask.FINE_TUNE)](context, claim)
-        elif claim is not None:
-            train_claimed(context, claim)
+        if claim is not None:
+            _CARRY_OUT[claim.job.task](context, claim)
     return claim is not None

@@ -1,7 +1,6 @@
 """Judges a challenger again that waited for evidence."""
 
 from logging import getLogger
-from typing import Any
 
 import numpy as np
 
@@ -41,9 +40,9 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
         return
     url = context.settings.bundles_url
     champion, challenger = (load_stored(engine, url, one) for one in (seen.version, version))
-    learned = waiting.learned_until or {}
+    learned = waiting.learned_until
     records = read_records(context, definition, champion, waiting, heartbeat)
-    learned_date = str(learned.get("outcome_date") or learned.get("as_of") or "")
+    learned_date = learned.outcome_date or learned.as_of
     dates, order = records.labels.dates, hash_order(records.groups)
     exam = np.flatnonzero(records.is_new & (dates > learned_date))
     old = np.flatnonzero(~records.is_new & (order < OLD_EXAM_SHARE))
@@ -71,10 +70,9 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
         judged = held_back(judgement) if state.is_held else judgement
         decision = decision_of(claim, version, seen, judged, is_first=True, made="second look")
         is_promoted = decide(connection, decision, seen=seen)
-        newest = records.labels.newest(np.arange(len(records.keys)))["outcome_id"]
-        gated = {"version": version, "outcome_id": newest, "shadow_nights": nights}
-        tried: dict[str, Any] = {"tried_until": {**(state.tried_until or {}), "gated": gated}}
-        change_retraining(connection, definition.name, **tried, **({"failures": 0} if is_promoted else {}))
+        newest = records.labels.newest(np.arange(len(records.keys))).outcome_id
+        judged_by = {"gated_version": version, "gated_outcome_id": newest, "gated_shadow_nights": nights}
+        change_retraining(connection, definition.name, **judged_by, **({"failures": 0} if is_promoted else {}))
         result = {"promoted": is_promoted, "reason": judged.reason}
         complete_whole_job(connection, claim, result=result, model_version=version)
     logger.info("Judged again: job %d, version %s, %s: %s.", claim.job.id, version, judged.outcome, judged.reason)

@@ -11,7 +11,7 @@ from db.connections.engine import writing
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_leases import Claim
 from db.registry.champions import Champion, Decision, decide, get_champion
-from db.registry.versions import get_model, register_model
+from db.registry.versions import LearnedUntil, get_model, register_model
 from db.retraining.promotion import REFUSED_FOR, SUSPICIOUS
 from db.schema.states import NetworkSize
 from transformer.bundles.bundle import save_bundle
@@ -51,7 +51,7 @@ class Trained:
     version: str
     judgement: Judgement
     reference: dict[str, Any]
-    learned_until: dict[str, Any]
+    learned_until: LearnedUntil
     folds: dict[str, Any] | None
 
 

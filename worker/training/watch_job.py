@@ -37,7 +37,8 @@ def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
         return
     url = context.settings.bundles_url
     champion, before = (load_stored(context.engine, url, one) for one in (seen.version, options["before"]))
-    since = replace(get_model(context.engine, seen.version), learned_until={"outcome_id": options["after_outcome"]})
+    model = get_model(context.engine, seen.version)
+    since = replace(model, learned_outcome_id=options["after_outcome"], learned_as_of=None)
     records = read_records(context, definition, champion, since, heartbeat)
     exam = np.flatnonzero(records.is_new)
     parts = parts_of(records, LessonPlan(NO_ROWS, NO_ROWS, exam, NO_ROWS, NO_ROWS, "", ""), ())
@@ -51,10 +52,10 @@ def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
     figures = {"brier": loss.to_document(), "outcomes": len(exam), "job": claim.job.id}
     told = f"Brier score {loss.challenger:.4f} against {loss.champion:.4f} of {options['before']}"
     why = f"{told} on {len(exam)} outcomes since"
-    newest = records.labels.newest(np.arange(len(records.keys)))["outcome_id"]
+    newest = records.labels.newest(np.arange(len(records.keys))).outcome_id
     with writing(context.engine) as connection:
         state = lock_retraining(connection, definition.name)
-        changes: dict[str, Any] = {"tried_until": {**(state.tried_until or {}), "watched_id": newest}}
+        changes: dict[str, Any] = {"watched_outcome_id": newest}
         is_worse = loss.low > 0 and find_champion(connection, definition.name) == seen
         if is_worse:
             roll_back_within(connection, definition.name, who="watch", why=why, figures=figures)

@@ -4,22 +4,26 @@
 worker that is gone and one waits, a queued job of every kind, outcomes, a key, and a webhook.
 """
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import Engine, make_url, text
 
 from db.access.api_keys import check_key
-from db.connections.engine import opened_engine, reading
+from db.connections.engine import opened_engine, reading, writing
 from db.errors import SchemaOutdatedError
 from db.ledger.job_lifecycle import JobRequest, get_job, list_jobs, submit_job
 from db.ledger.shard_leases import claim_shard, list_expired, take_back
 from db.migrations.upgrade import prepare_database, upgrade_database
 from db.registry.champions import find_champion
+from db.registry.versions import LearnedUntil, get_model
 from db.results.shard_results import complete_scored_shard
+from db.retraining.retraining_state import lock_retraining
 from db.schema.states import JobKind, JobState
 from scheduler.loop.shard_planning import plan_queued_jobs
 from tests.building import BOOK, MODEL, claim, result_for
@@ -95,3 +99,42 @@ def test_what_was_stored_is_still_known(old: Engine) -> None:
     assert champion is not None
     assert champion.version == MODEL
     assert counted == [39, 1, 2, 1, 1]
+
+
+def test_words_in_documents_become_columns(old: Engine) -> None:
+    """A waiting challenger, a champion that is watched, and what the trigger remembers of both."""
+    remembered = {"outcome_id": 2, "outcome_date": "2026-02-01", "as_of": "2026-01-31", "watched_id": 1}
+    remembered["gated"] = {"version": "m2", "outcome_id": 2, "shadow_nights": 3}
+    with old.begin() as connection:
+        for number, (task, kind) in enumerate((("gate", "fine_tuning"), ("watch", "fine_tuning"))):
+            copied = connection.execute(text("SELECT * FROM tidemark_jobs WHERE id = 6")).mappings().one()
+            asked = json.dumps({"task": task, "version": "m1"})
+            values = copied | {"id": 100 + number, "kind": kind, "state": "done", "finished_at": copied["created_at"]}
+            values |= {"shards_open": 0, "options": asked}
+            names = ", ".join(values)
+            places = ", ".join(f":{name}" for name in values)
+            connection.execute(text(f"INSERT INTO tidemark_jobs ({names}) VALUES ({places})"), as_texts(values))
+        connection.execute(text("DELETE FROM tidemark_retraining"))
+        connection.execute(
+            text("INSERT INTO tidemark_retraining (portfolio, is_held, failures, tried_until) VALUES (:b, :f, 0, :t)"),
+            {"b": BOOK, "f": False, "t": json.dumps(remembered)},
+        )
+        until = json.dumps({"outcome_id": 1, "outcome_date": "2026-01-05", "as_of": ""})
+        connection.execute(text("UPDATE tidemark_model_versions SET learned_until = :until"), {"until": until})
+    upgrade_database(old)
+    tasks = {one.id: (one.task, one.options) for one in list_jobs(old)}
+    assert (tasks[100], tasks[101]) == (("gate", {"version": "m1"}), ("watch", {"version": "m1"}))
+    assert {one.task for one in list_jobs(old) if one.kind is JobKind.SCORING} == {"score"}
+    assert {one.task for one in list_jobs(old) if one.kind is JobKind.TRAINING} == {"train"}
+    assert {tasks[number][0] for number in (2, 7, 8)} == {"night", "vintages", "comparison"}
+    assert all("task" not in options for _, options in tasks.values())
+    assert get_model(old, MODEL).learned_until == LearnedUntil(1, "2026-01-05", "")
+    with writing(old) as connection:
+        state = lock_retraining(connection, BOOK)
+    assert (state.tried_outcome_id, state.tried_as_of, state.watched_outcome_id) == (2, "2026-01-31", 1)
+    assert state.was_gated("m2", shadow_nights=3, wanted=3)
+    assert state.judged_by("m2") == 2
+
+
+def as_texts(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: json.dumps(value) if isinstance(value, (dict, list)) else value for name, value in values.items()}

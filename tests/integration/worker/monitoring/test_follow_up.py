@@ -144,7 +144,7 @@ def test_outcomes_that_came_since_ask_once_for_a_comparison_with_the_champion_be
     assert asked[0] is not None
     assert asked[1] is None, "one is in flight"
     job = get_job(book, asked[0])
-    assert job.options == {"task": "watch", "version": "m2", "before": MODEL, "after_outcome": 0}
+    assert (job.task, job.options) == ("watch", {"version": "m2", "before": MODEL, "after_outcome": 0})
 
 
 @pytest.mark.parametrize(("expected_rate", "is_asked"), [(0.7, False), (0.5, True), (0.98, True)])
@@ -162,7 +162,7 @@ def test_outcomes_that_do_not_fit_the_scores_ask_for_a_fine_tuning(
         assert follow_outcomes(connection, book_definition()) is None, "never two at once"
     assert fine_tunings(book) == ([asked] if is_asked else [])
     if asked is not None:
-        assert get_job(book, asked).options == {"task": "fine_tune", "after_job": 0}
+        assert (get_job(book, asked).task, get_job(book, asked).options) == ("fine_tune", {"after_job": 0})
 
 
 def test_the_cool_down_after_outcomes_runs_from_the_newest_night(book: Engine) -> None:
@@ -193,11 +193,12 @@ def test_a_waiting_challenger_is_judged_again_only_when_there_is_new_evidence(bo
         set_model_state(connection, "m2", ModelState.CHALLENGER)
         asked = follow_outcomes(connection, book_definition())
         assert asked is not None
-        assert find_job(connection, asked).options == {"task": "gate", "version": "m2"}
+        job = find_job(connection, asked)
+        assert (job.task, job.options) == ("gate", {"version": "m2"})
     cancel_job(book, asked, who="test")
     with writing(book) as connection:
-        gated = {"version": "m2", "outcome_id": 400, "shadow_nights": 0}
-        change_retraining(connection, BOOK, tried_until={"gated": gated})
+        gated = {"gated_version": "m2", "gated_outcome_id": 400, "gated_shadow_nights": 0}
+        change_retraining(connection, BOOK, **gated)
         assert follow_outcomes(connection, book_definition()) is None
 
 

@@ -126,7 +126,7 @@ def test_a_drifted_book_gets_a_better_champion_and_both_challengers_are_decided_
     assert champion.version == job.model_version != first
     model = get_model(engine, champion.version)
     assert (model.parent_version, model.state) == (first, ModelState.CHAMPION)
-    assert (model.learned_until or {})["outcome_date"] == "2026-02-02"
+    assert model.learned_until.outcome_date == "2026-02-02"
     assert get_model(engine, first).state is ModelState.RETIRED
     with writing(engine) as connection:
         assert lock_retraining(connection, BOOK).failures == 0, "a promotion is no failure"
@@ -164,7 +164,7 @@ def test_a_challenger_that_lacked_evidence_is_judged_again_and_a_worse_champion_
     load_new_outcomes(engine, day="2026-02-09")
     again = outcomes_came(engine)
     assert again is not None
-    assert get_job(engine, again).options["task"] == "gate"
+    assert get_job(engine, again).task == "gate"
     judged = work(context, again)
     assert (judged.result or {})["promoted"] is True, judged.result
     champion = get_champion(engine, BOOK)
@@ -174,7 +174,7 @@ def test_a_challenger_that_lacked_evidence_is_judged_again_and_a_worse_champion_
     load_new_outcomes(engine, day="2026-02-20", turned=True)
     watch = outcomes_came(engine)
     assert watch is not None
-    assert get_job(engine, watch).options["task"] == "watch"
+    assert get_job(engine, watch).task == "watch"
     watched = work(context, watch).result or {}
     assert watched["rolled_back"] is True, watched
     taken_back = get_champion(engine, BOOK)

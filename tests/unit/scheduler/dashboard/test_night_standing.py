@@ -10,7 +10,7 @@ from db.monitoring.latest_jobs import LatestJobs
 from db.portfolios.catalog import Portfolio
 from db.schedules.due_time_runs import ScheduleHistory
 from db.schedules.timetable import Schedule
-from db.schema.states import CatchUp, JobKind, JobState, Overlap, ScheduleState, Verdict
+from db.schema.states import CatchUp, JobKind, JobState, JobTask, Overlap, ScheduleState, Verdict
 from scheduler.dashboard.pages.night_standing import PortfolioNight, Standing, describe_night
 from tests.building import BOOK, book_definition
 
@@ -24,7 +24,14 @@ def ago(minutes: float) -> datetime:
 def job(state: JobState, started: float, finished: float | None = None, **changes: Any) -> Job:
     """A scoring job that started and finished so many minutes ago."""
     values: dict[str, Any] = dict.fromkeys(Job.__dataclass_fields__)
-    values |= {"id": 1, "kind": JobKind.SCORING, "portfolio": BOOK, "definition": book_definition(), "options": {}}
+    values |= {
+        "id": 1,
+        "kind": JobKind.SCORING,
+        "task": JobTask.SCORE,
+        "portfolio": BOOK,
+        "definition": book_definition(),
+        "options": {},
+    }
     values |= {"state": state, "inputs": 1000, "scored": 1000, "rejected": 0, "created_at": ago(started)}
     ended = None if finished is None else ago(finished)
     return Job(**(values | {"started_at": ago(started), "finished_at": ended} | changes))
