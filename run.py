@@ -56,6 +56,7 @@ FAULTS = (
     "2",
     "--durations=20",
 )
+OLDER = (*PYTEST, "-m", "older")
 # One after the other: they measure how quickly others are answered meanwhile.
 HOSTILE = ("-m", "pytest", "tests/hostile", "-m", "slow or not slow", "-n", "0")
 COMMANDS = {
@@ -63,6 +64,7 @@ COMMANDS = {
     "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),
     "test": Command("run all tests, or what the arguments tell pytest", TEST, (PYTEST,), runs_here=True),
     "faults": Command("run the whole fault matrix, with its slow parts", TEST, (FAULTS,), runs_here=True),
+    "older": Command("run the tests of the database on the older PostgreSQL", TEST, (OLDER,), runs_here=True),
     "hostile": Command("run every attack and bad night, with what is slow", TEST, (HOSTILE,), runs_here=True),
     "soak": Command(
         "run people, jobs and faults at once on PostgreSQL; --minutes N", TEST, (("-m", "tests.soak"),), runs_here=True

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from transformer.bundles.bundle import LoadedModel, load_bundle
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import calibration_line
-from transformer.network.keras_prediction import PREDICTION_ROWS, make_predictor, pad_rows, predict_logits
 from transformer.scoring.points import ScoreScale
-from transformer.training.fine_tuning import inputs_of
+from transformer.scoring.scorer import BATCH_ROWS, Scorer
 from worker.gate.judgement import Evidence, Scored
 
 CANARY_RECORDS = 500
@@ -37,7 +36,7 @@ class Parts:
 
 
 class Measured:
-    """Runs networks over the parts once each; a recalibrated model shares its champion's run."""
+    """Scores the parts by the scorer that a night runs, each model once."""
 
     def __init__(self, parts: Parts, on_batch: Callable[[], None]) -> None:
         self._parts = parts
@@ -45,28 +44,34 @@ class Measured:
         self._known: dict[int, tuple[Floats, float]] = {}
 
     def probabilities(self, model: LoadedModel | TrainedModel) -> Floats:
-        """Return the model's probabilities for every row of the parts."""
-        return model.calibration.probabilities(self._run(model)[0])
+        """Return the probabilities that a night would write for every row of the parts."""
+        return self._run(model)[0]
 
     def seconds(self, model: LoadedModel | TrainedModel) -> float:
-        """Return how long the network needs for a batch: the quickest of some, since the machine has other work too."""
+        """Return how long a batch takes: the quickest of some, since the machine has other work too."""
         return self._run(model)[1]
 
     def _run(self, model: LoadedModel | TrainedModel) -> tuple[Floats, float]:
-        found = self._known.get(id(model.network))
         if not len(self._parts.frame):
             return np.zeros(0), 1.0
+        found = self._known.get(id(model))
         if found is None:
-            inputs, predict = inputs_of(model, self._parts.frame), make_predictor(model.network)
-            logits = predict_logits(model.network, inputs, on_batch=self._on_batch, predict=predict)
-            batch = {name: pad_rows(one[:PREDICTION_ROWS], PREDICTION_ROWS) for name, one in inputs.items()}
-            found = self._known[id(model.network)] = logits, min(_time(predict, batch) for _ in range(SPEED_RUNS))
+            scorer = Scorer(model, "under examination")
+            probabilities = _probabilities(scorer, self._parts.frame, self._on_batch)
+            batch = self._parts.frame.head(BATCH_ROWS)
+            found = self._known[id(model)] = probabilities, min(_time(scorer, batch) for _ in range(SPEED_RUNS))
         return found
 
 
-def _time(predict: Callable[[Any], Any], batch: Any) -> float:
+def _probabilities(scorer: Scorer, frame: pd.DataFrame, on_batch: Callable[[], None] | None = None) -> Floats:
+    scored = scorer.score(frame, on_batch, with_reasons=False)
+    assert len(scored.rows) == len(frame), "records that cannot be read are left out before"
+    return scored.probabilities
+
+
+def _time(scorer: Scorer, batch: pd.DataFrame) -> float:
     started = perf_counter()
-    predict(batch).numpy()
+    scorer.score(batch, with_reasons=False)
     return perf_counter() - started
 
 
@@ -101,6 +106,5 @@ def count_canary_mismatches(models_url: str, version: str, parts: Parts, expecte
     sample = np.arange(min(CANARY_RECORDS, len(parts.frame)))
     if not len(sample):
         return 0
-    loaded = load_bundle(models_url, version)
-    logits = predict_logits(loaded.network, inputs_of(loaded, parts.frame.iloc[sample]))
-    return int((loaded.calibration.probabilities(logits) != expected[sample]).sum())
+    scorer = Scorer(load_bundle(models_url, version), version)
+    return int((_probabilities(scorer, parts.frame.iloc[sample]) != expected[sample]).sum())
