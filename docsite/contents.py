@@ -22,6 +22,7 @@ PARTS = (
             "docs/how-to-postgresql-and-redis",
             "docs/how-to-production",
             "docs/how-to-monitor",
+            "docs/how-to-debug",
             "docs/how-to-upgrade",
             "docs/how-to-back-up-and-restore",
             "docs/dashboard",

@@ -160,6 +160,10 @@ class Tidemark:
         """Return every record that a job could not score: record_key, field, reason, detail."""
         return self._table(f"/v1/jobs/{_id_of(job)}/rejects.arrow")
 
+    def drift(self, portfolio: str) -> Iterator[dict[str, Any]]:
+        """Yield what the monitor found, newest night first: job, model_version, verdict, figures."""
+        return self._pages(f"/v1/portfolios/{portfolio}/drift", "reports", {})
+
     def score(
         self, records: "Sequence[Mapping[str, Any]] | pd.DataFrame", *, portfolio: str | None = None
     ) -> "pd.DataFrame":

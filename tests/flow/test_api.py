@@ -2,6 +2,8 @@
 
 import re
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scheduler.client import Tidemark
+from scheduler.client import Tidemark, TidemarkError
 from scheduler.client.local_api import find_local_api
-from scheduler.client.transport import TidemarkError
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 
 RECORDS = 1200
 PERSON, VALUE = "person-7f3a9c", "value-51d0be"  # they must not appear where nobody may read them
-EXAMPLES = Path(__file__).parents[2] / "docs" / "python-client.md"
+ROOT = Path(__file__).parents[2]
+EXAMPLES, SCRIPTS = ROOT / "docs" / "python-client.md", ROOT / "examples"
 
 
 @pytest.fixture
@@ -54,6 +56,7 @@ def test_the_examples_run_and_nothing_personal_is_written_where_it_should_not(ru
     check_that_wrong_records_are_told(tidemark, told["records"])
     check_that_nothing_personal_is_written(running, tidemark)
     tidemark.close()
+    check_that_the_scripts_run(running)
 
 
 def check_that_at_once_equals_the_night(told: dict[str, Any]) -> None:
@@ -88,6 +91,33 @@ def check_that_nothing_personal_is_written(running: Installation, tidemark: Tide
     # A name that the sender chose may come back as the place of a mistake; a value may not.
     written["refusal"] = str(refused.value).replace(PERSON, "").encode()
     assert [name for name, text in written.items() if PERSON.encode() in text or VALUE.encode() in text] == []
+
+
+def check_that_the_scripts_run(running: Installation) -> None:
+    """The scripts of `examples`, on the book that the documentation's examples made and trained."""
+
+    def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(SCRIPTS / name), *arguments]
+        done = subprocess.run(
+            command,
+            env=running.environment,
+            cwd=running.folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    nightly = [run("nightly_book.py", "customers.toml", "customers.csv", "scores.csv") for _ in range(2)]
+    assert [one.returncode for one in nightly] == [0, 0], nightly[0].stderr
+    assert f"done: {RECORDS - 1} scored, 1 rejected" in nightly[1].stdout
+    assert len(pd.read_csv(running.folder / "scores.csv")) == RECORDS - 1
+    assert len(pd.read_csv(running.folder / "scores.csv.rejects.csv")) == 1
+    drifted = run("alert_on_drift.py", "customers")
+    assert drifted.returncode in {0, 1}, drifted.stderr
+    assert "customers, job" in drifted.stdout
 
 
 def _files(folder: Path) -> list[Path]:

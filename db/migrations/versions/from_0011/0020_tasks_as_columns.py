@@ -17,28 +17,23 @@ _TASKS = (
 _USUAL = {"training": "train", "fine_tuning": "fine_tune", "monitoring": "night"}
 _DOCUMENT = sa.JSON().with_variant(JSONB(), "postgresql")
 _FROM_SOURCE = "the latest date of a target of the source that"
-_LEARNED: dict[tuple[str, ...], sa.Column[Any]] = {
-    ("outcome_id",): sa.Column(
-        "learned_outcome_id", sa.BigInteger(), comment="the newest outcome that it was trained on"
-    ),
-    ("outcome_date",): sa.Column("learned_outcome_date", sa.Text(), comment="the latest date of such an outcome"),
-    ("as_of",): sa.Column("learned_as_of", sa.Text(), comment=f"{_FROM_SOURCE} it was trained on"),
+_Columns = dict[tuple[str, ...], tuple[str, type[Any], str]]  # place in the document -> name, type, comment
+_LEARNED: _Columns = {
+    ("outcome_id",): ("learned_outcome_id", sa.BigInteger, "the newest outcome that it was trained on"),
+    ("outcome_date",): ("learned_outcome_date", sa.Text, "the latest date of such an outcome"),
+    ("as_of",): ("learned_as_of", sa.Text, f"{_FROM_SOURCE} it was trained on"),
 }
-_TRIED: dict[tuple[str, ...], sa.Column[Any]] = {
-    ("outcome_id",): sa.Column(
-        "tried_outcome_id", sa.BigInteger(), comment="the newest outcome that a fine-tuning could have learned from"
+_TRIED: _Columns = {
+    ("outcome_id",): (
+        "tried_outcome_id",
+        sa.BigInteger,
+        "the newest outcome that a fine-tuning could have learned from",
     ),
-    ("as_of",): sa.Column("tried_as_of", sa.Text(), comment=f"{_FROM_SOURCE} one could have learned from"),
-    ("watched_id",): sa.Column(
-        "watched_outcome_id", sa.BigInteger(), comment="the newest outcome that the champion was watched by"
-    ),
-    ("gated", "version"): sa.Column("gated_version", sa.Text(), comment="the challenger that the gate judged last"),
-    ("gated", "outcome_id"): sa.Column(
-        "gated_outcome_id", sa.BigInteger(), comment="the newest outcome that it was judged by"
-    ),
-    ("gated", "shadow_nights"): sa.Column(
-        "gated_shadow_nights", sa.Integer(), comment="how many nights in shadow it was judged by"
-    ),
+    ("as_of",): ("tried_as_of", sa.Text, f"{_FROM_SOURCE} one could have learned from"),
+    ("watched_id",): ("watched_outcome_id", sa.BigInteger, "the newest outcome that the champion was watched by"),
+    ("gated", "version"): ("gated_version", sa.Text, "the challenger that the gate judged last"),
+    ("gated", "outcome_id"): ("gated_outcome_id", sa.BigInteger, "the newest outcome that it was judged by"),
+    ("gated", "shadow_nights"): ("gated_shadow_nights", sa.Integer, "how many nights in shadow it was judged by"),
 }
 
 
@@ -71,10 +66,10 @@ def _add_tasks() -> None:
         op.alter_column(_JOBS, "task", server_default=None)
 
 
-def _spread(table: str, document: str, columns: dict[tuple[str, ...], sa.Column[Any]]) -> None:
-    for path, column in columns.items():
-        op.add_column(table, column.copy())
-        held = sa.table(table, sa.column(document, _DOCUMENT), sa.column(column.name, column.type))
-        value = sa.cast(held.c[document][path].as_string(), column.type)
-        op.execute(sa.update(held).where(held.c[document].is_not(sa.null())).values({column.name: value}))
+def _spread(table: str, document: str, columns: _Columns) -> None:
+    for path, (name, kind, comment) in columns.items():
+        op.add_column(table, sa.Column(name, kind(), nullable=True, comment=comment))
+        held = sa.table(table, sa.column(document, _DOCUMENT), sa.column(name, kind))
+        value = sa.cast(held.c[document][path].as_string(), kind)
+        op.execute(sa.update(held).where(held.c[document].is_not(sa.null())).values({name: value}))
     op.drop_column(table, document)
