@@ -3,7 +3,7 @@
     tidemark up &
     python examples/own_data.py
 
-The frame here is made up. Put yours in its place: one row a customer, a key, the columns, and 1, 0 or nothing as outcome.
+The frame here is made up. Put yours in its place: a row a customer, with a key, columns, and an outcome of 1, 0 or none.
 """
 
 from pathlib import Path
@@ -32,7 +32,7 @@ kind = "categorical"
 """
 
 
-def make_loans(rows: int = 1500, seed: int = 7) -> pd.DataFrame:
+def make_loans(rows: int = 1000, seed: int = 7) -> pd.DataFrame:
     """Return loans of which more debt and less income go bad more often; the newest hundred have no outcome yet."""
     random = np.random.default_rng(seed)
     income = random.lognormal(10, 0.5, rows).round()
@@ -52,7 +52,7 @@ def main() -> pd.DataFrame:
         file.write_text(PORTFOLIO, encoding="utf-8")
         tidemark.add_portfolio(file)
         tidemark.upload("loans", loans)
-        tidemark.submit_training("loans", epochs=2).wait(progress=True)
+        tidemark.submit_training("loans", epochs=1).wait(progress=True)
         scores = tidemark.scores(tidemark.submit_scoring("loans").wait(progress=True))
         new = tidemark.score(
             [{"loan": "tomorrow", "income": 12_000, "debt": 15_000, "home": "rents"}], portfolio="loans"

@@ -118,6 +118,9 @@ def check_that_the_scripts_run(running: Installation) -> None:
     drifted = run("alert_on_drift.py", "customers")
     assert drifted.returncode in {0, 1}, drifted.stderr
     assert "customers, job" in drifted.stdout
+    own = run("own_data.py")
+    assert own.returncode == 0, own.stderr
+    assert "a new loan: {'record_key': 'tomorrow'" in own.stdout
 
 
 def _files(folder: Path) -> list[Path]:
