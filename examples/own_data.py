@@ -3,7 +3,7 @@
     tidemark up &
     python examples/own_data.py
 
-The frame here is made up. Put yours in its place: a row a customer, with a key, columns, and an outcome of 1, 0 or none.
+The frame here is made up. Put yours in its place: one row a customer, with a key, columns, and an outcome.
 """
 
 from pathlib import Path
