@@ -33,7 +33,7 @@ SIZES: dict[str, dict[str, int]] = {
     "2 blocks": {"blocks": 2},
     "6 tokens for the fields": {"field_tokens": 6},
     "24 tokens for the fields": {"field_tokens": 24},
-    "no direct way": {"direct": 0},
+    "no direct branch": {"direct": 0},
     "width 16 with 6 tokens and direct 32": {"d_model": 16, "dff": 32, "field_tokens": 6, "direct": 32},
 }
 

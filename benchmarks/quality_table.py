@@ -32,7 +32,7 @@ def main() -> None:
     print("\n| set | attention | direct | scorecard | trees |\n|---|---|---|---|---|")
     for name, results in measured.items():
         if "mixture" in results:
-            cells = [f"{results['mixture'][way]:.2f}" for way in ("attention", "direct", "scorecard", "trees")]
+            cells = [f"{results['mixture'][branch]:.2f}" for branch in ("attention", "direct", "scorecard", "trees")]
             print(f"| {name} | {' | '.join(cells)} |")
     print("\n| set | deep model | seconds | network (seed 1) minus it, ROC AUC |\n|---|---|---|---|")
     for file in files.values():

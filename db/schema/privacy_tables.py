@@ -1,4 +1,4 @@
-"""Tables of privacy: whom a running shard may not write any more, every source of a portfolio, facts of the house."""
+"""Tables of privacy: whom a running shard may not write any more, every source of a portfolio, facts of the installation."""
 
 from sqlalchemy import Column, ForeignKey, Integer, Table, Text
 

@@ -1,6 +1,6 @@
 """Connects within a deadline, and to public addresses alone: a name is resolved once, and each address judged.
 
-So a name that points inside the house, now or at its next resolution (DNS rebinding), leads nowhere.
+So a name that points inside the own network, now or at its next resolution (DNS rebinding), leads nowhere.
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""The ways that are fitted apart from the network, and then written into it: the scorecard and the trees."""
+"""The branches that are fitted apart from the network, and then written into it: the scorecard and the trees."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
-from transformer.branches.branch_mixture import Ways
+from transformer.branches.branch_mixture import Branches
 from transformer.branches.scorecard import (
     Layout,
     Scorecard,
@@ -29,8 +29,8 @@ Folds = list[tuple[NDArray[Any], NDArray[Any]]]
 
 
 @dataclass(frozen=True)
-class Apart:
-    """How the ways beside the network are fitted; without a booster there are no trees."""
+class SideModels:
+    """How the branches beside the network are fitted; without a booster there are no trees."""
 
     layout: Layout
     booster: Booster | None
@@ -38,25 +38,25 @@ class Apart:
     def choose(self, learn: Examples, look: Examples) -> "Chosen":
         """Fit on some rows, and choose strength and number of trees by the loss of others."""
         card, card_logits = choose_scorecard(self._card_rows(learn), look, self.layout)
-        ways: Ways = {"scorecard": card_logits}
+        branches: Branches = {"scorecard": card_logits}
         if self.booster is None:
-            return Chosen(ways, card.strength, 0, None)
+            return Chosen(branches, card.strength, 0, None)
         grove = self.booster.choose(learn, look)
-        return Chosen(ways | {"trees": grove.logits}, card.strength, len(grove.trees), grove.trees)
+        return Chosen(branches | {"trees": grove.logits}, card.strength, len(grove.trees), grove.trees)
 
     def cross_validate(self, learn: Examples, folds: Folds) -> "Chosen":
         """Choose both by the loss of rows that were not learnt from, each row in one of the folds."""
         logits, strength = self._cross_validate_card(learn, folds)
-        ways: Ways = {"scorecard": logits}
+        branches: Branches = {"scorecard": logits}
         if self.booster is None:
-            return Chosen(ways, strength, 0, None)
+            return Chosen(branches, strength, 0, None)
         count = MOST_TREES_OF_VERY_FEW if learn.rows <= VERY_FEW else MOST_TREES
         by_count = np.zeros((count, learn.rows))
         for train, look in folds:
             found = self.booster.logits_by_count(learn.take(train), learn.take(look), count)
             by_count[:, look] = found
         best = int(np.argmin([log_loss(learn.target, expit(one)) for one in by_count]))
-        return Chosen(ways | {"trees": by_count[best]}, strength, best + 1, None)
+        return Chosen(branches | {"trees": by_count[best]}, strength, best + 1, None)
 
     def fit(self, learn: Examples, chosen: "Chosen", *, with_trees: bool) -> tuple[Scorecard, Trees | None]:
         """Fit what was chosen on all rows to learn from; trees only where they are wanted."""
@@ -93,7 +93,7 @@ class Apart:
 class Chosen:
     """Logits of the rows that were looked at, the scorecard's strength, how many trees; those trees, where at hand."""
 
-    ways: Ways
+    branches: Branches
     strength: float
     trees: int
     grown: Trees | None

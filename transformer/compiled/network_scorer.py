@@ -229,7 +229,7 @@ def _feed_forward(x, widening, widening_bias, narrowing, narrowing_bias):
 
 @compiled
 def _summarise(record, past, beside, sizes, seen):
-    """Pooled token, mean, and where there is a history its last period and mean; behind them the direct way."""
+    """Pooled token, mean, and where there is a history its last period and mean; behind them the direct branch."""
     _, steps, width, _, direct = sizes
     for d in range(width):
         for lane in range(LANES):

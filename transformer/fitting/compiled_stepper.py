@@ -100,29 +100,29 @@ class CompiledStepper:
         yield
 
     def look(self, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[np.float64]:
-        """Return the mean logit of each way (N, G) of N rows, by the averaged weights."""
+        """Return the mean logit of each branch (N, G) of N rows, by the averaged weights."""
         on_batch()
-        return self._ways(inputs, self._averages).astype(np.float64)
+        return self._branches(inputs, self._averages).astype(np.float64)
 
-    def _ways(self, inputs: Inputs, theta: Floats) -> Floats:
+    def _branches(self, inputs: Inputs, theta: Floats) -> Floats:
         data = self._data(inputs)
         rows = len(data[3])
-        ways = np.zeros((rows, self._folding.ways), np.float32)
+        branches = np.zeros((rows, self._folding.branches), np.float32)
         weights = self._folding.fold(theta)
         chance = (np.uint32(0), np.uint32(0), np.float32(1), np.uint32(0), np.float32(1), False)
         blocks = -(-rows // LANES)
         cuts = [blocks * thread // self._threads for thread in range(self._threads + 1)]
 
         def run(thread: int) -> None:
-            self._run((data, weights, chance), thread, 0, (cuts[thread], cuts[thread + 1]), ways)
+            self._run((data, weights, chance), thread, 0, (cuts[thread], cuts[thread + 1]), branches)
 
         list(self._pool.map(run, range(self._threads)))
-        return ways
+        return branches
 
     def _learn(self, inputs: Inputs, target: Floats, weight: Floats) -> tuple[float, Floats]:
         """Return the loss of a batch and the gradient of each weight."""
         data = self._data(inputs, target, weight)
-        weights, ways = self._folding.fold(self._theta), np.zeros((len(target), self._folding.ways), np.float32)
+        weights, branches = self._folding.fold(self._theta), np.zeros((len(target), self._folding.branches), np.float32)
         blocks = -(-len(target) // LANES)
         while len(self._gradients) < blocks:
             self._gradients.append(self._folding.make_gradients(weights))
@@ -134,7 +134,7 @@ class CompiledStepper:
         def run(thread: int) -> None:
             for block in range(thread, blocks, self._threads):
                 self._gradients[block][0][:] = 0
-                losses[block] = self._run((data, weights, chance), thread, block, (block, block + 1), ways)
+                losses[block] = self._run((data, weights, chance), thread, block, (block, block + 1), branches)
 
         if blocks == 1 or self._threads == 1:
             for thread in range(min(blocks, self._threads)):
@@ -146,10 +146,10 @@ class CompiledStepper:
             whole += other
         return float(losses.sum()), self._folding.unfold(views, self._theta)
 
-    def _run(self, what: Any, thread: int, gradient: int, blocks: tuple[int, int], ways: Floats) -> float:
+    def _run(self, what: Any, thread: int, gradient: int, blocks: tuple[int, int], branches: Floats) -> float:
         data, weights, chance = what
         folding, space, views = self._folding, self._spaces[thread], self._gradients[gradient][1]
-        return learn(data, tuple(folding.tables), weights, folding.sizes, chance, space, views, blocks, ways)
+        return learn(data, tuple(folding.tables), weights, folding.sizes, chance, space, views, blocks, branches)
 
     def _data(self, inputs: Inputs, target: Floats | None = None, weight: Floats | None = None) -> tuple[Any, ...]:
         numbers, kinds, names = flatten_inputs(inputs)
@@ -188,7 +188,7 @@ class CompiledStepper:
         _, found = self._learn(inputs, target, np.full(rows, 1 / (rows * self._members), np.float32))
         self._chances = kept
         if not np.allclose(
-            self._ways(inputs, self._theta).mean(axis=1), np.mean(logits, axis=1), atol=_LOGIT_TOLERANCE
+            self._branches(inputs, self._theta).mean(axis=1), np.mean(logits, axis=1), atol=_LOGIT_TOLERANCE
         ):
             return False
         wanted = [

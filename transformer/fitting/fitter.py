@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 class Fitted:
     """The outcome; the network holds the averaged weights of the best epoch.
 
-    `looks` holds for every epoch the logits (N, G) of the validation rows, one column for each way through the
+    `looks` holds for every epoch the logits (N, G) of the validation rows, one column for each branch through the
     network. Without validation examples it is empty and the weights are those of the last epoch.
     """
 
@@ -35,7 +35,7 @@ class Fitted:
     @property
     def valid_logits(self) -> Floats:
         """The network's own logits (N) of the validation rows at the best epoch."""
-        return mean_of_ways(self.best_look) if self.looks else np.zeros(0)
+        return mean_of_branches(self.best_look) if self.looks else np.zeros(0)
 
     @property
     def best_look(self) -> Floats:
@@ -46,7 +46,7 @@ class Fitted:
 Judge = Callable[[Floats], Floats]  # from logits (N, G) to the logits (N) that would be given
 
 
-def mean_of_ways(looks: Floats) -> Floats:
+def mean_of_branches(looks: Floats) -> Floats:
     """The network's own logit."""
     return looks.mean(axis=1)
 
@@ -70,7 +70,7 @@ class Fitter:
         epochs: int | None = None,
         patience: int | None = None,
         stage: str = "training",
-        judge: Judge = mean_of_ways,
+        judge: Judge = mean_of_branches,
     ) -> Fitted:
         """Fit in place from the present weights; leave those whose logits, as `judge` joins them, had the least loss.
 

@@ -59,7 +59,7 @@ class Stepper:
         return _Averaged(self._network, self._averages)
 
     def look(self, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[np.float64]:
-        """Return the mean logit of each way (N, G) of N rows, by the weights in the network."""
+        """Return the mean logit of each branch (N, G) of N rows, by the weights in the network."""
         return predict_rows(self._predict, inputs, on_batch=on_batch)
 
     def _take_step(self, batch: Batch, rate: tf.Tensor, averaging: tf.Tensor) -> tf.Tensor:

@@ -35,7 +35,7 @@ from transformer.records.schema import Field, History
 class NetworkOptions:
     """Sizes of the network; the defaults suit books of some thousands to some millions of records.
 
-    `seeds` sets of `members` heads are trained side by side on the same tokens; 0 for `direct` leaves that way out.
+    `seeds` sets of `members` heads are trained side by side on the same tokens; 0 for `direct` leaves that branch out.
     `trees` are fitted after the rest (`boosting`), so training begins without any.
     """
 
@@ -56,8 +56,8 @@ class NetworkOptions:
 def build_network(transform: FeatureTransform, options: NetworkOptions | None = None) -> keras.Model:
     """Return the network for what `transform` gives; it maps the inputs to (B, E) logits, one per head member.
 
-    The members that read attention's summary come first, those of the direct way after them, as many. Each is fitted by
-    itself; the record's logit is their mean.
+    The members that read attention's summary come first, those of the direct branch after them, as many. Each is fitted
+    by itself; the record's logit is their mean.
     """
     options = options or NetworkOptions()
     inputs = _declare_inputs(transform)

@@ -43,9 +43,9 @@ def make_predictor(network: keras.Model) -> Any:
 
 
 def make_group_predictor(network: keras.Model) -> Any:
-    """Return a traced function from a batch to the mean logit of each way's members: (B, G).
+    """Return a traced function from a batch to the mean logit of each branch's members: (B, G).
 
-    G is 2: attention and the direct way; or 1 for a network without the direct way.
+    G is 2: attention and the direct branch; or 1 for a network without the direct branch.
     """
     groups = 1 + any(layer.name == "direct" for layer in network.layers)
 

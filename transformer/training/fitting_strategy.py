@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 
-from transformer.branches.branch_mixture import Mixture, Ways, choose_mixture, mix, ways_of
+from transformer.branches.branch_mixture import Branches, Mixture, branches_of, choose_mixture, mix
 from transformer.branches.linear_probe import STRENGTHS, Probe, cross_validate_probe, cut_folds, fit_probe, put_probe
-from transformer.branches.side_models import Apart, Chosen
+from transformer.branches.side_models import Chosen, SideModels
 from transformer.fitting.examples import Examples, RowSource
 from transformer.fitting.fitter import Fitted, Fitter
 from transformer.fitting.options import FittingOptions, Hooks
@@ -36,7 +36,7 @@ class Task:
 
     network: keras.Model
     transform: FeatureTransform
-    apart: Apart
+    side_models: SideModels
     schedules: list[FittingOptions]
     hooks: Hooks
 
@@ -62,24 +62,24 @@ class ToLearn:
     """Rows to learn from, and those of them that scorecard and trees are fitted on, in memory."""
 
     source: RowSource
-    apart_rows: Examples
+    side_rows: Examples
 
 
 def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn | None) -> Outcome:
-    """Fit the whole network, stop by the validation rows, mix its ways, and fit again on all rows.
+    """Fit the whole network, stop by the validation rows, mix its branches, and fit again on all rows.
 
     `again` are training and validation rows together; without it the network stays as it was when the validation rows
     were at their best.
     """
     network, first = task.network, task.network.get_weights()
-    apart = task.apart.choose(train.apart_rows, valid)
+    side = task.side_models.choose(train.side_rows, valid)
 
     # Trees take no part in it: where they are good from the start, no later epoch would be better than the first.
-    beside = {name: logits for name, logits in apart.ways.items() if name != "trees"}
+    beside = {name: logits for name, logits in side.branches.items() if name != "trees"}
 
     def judge(looks: Floats) -> Floats:
-        ways = ways_of(looks, beside)
-        return choose_mixture(ways, valid.target).join(ways)
+        branches = branches_of(looks, beside)
+        return choose_mixture(branches, valid.target).join(branches)
 
     fitter = Fitter(network, task.transform, task.schedules[0], task.hooks)
     tried: list[tuple[float, FittingOptions, Fitted, list[Any]]] = []
@@ -89,25 +89,25 @@ def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn
         loss = _loss(judge(fitted.best_look), valid.target)
         tried.append((loss, options, fitted, network.get_weights()))
     _, _, fitted, weights = min(tried, key=lambda one: one[0])
-    ways = ways_of(fitted.best_look, apart.ways)
-    mixture = choose_mixture(ways, valid.target)
+    branches = branches_of(fitted.best_look, side.branches)
+    mixture = choose_mixture(branches, valid.target)
     document = {
         "strategy": "whole network",
         "why": "the book has outcomes enough",
         "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for loss, one, _, _ in tried],
-        **_tell(fitted.best_epoch, mixture, ways, apart, valid.target),
+        **_tell(fitted.best_epoch, mixture, branches, side, valid.target),
     }
     network.set_weights(weights if again is None else first)
     if again is not None:
         refitted = fitter.fit(again.source, None, epochs=max(1, fitted.best_epoch), stage="refitting")
         document["refitted"] = {"rows": again.source.rows, "epochs": refitted.epochs_run}
-    trees = _mix_apart(task, mixture, (again or train).apart_rows, apart)
+    trees = _mix_side(task, mixture, (again or train).side_rows, side)
     epochs = sum(one.epochs_run for _, _, one, _ in tried)
-    return Outcome(mixture.join(ways), valid.target, epochs, document, mixture, trees)
+    return Outcome(mixture.join(branches), valid.target, epochs, document, mixture, trees)
 
 
 def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) -> Outcome:
-    """Choose by cross-validation between a probe, the whole network, and mixtures with what is fitted apart; fit it.
+    """Choose by cross-validation between a probe, the whole network, and mixtures with what is fitted side; fit it.
 
     All logits that are compared are of rows that the candidate has not learnt from. A pretrained network is fitted as a
     whole only where that is better than the probe by a standard error: some dozens of bad outcomes say little.
@@ -115,16 +115,16 @@ def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) 
     network, target, first = task.network, labelled.target, task.network.get_weights()
     options = task.schedules[0]
     folds = cut_folds(target, FOLDS, options.seed)
-    apart = task.apart.cross_validate(labelled, folds)
+    side = task.side_models.cross_validate(labelled, folds)
     fitter = Fitter(network, task.transform, options, task.hooks)
-    tried = [_try_schedule(task, fitter, labelled, folds, apart, one.epochs) for one in task.schedules]
-    _, epochs, ways = min(tried, key=lambda one: one[0])
-    candidates = {"whole network": ways}
+    tried = [_try_schedule(task, fitter, labelled, folds, side, one.epochs) for one in task.schedules]
+    _, epochs, branches = min(tried, key=lambda one: one[0])
+    candidates = {"whole network": branches}
     probed = None if pretrained is None else _probe(task, labelled, folds, pretrained)
     if probed is not None:
-        candidates["linear probe"] = {"attention": probed.seen} | apart.ways  # a probe has no direct way
-    mixtures = {name: choose_mixture(ways, target) for name, ways in candidates.items()}
-    joined = {name: mixtures[name].join(ways) for name, ways in candidates.items()}
+        candidates["linear probe"] = {"attention": probed.seen} | side.branches  # a probe has no direct branch
+    mixtures = {name: choose_mixture(branches, target) for name, branches in candidates.items()}
+    joined = {name: mixtures[name].join(branches) for name, branches in candidates.items()}
     name, gain = _prefer_probe(joined, target)
     if name == "linear probe":
         assert probed is not None, "only a pretrained network has one"
@@ -132,7 +132,7 @@ def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) 
     else:
         network.set_weights(first)
         fitter.fit(labelled, None, epochs=epochs, stage="refitting")
-    trees = _mix_apart(task, mixtures[name], labelled, apart)
+    trees = _mix_side(task, mixtures[name], labelled, side)
     document = {
         "strategy": name,
         "why": f"by log loss in {FOLDS} folds of {len(target)} labelled records",
@@ -143,14 +143,14 @@ def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) 
         ],
         "compared": {one: _loss(logits, target) for one, logits in joined.items()},
         "whole_network_gains": gain,
-        **_tell(0 if name == "linear probe" else epochs, mixtures[name], candidates[name], apart, target),
+        **_tell(0 if name == "linear probe" else epochs, mixtures[name], candidates[name], side, target),
     }
     return Outcome(joined[name], target, epochs, document, mixtures[name], trees)
 
 
-def _mix_apart(task: Task, mixture: Mixture, learn: Examples, chosen: Chosen) -> Trees | None:
+def _mix_side(task: Task, mixture: Mixture, learn: Examples, chosen: Chosen) -> Trees | None:
     """Write the mixture and the scorecard into the network; return the trees, where they count for anything."""
-    card, trees = task.apart.fit(learn, chosen, with_trees=mixture.trees > 0)
+    card, trees = task.side_models.fit(learn, chosen, with_trees=mixture.trees > 0)
     mix(task.network, mixture, card)
     return trees
 
@@ -193,14 +193,14 @@ def _prefer_probe(joined: dict[str, Floats], target: Floats) -> tuple[str, Docum
 
 
 def _try_schedule(
-    task: Task, fitter: Fitter, labelled: Examples, folds: Any, apart: Chosen, epochs: int
-) -> tuple[float, int, Ways]:
-    """Return the least loss of rows not learnt from, after how many epochs, and the ways' logits there."""
+    task: Task, fitter: Fitter, labelled: Examples, folds: Any, side: Chosen, epochs: int
+) -> tuple[float, int, Branches]:
+    """Return the least loss of rows not learnt from, after how many epochs, and the branches' logits there."""
     looks = _cross_validate_network(task, fitter, labelled, folds, epochs)
-    ways = [ways_of(one, apart.ways) for one in looks]
-    losses = [_loss(choose_mixture(one, labelled.target).join(one), labelled.target) for one in ways]
+    branches = [branches_of(one, side.branches) for one in looks]
+    losses = [_loss(choose_mixture(one, labelled.target).join(one), labelled.target) for one in branches]
     best = int(np.argmin(losses))
-    return losses[best], best + 1, ways[best]
+    return losses[best], best + 1, branches[best]
 
 
 def _cross_validate_network(task: Task, fitter: Fitter, labelled: Examples, folds: Any, epochs: int) -> list[Floats]:
@@ -225,14 +225,14 @@ def _cross_validate_network(task: Task, fitter: Fitter, labelled: Examples, fold
     return joined
 
 
-def _tell(epochs: int, mixture: Mixture, ways: Ways, apart: Chosen, target: Floats) -> Document:
+def _tell(epochs: int, mixture: Mixture, branches: Branches, side: Chosen, target: Floats) -> Document:
     """What was chosen, with the figures of its parts on rows that they have not learnt from."""
     figures = {
         name: {"log_loss": _loss(logits, target), "roc_auc": float(roc_auc_score(target, logits))}
-        for name, logits in (ways | {"mixture": mixture.join(ways)}).items()
+        for name, logits in (branches | {"mixture": mixture.join(branches)}).items()
         if logits.any()
     }
-    return {"epochs": epochs, "trees": apart.trees, "mixture": asdict(mixture), "validation": figures}
+    return {"epochs": epochs, "trees": side.trees, "mixture": asdict(mixture), "validation": figures}
 
 
 def _loss(logits: Floats, target: Floats) -> float:

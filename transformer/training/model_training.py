@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from transformer.branches.branch_mixture import copy_ways, plant
+from transformer.branches.branch_mixture import copy_branches, plant
 from transformer.branches.scorecard import Layout, choose_card_rows
-from transformer.branches.side_models import VERY_FEW, Apart
+from transformer.branches.side_models import VERY_FEW, SideModels
 from transformer.branches.tree_boosting import Booster, choose_tree_rows
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import evaluate
@@ -130,7 +130,7 @@ def _try(book: Book, schema: RecordSchema, course: _Course, start: Start | None,
     prepared, sizes = prepare(book, schema, how), _sizes_of(options, start)
     network = build_network(prepared.transform, sizes)
     if start is not None:
-        copy_ways(start.network, network, is_trained_again=True)
+        copy_branches(start.network, network, is_trained_again=True)
     pretrained = _pretrain(network, prepared, sizes, course, is_started=start is not None)
     return _Try(prepared, sizes, network, _fit(network, prepared, course, pretrained), pretrained)
 
@@ -220,17 +220,17 @@ def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: 
     common: dict[str, Any] = {"epochs": options.epochs, "seed": options.seed, "deadline": course.deadline}
     weighted = options.class_weights
     booster = Booster(tree_inputs(prepared.transform), options.seed, hooks.on_batch) if options.trees else None
-    apart = Apart(Layout.of(prepared.transform), booster)
+    side_models = SideModels(Layout.of(prepared.transform), booster)
     schedules = FittingOptions.to_try(len(parts.train), **common)
     if prepared.transform.bins == FINE_BINS:  # made to learn by heart, which takes long and little decay
         schedules = [replace(schedules[-1], weight_decay=FINE_WEIGHT_DECAY)]
     if len(both) <= VERY_FEW:
         schedules = [FittingOptions.for_rows(len(both), **common)]
     if len(both) <= FEW_LABELLED and options.refit:
-        task = Task(network, prepared.transform, apart, schedules, hooks)
+        task = Task(network, prepared.transform, side_models, schedules, hooks)
         labelled = prepared.examples(both, class_weights=weighted)
         return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None)
-    task = Task(network, prepared.transform, apart, schedules, hooks)
+    task = Task(network, prepared.transform, side_models, schedules, hooks)
     is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
     again = _to_learn(prepared, both, weighted=weighted) if options.refit and is_worth_it else None
     return fit_with_many(

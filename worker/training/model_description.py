@@ -111,13 +111,13 @@ def _facts_of_training(model: TrainedModel) -> dict[str, Any]:
         "seconds": round(model.seconds, 1),
         "weights": int(model.network.count_params()),
         "boosted_trees": model.network_options.trees,
-        **_facts_of_ways(model.strategy),
+        **_facts_of_branches(model.strategy),
         "calibration_line": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
     }
 
 
-def _facts_of_ways(strategy: dict[str, Any]) -> dict[str, Any]:
-    """What each way to the logit counts for, and how well it ordered the validation records by itself."""
+def _facts_of_branches(strategy: dict[str, Any]) -> dict[str, Any]:
+    """What each branch to the logit counts for, and how well it ordered the validation records by itself."""
     if "mixture" not in strategy:
         return {}
     counts = {name: round(share, 3) for name, share in strategy["mixture"].items()}

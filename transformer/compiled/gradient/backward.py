@@ -37,7 +37,7 @@ def clear_beyond(slope, count):
 
 @compiled
 def head_back(dx, dbeside, beside, sizes, head, space, gradients, chances):
-    """Gradients of all members, and of the tokens and the direct way that they read."""
+    """Gradients of all members, and of the tokens and the direct branch that they read."""
     records, steps, width, _, direct = sizes
     found, spread = space[:2]
     slope, d_kept, d_found = space[6], space[8], space[9]

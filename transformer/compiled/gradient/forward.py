@@ -121,7 +121,7 @@ def ask_members(head, space):
 
 @compiled
 def ask_direct_members(beside, direct, head, space, chance):
-    """The logits of the direct way's members."""
+    """The logits of the direct branch's members."""
     own_scale, own_shift, own_outer = head[7:10]
     seed, limit, rescale = chance
     first = head[4].shape[0]
@@ -140,9 +140,9 @@ def ask_direct_members(beside, direct, head, space, chance):
 
 
 @compiled
-def judge(head, space, target, weight, ways):
-    """The loss of the records; their slopes by logit, and the mean logit of each way."""
-    members, groups = head[4].shape[0], ways.shape[1]
+def judge(head, space, target, weight, branches):
+    """The loss of the records; their slopes by logit, and the mean logit of each branch."""
+    members, groups = head[4].shape[0], branches.shape[1]
     logit, slope = space[5], space[6]
     total = 0.0
     for member in range(logit.shape[1]):
@@ -155,5 +155,5 @@ def judge(head, space, target, weight, ways):
             mean = _ZERO
             for member in range(group * members, (group + 1) * members):
                 mean += logit[0, member, lane]
-            ways[lane, group] = mean / np.float32(members)
+            branches[lane, group] = mean / np.float32(members)
     return total

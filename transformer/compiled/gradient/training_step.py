@@ -37,8 +37,8 @@ from transformer.compiled.simd import VECTOR
 
 
 @compiled
-def learn(data, tables, weights, sizes, chance, space, gradients, blocks, ways):
-    """Go through some blocks of records: return the sum of their losses, add to the gradients, fill in `ways` (N, G).
+def learn(data, tables, weights, sizes, chance, space, gradients, blocks, branches):
+    """Go through some blocks of records: return their loss, add to the gradients, fill in `branches` (N, G).
 
     `data` are numbers, kinds, names, what is added to every member's logit, outcomes, and the weight of each record's
     loss. `chance` is a seed, limit and scale of both rates of dropout, and whether gradients are wanted; `blocks` the
@@ -53,7 +53,7 @@ def learn(data, tables, weights, sizes, chance, space, gradients, blocks, ways):
         chances = (own, limit, scale), (own, direct_limit, direct_scale)
         _embed(data, tables, start, stop, sizes[2], space)
         _go_forward(weights, sizes, space, chances, beside_all[start:stop])
-        total += judge(weights[2], space[5], target[start:stop], weight[start:stop], ways[start:stop])
+        total += judge(weights[2], space[5], target[start:stop], weight[start:stop], branches[start:stop])
         if is_learning:
             clear_beyond(space[5][6], stop - start)
             _go_back(weights, sizes, space, gradients, chances)

@@ -41,7 +41,7 @@ class Folding:
         self.sizes, self._blocks = parts.sizes, len(parts.encoder[0])
         self.transform = transform
         head = self._layers["head"]
-        self.members, self.ways = head.members, 1 + ("direct" in self._layers)
+        self.members, self.branches = head.members, 1 + ("direct" in self._layers)
         self._own_tables = TableFolding(self._layers, transform, parts, self.view)
         self.tables = self._own_tables.tables
         known = sum(int(np.prod(one.shape)) for one in self._all_known())

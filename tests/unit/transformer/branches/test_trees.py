@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.branches.branch_mixture import copy_ways, plant
+from transformer.branches.branch_mixture import copy_branches, plant
 from transformer.branches.tree_boosting import Booster, choose_tree_rows, logits_of_trees, rank_names
 from transformer.bundles.bundle import load_bundle, save_bundle
 from transformer.compiled.network_scorer import CompiledNetwork
@@ -182,6 +182,6 @@ def test_training_again_begins_without_the_trees_and_the_scorecard(
     card = planted.get_layer("card_numbers")
     card.set_weights([one + 1 for one in card.get_weights()])
     again = build_network(transform)
-    copy_ways(planted, again, is_trained_again=True)
+    copy_branches(planted, again, is_trained_again=True)
     assert not any(one.any() for one in again.get_layer("card_numbers").get_weights())
     np.testing.assert_array_equal(again.get_layer("head").get_weights()[0], planted.get_layer("head").get_weights()[0])

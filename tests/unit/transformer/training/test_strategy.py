@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.branches.branch_mixture import Mixture, mix, ways_of
+from transformer.branches.branch_mixture import Mixture, branches_of, mix
 from transformer.branches.scorecard import Layout, describe, fit_scorecard
 from transformer.bundles.trained_model import TrainedModel
 from transformer.fitting.examples import Examples
@@ -102,10 +102,10 @@ def test_a_mixture_in_the_network_is_the_weighted_sum_of_its_ways() -> None:
     network = build_network(transform)
     members = network.predict(labelled.inputs, verbose=0)
     half = members.shape[1] // 2
-    ways = np.stack([members[:, :half].mean(axis=1), members[:, half:].mean(axis=1)], axis=1)
+    branches = np.stack([members[:, :half].mean(axis=1), members[:, half:].mean(axis=1)], axis=1)
     mixture = Mixture(0.6, 0.2, 0.2)
     mix(network, mixture, card)
-    expected = mixture.join(ways_of(ways, {"scorecard": card.logits(design)}))
+    expected = mixture.join(branches_of(branches, {"scorecard": card.logits(design)}))
     np.testing.assert_allclose(predict_logits(network, labelled.inputs), expected, atol=2e-5)
 
 
