@@ -20,7 +20,7 @@ class DatabaseSettings(BaseSettings):
     key_secret: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Secret of this installation for portfolios that store keys as hashes; the same on every host, for ever.",
+        description="Secret for portfolios that store keys as hashes; the same on every host, for ever.",
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Tables of privacy: whom a running shard may not write any more, every source of a portfolio, facts of the installation."""
+"""Tables of privacy: whom a running shard may not write any more, every source of a portfolio, facts told once."""
 
 from sqlalchemy import Column, ForeignKey, Integer, Table, Text
 
