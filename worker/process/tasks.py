@@ -1,17 +1,24 @@
 """The Celery tasks: each a thin edge over a plain function that runs without Celery."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from logging import getLogger
+from time import sleep
 from typing import TYPE_CHECKING
 
 from celery import Celery
 
+from db.errors import DatabaseUnreachableError
 from worker.contract.messages import MONITORING_QUEUE, ONLINE_TASK, SCORING_QUEUE, TASK_OF_QUEUE, TRAINING_QUEUE
 from worker.runtime.context import WorkerContext
 
 if TYPE_CHECKING:
     from worker.scoring.model_cache import ModelSlot
+
+UNREACHABLE_SECONDS = 1.0
+logger = getLogger(__name__)
 
 
 def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callable[[], ModelSlot]":
@@ -31,22 +38,25 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
         from worker.scoring.overlapped_scoring import work_on_shards  # noqa: PLC0415
 
         own = replace(context(), between_batches=answerer().answer_waiting)
-        try:
-            work_on_shards(own, slot(), shard_id)
-        finally:
-            answerer().stop_listening()
+        with patient():
+            try:
+                work_on_shards(own, slot(), shard_id)
+            finally:
+                answerer().stop_listening()
 
     @app.task(name=TASK_OF_QUEUE[TRAINING_QUEUE])
     def work_on_training(shard_id: int) -> None:
         from worker.training.next_job import train_next_job  # noqa: PLC0415
 
-        train_next_job(context(), shard_id)
+        with patient():
+            train_next_job(context(), shard_id)
 
     @app.task(name=TASK_OF_QUEUE[MONITORING_QUEUE])
     def work_on_monitoring(shard_id: int) -> None:
         from worker.monitoring.next_job import monitor_next_job  # noqa: PLC0415
 
-        monitor_next_job(context(), shard_id)
+        with patient():
+            monitor_next_job(context(), shard_id)
 
     @cache
     def answerer():  # noqa: ANN202 - naming the type would import TensorFlow
@@ -56,6 +66,20 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
 
     @app.task(name=ONLINE_TASK)
     def answer_online(request_id: str) -> None:
-        answerer().answer(request_id)
+        with patient():
+            answerer().answer(request_id)
 
     return slot
+
+
+@contextmanager
+def patient() -> Generator[None]:
+    """Leave a message where the database does not answer: a line and a second each, for there may be thousands of them.
+
+    The scheduler names the shard again.
+    """
+    try:
+        yield
+    except DatabaseUnreachableError as error:
+        logger.warning("The message is left: %s", error)
+        sleep(UNREACHABLE_SECONDS)
