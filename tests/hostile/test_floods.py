@@ -102,7 +102,14 @@ def test_the_oldest_that_may_run_has_the_turn_not_one_that_is_paused_delayed_or_
 def test_a_flood_of_urgent_jobs_hides_no_other_book_from_planning(engine: Engine) -> None:
     night = submit(engine, "night", PRIORITIES["nightly"])
     one = get_job(engine, submit(engine, "urgent", PRIORITIES["interactive"]))
-    row = {"kind": "scoring", "portfolio": "urgent", "priority": 10, "requested_by": "test", "options": {}}
+    row = {
+        "kind": "scoring",
+        "task": "score",
+        "portfolio": "urgent",
+        "priority": 10,
+        "requested_by": "test",
+        "options": {},
+    }
     row |= {"definition": one.definition.to_json(), "request_fingerprint": "x", "model_version": "m-urgent"}
     with writing(engine) as connection:
         connection.execute(insert(jobs), [row] * 500)

@@ -12,7 +12,7 @@ from tests.integration.api.server import RunningApi
 
 TRAIN = {"kind": "training", "portfolio": "book"}
 _COPIED = (
-    "kind, portfolio, state, priority, request_fingerprint, requested_by, definition, options, inputs, scored, "
+    "kind, task, portfolio, state, priority, request_fingerprint, requested_by, definition, options, inputs, scored, "
     "rejected, shards_total, shards_open, shards_failed, created_at"
 )
 
