@@ -35,7 +35,7 @@ def list_(
     with open_session(wants_json=json) as session:
         jobs = list_jobs(session.engine, portfolio=portfolio, kind=wanted_kind, state=wanted_state, limit=limit)
         session.output.emit({"jobs": [job_document(job) for job in jobs]})
-        names = ("job", "kind", "task", "portfolio", "state", "inputs", "scored", "rejected", "seconds", "model_version")
+        names = ("job", "kind", "portfolio", "state", "inputs", "scored", "rejected", "seconds", "model_version")
         rows = [[job_document(job)[name] for name in names] for job in jobs]
         session.output.show_table(names, rows)
 
