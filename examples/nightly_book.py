@@ -22,9 +22,9 @@ def main(portfolio_file: str, data: str, out: str) -> int:
         tidemark.add_portfolio(portfolio_file)
         print("loaded:", tidemark.upload(name, data))
         if not any(one.facts["state"] == "done" for one in tidemark.jobs(portfolio=name, kind="training")):
-            trained = tidemark.submit_training(name, idempotency_key="first model").wait(progress=True)
+            trained = tidemark.submit_training(name, idempotency_key="first-model").wait(progress=True)
             print("trained:", trained.state, (trained.facts["result"] or {}).get("reason", ""))
-        job = tidemark.submit_scoring(name, night=tonight, idempotency_key=f"night {tonight}").wait(progress=True)
+        job = tidemark.submit_scoring(name, night=tonight, idempotency_key=f"night-{tonight}").wait(progress=True)
         print(f"{job.state}: {job.scored} scored, {job.rejected} rejected")
         if job.state != "done" or job.facts["unusable_reason"]:
             print(job.detail or job.facts["unusable_reason"], file=sys.stderr)
