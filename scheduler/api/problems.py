@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from logging import getLogger
 from typing import Any
 
@@ -158,7 +158,7 @@ def problem_of(error: Exception) -> Problem:
 
 def _portfolio_problem(error: PortfolioFileError) -> Problem:
     parts = [{"detail": one.message, "pointer": pointer_of(one.path)} for one in error.problems]
-    return Problem(422, "invalid-portfolio", f"{len(parts)} mistakes in the portfolio", parts=parts)
+    return Problem(422, "invalid-portfolio", f"{_count_mistakes(parts)} in the portfolio", parts=parts)
 
 
 def _validation_problem(error: RequestValidationError) -> Problem:
@@ -166,7 +166,10 @@ def _validation_problem(error: RequestValidationError) -> Problem:
     if any(one["type"] == "json_invalid" for one in found):
         return Problem(400, "malformed-body", "the body is not valid JSON")
     return Problem(
-        422, "invalid-request", f"{len(found)} mistakes in the request", parts=[_part_of(e, error.body) for e in found]
+        422,
+        "invalid-request",
+        f"{_count_mistakes(found)} in the request",
+        parts=[_part_of(e, error.body) for e in found],
     )
 
 
@@ -246,3 +249,7 @@ class FaultMiddleware:
                 500, "internal-error", "the request could not be answered; the log tells more"
             ).response()
             await response(scope, receive, send)
+
+
+def _count_mistakes(found: Sized) -> str:
+    return "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
