@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 EXAM_SHARE = 0.3  # of the new records, whole dates, the newest
 STOP_SHARE = 0.25  # of what is left before the exam, the newest
 OLD_EXAM_SHARE = 0.15  # of the old records, chosen by a hash of the key; training holds out the same ones
+NO_ROWS = np.zeros(0, dtype=np.int64)
 REPLAY_PER_NEW = 1.0  # old records for each new one
 MOST_OLD_EXAM = 20_000
 
@@ -58,12 +59,11 @@ def plan_lesson(
 def plan_lesson_without_outcomes(dates: NDArray[np.str_], order: NDArray[np.float64]) -> LessonPlan:
     """Plan a lesson where there is nothing new: old records alone, and no exam, so that the gate waits for outcomes."""
     is_exam, is_stop = order < OLD_EXAM_SHARE, order < 2 * OLD_EXAM_SHARE
-    nothing = np.zeros(0, dtype=np.int64)
     return LessonPlan(
         learn=np.flatnonzero(~is_stop),
         stop=np.flatnonzero(is_stop & ~is_exam),
-        exam=nothing,
-        replay=nothing,
+        exam=NO_ROWS,
+        replay=NO_ROWS,
         old_exam=np.flatnonzero(is_exam)[:MOST_OLD_EXAM],
         learned_date=str(max(dates.tolist(), default="")),
         exam_date="",

@@ -18,15 +18,13 @@ from worker.drift import Histogram, compare, merge
 from worker.gate.decisions import decision_of, held_back
 from worker.gate.evidence import Measured, count_canary_mismatches, gather_evidence
 from worker.gate.judgement import judge_challenger
-from worker.learning.lesson_plan import OLD_EXAM_SHARE, LessonPlan
+from worker.learning.lesson_plan import NO_ROWS, OLD_EXAM_SHARE, LessonPlan
 from worker.learning.readable_records import parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of
 
 logger = getLogger(__name__)
-
-NO_ROWS = np.zeros(0, dtype=np.int64)
 
 
 def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:

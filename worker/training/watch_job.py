@@ -15,14 +15,12 @@ from db.retraining.promotion import roll_back_within
 from db.retraining.retraining_state import change_retraining, lock_retraining
 from transformer.evaluation.paired_differences import compare_brier
 from worker.gate.evidence import Measured
-from worker.learning.lesson_plan import LessonPlan
+from worker.learning.lesson_plan import NO_ROWS, LessonPlan
 from worker.learning.readable_records import parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 
 logger = getLogger(__name__)
-
-NO_ROWS = np.zeros(0, dtype=np.int64)
 
 
 def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
