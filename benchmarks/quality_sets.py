@@ -24,7 +24,28 @@ SETS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]], tuple[float |
     "machine_failure": ((), {}, ()),
     "cardio": (("gender",), {}, ()),
     "breast_cancer": ((), {}, ()),
+    "polish_companies_3": ((), {}, ()),
+    "car_auction": (("BYRNO", "VNZIP1", "IsOnlineSale"), {}, ()),
+    "access_requests": (
+        (
+            "RESOURCE",
+            "MGR_ID",
+            "ROLE_ROLLUP_1",
+            "ROLE_ROLLUP_2",
+            "ROLE_DEPTNAME",
+            "ROLE_TITLE",
+            "ROLE_FAMILY_DESC",
+            "ROLE_FAMILY",
+            "ROLE_CODE",
+        ),
+        {},
+        (),
+    ),
+    "electricity": (("day",), {}, ()),
+    "flight_delays": (("day_of_week", "flight"), {}, ()),
 }
+DATES = {"car_auction": "PurchDate"}  # enters as the number of a day, for every model
+NOT_READ = {"electricity": ("time",), "flight_delays": ("time",)}  # the order of the records, which no model may read
 
 
 def read_examples(folder: Path, name: str) -> tuple[FeatureTransform, Examples]:
@@ -37,7 +58,9 @@ def read_examples(folder: Path, name: str) -> tuple[FeatureTransform, Examples]:
 
 def read_set(folder: Path, name: str) -> tuple[pd.DataFrame, RecordSchema]:
     """Return the records of a set and its columns; text columns are categorical."""
-    data = pd.read_parquet(folder / name / "data.parquet")
+    data = pd.read_parquet(folder / name / "data.parquet").drop(columns=list(NOT_READ.get(name, ())))
+    if name in DATES:
+        data[DATES[name]] = pd.to_datetime(data[DATES[name]]).map(pd.Timestamp.toordinal).astype(np.float64)
     categorical, histories, codes = SETS[name]
     months = {column for columns in histories.values() for column in columns}
     fields: list[Field] = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from transformer.branches.scorecard import Scorecard
 from transformer.network.architecture import NetworkOptions, build_network
-from transformer.network.tree_layer import Trees
+from transformer.network.oblivious_layer import ObliviousTrees
 from transformer.records.features import FeatureTransform
 
 STEPS = 5  # shares are tried in fifths
@@ -91,10 +91,10 @@ def mix(network: keras.Model, mixture: Mixture, scorecard: Scorecard) -> None:
 
 
 def plant(
-    network: keras.Model, transform: FeatureTransform, options: NetworkOptions, trees: Trees, share: float
+    network: keras.Model, transform: FeatureTransform, options: NetworkOptions, trees: ObliviousTrees, share: float
 ) -> tuple[keras.Model, NetworkOptions]:
     """Return the network with trees beside its other branches, which count for `share`, and its sizes."""
-    larger = replace(options, trees=len(trees))
+    larger = replace(options, trees=0, oblivious=len(trees), name_pairs=len(trees.pair_columns))
     planted = build_network(transform, larger)
     copy_branches(network, planted)
     layer: Any = planted.get_layer("trees")

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
 
 STRENGTHS = (0.01, 0.03, 0.1)  # inverse of the ridge's weight, strongest first
 
@@ -35,12 +34,6 @@ def fit_probe(representation: Floats, target: Floats, strength: float) -> Probe:
     )
     weights = model.coef_[0] / deviation
     return Probe(weights, float(model.intercept_[0] - mean @ weights), strength)
-
-
-def cut_folds(target: Floats, folds: int, seed: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """Return pairs of row indices (to learn from, to look at), each row looked at once, outcomes spread evenly."""
-    cutter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return list(cutter.split(np.zeros(len(target)), target))
 
 
 def cross_validate_probe(representation: Floats, target: Floats, strength: float, folds: Any) -> Floats:

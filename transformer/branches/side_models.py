@@ -1,6 +1,6 @@
 """The branches that are fitted apart from the network, and then written into it: the scorecard and the trees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,13 @@ from transformer.branches.scorecard import (
     fit_scorecard,
     fit_scorecards,
 )
-from transformer.branches.tree_boosting import MOST_TREES, Booster
+from transformer.branches.tree_boosting import MOST_TREES, Booster, Folds
 from transformer.fitting.examples import Examples
-from transformer.network.tree_layer import Trees
+from transformer.network.oblivious_layer import ObliviousTrees
 
 VERY_FEW, MOST_TREES_OF_VERY_FEW = 2500, 200  # so few outcomes: what more trees find there is chance
 
 Floats = NDArray[np.float64]
-Folds = list[tuple[NDArray[Any], NDArray[Any]]]
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,10 @@ class SideModels:
         if self.booster is None:
             return Chosen(branches, strength, 0, None)
         count = MOST_TREES_OF_VERY_FEW if learn.rows <= VERY_FEW else MOST_TREES
-        by_count = np.zeros((count, learn.rows))
-        for train, look in folds:
-            found = self.booster.logits_by_count(learn.take(train), learn.take(look), count)
-            by_count[:, look] = found
-        best = int(np.argmin([log_loss(learn.target, expit(one)) for one in by_count]))
-        return Chosen(branches | {"trees": by_count[best]}, strength, best + 1, None)
+        logits, trees = self.booster.cross_validate(learn, folds, count)
+        return Chosen(branches | {"trees": logits}, strength, trees, None)
 
-    def fit(self, learn: Examples, chosen: "Chosen", *, with_trees: bool) -> tuple[Scorecard, Trees | None]:
+    def fit(self, learn: Examples, chosen: "Chosen", *, with_trees: bool) -> tuple[Scorecard, ObliviousTrees | None]:
         """Fit what was chosen on all rows to learn from; trees only where they are wanted."""
         rows = self._card_rows(learn)
         card = fit_scorecard(describe(rows.inputs, self.layout), rows.target, rows.weight, chosen.strength)
@@ -78,11 +73,12 @@ class SideModels:
             for rows, _ in folds
         ]
         best, best_strength, best_loss = np.zeros(0), 0.0, np.inf
+        judged = np.concatenate([look for _, look in folds])
         for of_folds in zip(*cards, strict=True):
             logits = np.zeros(learn.rows)
             for card, (_, look) in zip(of_folds, folds, strict=True):
                 logits[look] = card.logits(design[look])
-            loss = log_loss(learn.target, expit(logits))
+            loss = log_loss(learn.target[judged], expit(logits[judged]))
             if loss >= best_loss:  # weaker ridges only overfit more
                 break
             best, best_strength, best_loss = logits, of_folds[0].strength, loss
@@ -96,4 +92,8 @@ class Chosen:
     branches: Branches
     strength: float
     trees: int
-    grown: Trees | None
+    grown: ObliviousTrees | None
+
+    def of(self, rows: NDArray[np.int64]) -> "Chosen":
+        """Return the same with the logits of some of the rows that were looked at."""
+        return replace(self, branches={name: logits[rows] for name, logits in self.branches.items()})

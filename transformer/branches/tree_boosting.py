@@ -1,43 +1,45 @@
-"""Fits the network's trees by gradient boosting on histograms (scikit-learn), on what the network reads of a record.
+"""Fits the network's trees by gradient boosting, on what the network reads of a record.
 
 They find what sums of bins and a small network on few records do not: sharp interactions of several fields. They are
-fitted apart from the rest and mixed with it, as the scorecard is.
+fitted apart from the rest and mixed with it, as the scorecard is. Names stand for the share of bad outcomes among the
+records that have them; the records that trees are fitted on see that share without their own outcome in it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import log_loss
-from threadpoolctl import threadpool_limits
 
-from transformer.compiled.tree_scorer import add_up
+from transformer.branches.pair_choice import choose_pairs
+from transformer.branches.tree_growth import MOST_BINS, add_trees, find_gradient, find_question, find_steps, go_right
 from transformer.fitting.examples import Examples
-from transformer.network.tree_layer import ALL_LEAVES, LEAVES, NEVER, NODES, Floats32, TreeInputs, Trees
+from transformer.network.oblivious_layer import DEPTH, LEAVES, ObliviousTrees, describe
+from transformer.network.tree_layer import Floats32, TreeInputs
 from transformer.records.features import Inputs
+from transformer.records.name_statistics import log_odds, odds_by_fold
 
-MOST_TREES = 400  # what they cost when scoring grows with their number
-AT_ONCE = 50  # trees between two looks at the validation rows
-LEARNING_RATE = 0.05
-RIDGE = 5.0
-COLUMN_SHARE = 0.5  # of the columns, drawn anew for each node
-FEWEST_ROWS_A_LEAF, USUAL_ROWS_A_LEAF, LEAVES_A_BOOK = 5, 20, 50
-RANK_PRIOR = 10  # records of the mean outcome that every name is taken to have beside its own
-MOST_ROWS, MOST_VALUES = 200_000, 8_000_000  # rows, and rows times columns: several copies of them are in memory
-_TOLERANCE = 1e-4  # of a logit, by which our trees may differ from the library's
+MOST_TREES = 600  # what they cost when scoring grows with their number
+AT_ONCE = 20  # trees between two looks at the validation rows
+PATIENCE = 60  # trees without a better one
+SOME_ROWS, RATE, RATE_WITH_MANY = 8000, 0.1, 0.05
+MOST_ROWS, MOST_VALUES = 400_000, 40_000_000  # rows, and rows times columns, that are in memory as bytes
+QUESTION_ROWS = 40_000  # drawn anew for each tree where there are more: its questions are chosen on them
+WORTH_A_THREAD = 400_000  # rows times columns of a level
+THREADS = 2
 
 Floats = NDArray[np.float64]
+Bins = NDArray[np.uint8]
+Folds = list[tuple[NDArray[Any], NDArray[Any]]]
 
 
 @dataclass(frozen=True)
 class Grove:
     """As many trees as gave the least loss on the validation rows, and their logits there."""
 
-    trees: Trees
+    trees: ObliviousTrees
     logits: Floats
 
 
@@ -49,9 +51,9 @@ class Booster:
     seed: int
     on_batch: Callable[[], None]
 
-    def fit(self, learn: Examples, count: int) -> Trees:
+    def fit(self, learn: Examples, count: int) -> ObliviousTrees:
         """Fit so many trees."""
-        growth = self._begin(learn)
+        growth = self._begin(learn, threads=THREADS)
         while growth.planted < count:
             growth.grow(min(AT_ONCE, count - growth.planted))
             self.on_batch()
@@ -59,29 +61,42 @@ class Booster:
 
     def choose(self, learn: Examples, look: Examples) -> Grove:
         """Fit as long as the log loss of the rows in `look` comes down; return the trees up to the best, and logits."""
-        growth = self._begin(learn)
-        values = self.asked.describe(look.inputs, growth.ranks)
-        losses, logits, best = list[float](), np.zeros(look.rows), (np.inf, 0, np.zeros(look.rows))
-        while growth.planted < MOST_TREES and growth.planted - best[1] <= AT_ONCE:
-            new = growth.grow(min(AT_ONCE, MOST_TREES - growth.planted))
-            if not losses:
-                logits += new.intercept
-            for steps in _tree_by_tree(new, values, logits):
-                losses.append(float(log_loss(look.target, expit(steps))))
+        growth = self._begin(learn, threads=THREADS)
+        seen = growth.see(look.inputs)
+        losses, best = list[float](), (np.inf, 0, seen.logits)
+        while growth.planted < MOST_TREES and growth.planted - best[1] <= PATIENCE:
+            growth.grow(AT_ONCE)
+            for logits in seen.follow(growth):
+                losses.append(_log_loss(look.target, logits))
                 if losses[-1] < best[0]:
-                    best = (losses[-1], len(losses), steps.copy())
+                    best = (losses[-1], len(losses), logits.copy())
             self.on_batch()
         return Grove(growth.trees().take(best[1]), best[2])
 
-    def logits_by_count(self, learn: Examples, look: Examples, count: int) -> Floats:
-        """Return the logits of the rows in `look` after each of so many trees: (count, N)."""
-        trees = self.fit(learn, count)
-        values = self.asked.describe(look.inputs, trees.ranks)
-        return np.stack([one.copy() for one in _tree_by_tree(trees, values, np.full(look.rows, trees.intercept))])
+    def cross_validate(self, learn: Examples, folds: Folds, most: int = MOST_TREES) -> tuple[Floats, int]:
+        """Return the logits of every row by trees that have not seen it, and how many trees gave the least loss.
 
-    def _begin(self, learn: Examples) -> "_Growth":
+        The number is the same in all folds, which grow side by side until it is found.
+        """
+        growths = [self._begin(learn.take(rows), threads=1) for rows, _ in folds]
+        seen = [one.see(learn.take(look).inputs) for one, (_, look) in zip(growths, folds, strict=True)]
+        losses, best, logits = list[float](), (np.inf, 0, np.zeros(learn.rows)), np.zeros(learn.rows)
+        judged = np.concatenate([look for _, look in folds])
+        with ThreadPoolExecutor(THREADS) as pool:
+            while growths[0].planted < most and growths[0].planted - best[1] <= PATIENCE:
+                list(pool.map(lambda one: one.grow(AT_ONCE), growths))
+                for parts in zip(*(one.follow(growth) for one, growth in zip(seen, growths, strict=True)), strict=True):
+                    for part, (_, look) in zip(parts, folds, strict=True):
+                        logits[look] = part
+                    losses.append(_log_loss(learn.target[judged], logits[judged]))
+                    if losses[-1] < best[0]:
+                        best = (losses[-1], len(losses), logits.copy())
+                self.on_batch()
+        return best[2], best[1]
+
+    def _begin(self, learn: Examples, *, threads: int) -> "_Growth":
         chosen = choose_tree_rows(learn.rows, self.asked)
-        return _Growth(self, learn if len(chosen) == learn.rows else learn.take(chosen))
+        return _Growth(self, learn if len(chosen) == learn.rows else learn.take(chosen), threads)
 
 
 def choose_tree_rows(rows: int, asked: TreeInputs) -> NDArray[np.int64]:
@@ -90,106 +105,169 @@ def choose_tree_rows(rows: int, asked: TreeInputs) -> NDArray[np.int64]:
     return np.arange(rows) if rows <= most else np.sort(np.random.default_rng(0).permutation(rows)[:most])
 
 
-def logits_of_trees(trees: Trees, asked: TreeInputs, inputs: Inputs) -> Floats:
+def logits_of_trees(trees: ObliviousTrees, asked: TreeInputs, inputs: Inputs) -> Floats:
     """Return the logits (N) of all trees together."""
-    values = asked.describe(inputs, trees.ranks)
-    logits = np.full(len(values), trees.intercept)
-    add_up(values, trees.column, trees.threshold, trees.kept, trees.leaf, logits)
-    return logits
+    values = describe(asked, inputs, trees.ranks, trees.pair_columns, trees.pair_values)
+    place = np.zeros((len(values), len(trees)), np.int64)
+    for level in range(DEPTH):
+        place = 2 * place + (values[:, trees.column[:, level]] > trees.threshold[:, level])
+    return trees.intercept + trees.leaf[np.arange(len(trees)), place].sum(axis=1, dtype=np.float64)
+
+
+def _log_loss(target: Floats, logits: Floats) -> float:
+    return float(np.logaddexp(0, np.where(target == 1, -logits, logits)).mean())
 
 
 class _Growth:
     """Trees on some rows, a few at a time."""
 
-    def __init__(self, booster: Booster, learn: Examples) -> None:
-        self.ranks = rank_names(booster.asked, learn)
-        self._values, self._learn = booster.asked.describe(learn.inputs, self.ranks), learn
-        rows_a_leaf = int(np.clip(learn.rows // LEAVES_A_BOOK, FEWEST_ROWS_A_LEAF, USUAL_ROWS_A_LEAF))
-        self._model = HistGradientBoostingClassifier(
-            max_iter=1,
-            learning_rate=LEARNING_RATE,
-            max_leaf_nodes=LEAVES,
-            min_samples_leaf=rows_a_leaf,
-            l2_regularization=RIDGE,
-            max_features=COLUMN_SHARE,
-            early_stopping=cast("Any", False),  # noqa: FBT003 - the stubs know the text "auto" alone
-            warm_start=True,
-            random_state=booster.seed,
+    def __init__(self, booster: Booster, learn: Examples, threads: int) -> None:
+        self._asked, self._threads = booster.asked, threads
+        self._random = np.random.default_rng(booster.seed)
+        self._target = learn.target.astype(np.float64)
+        self._weight = np.ones(learn.rows, np.float32) if learn.weight is None else learn.weight.astype(np.float32)
+        self._tables, values = _describe(booster.asked, learn)
+        self._columns, self._edges = _find_columns(values)
+        self._cut_counts = np.array([len(one) for one in self._edges], np.int64)
+        self._binned = self._bin(values)
+        mean = float(np.clip(np.average(self._target, weights=self._weight), 1e-6, 1 - 1e-6))
+        self.intercept = float(np.log(mean / (1 - mean)))
+        self._logits = np.full(learn.rows, self.intercept)
+        self._rate = RATE if learn.rows < SOME_ROWS else RATE_WITH_MANY
+        self._asks: list[NDArray[np.int64]] = []
+        self._cuts: list[NDArray[np.int64]] = []
+        self._leaves: list[Floats32] = []
+
+    @property
+    def planted(self) -> int:
+        """How many trees there are."""
+        return len(self._leaves)
+
+    def see(self, inputs: Inputs) -> "_Seen":
+        """Return other rows, to be followed."""
+        rows = len(next(iter(inputs.values())))
+        return _Seen(self._bin(describe(self._asked, inputs, *self._tables)), np.full(rows, self.intercept))
+
+    def grow(self, count: int) -> None:
+        """Add so many."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            for _ in range(count):
+                self._grow_one(pool)
+
+    def since(self, start: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats32]:
+        """Return columns, cuts and leaves of the trees from this one on."""
+        return np.array(self._asks[start:]), np.array(self._cuts[start:]), np.array(self._leaves[start:])
+
+    def trees(self) -> ObliviousTrees:
+        """Return all of them."""
+        if not self._columns.size:
+            return ObliviousTrees(*_nothing(), *self._tables, self.intercept)
+        asks, cuts, leaf = self.since(0)
+        threshold = np.array(
+            [[self._edges[c][b] for c, b in zip(*one, strict=True)] for one in zip(asks, cuts, strict=True)]
         )
-        self.planted = 0
+        column = self._columns[asks].astype(np.int32)
+        return ObliviousTrees(column, threshold.astype(np.float32), leaf, *self._tables, self.intercept)
 
-    def grow(self, count: int) -> Trees:
-        """Add so many, and return those."""
-        before, self.planted = self.planted, self.planted + count
-        self._model.set_params(max_iter=self.planted)
-        with threadpool_limits(limits=1, user_api="openmp"):  # sums of several threads differ in their last bits
-            self._model.fit(self._values, self._learn.target, self._learn.weight)
-        return self._read(before)
+    def _grow_one(self, pool: ThreadPoolExecutor) -> None:
+        rows, columns = len(self._target), len(self._columns)
+        gradient = np.empty(rows, np.float32)
+        size = find_gradient(self._target, self._weight, self._logits, gradient)
+        scale = size / (1 + self.planted * self._rate / np.log(max(2, rows)))
+        chosen = slice(None)
+        if rows > QUESTION_ROWS:
+            chosen = np.sort(self._random.choice(rows, QUESTION_ROWS, replace=False, shuffle=False))
+        binned, mine = np.ascontiguousarray(self._binned[:, chosen]), (gradient[chosen], self._weight[chosen])
+        node, asks, cuts = np.zeros(binned.shape[1], np.int32), np.zeros(DEPTH, np.int64), np.zeros(DEPTH, np.int64)
+        for level in range(DEPTH):
+            noise = (scale * self._random.standard_normal((columns, MOST_BINS))).astype(np.float32)
+            asks[level], cuts[level] = self._ask(pool, binned, node, mine, 1 << level, noise)
+            go_right(binned[asks[level]], cuts[level], node)
+        if rows > QUESTION_ROWS:
+            node = np.zeros(rows, np.int32)
+            for column, cut in zip(asks, cuts, strict=True):
+                go_right(self._binned[column], cut, node)
+        leaf = np.zeros(LEAVES, np.float32)
+        find_steps(node, self._target, self._weight, self._logits, self._rate, leaf)
+        self._asks.append(asks)
+        self._cuts.append(cuts)
+        self._leaves.append(leaf)
 
-    def trees(self) -> Trees:
-        """Return all of them. Raises `ValueError` if they are not the library's own."""
-        trees, some = self._read(0), self._values[:: max(1, len(self._values) // 256)]
-        found = np.full(len(some), trees.intercept)
-        add_up(some, trees.column, trees.threshold, trees.kept, trees.leaf, found)
-        if not np.allclose(found, self._model.decision_function(some), rtol=0, atol=_TOLERANCE):
-            raise ValueError("expected trees with the library's own logits, got others: their form has changed")
-        return trees
+    def _ask(
+        self, pool: ThreadPoolExecutor, binned: Bins, node: Any, mine: Any, leaves: int, noise: Floats32
+    ) -> tuple[int, int]:
+        """Return column and bin of the best question; each thread tries a part of the columns."""
+        threads = self._threads if binned.size > WORTH_A_THREAD else 1
+        starts = [len(binned) * thread // threads for thread in range(threads + 1)]
 
-    def _read(self, start: int) -> Trees:
-        model: Any = self._model
-        nodes = [one[0].nodes for one in model._predictors[start:]]
-        read = [_read_tree(one) for one in nodes]
-        column, threshold, kept, leaf = (np.stack(part) for part in zip(*read, strict=True))
-        intercept = float(np.ravel(model._baseline_prediction)[0])
-        return Trees(column, threshold, kept, leaf, self.ranks, intercept)
+        def try_part(part: int) -> tuple[float, int, int]:
+            own = slice(starts[part], starts[part + 1])
+            gain, column, cut = find_question(binned[own], node, *mine, leaves, noise[own], self._cut_counts[own])
+            return float(gain), -(column + starts[part]), -cut
 
+        found = [try_part(0)] if threads == 1 else list(pool.map(try_part, range(threads)))
+        _, column, cut = max(found)
+        return -column, -cut
 
-def _read_tree(nodes: Any) -> tuple[NDArray[Any], ...]:
-    """Return columns, thresholds, kept leaves and leaves of a tree of the library."""
-    column, threshold = np.zeros(NODES, np.int32), np.full(NODES, NEVER, np.float32)
-    kept, leaf = np.full(NODES, ALL_LEAVES, np.int32), np.zeros(LEAVES, np.float32)
-    seen = [0, 0]  # leaves and nodes so far
-
-    def walk(number: int) -> None:
-        node = nodes[number]
-        if node["is_leaf"]:
-            leaf[seen[0]] = node["value"]
-            seen[0] += 1
-            return
-        mine, first = seen[1], seen[0]
-        seen[1] += 1
-        column[mine], threshold[mine] = node["feature_idx"], node["num_threshold"]
-        walk(node["left"])
-        kept[mine] = ALL_LEAVES & ~((1 << seen[0]) - (1 << first))
-        walk(node["right"])
-
-    walk(0)
-    return column, threshold, kept, leaf
-
-
-def _tree_by_tree(trees: Trees, values: Floats32, logits: Floats) -> Any:
-    """Add one tree after the other to the logits (N), in place, and yield them after each."""
-    for one in range(len(trees)):
-        mine = slice(one, one + 1)
-        add_up(values, trees.column[mine], trees.threshold[mine], trees.kept[mine], trees.leaf[mine], logits)
-        yield logits
+    def _bin(self, values: Floats32) -> Bins:
+        binned = np.empty((len(self._columns), len(values)), np.uint8)
+        for number, (column, edges) in enumerate(zip(self._columns, self._edges, strict=True)):
+            binned[number] = np.searchsorted(edges, values[:, column], side="left")
+        return binned
 
 
-def rank_names(asked: TreeInputs, learn: Examples) -> Floats32:
-    """Return the rank of each name of each column by its share of bad outcomes, drawn towards the mean."""
-    weight = np.ones(learn.rows) if learn.weight is None else learn.weight
-    mean = float(np.average(learn.target, weights=weight))
-    ranks = np.zeros(asked.names, np.float32)
-    parts = [
-        learn.inputs[name].reshape(learn.rows, -1)
-        for name in ("categories", "history_categories")
-        if name in learn.inputs
-    ]
-    if not parts:
-        return ranks
-    for column, (first, size) in enumerate(zip(asked.first_names, asked.name_sizes, strict=True)):
-        ids = np.concatenate(parts, axis=1)[:, column]
-        bad = np.bincount(ids, weight * learn.target, size) + RANK_PRIOR * mean
-        shares = bad / (np.bincount(ids, weight, size) + RANK_PRIOR)
-        ranks[first : first + size] = np.unique(shares, return_inverse=True)[1]
-    return ranks
+@dataclass
+class _Seen:
+    """Rows that trees are not fitted on, with their logits by the trees so far."""
+
+    binned: Bins
+    logits: Floats
+    followed: int = 0
+
+    def follow(self, growth: _Growth) -> Iterator[Floats]:
+        """Add the trees that are new, one by one, and yield the logits (N) after each."""
+        asks, cuts, leaf = growth.since(self.followed)
+        for one in range(len(leaf)):
+            mine = slice(one, one + 1)
+            add_trees(self.binned, asks[mine], cuts[mine], leaf[mine], self.logits)
+            self.followed += 1
+            yield self.logits
+
+
+def _describe(asked: TreeInputs, learn: Examples) -> tuple[tuple[Floats32, Floats32, Floats32], Floats32]:
+    """Return what names count as, columns and values of pairs of names, and what trees ask about in the rows to learn from (N, C)."""
+    ids, outcomes = asked.ids(learn.inputs), learn.outcomes
+    columns = list(zip(ids.T, asked.name_sizes, strict=True))
+    whole = [log_odds(mine, size, outcomes) for mine, size in columns]
+    ranks = np.concatenate([*whole, np.zeros(0)]).astype(np.float32)
+    values = asked.describe(learn.inputs, ranks)
+    first = values.shape[1] - len(columns)
+    for column, (mine, size) in enumerate(columns):
+        values[:, first + column] = odds_by_fold(mine, size, outcomes)
+    fields = learn.inputs["categories"].shape[1] if "categories" in learn.inputs else 0
+    pair_columns, pair_values, mine = choose_pairs(ids[:, :fields], asked.name_sizes[:fields], outcomes)
+    return (ranks, pair_columns, pair_values), np.concatenate([values, mine], axis=1)
+
+
+def _find_columns(values: Floats32) -> tuple[NDArray[np.int64], list[Floats32]]:
+    """Return which columns say something that none before them does, and the edges between their bins."""
+    columns, edges, known = list[int](), list[Floats32](), set[bytes]()
+    for column in range(values.shape[1]):
+        mine = values[:, column]
+        distinct = np.unique(mine)
+        if len(distinct) < 2:  # noqa: PLR2004 - one value is no question
+            continue
+        if len(distinct) > MOST_BINS:
+            shares = np.linspace(0, 1, MOST_BINS + 1)[1:-1]
+            distinct = np.unique(np.append(np.quantile(mine, shares, method="inverted_cdf"), distinct[-1]))
+        between = ((distinct[1:] + distinct[:-1]) / 2).astype(np.float32)
+        content = np.searchsorted(between, mine, side="left").astype(np.uint8).tobytes()
+        if content not in known:
+            known.add(content)
+            columns.append(column)
+            edges.append(between)
+    return np.array(columns, np.int64), edges
+
+
+def _nothing() -> tuple[NDArray[np.int32], Floats32, Floats32]:
+    return np.zeros((0, DEPTH), np.int32), np.zeros((0, DEPTH), np.float32), np.zeros((0, LEAVES), np.float32)

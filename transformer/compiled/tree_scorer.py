@@ -1,23 +1,30 @@
-"""Adds up boosted trees as one compiled loop: 128 records side by side, every record the same steps (see `trees`)."""
+"""Adds up boosted trees as one compiled loop: 128 records side by side, every record the same steps.
+
+`TreeSum`'s trees of older bundles strike off leaves; `ObliviousSum`'s find the number of a leaf bit by bit.
+"""
 
 # Numba has no types.
 # pyright: basic
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transformer.compiled.kernels import LANES, PITCH, compiled
 from transformer.compiled.simd import VECTOR, add_leaves
-from transformer.network.tree_layer import Floats32, TreeInputs
+from transformer.network.name_pairs import COARSE, FACTORS, FINE
+from transformer.network.oblivious_layer import DEPTH, ObliviousSum
+from transformer.network.tree_layer import Floats32, TreeInputs, TreeSum
 
-LOW, HIGH, NAME = 0, 1, 2
+LOW, HIGH, NAME, PAIR = 0, 1, 2, 3
+(A, B), (C, D) = FACTORS
 
 
-class TreeTables(NamedTuple):
-    """Trees and what they ask about: of each used column its way, its place among the numbers or names, and its ranks.
+class Asked(NamedTuple):
+    """The columns that trees ask about: of each its way, its place among the numbers, names or pairs, and its ranks.
 
+    `pairs` (R, 2) are the columns of names of each pair, `pair_values` what their slots count as (see `name_pairs`);
     `step` is by how much a kind of missing stands above all numbers that are there.
     """
 
@@ -25,73 +32,121 @@ class TreeTables(NamedTuple):
     place: NDArray[np.int64]
     first_name: NDArray[np.int64]
     ranks: Floats32
+    pairs: NDArray[np.int64]
+    pair_values: Floats32
     step: np.float32
+
+
+class TreeTables(NamedTuple):
+    """Trees of up to 16 leaves, as in `TreeSum`; columns are numbered among those that are asked about."""
+
     column: NDArray[np.int32]
     threshold: Floats32
     kept: NDArray[np.int32]
     leaf: Floats32
 
 
-def lay_out(asked: TreeInputs, weights: list[NDArray[np.float32]]) -> TreeTables:
-    """Return the tables of a `TreeSum`'s weights, with only those columns that a tree asks about."""
-    column, threshold, kept, leaf, ranks = weights
+class ObliviousTables(NamedTuple):
+    """Oblivious trees, as in `ObliviousSum`; columns are numbered among those that are asked about."""
+
+    column: NDArray[np.int32]
+    threshold: Floats32
+    leaf: Floats32
+
+
+Tables = tuple[Asked, TreeTables | ObliviousTables]
+
+
+def lay_out(layer: TreeSum | ObliviousSum) -> Tables:
+    """Return the tables of a layer's weights, with only those columns that a tree asks about."""
+    if isinstance(layer, TreeSum):
+        column, threshold, kept, leaf, ranks = layer.get_weights()
+        asked, renamed = _find_asked(layer.asked, column, ranks, np.zeros((0, 2)), np.zeros((0, FINE + COARSE)))
+        kept = np.ascontiguousarray(kept.astype(np.int64), np.int32)
+        return asked, TreeTables(renamed, _floats(threshold), kept, _floats(leaf))
+    column, threshold, leaf, ranks, pairs, pair_values = layer.get_weights()
+    asked, renamed = _find_asked(layer.asked, column, ranks, pairs, pair_values)
+    return asked, ObliviousTables(renamed, _floats(threshold), _floats(leaf))
+
+
+def add_trees(numbers: Any, kinds: Any, names: Any, tables: Tables, logits: Any) -> None:
+    """logits[i] += the sum of the trees of record i, whose numbers, kinds of missing and ids of names these are."""
+    asked, trees = tables
+    add = _add_trees if isinstance(trees, TreeTables) else _add_oblivious
+    add(numbers, kinds, names, asked, trees, logits)
+
+
+def _floats(values: Any) -> Floats32:
+    return np.ascontiguousarray(values, np.float32)
+
+
+def _find_asked(
+    asked: TreeInputs, column: Floats32, ranks: Floats32, pairs: Any, pair_values: Any
+) -> tuple[Asked, NDArray[np.int32]]:
     used, renamed = np.unique(column.astype(np.int64), return_inverse=True)
-    numbers = asked.numbers
-    way = np.where(used < numbers, LOW, np.where(used < 2 * numbers, HIGH, NAME))
-    place = np.where(way == NAME, used - 2 * numbers, used % max(1, numbers))
+    ends = np.array([asked.numbers, 2 * asked.numbers, asked.columns])
+    way = np.searchsorted(ends, used, side="right")
+    place = used - np.array([0, *ends])[way]
     firsts = asked.first_names.astype(np.int64)
     first_name = np.array([firsts[p] if w == NAME else 0 for w, p in zip(way, place, strict=True)], np.int64)
-    return TreeTables(
-        way,
-        place,
-        first_name,
-        np.ascontiguousarray(ranks, np.float32),
-        np.float32(asked.bins + 1),
-        np.ascontiguousarray(renamed.reshape(column.shape), np.int32),
-        np.ascontiguousarray(threshold, np.float32),
-        np.ascontiguousarray(kept.astype(np.int64), np.int32),
-        np.ascontiguousarray(leaf, np.float32),
-    )
+    step = np.float32(asked.bins + 1)
+    found = Asked(way, place, first_name, _floats(ranks), pairs.astype(np.int64), _floats(pair_values), step)
+    return found, np.ascontiguousarray(renamed.reshape(column.shape), np.int32)
 
 
 @compiled
-def add_trees(numbers, kinds, names, tables, logits):
-    """logits[i] += the sum of the trees of record i, whose numbers, kinds of missing and ids of names these are."""
-    way, place, first_name, ranks, step, column, threshold, kept, leaf = tables
-    x = np.zeros((way.shape[0], PITCH), np.float32)
+def _add_trees(numbers, kinds, names, asked, trees, logits):
+    x = np.zeros((asked.way.shape[0], PITCH), np.float32)
     for start in range(0, logits.shape[0], LANES):
         count = min(LANES, logits.shape[0] - start)
-        for c in range(way.shape[0]):
-            p = place[c]
-            if way[c] == NAME:
-                for lane in range(count):
-                    x[c, lane] = ranks[first_name[c] + names[start + lane, p]]
-            elif way[c] == LOW:
-                for lane in range(count):
-                    x[c, lane] = numbers[start + lane, p] - kinds[start + lane, p]
-            else:
-                for lane in range(count):
-                    x[c, lane] = numbers[start + lane, p] + kinds[start + lane, p] * step
-        _add_block(x, column, threshold, kept, leaf, logits[start : start + count])
+        _describe(numbers, kinds, names, asked, start, count, x)
+        sums = np.zeros(LANES, np.float32)
+        for tree in range(trees.leaf.shape[0]):
+            for lane in range(0, LANES, VECTOR):
+                add_leaves(  # pyright: ignore[reportCallIssue]
+                    x, trees.column, trees.threshold, trees.kept, trees.leaf, tree, lane, sums
+                )
+        for lane in range(count):
+            logits[start + lane] += sums[lane]
 
 
 @compiled
-def add_up(values, column, threshold, kept, leaf, logits):
-    """The same for values (N, C) that trees ask about as they stand."""
-    x = np.zeros((values.shape[1], PITCH), np.float32)
+def _add_oblivious(numbers, kinds, names, asked, trees, logits):
+    x = np.zeros((asked.way.shape[0], PITCH), np.float32)
+    place = np.zeros(LANES, np.int32)
     for start in range(0, logits.shape[0], LANES):
         count = min(LANES, logits.shape[0] - start)
-        for c in range(values.shape[1]):
+        _describe(numbers, kinds, names, asked, start, count, x)
+        sums = np.zeros(LANES, np.float32)
+        for tree in range(trees.leaf.shape[0]):
+            place[:] = 0
+            for level in range(DEPTH):
+                row, limit = x[trees.column[tree, level]], trees.threshold[tree, level]
+                for lane in range(LANES):
+                    place[lane] = 2 * place[lane] + np.int32(row[lane] > limit)
+            leaf = trees.leaf[tree]
+            for lane in range(LANES):
+                sums[lane] += leaf[place[lane]]
+        for lane in range(count):
+            logits[start + lane] += sums[lane]
+
+
+@compiled
+def _describe(numbers, kinds, names, asked, start, count, x):
+    for c in range(asked.way.shape[0]):
+        p = asked.place[c]
+        if asked.way[c] == PAIR:
+            first, second, values = asked.pairs[p, 0], asked.pairs[p, 1], asked.pair_values[p]
             for lane in range(count):
-                x[c, lane] = values[start + lane, c]
-        _add_block(x, column, threshold, kept, leaf, logits[start : start + count])
-
-
-@compiled
-def _add_block(x, column, threshold, kept, leaf, logits):
-    sums = np.zeros(LANES, np.float32)
-    for tree in range(leaf.shape[0]):
-        for lane in range(0, LANES, VECTOR):
-            add_leaves(x, column, threshold, kept, leaf, tree, lane, sums)  # pyright: ignore[reportCallIssue]
-    for lane in range(logits.shape[0]):
-        logits[lane] += sums[lane]
+                one, other = np.int64(names[start + lane, first]), np.int64(names[start + lane, second])
+                fine = values[(A * one + B * other) % FINE]
+                x[c, lane] = values[FINE + (C * one + D * other) % COARSE] if np.isnan(fine) else fine
+        elif asked.way[c] == NAME:
+            for lane in range(count):
+                x[c, lane] = asked.ranks[asked.first_name[c] + names[start + lane, p]]
+        elif asked.way[c] == LOW:
+            for lane in range(count):
+                x[c, lane] = numbers[start + lane, p] - kinds[start + lane, p]
+        else:
+            for lane in range(count):
+                x[c, lane] = numbers[start + lane, p] + kinds[start + lane, p] * asked.step

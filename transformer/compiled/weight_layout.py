@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transformer.compiled.kernels import padded
-from transformer.compiled.tree_scorer import TreeTables, lay_out
+from transformer.compiled.tree_scorer import Tables as TreeTables
+from transformer.compiled.tree_scorer import lay_out
 from transformer.records.features import FeatureTransform
 
 Floats = NDArray[np.float32]
@@ -61,7 +62,7 @@ def take_apart(network: keras.Model, transform: FeatureTransform) -> Parts:
     tables, records = _Collector(layers, transform).collect()
     direct = layers["direct_bias"].vectors.shape[-1] if "direct_bias" in layers else 0
     sizes = (records, steps, first.d_model, first.num_heads, direct)
-    trees = lay_out(layers["trees"].asked, layers["trees"].get_weights()) if "trees" in layers else None
+    trees = lay_out(layers["trees"]) if "trees" in layers else None
     return Parts(tables, encoder, decoder, _head(layers), sizes, trees)
 
 
@@ -73,6 +74,7 @@ class _Collector:
         self._width = layers["encoder_0"].d_model
         self._direct = layers["direct_bias"].vectors.shape[-1] if "direct_bias" in layers else 0
         self._steps = transform.schema.steps
+        self._numbers = transform.numbers
         self._kinds = [[one.kind for one in group] for group in (transform.schema.fields, transform.schema.histories)]
         self._bases: list[NDArray[Any]] = []
         self._slopes: list[NDArray[Any]] = []
@@ -80,7 +82,7 @@ class _Collector:
 
     def collect(self) -> tuple[Tables, int]:
         """Return the tables, and the number of tokens of the record."""
-        numbers, pasts = (kinds.count("numeric") for kinds in self._kinds)
+        numbers, pasts = self._numbers, self._kinds[1].count("numeric")
         names, named_pasts = (kinds.count("categorical") for kinds in self._kinds)
         groups = min(numbers, getattr(self._layers.get("numbers"), "tokens", numbers))
         records = 1 + max(1, groups + names)  # a record that is history alone has a token of zeros

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transformer.records.features import Inputs
+from transformer.records.learning_folds import LearningFolds
+from transformer.records.name_statistics import Outcomes
 
 Floats = NDArray[np.float64]
 
@@ -35,21 +37,38 @@ class RowSource(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """The network's inputs for N rows, their outcomes (N), 0.0 or 1.0, and what each row counts for (default 1)."""
+    """The network's inputs for N rows, their outcomes (N), 0.0 or 1.0, and what each row counts for (default 1).
+
+    `dealt` are the folds that the rows were dealt into; without them they are dealt evenly.
+    """
 
     inputs: Inputs
     target: Floats
     weight: Floats | None = None
+    dealt: LearningFolds | None = None
 
     @property
     def rows(self) -> int:
         """N."""
         return len(self.target)
 
+    @property
+    def folds(self) -> LearningFolds:
+        """The folds that what is chosen is chosen by."""
+        return self.dealt or LearningFolds.deal_evenly(self.target, np.random.default_rng(0).random(self.rows))
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What names are judged by."""
+        weight = np.ones(self.rows) if self.weight is None else self.weight
+        return Outcomes(self.target, weight, self.folds)
+
     def take(self, rows: NDArray[Any]) -> "Examples":
         """Return some of the rows (indices or mask)."""
         weight = None if self.weight is None else self.weight[rows]
-        return Examples({name: values[rows] for name, values in self.inputs.items()}, self.target[rows], weight)
+        dealt = None if self.dealt is None else self.dealt.take(rows)
+        inputs = {name: values[rows] for name, values in self.inputs.items()}
+        return Examples(inputs, self.target[rows], weight, dealt)
 
     def batches(self, batch_rows: int, random: np.random.Generator) -> Iterator[Batch]:
         """Yield the rows in a random order."""

@@ -1,7 +1,7 @@
 """The training loop: one traced step, averaged weights, early stopping on validation log loss."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -22,33 +22,32 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fitted:
-    """The outcome; the network holds the averaged weights of the best epoch.
+    """The outcome; the network holds the averaged weights of the best epoch, of each branch its own where so asked.
 
     `looks` holds for every epoch the logits (N, G) of the validation rows, one column for each branch through the
     network. Without validation examples it is empty and the weights are those of the last epoch.
     """
 
     epochs_run: int
-    best_epoch: int
+    best_epochs: tuple[int, ...]
     looks: tuple[Floats, ...]
+
+    @property
+    def best_look(self) -> Floats:
+        """The logits (N, G) of the validation rows, each branch's at its best epoch."""
+        return look_at(self.looks, self.best_epochs)
 
     @property
     def valid_logits(self) -> Floats:
         """The network's own logits (N) of the validation rows at the best epoch."""
-        return mean_of_branches(self.best_look) if self.looks else np.zeros(0)
-
-    @property
-    def best_look(self) -> Floats:
-        """The logits (N, G) of the validation rows at the best epoch."""
-        return self.looks[self.best_epoch - 1]
+        return self.best_look.mean(axis=1) if self.looks else np.zeros(0)
 
 
-Judge = Callable[[Floats], Floats]  # from logits (N, G) to the logits (N) that would be given
-
-
-def mean_of_branches(looks: Floats) -> Floats:
-    """The network's own logit."""
-    return looks.mean(axis=1)
+def look_at(looks: Sequence[Floats], epochs: tuple[int, ...]) -> Floats:
+    """Return the logits (N, G) of each branch after so many epochs; one number of epochs stands for all branches."""
+    branches = looks[0].shape[1]
+    each = epochs if len(epochs) == branches else epochs * branches
+    return np.stack([looks[epoch - 1][:, branch] for branch, epoch in enumerate(each)], axis=1)
 
 
 class Fitter:
@@ -70,39 +69,89 @@ class Fitter:
         epochs: int | None = None,
         patience: int | None = None,
         stage: str = "training",
-        judge: Judge = mean_of_branches,
+        by_branch: bool = False,
+        stop_at: tuple[int, ...] | None = None,
     ) -> Fitted:
-        """Fit in place from the present weights; leave those whose logits, as `judge` joins them, had the least loss.
+        """Fit in place from the present weights; leave the weights that had the least loss on the validation rows.
 
-        Without `epochs` and `patience` the options' own.
+        With `by_branch` each branch through the network is left as it was at its own best epoch. `stop_at` are epochs
+        that were found before, one for each branch: the fit ends at the last of them, on the same course as a fit of
+        all `epochs`. Without `epochs` and `patience` the options' own.
         """
         self._stepper.begin(train.rows)
         random = np.random.default_rng(self._options.seed)
         patience = patience or self._options.patience
         planned = epochs or self._options.epochs
-        looks: list[Floats] = []
-        best_loss, best_epoch, best_weights, epoch = math.inf, 0, self._network.get_weights(), 0
-        while epoch < planned and epoch - best_epoch < patience:
+        kept, looks, epoch = _Kept(self._network, by_branch=by_branch or stop_at is not None), list[Floats](), 0
+        while epoch < (planned if stop_at is None else max(stop_at)) and epoch - max(kept.epochs) < patience:
             epoch += 1
             started = perf_counter()
             loss = self._stepper.run_epoch(train, random, planned, self._hooks.on_batch)
             with self._stepper.averaged_weights():
-                valid_loss, auc = self._look(valid, looks, judge)
-                if valid is None or valid_loss < best_loss:
-                    best_loss, best_epoch, best_weights = valid_loss, epoch, self._network.get_weights()
+                valid_loss, auc = self._look(valid, looks)
+                if stop_at is not None:
+                    kept.keep_when(epoch, stop_at)
+                elif valid is None:
+                    kept.keep_all(epoch)
+                else:
+                    kept.keep_best(epoch, looks[-1], valid.target)
             seconds = perf_counter() - started
             self._hooks.on_epoch(EpochReport(epoch, planned, loss, valid_loss, auc, seconds, stage=stage))
             planned = min(planned, _affordable(epoch, seconds, self._options.deadline))
-        self._network.set_weights(best_weights)
-        return Fitted(epoch, best_epoch, tuple(looks))
+        kept.put_back()
+        return Fitted(epoch, kept.epochs, tuple(looks))
 
-    def _look(self, valid: Examples | None, looks: list[Floats], judge: Judge) -> tuple[float, float]:
+    def _look(self, valid: Examples | None, looks: list[Floats]) -> tuple[float, float]:
         """Return log loss and ROC AUC of the network as it stands, and keep its logits."""
         if valid is None:
             return math.nan, math.nan
         looks.append(self._stepper.look(valid.inputs, self._hooks.on_batch))
-        logits = judge(looks[-1])
+        logits = looks[-1].mean(axis=1)
         return float(log_loss(valid.target, expit(logits))), float(roc_auc_score(valid.target, logits))
+
+
+class _Kept:
+    """The weights that are to be left in the network, of all of it or of each branch by itself."""
+
+    def __init__(self, network: keras.Model, *, by_branch: bool) -> None:
+        self._network = network
+        is_direct = [one.path.startswith("direct") for one in network.weights]
+        self._branch_of = [int(by_branch and mine) for mine in is_direct]
+        self._by_branch = by_branch
+        self._weights = network.get_weights()
+        count = 1 + max(self._branch_of)
+        self._losses = [math.inf] * count
+        self.epochs = (0,) * count
+
+    def keep_best(self, epoch: int, look: Floats, target: Floats) -> None:
+        """Keep what has a lower log loss than before."""
+        columns = look.T if self._by_branch else look.mean(axis=1)[None]
+        losses = [float(log_loss(target, expit(one))) for one in columns]
+        better = [branch for branch, loss in enumerate(losses) if loss < self._losses[branch]]
+        for branch in better:
+            self._losses[branch] = losses[branch]
+        self._keep(epoch, better)
+
+    def keep_when(self, epoch: int, stop_at: tuple[int, ...]) -> None:
+        """Keep the branches that are to be kept at this epoch; at the last one those whose epoch never came."""
+        self._keep(epoch, [branch for branch, one in enumerate(stop_at) if epoch <= one])
+
+    def keep_all(self, epoch: int) -> None:
+        """Keep everything."""
+        self._keep(epoch, list(range(len(self.epochs))))
+
+    def put_back(self) -> None:
+        """Leave the network with what was kept."""
+        self._network.set_weights(self._weights)
+
+    def _keep(self, epoch: int, branches: list[int]) -> None:
+        if not branches:
+            return
+        now = self._network.get_weights()
+        for place, branch in enumerate(self._branch_of):
+            if branch in branches:
+                self._weights[place] = now[place]
+        self.epochs = tuple(epoch if branch in branches else one for branch, one in enumerate(self.epochs))
 
 
 def fit_network(

@@ -26,8 +26,9 @@ from transformer.network.embeddings import (
     NumberTokens,
     PooledToken,
 )
+from transformer.network.oblivious_layer import ObliviousSum
 from transformer.network.tree_layer import TreeInputs, TreeSum
-from transformer.records.features import FIRST_KNOWN_ID, FeatureTransform
+from transformer.records.features import FeatureTransform
 from transformer.records.schema import Field, History
 
 
@@ -36,7 +37,8 @@ class NetworkOptions:
     """Sizes of the network; the defaults suit books of some thousands to some millions of records.
 
     `seeds` sets of `members` heads are trained side by side on the same tokens; 0 for `direct` leaves that branch out.
-    `trees` are fitted after the rest (`boosting`), so training begins without any.
+    `oblivious` trees, which may ask about so many `name_pairs`, are fitted after the rest, so training begins without
+    any; `trees` are those of older bundles.
     """
 
     d_model: int = 32
@@ -51,6 +53,8 @@ class NetworkOptions:
     field_tokens: int = 12
     seeds: int = 1
     trees: int = 0
+    oblivious: int = 0
+    name_pairs: int = 0
 
 
 def build_network(transform: FeatureTransform, options: NetworkOptions | None = None) -> keras.Model:
@@ -82,6 +86,8 @@ def build_network(transform: FeatureTransform, options: NetworkOptions | None = 
     card = keras.ops.sum(keras.ops.concatenate(mapped, axis=-1), axis=-1, keepdims=True)
     if options.trees:  # beside the scorecard's part, and set like it
         card = card + TreeSum(tree_inputs(transform), options.trees, name="trees")(inputs)
+    if options.oblivious:
+        card = card + ObliviousSum(tree_inputs(transform), options.oblivious, options.name_pairs, name="trees")(inputs)
     logits = HeadMembers(members, options.member_hidden, name="head")(kept) + card
     if options.direct:
         direct = DirectMembers(members, options.direct_rate, name="direct")(seen[:, width:])
@@ -95,13 +101,13 @@ def build_network(transform: FeatureTransform, options: NetworkOptions | None = 
 
 def _declare_inputs(transform: FeatureTransform) -> dict[str, Any]:
     fields, histories, steps = transform.schema.fields, transform.schema.histories, transform.schema.steps
-    numbers = sum(one.kind == "numeric" for one in fields)
+    numbers, named = transform.numbers, sum(one.kind == "categorical" for one in fields)
     pasts = sum(one.kind == "numeric" for one in histories)
     shapes: dict[str, tuple[tuple[int, ...], str]] = {}
     if numbers:
         shapes |= dict.fromkeys(("positions", "missing"), ((numbers,), "float32"))
-    if numbers < len(fields):
-        shapes["categories"] = ((len(fields) - numbers,), "int32")
+    if named:
+        shapes["categories"] = ((named,), "int32")
     if pasts:
         shapes |= dict.fromkeys(("history_positions", "history_missing"), ((steps, pasts), "float32"))
     if pasts < len(histories):
@@ -175,7 +181,7 @@ def _map_all(
 def tree_inputs(transform: FeatureTransform) -> TreeInputs:
     """Return what the network's trees may ask about."""
     schema = transform.schema
-    numbers = sum(one.kind == "numeric" for one in schema.fields)
+    numbers = transform.numbers
     numbers += schema.steps * sum(one.kind == "numeric" for one in schema.histories)
     names = name_sizes(transform, schema.fields) + name_sizes(transform, schema.histories) * schema.steps
     return TreeInputs(transform.bins, numbers, names)
@@ -191,5 +197,4 @@ def count_kinds(columns: tuple[Field, ...] | tuple[History, ...]) -> int:
 
 def name_sizes(transform: FeatureTransform, columns: tuple[Field, ...] | tuple[History, ...]) -> tuple[int, ...]:
     """Return the number of ids of each categorical one of these."""
-    names = [one.name for one in columns if one.kind == "categorical"]
-    return tuple(len(transform.categories[name]) + FIRST_KNOWN_ID for name in names)
+    return tuple(transform.names_of(one) for one in columns if one.kind == "categorical")

@@ -56,11 +56,15 @@ class TreeInputs:
         """Where the ranks of each column of names begin."""
         return np.cumsum([0, *self.name_sizes])[:-1].astype(np.int32)
 
+    def ids(self, inputs: Inputs) -> NDArray[np.int32]:
+        """Return the numbers of the names (N, Q) of N records, each within its own column."""
+        return _join(inputs, _NAMES, len(next(iter(inputs.values())))).astype(np.int32)
+
     def describe(self, inputs: Inputs, ranks: Floats32) -> Floats32:
         """Return what trees ask about in N records: (N, C)."""
         rows = len(next(iter(inputs.values())))
         numbers, kinds = (_join(inputs, names, rows) for names in (_NUMBERS, _KINDS))
-        ids = _join(inputs, _NAMES, rows).astype(np.int32) + self.first_names
+        ids = self.ids(inputs) + self.first_names
         high = (numbers + kinds * (self.bins + 1)).astype(np.float32)
         return np.concatenate([numbers - kinds, high, ranks[ids]], axis=1)
 
@@ -122,7 +126,7 @@ class TreeSum(keras.layers.Layer):
 
     def call(self, inputs: dict[str, Any]) -> Any:
         """Strike off leaves node by node, and add up those that are left first."""
-        values = self._describe(inputs)  # (B, C)
+        values = describe_tensors(self.asked, self.ranks, inputs)  # (B, C)
         left = ALL_LEAVES
         for node in range(NODES):
             asked = ops.take(values, ops.cast(self.column[:, node], "int32"), axis=1)  # (B, T)
@@ -153,19 +157,20 @@ class TreeSum(keras.layers.Layer):
         own = TreeInputs(asked["bins"], asked["numbers"], tuple(asked["name_sizes"]))
         return cls(own, config.pop("trees"), **{name: value for name, value in config.items() if name != "trainable"})
 
-    def _describe(self, inputs: dict[str, Any]) -> Any:
-        def joined(names: tuple[str, ...]) -> Any:
-            parts = [
-                ops.reshape(inputs[name], (-1, int(np.prod(inputs[name].shape[1:]))))
-                for name in names
-                if name in inputs
-            ]
-            return ops.concatenate(parts, axis=1) if parts else None
 
-        parts, numbers, names = [], joined(_NUMBERS), joined(_NAMES)
-        if numbers is not None:
-            kinds = joined(_KINDS)
-            parts += [numbers - kinds, numbers + kinds * float(self.asked.bins + 1)]
-        if names is not None:
-            parts.append(ops.take(self.ranks, names + self.asked.first_names))
-        return ops.concatenate(parts, axis=1)
+def describe_tensors(asked: TreeInputs, ranks: Any, inputs: dict[str, Any]) -> Any:
+    """Return what trees ask about in a batch, (B, C): `TreeInputs.describe` for tensors."""
+
+    def joined(names: tuple[str, ...]) -> Any:
+        parts = [
+            ops.reshape(inputs[name], (-1, int(np.prod(inputs[name].shape[1:])))) for name in names if name in inputs
+        ]
+        return ops.concatenate(parts, axis=1) if parts else None
+
+    parts, numbers, names = [], joined(_NUMBERS), joined(_NAMES)
+    if numbers is not None:
+        kinds = joined(_KINDS)
+        parts += [numbers - kinds, numbers + kinds * float(asked.bins + 1)]
+    if names is not None:
+        parts.append(ops.take(ranks, names + asked.first_names))
+    return ops.concatenate(parts, axis=1)

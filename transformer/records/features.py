@@ -3,7 +3,8 @@
 One transform, fitted on training rows and stored with the model, serves training and scoring alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 from transformer.records.binning import place
 from transformer.records.column_reading import Floats, RecordArrays
 from transformer.records.holders import LEAST_HOLDERS, blend_rare
-from transformer.records.schema import History, RecordSchema
+from transformer.records.name_statistics import FIGURES, MANY_NAMES, NameFigures, Outcomes
+from transformer.records.rare_names import fit_slots, slots_of
+from transformer.records.schema import Field, History, RecordSchema
 
 BINS, FINE_BINS = 16, 96  # per numeric field: half of the edges by rows, half by distinct values
-MOST_NAMES = 256  # of a categorical field; the rarer ones are folded into "unknown" too
+MOST_NAMES = 1024  # of a categorical field; the rarer ones are folded into "unknown" too
 MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
 
 Inputs = dict[str, NDArray[Any]]
@@ -29,7 +32,9 @@ class FeatureTransform:
     `edges` holds for each numeric field or history K + 1 increasing numbers; a value becomes its position u in [0, K]:
     the number of the bin plus the share of the bin that lies below it; K is at most `bins`. `categories` holds the
     known names of each categorical field or history. `holders` is how many records at least share each edge and name;
-    0 in bundles of older releases, which did not ask.
+    0 in bundles of older releases, which did not ask. `slots` says for each categorical field which slots of its rare
+    names are used. `figures` are what outcomes say of the names of each field that has many: two more numbers a field,
+    behind the others.
     """
 
     schema: RecordSchema
@@ -37,6 +42,18 @@ class FeatureTransform:
     categories: dict[str, tuple[str, ...]]
     bins: int = BINS
     holders: int = 0
+    slots: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    figures: dict[str, NameFigures] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> int:
+        """P, how many numbers a record has: its numeric fields, and the figures of its names."""
+        return sum(one.kind == "numeric" for one in self.schema.fields) + FIGURES * len(self.figures)
+
+    def names_of(self, one: Field | History) -> int:
+        """Return how many numbers stand for names of a field: missing, unknown, the known ones, slots of rare ones."""
+        used = self.slots.get(one.name)
+        return FIRST_KNOWN_ID + len(self.categories[one.name]) + (0 if used is None else int(used.sum()))
 
     @property
     def learnt_as(self) -> dict[str, str]:
@@ -52,18 +69,23 @@ class FeatureTransform:
         learnt = arrays if rows is None else arrays.take(rows)
         edges: dict[str, Floats] = {}
         categories: dict[str, tuple[str, ...]] = {}
-        for field in schema.fields:
-            if field.kind == "numeric":
-                edges[field.name] = fit_edges(learnt.numeric[field.name], bins)
-            else:
-                categories[field.name] = fit_categories(learnt.categorical[field.name])
+        slots: dict[str, NDArray[np.bool_]] = {}
+        for one in schema.fields:
+            if one.kind == "numeric":
+                edges[one.name] = fit_edges(learnt.numeric[one.name], bins)
+                continue
+            names = learnt.categorical[one.name]
+            categories[one.name] = fit_categories(names)
+            rare = names[~pd.isna(names) & ~pd.Series(names).isin(categories[one.name]).to_numpy()]
+            slots[one.name] = fit_slots(rare, LEAST_HOLDERS)
         for history in schema.histories:
             if history.kind == "numeric":
                 pooled = np.concatenate([learnt.numeric[name] for name in history.columns])
                 edges[history.name] = fit_edges(pooled, bins, each=len(history.columns))
             else:
                 categories[history.name] = fit_categories(*(learnt.categorical[name] for name in history.columns))
-        return cls(schema, edges, categories, bins, LEAST_HOLDERS)
+        used = {name: one for name, one in slots.items() if one.any()}
+        return cls(schema, edges, categories, bins, LEAST_HOLDERS, used)
 
     def transform(self, arrays: RecordArrays) -> Inputs:
         """Return the network's inputs for N records; those that the schema has no column for are left out.
@@ -77,9 +99,18 @@ class FeatureTransform:
         numbers = [(one.name, one.name) for one in fields if one.kind == "numeric"]
         if numbers:
             inputs["positions"], inputs["missing"] = self._place(numbers, arrays)
-        names = [self._number(one.name, arrays.categorical[one.name]) for one in fields if one.kind == "categorical"]
+        names = {
+            one.name: self._number(one.name, arrays.categorical[one.name])
+            for one in fields
+            if one.kind == "categorical"
+        }
         if names:
-            inputs["categories"] = np.stack(names, axis=1)
+            inputs["categories"] = np.stack(list(names.values()), axis=1)
+        if self.figures:
+            found = np.concatenate([one.positions[names[name]] for name, one in self.figures.items()], axis=1)
+            own = [inputs[name] for name in ("positions", "missing") if name in inputs] or [found[:, :0]] * 2
+            inputs["positions"] = np.concatenate([own[0], found], axis=1)
+            inputs["missing"] = np.concatenate([own[1], np.zeros_like(found)], axis=1)
         pasts = [one for one in histories if one.kind == "numeric"]
         if pasts:
             columns = [(one.name, one.columns[step]) for step in range(self.schema.steps) for one in pasts]
@@ -96,7 +127,9 @@ class FeatureTransform:
         edges = {name: values.tolist() for name, values in self.edges.items()}
         categories = {name: list(names) for name, names in self.categories.items()}
         told = {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
-        return told | {"bins": self.bins, "holders": self.holders}
+        figures = {name: one.to_document() for name, one in self.figures.items()}
+        slots = {name: one.astype(int).tolist() for name, one in self.slots.items()}
+        return told | {"bins": self.bins, "holders": self.holders, "slots": slots, "figures": figures}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
@@ -105,7 +138,32 @@ class FeatureTransform:
         categories = {name: tuple(names) for name, names in document["categories"].items()}
         bins = document.get("bins", BINS)  # bundles of the first versions do not say it
         schema = RecordSchema.from_document(document["schema"])
-        return cls(schema, edges, categories, bins, document.get("holders", 0))
+        figures = {name: NameFigures.from_document(one) for name, one in document.get("figures", {}).items()}
+        slots = {name: np.array(one, dtype=bool) for name, one in document.get("slots", {}).items()}
+        return cls(schema, edges, categories, bins, document.get("holders", 0), slots, figures)
+
+    def with_room_for_figures(self) -> "FeatureTransform":
+        """Return the same with figures of nothing for each field of many names, to be learnt by `learn_figures`."""
+        names = {one.name: self.names_of(one) for one in self.schema.fields if one.kind == "categorical"}
+        many = {name: count for name, count in names.items() if count > MANY_NAMES}
+        return replace(self, figures={name: NameFigures.nothing(count) for name, count in many.items()})
+
+    def learn_figures(self, inputs: Inputs, rows: NDArray[np.int64], outcomes: Outcomes) -> "FeatureTransform":
+        """Return the same with figures learnt from some rows of `inputs`, in which they are filled in.
+
+        The rows that were learnt from have theirs without their own fold.
+        """
+        named = [one.name for one in self.schema.fields if one.kind == "categorical"]
+        figures, column = dict[str, NameFigures](), self.numbers - FIGURES * len(self.figures)
+        for name, before in self.figures.items():
+            ids = inputs["categories"][:, named.index(name)]
+            fit_own_edges = partial(fit_edges, bins=self.bins)
+            figures[name], own = NameFigures.fit(ids[rows], len(before.positions), outcomes, fit_own_edges)
+            mine = slice(column, column + FIGURES)
+            inputs["positions"][:, mine] = figures[name].positions[ids]
+            inputs["positions"][rows, mine] = own
+            column += FIGURES
+        return replace(self, figures=figures)
 
     def _place(
         self, columns: list[tuple[str, str]], arrays: RecordArrays
@@ -121,6 +179,10 @@ class FeatureTransform:
         known = pd.Index(self.categories[name], dtype="object")
         ids = known.get_indexer(pd.Index(values, dtype="object"))
         numbered = np.where(ids < 0, UNKNOWN_ID, ids + FIRST_KNOWN_ID)
+        rare, used = np.flatnonzero((ids < 0) & ~pd.isna(values)), self.slots.get(name)
+        if used is not None and len(rare):
+            slot_ids = np.where(used, FIRST_KNOWN_ID + len(known) + np.cumsum(used) - 1, UNKNOWN_ID)
+            numbered[rare] = slot_ids[slots_of(values[rare], len(used))]
         return np.where(pd.isna(values), MISSING_ID, numbered).astype(np.int32)
 
     def _number_history(self, history: History, arrays: RecordArrays) -> NDArray[np.int32]:

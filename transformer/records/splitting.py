@@ -46,10 +46,14 @@ def split_labelled(labelled: Labelled, *, valid_share: float, holdout_share: flo
 def split_beside(labelled: Labelled, is_holdout: NDArray[np.bool_], *, valid_share: float) -> Parts:
     """Cut the labelled rows beside a holdout that is given.
 
-    The validation part is a share of each class with the highest hashes, or all records of so many entities.
+    The validation part is the latest share where records have a date, else a share of each class with the highest
+    hashes, or all records of so many entities.
     """
     rest = np.flatnonzero(~is_holdout)
-    is_valid = _lowest_share(labelled, rest, valid_share, from_above=True)
+    if labelled.as_of is None:
+        is_valid = _lowest_share(labelled, rest, valid_share, from_above=True)
+    else:
+        is_valid = _latest_share(labelled.as_of[rest], valid_share)
     rows = labelled.rows
     return Parts(rows[rest[~is_valid]], rows[rest[is_valid]], rows[is_holdout])
 

@@ -13,20 +13,20 @@ from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 
 from transformer.branches.branch_mixture import Branches, Mixture, branches_of, choose_mixture, mix
-from transformer.branches.linear_probe import STRENGTHS, Probe, cross_validate_probe, cut_folds, fit_probe, put_probe
+from transformer.branches.linear_probe import STRENGTHS, Probe, cross_validate_probe, fit_probe, put_probe
 from transformer.branches.side_models import Chosen, SideModels
 from transformer.fitting.examples import Examples, RowSource
-from transformer.fitting.fitter import Fitted, Fitter
+from transformer.fitting.fitter import Fitted, Fitter, look_at
 from transformer.fitting.options import FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, represent
 from transformer.network.keras_prediction import predict_rows
-from transformer.network.tree_layer import Trees
+from transformer.network.oblivious_layer import ObliviousTrees
 from transformer.records.features import FeatureTransform
 
 FEW_LABELLED = 6000  # a validation part of so few says little: some dozens of bad outcomes decide by luck
-FOLDS = 4
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 Document = dict[str, Any]
 
 
@@ -54,7 +54,8 @@ class Outcome:
     epochs_run: int
     document: Document
     mixture: Mixture
-    trees: Trees | None
+    trees: ObliviousTrees | None
+    network_logits: Floats  # of the same rows (N, G), one column for each branch through the network
 
 
 @dataclass(frozen=True)
@@ -65,62 +66,69 @@ class ToLearn:
     side_rows: Examples
 
 
-def fit_with_many(task: Task, train: ToLearn, valid: Examples, *, again: ToLearn | None) -> Outcome:
-    """Fit the whole network, stop by the validation rows, mix its branches, and fit again on all rows.
+def fit_with_many(
+    task: Task, train: ToLearn, valid: Examples, *, again: ToLearn | None, rival: Outcome | None = None
+) -> Outcome | None:
+    """Fit the whole network, stop each branch by the validation rows, mix them, and fit again on all rows.
 
     `again` are training and validation rows together; without it the network stays as it was when the validation rows
-    were at their best.
+    were at their best. Returns None where no branch is better than a rival's on the same validation rows.
     """
     network, first = task.network, task.network.get_weights()
-    side = task.side_models.choose(train.side_rows, valid)
-
-    # Trees take no part in it: where they are good from the start, no later epoch would be better than the first.
-    beside = {name: logits for name, logits in side.branches.items() if name != "trees"}
-
-    def judge(looks: Floats) -> Floats:
-        branches = branches_of(looks, beside)
-        return choose_mixture(branches, valid.target).join(branches)
-
     fitter = Fitter(network, task.transform, task.schedules[0], task.hooks)
     tried: list[tuple[float, FittingOptions, Fitted, list[Any]]] = []
     for options in task.schedules:
         network.set_weights(first)
-        fitted = fitter.fit(train.source, valid, epochs=options.epochs, patience=options.patience, judge=judge)
-        loss = _loss(judge(fitted.best_look), valid.target)
-        tried.append((loss, options, fitted, network.get_weights()))
-    _, _, fitted, weights = min(tried, key=lambda one: one[0])
+        fitted = fitter.fit(train.source, valid, epochs=options.epochs, patience=options.patience, by_branch=True)
+        tried.append((_loss_of_branches(fitted.best_look, valid.target), options, fitted, network.get_weights()))
+    _, options, fitted, weights = min(tried, key=lambda one: one[0])
+    if rival is not None and not _is_better(fitted.best_look, rival.network_logits, valid.target):
+        return None
+    side = task.side_models.choose(train.side_rows, valid)
     branches = branches_of(fitted.best_look, side.branches)
     mixture = choose_mixture(branches, valid.target)
     document = {
         "strategy": "whole network",
         "why": "the book has outcomes enough",
         "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for loss, one, _, _ in tried],
-        **_tell(fitted.best_epoch, mixture, branches, side, valid.target),
+        **_tell(fitted.best_epochs, mixture, branches, side, valid.target),
     }
     network.set_weights(weights if again is None else first)
     if again is not None:
-        refitted = fitter.fit(again.source, None, epochs=max(1, fitted.best_epoch), stage="refitting")
+        refitted = fitter.fit(again.source, None, epochs=options.epochs, stage="refitting", stop_at=fitted.best_epochs)
         document["refitted"] = {"rows": again.source.rows, "epochs": refitted.epochs_run}
     trees = _mix_side(task, mixture, (again or train).side_rows, side)
     epochs = sum(one.epochs_run for _, _, one, _ in tried)
-    return Outcome(mixture.join(branches), valid.target, epochs, document, mixture, trees)
+    return Outcome(mixture.join(branches), valid.target, epochs, document, mixture, trees, fitted.best_look)
 
 
-def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) -> Outcome:
+def fit_with_few(
+    task: Task, labelled: Examples, pretrained: Pretrained | None, *, rival: Outcome | None
+) -> Outcome | None:
     """Choose by cross-validation between a probe, the whole network, and mixtures with what is fitted side; fit it.
 
     All logits that are compared are of rows that the candidate has not learnt from. A pretrained network is fitted as a
-    whole only where that is better than the probe by a standard error: some dozens of bad outcomes say little.
+    whole only where that is better than the probe by a standard error: some dozens of bad outcomes say little. Returns
+    None where the network is already hopeless against a `rival` of the same rows after the first fold.
     """
-    network, target, first = task.network, labelled.target, task.network.get_weights()
-    options = task.schedules[0]
-    folds = cut_folds(target, FOLDS, options.seed)
-    side = task.side_models.cross_validate(labelled, folds)
-    fitter = Fitter(network, task.transform, options, task.hooks)
-    tried = [_try_schedule(task, fitter, labelled, folds, side, one.epochs) for one in task.schedules]
-    _, epochs, branches = min(tried, key=lambda one: one[0])
-    candidates = {"whole network": branches}
-    probed = None if pretrained is None else _probe(task, labelled, folds, pretrained)
+    network, first = task.network, task.network.get_weights()
+    folds = labelled.folds.pairs()
+    judged = np.sort(np.concatenate([look for _, look in folds]))
+    target = labelled.target[judged]
+    fitter = Fitter(network, task.transform, task.schedules[0], task.hooks)
+    course = _begin_cross_validation(task, fitter, labelled, folds)
+    here = folds[0][1]
+    own = look_at(course.looks, _best_epochs(list(course.looks), labelled.target[here]))
+    if rival is not None and not _is_better(
+        own, rival.network_logits[np.searchsorted(judged, here)], labelled.target[here]
+    ):
+        return None
+    looks = _end_cross_validation(task, fitter, labelled, folds, course)
+    looks = [one[judged] for one in looks]
+    epochs = _best_epochs(looks, target)
+    side = task.side_models.cross_validate(labelled, folds).of(judged)
+    candidates = {"whole network": branches_of(look_at(looks, epochs), side.branches)}
+    probed = None if pretrained is None else _probe(task, labelled, folds, judged, pretrained)
     if probed is not None:
         candidates["linear probe"] = {"attention": probed.seen} | side.branches  # a probe has no direct branch
     mixtures = {name: choose_mixture(branches, target) for name, branches in candidates.items()}
@@ -131,24 +139,22 @@ def fit_with_few(task: Task, labelled: Examples, pretrained: Pretrained | None) 
         put_probe(network, probed.probe)
     else:
         network.set_weights(first)
-        fitter.fit(labelled, None, epochs=epochs, stage="refitting")
+        fitter.fit(labelled, None, epochs=course.options.epochs, stage="refitting", stop_at=epochs)
     trees = _mix_side(task, mixtures[name], labelled, side)
     document = {
         "strategy": name,
-        "why": f"by log loss in {FOLDS} folds of {len(target)} labelled records",
+        "why": f"by log loss in {len(folds)} folds of {len(target)} labelled records",
         "probe_strength": None if probed is None else probed.probe.strength,
-        "schedules": [
-            {"epochs_at_most": how.epochs, "log_loss": loss}
-            for how, (loss, _, _) in zip(task.schedules, tried, strict=True)
-        ],
+        "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for one, loss in course.compared],
         "compared": {one: _loss(logits, target) for one, logits in joined.items()},
         "whole_network_gains": gain,
-        **_tell(0 if name == "linear probe" else epochs, mixtures[name], candidates[name], side, target),
+        **_tell((0,) if name == "linear probe" else epochs, mixtures[name], candidates[name], side, target),
     }
-    return Outcome(joined[name], target, epochs, document, mixtures[name], trees)
+    ran = course.epochs * len(folds)
+    return Outcome(joined[name], target, ran, document, mixtures[name], trees, look_at(looks, epochs))
 
 
-def _mix_side(task: Task, mixture: Mixture, learn: Examples, chosen: Chosen) -> Trees | None:
+def _mix_side(task: Task, mixture: Mixture, learn: Examples, chosen: Chosen) -> ObliviousTrees | None:
     """Write the mixture and the scorecard into the network; return the trees, where they count for anything."""
     card, trees = task.side_models.fit(learn, chosen, with_trees=mixture.trees > 0)
     mix(task.network, mixture, card)
@@ -163,7 +169,7 @@ class _Probed:
     seen: Floats
 
 
-def _probe(task: Task, labelled: Examples, folds: Any, pretrained: Pretrained) -> _Probed:
+def _probe(task: Task, labelled: Examples, folds: Any, judged: Rows, pretrained: Pretrained) -> _Probed:
     """Find what the probe reads and its strength by cross-validation, and fit it.
 
     It may read the logits of all that is forecast, or of one history alone, rather than the summary that they are drawn
@@ -177,9 +183,9 @@ def _probe(task: Task, labelled: Examples, folds: Any, pretrained: Pretrained) -
         for number, basis in enumerate(bases)
         for strength in STRENGTHS
     }
-    number, strength = best = min(tried, key=lambda one: _loss(tried[one], labelled.target))
+    number, strength = best = min(tried, key=lambda one: _loss(tried[one][judged], labelled.target[judged]))
     probe = fit_probe(summary @ bases[number], labelled.target, strength)
-    return _Probed(Probe(bases[number] @ probe.weights, probe.intercept, strength), tried[best])
+    return _Probed(Probe(bases[number] @ probe.weights, probe.intercept, strength), tried[best][judged])
 
 
 def _prefer_probe(joined: dict[str, Floats], target: Floats) -> tuple[str, Document]:
@@ -192,47 +198,96 @@ def _prefer_probe(joined: dict[str, Floats], target: Floats) -> tuple[str, Docum
     return "whole network" if mean > error else "linear probe", {"log_loss": mean, "error": error}
 
 
-def _try_schedule(
-    task: Task, fitter: Fitter, labelled: Examples, folds: Any, side: Chosen, epochs: int
-) -> tuple[float, int, Branches]:
-    """Return the least loss of rows not learnt from, after how many epochs, and the branches' logits there."""
-    looks = _cross_validate_network(task, fitter, labelled, folds, epochs)
-    branches = [branches_of(one, side.branches) for one in looks]
-    losses = [_loss(choose_mixture(one, labelled.target).join(one), labelled.target) for one in branches]
-    best = int(np.argmin(losses))
-    return losses[best], best + 1, branches[best]
+@dataclass(frozen=True)
+class _Course:
+    """The schedule to cross-validate by, found on the first fold, and the logits of its rows after each epoch."""
+
+    options: FittingOptions
+    looks: tuple[Floats, ...]
+    compared: list[tuple[FittingOptions, float]]
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs each fold runs."""
+        return len(self.looks)
 
 
-def _cross_validate_network(task: Task, fitter: Fitter, labelled: Examples, folds: Any, epochs: int) -> list[Floats]:
+def _begin_cross_validation(task: Task, fitter: Fitter, labelled: Examples, folds: Any) -> _Course:
+    """Fit the first fold by every schedule, each until no branch gets better, and take the better schedule."""
+    first, (learn, look) = task.network.get_weights(), folds[0]
+    mine = labelled.take(learn), labelled.take(look)
+    tried: list[tuple[float, FittingOptions, tuple[Floats, ...]]] = []
+    for options in task.schedules:
+        task.network.set_weights(first)
+        fitted = fitter.fit(
+            *mine, epochs=options.epochs, patience=options.patience, stage="cross-validation", by_branch=True
+        )
+        tried.append((_loss_of_branches(fitted.best_look, mine[1].target), options, fitted.looks))
+    task.network.set_weights(first)
+    _, options, looks = min(tried, key=lambda one: one[0])
+    return _Course(options, looks, [(one, loss) for loss, one, _ in tried])
+
+
+def _end_cross_validation(task: Task, fitter: Fitter, labelled: Examples, folds: Any, course: _Course) -> list[Floats]:
     """Return for each epoch the logits (N, G) of every row by a network that has not seen it.
 
-    No fold stops by itself: the number of epochs is chosen once, for all, or each row would have a say in its own.
+    The other folds run for as many epochs as the first, and none stops by itself: the number of epochs is chosen once
+    for all, or each row would have a say in its own.
     """
     first = task.network.get_weights()
-    parts: list[tuple[NDArray[Any], tuple[Floats, ...]]] = []
-    for learn, look in folds:
+    parts: list[tuple[Rows, tuple[Floats, ...]]] = [(folds[0][1], course.looks)]
+    for learn, look in folds[1:]:
         task.network.set_weights(first)
         mine = labelled.take(learn), labelled.take(look)
-        fitted = fitter.fit(*mine, epochs=epochs, patience=epochs, stage="cross-validation")
+        fitted = fitter.fit(*mine, epochs=course.options.epochs, stage="cross-validation", stop_at=(course.epochs,) * 2)
         parts.append((look, fitted.looks))
     task.network.set_weights(first)
     joined: list[Floats] = []
     for epoch in range(min(len(looks) for _, looks in parts)):
-        whole = np.zeros((labelled.rows, parts[0][1][0].shape[1]))
+        whole = np.zeros((labelled.rows, course.looks[0].shape[1]))
         for look, looks in parts:
             whole[look] = looks[epoch]
         joined.append(whole)
     return joined
 
 
-def _tell(epochs: int, mixture: Mixture, branches: Branches, side: Chosen, target: Floats) -> Document:
+def _best_epochs(looks: list[Floats], target: Floats) -> tuple[int, ...]:
+    """Return for each branch after how many epochs it had the least loss, whatever the others: trees take no part.
+
+    Where trees are good from the start, no later epoch of the network would make their mixture better than the first.
+    """
+    losses = np.array([[_loss(column, target) for column in one.T] for one in looks])
+    return tuple((1 + losses.argmin(axis=0)).tolist())
+
+
+def _is_better(mine: Floats, theirs: Floats, target: Floats) -> bool:
+    """Whether the best branch (N, G) has less log loss than the others' best one, by more than a standard error."""
+    sign = np.where(target == 1, -1.0, 1.0)
+    best = [min((np.logaddexp(0, sign * column) for column in one.T), key=np.mean) for one in (mine, theirs)]
+    gains = best[1] - best[0]
+    return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
+
+
+def _loss_of_branches(look: Floats, target: Floats) -> float:
+    """Return the mean of the branches' own losses."""
+    return float(np.mean([_loss(column, target) for column in look.T]))
+
+
+def _tell(epochs: tuple[int, ...], mixture: Mixture, branches: Branches, side: Chosen, target: Floats) -> Document:
     """What was chosen, with the figures of its parts on rows that they have not learnt from."""
     figures = {
         name: {"log_loss": _loss(logits, target), "roc_auc": float(roc_auc_score(target, logits))}
         for name, logits in (branches | {"mixture": mixture.join(branches)}).items()
         if logits.any()
     }
-    return {"epochs": epochs, "trees": side.trees, "mixture": asdict(mixture), "validation": figures}
+    own = dict(zip(("attention", "direct"), epochs, strict=False))
+    return {
+        "epochs": max(epochs),
+        "epochs_of": own,
+        "trees": side.trees,
+        "mixture": asdict(mixture),
+        "validation": figures,
+    }
 
 
 def _loss(logits: Floats, target: Floats) -> float:

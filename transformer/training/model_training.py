@@ -89,10 +89,12 @@ def train_model(
     hooks = Hooks(on_epoch or (lambda _report: None), on_batch or (lambda: None))
     course = _Course(options, deadline, hooks, began)
     usual = _try(book, schema, course, start)
+    assert usual is not None, "without a rival nothing is given up"
     chosen, told = usual, {"edges": {"bins": usual.prepared.transform.bins}}
     if start is None and _may_be_finer(usual, course):
-        finer = _try(book, schema, course.told_as("finer edges"), None, bins=FINE_BINS)
-        chosen, told["edges"] = _choose_edges(usual, finer)
+        finer = _try(book, schema, course.told_as("finer edges"), None, bins=FINE_BINS, rival=usual.outcome)
+        if finer is not None:
+            chosen, told["edges"] = _choose_edges(usual, finer)
     return _finish(book, course, chosen, told)
 
 
@@ -121,7 +123,16 @@ class _Try:
     pretrained: Pretrained
 
 
-def _try(book: Book, schema: RecordSchema, course: _Course, start: Start | None, *, bins: int = BINS) -> _Try:
+def _try(
+    book: Book,
+    schema: RecordSchema,
+    course: _Course,
+    start: Start | None,
+    *,
+    bins: int = BINS,
+    rival: Outcome | None = None,
+) -> _Try | None:
+    """Fit a network; None where it is soon clear that it will not beat the rival."""
     options = course.options
     keras.utils.set_random_seed(options.seed)
     how = PreparationOptions(
@@ -132,7 +143,8 @@ def _try(book: Book, schema: RecordSchema, course: _Course, start: Start | None,
     if start is not None:
         copy_branches(start.network, network, is_trained_again=True)
     pretrained = _pretrain(network, prepared, sizes, course, is_started=start is not None)
-    return _Try(prepared, sizes, network, _fit(network, prepared, course, pretrained), pretrained)
+    outcome = _fit(network, prepared, course, pretrained, rival)
+    return None if outcome is None else _Try(prepared, sizes, network, outcome, pretrained)
 
 
 def _may_be_finer(usual: _Try, course: _Course) -> bool:
@@ -184,7 +196,7 @@ def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> Traine
 
 def _sizes_of(options: TrainingOptions, start: Start | None) -> NetworkOptions:
     if start is not None:
-        return replace(start.network_options, trees=0)
+        return replace(start.network_options, trees=0, oblivious=0, name_pairs=0)
     return NetworkOptions(**(asdict(options.network) | {"seeds": options.seeds}))
 
 
@@ -213,7 +225,9 @@ def _decide_pretraining(options: TrainingOptions, labelled: int, rows: int, *, i
     return True, f"{labelled} of {rows} records have an outcome: the others say what records look like"
 
 
-def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: Pretrained) -> Outcome:
+def _fit(
+    network: keras.Model, prepared: Prepared, course: _Course, pretrained: Pretrained, rival: Outcome | None
+) -> Outcome | None:
     options, hooks = course.options, course.hooks
     parts = prepared.parts
     both = np.concatenate([parts.train, parts.valid])
@@ -229,12 +243,16 @@ def _fit(network: keras.Model, prepared: Prepared, course: _Course, pretrained: 
     if len(both) <= FEW_LABELLED and options.refit:
         task = Task(network, prepared.transform, side_models, schedules, hooks)
         labelled = prepared.examples(both, class_weights=weighted)
-        return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None)
+        return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None, rival=rival)
     task = Task(network, prepared.transform, side_models, schedules, hooks)
     is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
     again = _to_learn(prepared, both, weighted=weighted) if options.refit and is_worth_it else None
     return fit_with_many(
-        task, _to_learn(prepared, parts.train, weighted=weighted), prepared.examples(parts.valid), again=again
+        task,
+        _to_learn(prepared, parts.train, weighted=weighted),
+        prepared.examples(parts.valid),
+        again=again,
+        rival=rival,
     )
 
 

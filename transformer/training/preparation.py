@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from transformer.errors import TrainingDataError
 from transformer.fitting.examples import Examples, StoredExamples
 from transformer.records.column_reading import BLANK, FIRST_CODE, Kinds, RecordArrays, read_columns
-from transformer.records.features import BINS, MISSING_ID, UNKNOWN_ID, FeatureTransform, Inputs
+from transformer.records.features import BINS, FIRST_KNOWN_ID, MISSING_ID, UNKNOWN_ID, FeatureTransform, Inputs
 from transformer.records.labelled_book import Book
+from transformer.records.learning_folds import LearningFolds
+from transformer.records.name_statistics import Outcomes
 from transformer.records.record_store import chunks_of, rows_at_once
 from transformer.records.schema import RecordSchema
 from transformer.records.splitting import Indices, Labelled, Parts, split_beside, split_labelled
@@ -38,13 +40,15 @@ class Prepared:
     target: NDArray[np.float64]
     parts: Parts
     unlabelled: Indices
+    folds: LearningFolds
     counts: dict[str, int]
     report: Document
 
     def examples(self, rows: Indices, *, class_weights: bool = False) -> Examples:
         """Return some rows in memory; with `class_weights` both outcomes weigh the same."""
         source = self.source(rows, class_weights=class_weights)
-        return Examples({name: values[rows] for name, values in self.inputs.items()}, source.target, source.weight)
+        inputs = {name: values[rows] for name, values in self.inputs.items()}
+        return Examples(inputs, source.target, source.weight, self.folds.take(rows))
 
     def source(self, rows: Indices, *, class_weights: bool = False) -> StoredExamples:
         """Return some rows where they lie, in memory or in a file."""
@@ -78,6 +82,11 @@ def prepare(book: Book, schema: RecordSchema, options: PreparationOptions) -> Pr
     learnt = kept.train if len(unlabelled) <= len(rows) else np.union1d(kept.train, unlabelled)
     fitted = options.transform or _fit_transform(book, schema, learnt, options.bins)
     inputs, fields = _transform(book, fitted)
+    folds = _deal_folds(book, rows)
+    if options.transform is None and fitted.figures:
+        both = np.concatenate([kept.train, kept.valid])
+        outcomes = Outcomes(book.target[both], np.ones(len(both)), folds.take(both))
+        fitted = fitted.learn_figures(inputs, both, outcomes)
     counts = {
         "rows": len(book.records),
         "labelled": len(rows),
@@ -95,7 +104,7 @@ def prepare(book: Book, schema: RecordSchema, options: PreparationOptions) -> Pr
         "fitted_on_rows": min(len(learnt), rows_at_once(len(schema.columns), most=MOST_FITTED_ROWS)),
         "fields": fields,
     }
-    return Prepared(fitted, inputs, book.target, kept, unlabelled, counts, report)
+    return Prepared(fitted, inputs, book.target, kept, unlabelled, folds, counts, report)
 
 
 def _look_through(book: Book, schema: RecordSchema) -> tuple[Indices, NDArray[np.uint64]]:
@@ -117,7 +126,7 @@ def _fit_transform(book: Book, schema: RecordSchema, learnt: Indices, bins: int)
     if len(learnt) > most:
         learnt = np.sort(np.random.default_rng(0).permutation(learnt)[:most])
     arrays, _ = read_columns(book.records.take(learnt, schema.columns), schema)
-    return FeatureTransform.fit(arrays, schema, bins=bins)
+    return FeatureTransform.fit(arrays, schema, bins=bins).with_room_for_figures()
 
 
 def _transform(book: Book, transform: FeatureTransform) -> tuple[Inputs, Document]:
@@ -155,13 +164,25 @@ def _tell_fitted(given: FeatureTransform | None, train: Indices, learnt: Indices
     return "the training rows" if len(learnt) == len(train) else "the training rows and those without an outcome"
 
 
+def _deal_folds(book: Book, rows: Indices) -> LearningFolds:
+    """Return the fold of every row of the book; those without an outcome are in the first."""
+    dealt = LearningFolds.deal(_labelled(book, rows))
+    ids = np.zeros(len(book.records), np.int64)
+    ids[rows] = dealt.ids
+    return LearningFolds(ids, dealt.in_order)
+
+
 def _split(book: Book, rows: Indices, valid_share: float, holdout_share: float) -> Parts:
-    as_of = None if book.as_of is None else book.as_of[rows]
-    entity = None if book.entity is None else book.entity[rows]
-    labelled = Labelled(rows, book.target[rows], book.keys[rows], as_of, entity)
+    labelled = _labelled(book, rows)
     if book.holdout is not None:
         return split_beside(labelled, book.holdout[rows], valid_share=valid_share)
     return split_labelled(labelled, valid_share=valid_share, holdout_share=holdout_share)
+
+
+def _labelled(book: Book, rows: Indices) -> Labelled:
+    as_of = None if book.as_of is None else book.as_of[rows]
+    entity = None if book.entity is None else book.entity[rows]
+    return Labelled(rows, book.target[rows], book.keys[rows], as_of, entity)
 
 
 def balance(target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -206,7 +227,9 @@ def _report_fields(arrays: RecordArrays, inputs: Inputs, transform: FeatureTrans
                 "kind": "categorical",
                 "names": len(transform.categories[name]),
                 "missing": int((ids == MISSING_ID).sum()),
-                "rare_or_unseen": int((ids == UNKNOWN_ID).sum()),
+                "rare_or_unseen": int(
+                    ((ids == UNKNOWN_ID) | (ids >= FIRST_KNOWN_ID + len(transform.categories[name]))).sum()
+                ),
             }
     return told
 

@@ -36,7 +36,8 @@ class Folding:
         ends = np.cumsum(sizes)
         self.size = int(ends[-1])
         self._places = {
-            id(one): slice(end - size, end) for one, end, size in zip(self.variables, ends, sizes, strict=True)
+            id(one): (slice(end - size, end), tuple(one.shape))
+            for one, end, size in zip(self.variables, ends, sizes, strict=True)
         }
         self.sizes, self._blocks = parts.sizes, len(parts.encoder[0])
         self.transform = transform
@@ -59,7 +60,8 @@ class Folding:
 
     def view(self, vector: Floats, variable: Any) -> Floats:
         """Return the part of a vector that belongs to a variable, in its shape."""
-        return vector[self._places[id(variable)]].reshape(tuple(variable.shape))
+        place, shape = self._places[id(variable)]
+        return vector[place].reshape(shape)
 
     def fold(self, vector: Floats) -> Chain:
         """Return the weights of encoder, decoder and head for the gradient, and fill in the tables."""

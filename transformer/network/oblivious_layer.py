@@ -1,0 +1,119 @@
+"""Oblivious trees as a part of the network: six comparisons find the leaf of a record in a table of 64.
+
+Every level of such a tree asks all of its records the same question, so the answers are the bits of the leaf's number.
+"""
+
+# Keras calls the shapes of `build` by the names of `call`'s arguments, so their number and names differ from the base
+# class; and its stubs hold what an operation returns for possibly None.
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: reportCallIssue=false
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from transformer.network.name_pairs import COARSE, FINE, describe_pair_tensors, describe_pairs
+from transformer.network.tree_layer import NEVER, Floats32, TreeInputs, describe_tensors
+from transformer.records.features import Inputs
+
+DEPTH = 6
+LEAVES = 1 << DEPTH
+
+
+@dataclass(frozen=True)
+class ObliviousTrees:
+    """T trees: of each level its column and threshold (T, 6), what lies above it goes right; leaves (T, 64).
+
+    The first level is the highest bit of the leaf's number. `ranks` are what each name counts as, `pair_columns` (R, 2)
+    and `pair_values` what pairs of names count as (see `name_pairs`), which are asked about behind all other columns.
+    `intercept` is added to the sum of the leaves.
+    """
+
+    column: NDArray[np.int32]
+    threshold: Floats32
+    leaf: Floats32
+    ranks: Floats32
+    pair_columns: Floats32
+    pair_values: Floats32
+    intercept: float
+
+    def __len__(self) -> int:
+        return len(self.leaf)
+
+    def take(self, count: int) -> "ObliviousTrees":
+        """Return the first so many trees."""
+        return replace(self, column=self.column[:count], threshold=self.threshold[:count], leaf=self.leaf[:count])
+
+
+def describe(asked: TreeInputs, inputs: Inputs, ranks: Floats32, columns: Floats32, values: Floats32) -> Floats32:
+    """Return what oblivious trees ask about in N records: numbers, names, pairs of names (N, C + R)."""
+    alone = asked.describe(inputs, ranks)
+    return (
+        np.concatenate([alone, describe_pairs(asked.ids(inputs), columns, values)], axis=1) if len(columns) else alone
+    )
+
+
+@keras.saving.register_keras_serializable("tidemark")
+class ObliviousSum(keras.layers.Layer):
+    """The sum of T trees' leaves: the network's inputs to (B, 1). Never trained by steps; `set_trees` fills it.
+
+    Its weights are numbers of 32 bits, whole ones too, all of which such numbers hold exactly.
+    """
+
+    def __init__(self, asked: TreeInputs, trees: int, pairs: int = 0, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.asked, self.trees, self.pairs = asked, trees, pairs
+
+    def build(self, *_shapes: Any) -> None:
+        """Make trees that ask nothing and add nothing."""
+        level, zeros = (self.trees, DEPTH), keras.initializers.Zeros()
+        never = keras.initializers.Constant(NEVER)
+        self.column = self.add_weight(name="column", shape=level, initializer=zeros, trainable=False)
+        self.threshold = self.add_weight(name="threshold", shape=level, initializer=never, trainable=False)
+        self.leaf = self.add_weight(name="leaf", shape=(self.trees, LEAVES), initializer=zeros, trainable=False)
+        self.ranks = self.add_weight(name="ranks", shape=(self.asked.names,), initializer=zeros, trainable=False)
+        pair, slots = (self.pairs, 2), (self.pairs, FINE + COARSE)
+        self.pair_columns = self.add_weight(name="pair_columns", shape=pair, initializer=zeros, trainable=False)
+        self.pair_values = self.add_weight(name="pair_values", shape=slots, initializer=zeros, trainable=False)
+
+    def call(self, inputs: dict[str, Any]) -> Any:
+        """Ask level by level, and add up the leaves."""
+        values = describe_tensors(self.asked, self.ranks, inputs)  # (B, C)
+        if self.pairs:
+            pairs = describe_pair_tensors(inputs["categories"], self.pair_columns, self.pair_values)
+            values = ops.concatenate([values, pairs], axis=1)
+        place = ops.arange(self.trees, dtype="int32") * LEAVES
+        for level in range(DEPTH):
+            asked = ops.take(values, ops.cast(self.column[:, level], "int32"), axis=1)  # (B, T)
+            bit = LEAVES >> (level + 1)
+            place = place + bit * ops.cast(asked > self.threshold[:, level], "int32")
+        return ops.sum(ops.take(ops.reshape(self.leaf, (-1,)), place), axis=1, keepdims=True)
+
+    def compute_output_shape(self, shapes: dict[str, Any]) -> Any:
+        """(B, 1)."""
+        return (next(iter(shapes.values()))[0], 1)
+
+    def set_trees(self, trees: ObliviousTrees, share: float) -> None:
+        """Take over the trees, which count for `share` in the logit."""
+        parts = (trees.column, trees.threshold, share * trees.leaf, trees.ranks, trees.pair_columns, trees.pair_values)
+        self.set_weights([part.astype(np.float32) for part in parts])
+
+    def get_config(self) -> dict[str, Any]:
+        """Everything the constructor needs."""
+        return super().get_config() | {"asked": asdict(self.asked), "trees": self.trees, "pairs": self.pairs}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ObliviousSum":
+        """Make it from `get_config`'s answer."""
+        asked = config.pop("asked")
+        own = TreeInputs(asked["bins"], asked["numbers"], tuple(asked["name_sizes"]))
+        return cls(
+            own,
+            config.pop("trees"),
+            config.pop("pairs"),
+            **{name: value for name, value in config.items() if name != "trainable"},
+        )
