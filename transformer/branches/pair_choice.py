@@ -1,6 +1,7 @@
 """Chooses the pairs of names that say more than both names by themselves, and what each pair counts as."""
 
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,20 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 
-def choose_pairs(ids: Ids, sizes: tuple[int, ...], outcomes: Outcomes) -> tuple[Floats32, Floats32, Floats32]:
-    """Return columns (R, 2), values of their slots (R, slots), and those of the rows to learn from by other folds (N, R).
+class Pairs(NamedTuple):
+    """Columns (R, 2), values of their slots (R, slots), and those of the rows to learn from by other folds (N, R)."""
 
-    ids (N, Q) are numbers of names below `sizes`. A pair is proven by rows whose fold it was not counted on.
+    columns: Floats32
+    values: Floats32
+    rows: Floats32
+
+
+def choose_pairs(ids: Ids, sizes: tuple[int, ...], outcomes: Outcomes) -> Pairs:
+    """Return the pairs that are proven, by rows whose fold they were not counted on, strongest first.
+
+    ids (N, Q) are numbers of names below `sizes`.
     """
-    columns = [number for number, size in enumerate(sizes) if size > 3]  # noqa: PLR2004 - more than one name
+    columns = [number for number, size in enumerate(sizes) if size > 3]  # more than one name
     alone = {one: odds_by_fold(ids[:, one], sizes[one], outcomes) for one in columns}
     base = float(np.log(outcomes.mean / (1 - outcomes.mean)))
     proven: list[tuple[float, int, int, Floats]] = []
@@ -38,7 +47,7 @@ def choose_pairs(ids: Ids, sizes: tuple[int, ...], outcomes: Outcomes) -> tuple[
     best = sorted(proven, key=lambda one: -one[0])[:MOST_PAIRS]
     tables = [_table(ids[:, first], ids[:, second], outcomes, slice(None)) for _, first, second, _ in best]
     rows = [values for _, _, _, values in best]
-    return (
+    return Pairs(
         np.array([one[1:3] for one in best], np.float32).reshape(-1, 2),
         np.array(tables, np.float32).reshape(-1, FINE + COARSE),
         np.stack(rows, axis=1).astype(np.float32) if rows else np.zeros((len(ids), 0), np.float32),

@@ -67,7 +67,7 @@ class Layout:
         return cls(
             transform.bins,
             schema.steps,
-            transform.numbers,
+            sum(one.kind == "numeric" for one in schema.fields),
             sum(one.kind == "numeric" for one in schema.histories),
             count_kinds(schema.fields),
             count_kinds(schema.histories),

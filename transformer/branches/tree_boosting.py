@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from transformer.branches.pair_choice import choose_pairs
 from transformer.branches.tree_growth import MOST_BINS, add_trees, find_gradient, find_question, find_steps, go_right
 from transformer.fitting.examples import Examples
-from transformer.network.oblivious_layer import DEPTH, LEAVES, ObliviousTrees, describe
+from transformer.network.oblivious_layer import DEPTH, LEAVES, NameTables, ObliviousTrees, describe
 from transformer.network.tree_layer import Floats32, TreeInputs
 from transformer.records.features import Inputs
 from transformer.records.name_statistics import log_odds, odds_by_fold
@@ -107,7 +107,7 @@ def choose_tree_rows(rows: int, asked: TreeInputs) -> NDArray[np.int64]:
 
 def logits_of_trees(trees: ObliviousTrees, asked: TreeInputs, inputs: Inputs) -> Floats:
     """Return the logits (N) of all trees together."""
-    values = describe(asked, inputs, trees.ranks, trees.pair_columns, trees.pair_values)
+    values = describe(asked, inputs, trees.names)
     place = np.zeros((len(values), len(trees)), np.int64)
     for level in range(DEPTH):
         place = 2 * place + (values[:, trees.column[:, level]] > trees.threshold[:, level])
@@ -126,7 +126,7 @@ class _Growth:
         self._random = np.random.default_rng(booster.seed)
         self._target = learn.target.astype(np.float64)
         self._weight = np.ones(learn.rows, np.float32) if learn.weight is None else learn.weight.astype(np.float32)
-        self._tables, values = _describe(booster.asked, learn)
+        self._names, values = _describe(booster.asked, learn)
         self._columns, self._edges = _find_columns(values)
         self._cut_counts = np.array([len(one) for one in self._edges], np.int64)
         self._binned = self._bin(values)
@@ -146,7 +146,7 @@ class _Growth:
     def see(self, inputs: Inputs) -> "_Seen":
         """Return other rows, to be followed."""
         rows = len(next(iter(inputs.values())))
-        return _Seen(self._bin(describe(self._asked, inputs, *self._tables)), np.full(rows, self.intercept))
+        return _Seen(self._bin(describe(self._asked, inputs, self._names)), np.full(rows, self.intercept))
 
     def grow(self, count: int) -> None:
         """Add so many."""
@@ -161,13 +161,13 @@ class _Growth:
     def trees(self) -> ObliviousTrees:
         """Return all of them."""
         if not self._columns.size:
-            return ObliviousTrees(*_nothing(), *self._tables, self.intercept)
+            return ObliviousTrees(*_nothing(), self._names, self.intercept)
         asks, cuts, leaf = self.since(0)
         threshold = np.array(
             [[self._edges[c][b] for c, b in zip(*one, strict=True)] for one in zip(asks, cuts, strict=True)]
         )
         column = self._columns[asks].astype(np.int32)
-        return ObliviousTrees(column, threshold.astype(np.float32), leaf, *self._tables, self.intercept)
+        return ObliviousTrees(column, threshold.astype(np.float32), leaf, self._names, self.intercept)
 
     def _grow_one(self, pool: ThreadPoolExecutor) -> None:
         rows, columns = len(self._target), len(self._columns)
@@ -234,19 +234,24 @@ class _Seen:
             yield self.logits
 
 
-def _describe(asked: TreeInputs, learn: Examples) -> tuple[tuple[Floats32, Floats32, Floats32], Floats32]:
-    """Return what names count as, columns and values of pairs of names, and what trees ask about in the rows to learn from (N, C)."""
+def _describe(asked: TreeInputs, learn: Examples) -> tuple[NameTables, Floats32]:
+    """Return what names count as, and what trees ask about in the rows to learn from (N, C), by folds not their own."""
     ids, outcomes = asked.ids(learn.inputs), learn.outcomes
-    columns = list(zip(ids.T, asked.name_sizes, strict=True))
-    whole = [log_odds(mine, size, outcomes) for mine, size in columns]
-    ranks = np.concatenate([*whole, np.zeros(0)]).astype(np.float32)
-    values = asked.describe(learn.inputs, ranks)
-    first = values.shape[1] - len(columns)
-    for column, (mine, size) in enumerate(columns):
-        values[:, first + column] = odds_by_fold(mine, size, outcomes)
+    columns = list(zip(ids.T, asked.all_sizes, strict=True))
+    odds = [log_odds(mine, size, outcomes) for mine, size in columns]
+    counts = [np.log1p(np.bincount(mine, minlength=size)) for mine, size in columns]
     fields = learn.inputs["categories"].shape[1] if "categories" in learn.inputs else 0
-    pair_columns, pair_values, mine = choose_pairs(ids[:, :fields], asked.name_sizes[:fields], outcomes)
-    return (ranks, pair_columns, pair_values), np.concatenate([values, mine], axis=1)
+    pairs = choose_pairs(ids[:, :fields], asked.all_sizes[:fields], outcomes)
+    names = NameTables(_joined(odds), _joined(counts), pairs.columns, pairs.values)
+    numbers = asked.describe(learn.inputs, names.odds)[:, : 2 * asked.numbers]
+    own = [odds_by_fold(mine, size, outcomes) for mine, size in columns]
+    held = [count[mine] for count, mine in zip(counts, ids.T, strict=True)]
+    found = np.stack([*own, *held], axis=1) if columns else np.zeros((learn.rows, 0))
+    return names, np.concatenate([numbers, found.astype(np.float32), pairs.rows], axis=1)
+
+
+def _joined(parts: list[Floats]) -> Floats32:
+    return np.concatenate([*parts, np.zeros(0)]).astype(np.float32)
 
 
 def _find_columns(values: Floats32) -> tuple[NDArray[np.int64], list[Floats32]]:

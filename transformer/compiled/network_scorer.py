@@ -69,7 +69,7 @@ class CompiledNetwork:
         weights = (parts.encoder, parts.decoder, parts.head)
         _run(numbers, kinds, names, parts.tables, weights, parts.sizes, logits, summary)
         if parts.trees is not None:
-            add_trees(numbers, kinds, names, parts.trees, logits)
+            add_trees(inputs, numbers, kinds, names, parts.trees, logits)
         return logits, summary
 
 

@@ -6,6 +6,7 @@
 # Numba has no types.
 # pyright: basic
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +17,14 @@ from transformer.compiled.simd import VECTOR, add_leaves
 from transformer.network.name_pairs import COARSE, FACTORS, FINE
 from transformer.network.oblivious_layer import DEPTH, ObliviousSum
 from transformer.network.tree_layer import Floats32, TreeInputs, TreeSum
+from transformer.records.features import Inputs
 
-LOW, HIGH, NAME, PAIR = 0, 1, 2, 3
+LOW, HIGH, ODDS, COUNT, PAIR = range(5)
 (A, B), (C, D) = FACTORS
 
 
 class Asked(NamedTuple):
-    """The columns that trees ask about: of each its way, its place among the numbers, names or pairs, and its ranks.
+    """The columns that trees ask about: of each its way, its place, and what names count as.
 
     `pairs` (R, 2) are the columns of names of each pair, `pair_values` what their slots count as (see `name_pairs`);
     `step` is by how much a kind of missing stands above all numbers that are there.
@@ -31,7 +33,8 @@ class Asked(NamedTuple):
     way: NDArray[np.int64]
     place: NDArray[np.int64]
     first_name: NDArray[np.int64]
-    ranks: Floats32
+    odds: Floats32
+    counts: Floats32
     pairs: NDArray[np.int64]
     pair_values: Floats32
     step: np.float32
@@ -54,24 +57,26 @@ class ObliviousTables(NamedTuple):
     leaf: Floats32
 
 
-Tables = tuple[Asked, TreeTables | ObliviousTables]
+Tables = tuple[TreeInputs, Asked, TreeTables | ObliviousTables]
 
 
 def lay_out(layer: TreeSum | ObliviousSum) -> Tables:
     """Return the tables of a layer's weights, with only those columns that a tree asks about."""
     if isinstance(layer, TreeSum):
         column, threshold, kept, leaf, ranks = layer.get_weights()
-        asked, renamed = _find_asked(layer.asked, column, ranks, np.zeros((0, 2)), np.zeros((0, FINE + COARSE)))
+        asked, renamed = _find_asked(layer.asked, column, (ranks, ranks[:0], np.zeros((0, 2)), np.zeros((0, 0))))
         kept = np.ascontiguousarray(kept.astype(np.int64), np.int32)
-        return asked, TreeTables(renamed, _floats(threshold), kept, _floats(leaf))
-    column, threshold, leaf, ranks, pairs, pair_values = layer.get_weights()
-    asked, renamed = _find_asked(layer.asked, column, ranks, pairs, pair_values)
-    return asked, ObliviousTables(renamed, _floats(threshold), _floats(leaf))
+        return layer.asked, asked, TreeTables(renamed, _floats(threshold), kept, _floats(leaf))
+    column, threshold, leaf, *names = layer.get_weights()
+    asked, renamed = _find_asked(layer.asked, column, names)
+    return layer.asked, asked, ObliviousTables(renamed, _floats(threshold), _floats(leaf))
 
 
-def add_trees(numbers: Any, kinds: Any, names: Any, tables: Tables, logits: Any) -> None:
+def add_trees(inputs: Inputs, numbers: Any, kinds: Any, names: Any, tables: Tables, logits: Any) -> None:
     """logits[i] += the sum of the trees of record i, whose numbers, kinds of missing and ids of names these are."""
-    asked, trees = tables
+    source, asked, trees = tables
+    if source.rare_sizes:
+        names = source.ids(inputs)
     add = _add_trees if isinstance(trees, TreeTables) else _add_oblivious
     add(numbers, kinds, names, asked, trees, logits)
 
@@ -80,17 +85,18 @@ def _floats(values: Any) -> Floats32:
     return np.ascontiguousarray(values, np.float32)
 
 
-def _find_asked(
-    asked: TreeInputs, column: Floats32, ranks: Floats32, pairs: Any, pair_values: Any
-) -> tuple[Asked, NDArray[np.int32]]:
+def _find_asked(asked: TreeInputs, column: Floats32, names: Sequence[Any]) -> tuple[Asked, NDArray[np.int32]]:
     used, renamed = np.unique(column.astype(np.int64), return_inverse=True)
-    ends = np.array([asked.numbers, 2 * asked.numbers, asked.columns])
+    odds, counts, pairs, pair_values = names
+    ends = np.array([asked.numbers, 2 * asked.numbers, asked.columns, asked.columns + len(asked.name_sizes)])
     way = np.searchsorted(ends, used, side="right")
     place = used - np.array([0, *ends])[way]
     firsts = asked.first_names.astype(np.int64)
-    first_name = np.array([firsts[p] if w == NAME else 0 for w, p in zip(way, place, strict=True)], np.int64)
+    first_name = np.array([firsts[p] if w in (ODDS, COUNT) else 0 for w, p in zip(way, place, strict=True)], np.int64)
     step = np.float32(asked.bins + 1)
-    found = Asked(way, place, first_name, _floats(ranks), pairs.astype(np.int64), _floats(pair_values), step)
+    found = Asked(
+        way, place, first_name, _floats(odds), _floats(counts), pairs.astype(np.int64), _floats(pair_values), step
+    )
     return found, np.ascontiguousarray(renamed.reshape(column.shape), np.int32)
 
 
@@ -141,9 +147,12 @@ def _describe(numbers, kinds, names, asked, start, count, x):
                 one, other = np.int64(names[start + lane, first]), np.int64(names[start + lane, second])
                 fine = values[(A * one + B * other) % FINE]
                 x[c, lane] = values[FINE + (C * one + D * other) % COARSE] if np.isnan(fine) else fine
-        elif asked.way[c] == NAME:
+        elif asked.way[c] == ODDS:
             for lane in range(count):
-                x[c, lane] = asked.ranks[asked.first_name[c] + names[start + lane, p]]
+                x[c, lane] = asked.odds[asked.first_name[c] + names[start + lane, p]]
+        elif asked.way[c] == COUNT:
+            for lane in range(count):
+                x[c, lane] = asked.counts[asked.first_name[c] + names[start + lane, p]]
         elif asked.way[c] == LOW:
             for lane in range(count):
                 x[c, lane] = numbers[start + lane, p] - kinds[start + lane, p]

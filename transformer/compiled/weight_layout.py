@@ -74,7 +74,6 @@ class _Collector:
         self._width = layers["encoder_0"].d_model
         self._direct = layers["direct_bias"].vectors.shape[-1] if "direct_bias" in layers else 0
         self._steps = transform.schema.steps
-        self._numbers = transform.numbers
         self._kinds = [[one.kind for one in group] for group in (transform.schema.fields, transform.schema.histories)]
         self._bases: list[NDArray[Any]] = []
         self._slopes: list[NDArray[Any]] = []
@@ -82,7 +81,7 @@ class _Collector:
 
     def collect(self) -> tuple[Tables, int]:
         """Return the tables, and the number of tokens of the record."""
-        numbers, pasts = self._numbers, self._kinds[1].count("numeric")
+        numbers, pasts = (kinds.count("numeric") for kinds in self._kinds)
         names, named_pasts = (kinds.count("categorical") for kinds in self._kinds)
         groups = min(numbers, getattr(self._layers.get("numbers"), "tokens", numbers))
         records = 1 + max(1, groups + names)  # a record that is history alone has a token of zeros

@@ -155,7 +155,7 @@ class CompiledStepper:
         numbers, kinds, names = flatten_inputs(inputs)
         beside = np.zeros(len(numbers), np.float64)
         if self._trees is not None:
-            add_trees(numbers, kinds, names, self._trees, beside)
+            add_trees(inputs, numbers, kinds, names, self._trees, beside)
         nothing = np.zeros(len(numbers), np.float32)
         given = [nothing if one is None else np.asarray(one, np.float32) for one in (target, weight)]
         return numbers, kinds, names, beside.astype(np.float32), *given

@@ -102,7 +102,7 @@ class _Tasks:
         self._past_classes = self._bins + count_kinds(schema.histories)
         self._field_sizes = name_sizes(transform, schema.fields)
         self._past_sizes = name_sizes(transform, schema.histories)
-        self._numbers = transform.numbers
+        self._numbers = sum(one.kind == "numeric" for one in schema.fields)
         self._pasts = sum(one.kind == "numeric" for one in schema.histories)
         of_fields = self._numbers * self._field_classes + sum(self._field_sizes)
         of_past = self._pasts * self._past_classes + sum(self._past_sizes)

@@ -28,7 +28,7 @@ from transformer.network.embeddings import (
 )
 from transformer.network.oblivious_layer import ObliviousSum
 from transformer.network.tree_layer import TreeInputs, TreeSum
-from transformer.records.features import FeatureTransform
+from transformer.records.features import FIRST_KNOWN_ID, FeatureTransform
 from transformer.records.schema import Field, History
 
 
@@ -101,13 +101,15 @@ def build_network(transform: FeatureTransform, options: NetworkOptions | None = 
 
 def _declare_inputs(transform: FeatureTransform) -> dict[str, Any]:
     fields, histories, steps = transform.schema.fields, transform.schema.histories, transform.schema.steps
-    numbers, named = transform.numbers, sum(one.kind == "categorical" for one in fields)
+    numbers = sum(one.kind == "numeric" for one in fields)
     pasts = sum(one.kind == "numeric" for one in histories)
     shapes: dict[str, tuple[tuple[int, ...], str]] = {}
     if numbers:
         shapes |= dict.fromkeys(("positions", "missing"), ((numbers,), "float32"))
-    if named:
-        shapes["categories"] = ((named,), "int32")
+    if numbers < len(fields):
+        shapes["categories"] = ((len(fields) - numbers,), "int32")
+    if transform.slots:
+        shapes["rare"] = shapes["categories"]
     if pasts:
         shapes |= dict.fromkeys(("history_positions", "history_missing"), ((steps, pasts), "float32"))
     if pasts < len(histories):
@@ -181,10 +183,13 @@ def _map_all(
 def tree_inputs(transform: FeatureTransform) -> TreeInputs:
     """Return what the network's trees may ask about."""
     schema = transform.schema
-    numbers = transform.numbers
+    numbers = sum(one.kind == "numeric" for one in schema.fields)
     numbers += schema.steps * sum(one.kind == "numeric" for one in schema.histories)
     names = name_sizes(transform, schema.fields) + name_sizes(transform, schema.histories) * schema.steps
-    return TreeInputs(transform.bins, numbers, names)
+    rare = (
+        tuple(transform.slots_of(one) for one in schema.fields if one.kind == "categorical") if transform.slots else ()
+    )
+    return TreeInputs(transform.bins, numbers, names, rare)
 
 
 def count_kinds(columns: tuple[Field, ...] | tuple[History, ...]) -> int:
@@ -197,4 +202,5 @@ def count_kinds(columns: tuple[Field, ...] | tuple[History, ...]) -> int:
 
 def name_sizes(transform: FeatureTransform, columns: tuple[Field, ...] | tuple[History, ...]) -> tuple[int, ...]:
     """Return the number of ids of each categorical one of these."""
-    return tuple(transform.names_of(one) for one in columns if one.kind == "categorical")
+    names = [one.name for one in columns if one.kind == "categorical"]
+    return tuple(len(transform.categories[name]) + FIRST_KNOWN_ID for name in names)

@@ -17,7 +17,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from transformer.network.name_pairs import COARSE, FINE, describe_pair_tensors, describe_pairs
-from transformer.network.tree_layer import NEVER, Floats32, TreeInputs, describe_tensors
+from transformer.network.tree_layer import NEVER, Floats32, TreeInputs, describe_tensors, id_tensors
 from transformer.records.features import Inputs
 
 DEPTH = 6
@@ -28,17 +28,14 @@ LEAVES = 1 << DEPTH
 class ObliviousTrees:
     """T trees: of each level its column and threshold (T, 6), what lies above it goes right; leaves (T, 64).
 
-    The first level is the highest bit of the leaf's number. `ranks` are what each name counts as, `pair_columns` (R, 2)
-    and `pair_values` what pairs of names count as (see `name_pairs`), which are asked about behind all other columns.
-    `intercept` is added to the sum of the leaves.
+    The first level is the highest bit of the leaf's number. `names` are what names count as, and are asked about behind
+    the numbers. `intercept` is added to the sum of the leaves.
     """
 
     column: NDArray[np.int32]
     threshold: Floats32
     leaf: Floats32
-    ranks: Floats32
-    pair_columns: Floats32
-    pair_values: Floats32
+    names: "NameTables"
     intercept: float
 
     def __len__(self) -> int:
@@ -49,12 +46,22 @@ class ObliviousTrees:
         return replace(self, column=self.column[:count], threshold=self.threshold[:count], leaf=self.leaf[:count])
 
 
-def describe(asked: TreeInputs, inputs: Inputs, ranks: Floats32, columns: Floats32, values: Floats32) -> Floats32:
-    """Return what oblivious trees ask about in N records: numbers, names, pairs of names (N, C + R)."""
-    alone = asked.describe(inputs, ranks)
-    return (
-        np.concatenate([alone, describe_pairs(asked.ids(inputs), columns, values)], axis=1) if len(columns) else alone
-    )
+@dataclass(frozen=True)
+class NameTables:
+    """What names count as: `odds` and `counts` of each name of all columns, and R pairs of names (see `name_pairs`)."""
+
+    odds: Floats32
+    counts: Floats32
+    pair_columns: Floats32
+    pair_values: Floats32
+
+
+def describe(asked: TreeInputs, inputs: Inputs, names: NameTables) -> Floats32:
+    """Return what oblivious trees ask about in N records: numbers, names' odds and counts, pairs (N, C + Q + R)."""
+    ids = asked.ids(inputs)
+    counts = names.counts[ids + asked.first_names]
+    pairs = describe_pairs(ids, names.pair_columns, names.pair_values)
+    return np.concatenate([asked.describe(inputs, names.odds), counts, pairs], axis=1)
 
 
 @keras.saving.register_keras_serializable("tidemark")
@@ -75,17 +82,22 @@ class ObliviousSum(keras.layers.Layer):
         self.column = self.add_weight(name="column", shape=level, initializer=zeros, trainable=False)
         self.threshold = self.add_weight(name="threshold", shape=level, initializer=never, trainable=False)
         self.leaf = self.add_weight(name="leaf", shape=(self.trees, LEAVES), initializer=zeros, trainable=False)
-        self.ranks = self.add_weight(name="ranks", shape=(self.asked.names,), initializer=zeros, trainable=False)
+        names = (self.asked.names,)
+        self.odds = self.add_weight(name="odds", shape=names, initializer=zeros, trainable=False)
+        self.counts = self.add_weight(name="counts", shape=names, initializer=zeros, trainable=False)
         pair, slots = (self.pairs, 2), (self.pairs, FINE + COARSE)
         self.pair_columns = self.add_weight(name="pair_columns", shape=pair, initializer=zeros, trainable=False)
         self.pair_values = self.add_weight(name="pair_values", shape=slots, initializer=zeros, trainable=False)
 
     def call(self, inputs: dict[str, Any]) -> Any:
         """Ask level by level, and add up the leaves."""
-        values = describe_tensors(self.asked, self.ranks, inputs)  # (B, C)
-        if self.pairs:
-            pairs = describe_pair_tensors(inputs["categories"], self.pair_columns, self.pair_values)
-            values = ops.concatenate([values, pairs], axis=1)
+        values = describe_tensors(self.asked, self.odds, inputs)  # (B, C)
+        if self.asked.name_sizes:
+            ids = id_tensors(self.asked, inputs)
+            values = ops.concatenate([values, ops.take(self.counts, ids + self.asked.first_names)], axis=1)
+            if self.pairs:
+                pairs = describe_pair_tensors(ids, self.pair_columns, self.pair_values)
+                values = ops.concatenate([values, pairs], axis=1)
         place = ops.arange(self.trees, dtype="int32") * LEAVES
         for level in range(DEPTH):
             asked = ops.take(values, ops.cast(self.column[:, level], "int32"), axis=1)  # (B, T)
@@ -99,7 +111,9 @@ class ObliviousSum(keras.layers.Layer):
 
     def set_trees(self, trees: ObliviousTrees, share: float) -> None:
         """Take over the trees, which count for `share` in the logit."""
-        parts = (trees.column, trees.threshold, share * trees.leaf, trees.ranks, trees.pair_columns, trees.pair_values)
+        names = trees.names
+        tables = (names.odds, names.counts, names.pair_columns, names.pair_values)
+        parts = (trees.column, trees.threshold, share * trees.leaf, *tables)
         self.set_weights([part.astype(np.float32) for part in parts])
 
     def get_config(self) -> dict[str, Any]:
@@ -110,7 +124,7 @@ class ObliviousSum(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> "ObliviousSum":
         """Make it from `get_config`'s answer."""
         asked = config.pop("asked")
-        own = TreeInputs(asked["bins"], asked["numbers"], tuple(asked["name_sizes"]))
+        own = TreeInputs(asked["bins"], asked["numbers"], tuple(asked["name_sizes"]), tuple(asked["rare_sizes"]))
         return cls(
             own,
             config.pop("trees"),

@@ -35,11 +35,19 @@ class TreeInputs:
 
     A missing number of kind k (`FeatureTransform.transform`) stands below all that are there, at -k, or above all, at
     k * (bins + 1); each number can be asked about both ways. A name stands for its rank, in a table of all names.
+    `name_sizes` are how many names each column has, `rare_sizes` how many slots of rare ones, which stand behind.
     """
 
     bins: int
     numbers: int
     name_sizes: tuple[int, ...]
+    rare_sizes: tuple[int, ...] = ()
+
+    @property
+    def all_sizes(self) -> tuple[int, ...]:
+        """How many names and slots each column of names has."""
+        rare = self.rare_sizes + (0,) * (len(self.name_sizes) - len(self.rare_sizes))
+        return tuple(names + slots for names, slots in zip(self.name_sizes, rare, strict=True))
 
     @property
     def columns(self) -> int:
@@ -49,16 +57,21 @@ class TreeInputs:
     @property
     def names(self) -> int:
         """How many names of all columns have a rank."""
-        return sum(self.name_sizes)
+        return sum(self.all_sizes)
 
     @property
     def first_names(self) -> NDArray[np.int32]:
         """Where the ranks of each column of names begin."""
-        return np.cumsum([0, *self.name_sizes])[:-1].astype(np.int32)
+        return np.cumsum([0, *self.all_sizes])[:-1].astype(np.int32)
 
     def ids(self, inputs: Inputs) -> NDArray[np.int32]:
         """Return the numbers of the names (N, Q) of N records, each within its own column."""
-        return _join(inputs, _NAMES, len(next(iter(inputs.values())))).astype(np.int32)
+        ids = _join(inputs, _NAMES, len(next(iter(inputs.values())))).astype(np.int32)
+        if self.rare_sizes:
+            rare, fields = inputs["rare"], len(self.rare_sizes)
+            behind = np.array(self.name_sizes[:fields], np.int32) - 1
+            ids[:, :fields] = np.where(rare > 0, behind + rare, ids[:, :fields])
+        return ids
 
     def describe(self, inputs: Inputs, ranks: Floats32) -> Floats32:
         """Return what trees ask about in N records: (N, C)."""
@@ -154,7 +167,7 @@ class TreeSum(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> "TreeSum":
         """Make it from `get_config`'s answer."""
         asked = config.pop("asked")
-        own = TreeInputs(asked["bins"], asked["numbers"], tuple(asked["name_sizes"]))
+        own = TreeInputs(asked["bins"], asked["numbers"], tuple(asked["name_sizes"]), tuple(asked["rare_sizes"]))
         return cls(own, config.pop("trees"), **{name: value for name, value in config.items() if name != "trainable"})
 
 
@@ -167,10 +180,19 @@ def describe_tensors(asked: TreeInputs, ranks: Any, inputs: dict[str, Any]) -> A
         ]
         return ops.concatenate(parts, axis=1) if parts else None
 
-    parts, numbers, names = [], joined(_NUMBERS), joined(_NAMES)
+    parts, numbers = [], joined(_NUMBERS)
     if numbers is not None:
         kinds = joined(_KINDS)
         parts += [numbers - kinds, numbers + kinds * float(asked.bins + 1)]
-    if names is not None:
-        parts.append(ops.take(ranks, names + asked.first_names))
+    if asked.name_sizes:
+        parts.append(ops.take(ranks, id_tensors(asked, inputs) + asked.first_names))
+    return ops.concatenate(parts, axis=1)
+
+
+def id_tensors(asked: TreeInputs, inputs: dict[str, Any]) -> Any:
+    """Return the numbers of the names in a batch, (B, Q): `TreeInputs.ids` for tensors."""
+    parts = [ops.reshape(inputs[name], (-1, int(np.prod(inputs[name].shape[1:])))) for name in _NAMES if name in inputs]
+    if asked.rare_sizes:
+        behind = np.array(asked.name_sizes[: len(asked.rare_sizes)], np.int32) - 1
+        parts[0] = ops.where(inputs["rare"] > 0, inputs["rare"] + behind, parts[0])
     return ops.concatenate(parts, axis=1)

@@ -3,8 +3,7 @@
 One transform, fitted on training rows and stored with the model, serves training and scoring alike.
 """
 
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 from transformer.records.binning import place
 from transformer.records.column_reading import Floats, RecordArrays
 from transformer.records.holders import LEAST_HOLDERS, blend_rare
-from transformer.records.name_statistics import FIGURES, MANY_NAMES, NameFigures, Outcomes
 from transformer.records.rare_names import fit_slots, slots_of
 from transformer.records.schema import Field, History, RecordSchema
 
 BINS, FINE_BINS = 16, 96  # per numeric field: half of the edges by rows, half by distinct values
-MOST_NAMES = 1024  # of a categorical field; the rarer ones are folded into "unknown" too
+MOST_NAMES = 256  # of a categorical field; the rarer ones are folded into "unknown" too
 MISSING_ID, UNKNOWN_ID, FIRST_KNOWN_ID = 0, 1, 2
 
 Inputs = dict[str, NDArray[Any]]
@@ -33,8 +31,7 @@ class FeatureTransform:
     the number of the bin plus the share of the bin that lies below it; K is at most `bins`. `categories` holds the
     known names of each categorical field or history. `holders` is how many records at least share each edge and name;
     0 in bundles of older releases, which did not ask. `slots` says for each categorical field which slots of its rare
-    names are used. `figures` are what outcomes say of the names of each field that has many: two more numbers a field,
-    behind the others.
+    names are used.
     """
 
     schema: RecordSchema
@@ -43,17 +40,10 @@ class FeatureTransform:
     bins: int = BINS
     holders: int = 0
     slots: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-    figures: dict[str, NameFigures] = field(default_factory=dict)
 
-    @property
-    def numbers(self) -> int:
-        """P, how many numbers a record has: its numeric fields, and the figures of its names."""
-        return sum(one.kind == "numeric" for one in self.schema.fields) + FIGURES * len(self.figures)
-
-    def names_of(self, one: Field | History) -> int:
-        """Return how many numbers stand for names of a field: missing, unknown, the known ones, slots of rare ones."""
-        used = self.slots.get(one.name)
-        return FIRST_KNOWN_ID + len(self.categories[one.name]) + (0 if used is None else int(used.sum()))
+    def slots_of(self, one: Field | History) -> int:
+        """Return how many slots of rare names a field uses."""
+        return int(self.slots[one.name].sum()) if one.name in self.slots else 0
 
     @property
     def learnt_as(self) -> dict[str, str]:
@@ -90,7 +80,8 @@ class FeatureTransform:
     def transform(self, arrays: RecordArrays) -> Inputs:
         """Return the network's inputs for N records; those that the schema has no column for are left out.
 
-        positions, missing: float32 (N, P); categories: int32 (N, Q); history_positions, history_missing:
+        positions, missing: float32 (N, P); categories: int32 (N, Q); rare: int32 (N, Q), from 1, the slots of names that
+        are unknown, where any are used; history_positions, history_missing:
         float32 (N, S, H); history_categories: int32 (N, S, G). In `missing` 0 means there, 1 blank, 2 and up which of
         the field's codes.
         """
@@ -106,11 +97,8 @@ class FeatureTransform:
         }
         if names:
             inputs["categories"] = np.stack(list(names.values()), axis=1)
-        if self.figures:
-            found = np.concatenate([one.positions[names[name]] for name, one in self.figures.items()], axis=1)
-            own = [inputs[name] for name in ("positions", "missing") if name in inputs] or [found[:, :0]] * 2
-            inputs["positions"] = np.concatenate([own[0], found], axis=1)
-            inputs["missing"] = np.concatenate([own[1], np.zeros_like(found)], axis=1)
+        if self.slots:
+            inputs["rare"] = np.stack([self._slot(name, ids, arrays) for name, ids in names.items()], axis=1)
         pasts = [one for one in histories if one.kind == "numeric"]
         if pasts:
             columns = [(one.name, one.columns[step]) for step in range(self.schema.steps) for one in pasts]
@@ -127,9 +115,8 @@ class FeatureTransform:
         edges = {name: values.tolist() for name, values in self.edges.items()}
         categories = {name: list(names) for name, names in self.categories.items()}
         told = {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
-        figures = {name: one.to_document() for name, one in self.figures.items()}
         slots = {name: one.astype(int).tolist() for name, one in self.slots.items()}
-        return told | {"bins": self.bins, "holders": self.holders, "slots": slots, "figures": figures}
+        return told | {"bins": self.bins, "holders": self.holders, "slots": slots}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
@@ -138,32 +125,8 @@ class FeatureTransform:
         categories = {name: tuple(names) for name, names in document["categories"].items()}
         bins = document.get("bins", BINS)  # bundles of the first versions do not say it
         schema = RecordSchema.from_document(document["schema"])
-        figures = {name: NameFigures.from_document(one) for name, one in document.get("figures", {}).items()}
         slots = {name: np.array(one, dtype=bool) for name, one in document.get("slots", {}).items()}
-        return cls(schema, edges, categories, bins, document.get("holders", 0), slots, figures)
-
-    def with_room_for_figures(self) -> "FeatureTransform":
-        """Return the same with figures of nothing for each field of many names, to be learnt by `learn_figures`."""
-        names = {one.name: self.names_of(one) for one in self.schema.fields if one.kind == "categorical"}
-        many = {name: count for name, count in names.items() if count > MANY_NAMES}
-        return replace(self, figures={name: NameFigures.nothing(count) for name, count in many.items()})
-
-    def learn_figures(self, inputs: Inputs, rows: NDArray[np.int64], outcomes: Outcomes) -> "FeatureTransform":
-        """Return the same with figures learnt from some rows of `inputs`, in which they are filled in.
-
-        The rows that were learnt from have theirs without their own fold.
-        """
-        named = [one.name for one in self.schema.fields if one.kind == "categorical"]
-        figures, column = dict[str, NameFigures](), self.numbers - FIGURES * len(self.figures)
-        for name, before in self.figures.items():
-            ids = inputs["categories"][:, named.index(name)]
-            fit_own_edges = partial(fit_edges, bins=self.bins)
-            figures[name], own = NameFigures.fit(ids[rows], len(before.positions), outcomes, fit_own_edges)
-            mine = slice(column, column + FIGURES)
-            inputs["positions"][:, mine] = figures[name].positions[ids]
-            inputs["positions"][rows, mine] = own
-            column += FIGURES
-        return replace(self, figures=figures)
+        return cls(schema, edges, categories, bins, document.get("holders", 0), slots)
 
     def _place(
         self, columns: list[tuple[str, str]], arrays: RecordArrays
@@ -179,11 +142,16 @@ class FeatureTransform:
         known = pd.Index(self.categories[name], dtype="object")
         ids = known.get_indexer(pd.Index(values, dtype="object"))
         numbered = np.where(ids < 0, UNKNOWN_ID, ids + FIRST_KNOWN_ID)
-        rare, used = np.flatnonzero((ids < 0) & ~pd.isna(values)), self.slots.get(name)
-        if used is not None and len(rare):
-            slot_ids = np.where(used, FIRST_KNOWN_ID + len(known) + np.cumsum(used) - 1, UNKNOWN_ID)
-            numbered[rare] = slot_ids[slots_of(values[rare], len(used))]
         return np.where(pd.isna(values), MISSING_ID, numbered).astype(np.int32)
+
+    def _slot(self, name: str, ids: NDArray[np.int32], arrays: RecordArrays) -> NDArray[np.int32]:
+        """Number the slots of names that are unknown, from 1; 0 is no slot."""
+        found, used = np.zeros(len(ids), np.int32), self.slots.get(name)
+        rare = np.flatnonzero(ids == UNKNOWN_ID)
+        if used is not None and len(rare):
+            numbers = np.where(used, np.cumsum(used), 0)
+            found[rare] = numbers[slots_of(arrays.categorical[name][rare], len(used))]
+        return found
 
     def _number_history(self, history: History, arrays: RecordArrays) -> NDArray[np.int32]:
         columns = [self._number(history.name, arrays.categorical[column]) for column in history.columns]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 ROWS_A_SLOT = 40
-MOST_SLOTS = 512
+MOST_SLOTS = 2048
 
 Objects = NDArray[np.object_]
 Flags = NDArray[np.bool_]

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from transformer.errors import TrainingDataError
 from transformer.fitting.examples import Examples, StoredExamples
 from transformer.records.column_reading import BLANK, FIRST_CODE, Kinds, RecordArrays, read_columns
-from transformer.records.features import BINS, FIRST_KNOWN_ID, MISSING_ID, UNKNOWN_ID, FeatureTransform, Inputs
+from transformer.records.features import BINS, MISSING_ID, UNKNOWN_ID, FeatureTransform, Inputs
 from transformer.records.labelled_book import Book
 from transformer.records.learning_folds import LearningFolds
-from transformer.records.name_statistics import Outcomes
 from transformer.records.record_store import chunks_of, rows_at_once
 from transformer.records.schema import RecordSchema
 from transformer.records.splitting import Indices, Labelled, Parts, split_beside, split_labelled
@@ -83,10 +82,6 @@ def prepare(book: Book, schema: RecordSchema, options: PreparationOptions) -> Pr
     fitted = options.transform or _fit_transform(book, schema, learnt, options.bins)
     inputs, fields = _transform(book, fitted)
     folds = _deal_folds(book, rows)
-    if options.transform is None and fitted.figures:
-        both = np.concatenate([kept.train, kept.valid])
-        outcomes = Outcomes(book.target[both], np.ones(len(both)), folds.take(both))
-        fitted = fitted.learn_figures(inputs, both, outcomes)
     counts = {
         "rows": len(book.records),
         "labelled": len(rows),
@@ -126,7 +121,7 @@ def _fit_transform(book: Book, schema: RecordSchema, learnt: Indices, bins: int)
     if len(learnt) > most:
         learnt = np.sort(np.random.default_rng(0).permutation(learnt)[:most])
     arrays, _ = read_columns(book.records.take(learnt, schema.columns), schema)
-    return FeatureTransform.fit(arrays, schema, bins=bins).with_room_for_figures()
+    return FeatureTransform.fit(arrays, schema, bins=bins)
 
 
 def _transform(book: Book, transform: FeatureTransform) -> tuple[Inputs, Document]:
@@ -227,9 +222,7 @@ def _report_fields(arrays: RecordArrays, inputs: Inputs, transform: FeatureTrans
                 "kind": "categorical",
                 "names": len(transform.categories[name]),
                 "missing": int((ids == MISSING_ID).sum()),
-                "rare_or_unseen": int(
-                    ((ids == UNKNOWN_ID) | (ids >= FIRST_KNOWN_ID + len(transform.categories[name]))).sum()
-                ),
+                "rare_or_unseen": int((ids == UNKNOWN_ID).sum()),
             }
     return told
 

@@ -26,8 +26,8 @@ class TableFolding:
         self._records, self._steps, self._width, _, self._direct = parts.sizes
         self._token_size = padded(self._width)
         self.tables = parts.tables._replace(rows=parts.tables.rows.copy(), start=parts.tables.start.copy())
-        self._numbers = transform.numbers
-        self._pasts = sum(one.kind == "numeric" for one in transform.schema.histories)
+        fields, histories = transform.schema.fields, transform.schema.histories
+        self._numbers, self._pasts = (sum(one.kind == "numeric" for one in group) for group in (fields, histories))
         past_rows = self._steps * self._pasts * self._rows_of("months")
         name_rows = sum(layers["names"].sizes) if "names" in layers else 0
         ends = np.cumsum([self._numbers * self._rows_of("numbers"), past_rows, name_rows])

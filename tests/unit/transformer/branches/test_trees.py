@@ -1,24 +1,26 @@
-"""Boosted trees in the network: the library's own logits, the same in Keras and compiled, and interactions found."""
+"""Boosted trees in the network: the same in Keras, compiled, and walked one by one; interactions that are found."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.branches.branch_mixture import copy_branches, plant
-from transformer.branches.tree_boosting import Booster, choose_tree_rows, logits_of_trees, rank_names
+from transformer.branches.tree_boosting import MOST_TREES, Booster, choose_tree_rows, logits_of_trees
+from transformer.branches.tree_growth import MOST_BINS, RIDGE, find_question, find_steps
 from transformer.bundles.bundle import load_bundle, save_bundle
-from transformer.compiled.network_scorer import CompiledNetwork
-from transformer.compiled.tree_scorer import add_up
+from transformer.compiled.network_scorer import CompiledNetwork, flatten_inputs
+from transformer.compiled.tree_scorer import add_trees, lay_out
 from transformer.fitting.examples import Examples
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
 from transformer.network.keras_prediction import predict_logits
-from transformer.network.tree_layer import LEAVES, NODES, TreeInputs, TreeSum
+from transformer.network.oblivious_layer import DEPTH, ObliviousSum, describe
+from transformer.network.tree_layer import ALL_LEAVES, LEAVES, NODES, TreeInputs, TreeSum
 from transformer.records.column_reading import read_columns
 from transformer.records.features import FeatureTransform
 from transformer.records.labelled_book import Book
@@ -53,45 +55,90 @@ def booster(transform: FeatureTransform) -> Booster:
     return Booster(tree_inputs(transform), 3, lambda: None)
 
 
-def test_the_leaves_add_up_to_the_librarys_own_logits(examples: Examples, booster: Booster) -> None:
-    ranks = rank_names(booster.asked, examples)
-    values = booster.asked.describe(examples.inputs, ranks)
-    found = logits_of_trees(booster.fit(examples, 30), booster.asked, examples.inputs)
-    model = HistGradientBoostingClassifier(
-        max_iter=30, learning_rate=0.05, max_leaf_nodes=LEAVES, min_samples_leaf=20, l2_regularization=5.0,
-        max_features=0.5, early_stopping=False, random_state=3,
-    ).fit(values, examples.target)  # fmt: skip
-    np.testing.assert_allclose(found, model.decision_function(values), atol=1e-5)
+def old_trees(asked: TreeInputs, count: int) -> TreeSum:
+    """A layer of an older bundle, with trees of chance that ask about its columns."""
+    layer, random = TreeSum(asked, count), np.random.default_rng(5)
+    layer.build()
+    column = random.integers(0, asked.columns, (count, NODES)).astype(np.float32)
+    threshold = random.uniform(0, 16, (count, NODES)).astype(np.float32)
+    kept = np.stack([[ALL_LEAVES & ~(1 << node) for node in range(NODES)] for _ in range(count)]).astype(np.float32)
+    leaf = random.normal(size=(count, LEAVES)).astype(np.float32)
+    layer.set_weights([column, threshold, kept, leaf, np.arange(asked.names, dtype=np.float32)])
+    return layer
 
 
-def test_a_leaf_is_found_as_by_walking_down_the_tree() -> None:
-    random = np.random.default_rng(5)
-    values = random.normal(size=(300, 4)).astype(np.float32)
-    # ((a > 0) ? leaf 1 or 2 by b : leaf 0), nodes in any order
-    column = np.zeros((1, NODES), np.int32)
-    threshold, kept = np.full((1, NODES), np.inf, np.float32), np.full((1, NODES), (1 << LEAVES) - 1, np.int32)
-    column[0, :2], threshold[0, :2] = (2, 0), (0.5, 0.0)
-    kept[0, :2] = (1 << LEAVES) - 1 - 0b010, (1 << LEAVES) - 1 - 0b001
-    leaf = np.arange(1, LEAVES + 1, dtype=np.float32)[None]
-    found = np.zeros(300)
-    add_up(values, column, threshold, kept, leaf, found)
-    np.testing.assert_array_equal(found, np.where(values[:, 0] > 0, np.where(values[:, 2] > 0.5, 3, 2), 1))
+def test_trees_of_older_bundles_are_summed_as_by_striking_off_leaves(examples: Examples, booster: Booster) -> None:
+    layer = old_trees(booster.asked, 7)
+    column, threshold, kept, leaf, ranks = layer.get_weights()
+    values, plain = booster.asked.describe(examples.inputs, ranks), np.zeros(examples.rows)
+    for row in range(examples.rows):
+        left = np.full(len(leaf), ALL_LEAVES)
+        for node in range(NODES):
+            is_above = values[row, column[:, node].astype(int)] > threshold[:, node]
+            left &= np.where(is_above, kept[:, node].astype(int), ALL_LEAVES)
+        places = [int(one & -one).bit_length() - 1 for one in left]
+        plain[row] = sum((leaf[tree, place] for tree, place in enumerate(places)), np.float32(0))
+    usual = np.zeros(examples.rows)
+    add_trees(examples.inputs, *flatten_inputs(examples.inputs), lay_out(layer), usual)
+    np.testing.assert_array_equal(usual, plain)
+    np.testing.assert_allclose(np.asarray(layer(examples.inputs))[:, 0], plain, atol=1e-5)
 
 
 def test_the_compiled_sum_is_the_plain_one_to_the_bit(examples: Examples, booster: Booster) -> None:
     trees = booster.fit(examples, 10)
-    values = booster.asked.describe(examples.inputs, trees.ranks)
-    parts = (trees.column, trees.threshold, trees.kept, trees.leaf)
-    usual, plain = np.zeros(examples.rows), np.zeros(examples.rows)
-    add_up(values, *parts, usual)
+    values = describe(booster.asked, examples.inputs, trees.names)
+    plain = np.zeros(examples.rows)
     for row in range(examples.rows):
-        left = np.full(len(trees), (1 << LEAVES) - 1)
-        for node in range(NODES):
-            is_above = values[row, trees.column[:, node]] > trees.threshold[:, node]
-            left &= np.where(is_above, trees.kept[:, node], (1 << LEAVES) - 1)
-        places = [int(one & -one).bit_length() - 1 for one in left]
-        plain[row] = sum((trees.leaf[tree, place] for tree, place in enumerate(places)), np.float32(0))
+        total = np.float32(0)
+        for tree in range(len(trees)):
+            place = 0
+            for level in range(DEPTH):
+                is_above = values[row, trees.column[tree, level]] > trees.threshold[tree, level]
+                place = 2 * place + int(is_above)
+            total += trees.leaf[tree, place]
+        plain[row] = total
+    layer = ObliviousSum(booster.asked, len(trees), len(trees.names.pair_columns))
+    layer.build()
+    layer.set_trees(trees, 1.0)
+    usual = np.zeros(examples.rows)
+    add_trees(examples.inputs, *flatten_inputs(examples.inputs), lay_out(layer), usual)
     np.testing.assert_array_equal(usual, plain)
+    np.testing.assert_allclose(np.asarray(layer(examples.inputs))[:, 0], plain, atol=1e-5)
+
+
+def test_the_best_question_is_that_of_the_plain_search() -> None:
+    """The cosine of leaf means and gradient, tried one by one."""
+    random = np.random.default_rng(7)
+    rows, columns, leaves = 400, 5, 4
+    binned = random.integers(0, 9, (columns, rows)).astype(np.uint8)
+    node, weight = random.integers(0, leaves, rows).astype(np.int32), random.uniform(0.5, 2, rows).astype(np.float32)
+    gradient = (random.normal(size=rows) + 0.5 * (binned[3] > 4)).astype(np.float32)
+    noise = np.zeros((columns, MOST_BINS), np.float32)
+    gain, column, cut = find_question(binned, node, gradient, weight, leaves, noise, np.full(columns, 8))
+    plain = {}
+    for c in range(columns):
+        for b in range(8):
+            side = 2 * node + (binned[c] > b)
+            sums, counts = np.bincount(side, gradient, 8), np.bincount(side, weight, 8)
+            means = sums / (counts + RIDGE)
+            plain[c, b] = (means * sums).sum() / np.sqrt((means**2 * counts).sum())
+    best = max(plain, key=lambda one: plain[one])
+    assert (column, cut) == best
+    assert gain == pytest.approx(plain[best], rel=1e-4)
+
+
+def test_a_leafs_step_is_the_ridge_estimate_of_its_records() -> None:
+    random = np.random.default_rng(8)
+    node, target = np.repeat([3, 40], 300).astype(np.int32), (random.random(600) < 0.2).astype(np.float64)
+    logits, leaf = np.full(600, -1.0), np.zeros(64, np.float32)
+    find_steps(node, target, np.ones(600, np.float32), logits, 0.5, leaf)
+    for one in (3, 40):
+        mine = target[node == one]
+        step = leaf[one] / 0.5
+        slope = (mine - 1 / (1 + np.exp(1.0 - step))).sum()
+        assert slope == pytest.approx(0.0, abs=0.1)
+    np.testing.assert_allclose(logits, -1.0 + leaf[node])
+    assert not leaf[[0, 1, 63]].any()
 
 
 def test_missing_values_can_go_either_way_and_codes_differ() -> None:
@@ -109,7 +156,7 @@ def test_planted_trees_count_for_their_share_in_keras_and_compiled(
     network, trees = build_network(transform, options), booster.fit(examples, 20)
     before = predict_logits(network, examples.inputs)
     planted, larger = plant(network, transform, options, trees, 0.3)
-    assert larger == replace(options, trees=20)
+    assert larger == replace(options, oblivious=20, name_pairs=len(trees.names.pair_columns))
     expected = before + 0.3 * logits_of_trees(trees, booster.asked, examples.inputs)
     np.testing.assert_allclose(predict_logits(planted, examples.inputs), expected, atol=2e-5)
     compiled = CompiledNetwork.of(planted, transform)
@@ -123,34 +170,70 @@ def test_planted_trees_count_for_their_share_in_keras_and_compiled(
 def test_trees_find_what_sums_do_not(booster: Booster) -> None:
     learn, look = make_examples(3000)[0], make_examples(1500, seed=2)[0]
     grove = booster.choose(learn, look)
-    assert 0 < len(grove.trees) <= 400
+    assert 0 < len(grove.trees) <= MOST_TREES
     assert roc_auc_score(look.target, grove.logits) > 0.8
     np.testing.assert_allclose(grove.logits, logits_of_trees(grove.trees, booster.asked, look.inputs), atol=1e-5)
 
 
 def test_the_number_of_trees_is_the_one_with_the_least_loss(examples: Examples, booster: Booster) -> None:
     look = make_examples(500, seed=2)[0]
-    grove, steps = booster.choose(examples, look), booster.logits_by_count(examples, look, 150)
-    losses = [np.logaddexp(0, np.where(look.target == 1, -one, one)).mean() for one in steps]
+    grove, trees = booster.choose(examples, look), booster.fit(examples, 150)
+    losses = []
+    for count in range(1, 151):
+        logits = logits_of_trees(trees.take(count), booster.asked, look.inputs)
+        losses.append(np.logaddexp(0, np.where(look.target == 1, -logits, logits)).mean())
     assert np.argmin(losses) + 1 == len(grove.trees)
+
+
+def test_in_cross_validation_no_row_is_judged_by_trees_that_have_seen_it(examples: Examples, booster: Booster) -> None:
+    """Outcomes that are chance cannot be found by trees that have not learnt them."""
+    chance = replace(examples, target=(np.random.default_rng(4).random(examples.rows) < 0.5).astype(np.float64))
+    logits, count = booster.cross_validate(chance, chance.folds.pairs())
+    assert roc_auc_score(chance.target, logits) < 0.55
+    logits, more = booster.cross_validate(examples, examples.folds.pairs())
+    assert roc_auc_score(examples.target, logits) > 0.75
+    assert count < more
+
+
+def test_one_thread_and_two_give_the_same_trees(examples: Examples, booster: Booster, monkeypatch: Any) -> None:
+    one = booster.fit(examples, 5)
+    monkeypatch.setattr("transformer.branches.tree_boosting.WORTH_A_THREAD", 0)
+    two = booster.fit(examples, 5)
+    np.testing.assert_array_equal(one.leaf, two.leaf)
+    np.testing.assert_array_equal(one.threshold, two.threshold)
+
+
+def test_pairs_of_names_that_say_more_together_are_asked_about() -> None:
+    """Bad where two names agree, whatever they are: neither says anything alone."""
+    random, rows = np.random.default_rng(6), 6000
+    ids = random.integers(2, 12, (rows, 3)).astype(np.int32)
+    target = (random.random(rows) < np.where(ids[:, 0] % 2 == ids[:, 2] % 2, 0.7, 0.1)).astype(np.float64)
+    learn, look = (Examples({"categories": ids[part]}, target[part]) for part in (slice(4000), slice(4000, None)))
+    asked = TreeInputs(16, 0, (12, 12, 12))
+    trees = Booster(asked, 1, lambda: None).fit(learn, 40)
+    assert trees.names.pair_columns.astype(int).tolist() == [[0, 2]]
+    assert roc_auc_score(look.target, logits_of_trees(trees, asked, look.inputs)) > 0.75
 
 
 def test_the_same_records_and_seed_give_the_same_trees(examples: Examples, booster: Booster) -> None:
     one, other = booster.fit(examples, 60), booster.fit(examples, 60)
-    for mine, yours in zip(vars(one).values(), vars(other).values(), strict=True):
-        np.testing.assert_array_equal(mine, yours)
+    for mine, yours in ((one, other), (one.names, other.names)):
+        for name, value in vars(mine).items():
+            if name != "names":
+                np.testing.assert_array_equal(value, getattr(yours, name))
 
 
 def test_of_a_large_book_some_rows_are_fitted_on() -> None:
     narrow, wide = TreeInputs(16, 5, ()), TreeInputs(16, 1000, ())
     assert len(choose_tree_rows(1000, wide)) == 1000
-    assert len(choose_tree_rows(1_000_000, narrow)) == 200_000
-    assert len(choose_tree_rows(1_000_000, wide)) == 4000
+    assert len(choose_tree_rows(1_000_000, narrow)) == 400_000
+    assert len(choose_tree_rows(1_000_000, wide)) == 20_000
 
 
-def test_the_layer_comes_back_from_its_configuration() -> None:
-    layer = TreeSum(TreeInputs(16, 3, (4, 5)), 7)
-    again = TreeSum.from_config(layer.get_config())
+@pytest.mark.parametrize("kind", [TreeSum, ObliviousSum])
+def test_the_layer_comes_back_from_its_configuration(kind: type[TreeSum | ObliviousSum]) -> None:
+    layer = kind(TreeInputs(16, 3, (4, 5), (2, 0)), 7)
+    again = kind.from_config(layer.get_config())
     assert (again.asked, again.trees) == (layer.asked, layer.trees)
     assert not again.trainable
 
@@ -159,7 +242,7 @@ def test_a_model_with_trees_is_saved_and_loaded_as_it_is(tmp_path: Path) -> None
     frame, _, keys = make_book(3000)
     crossing = ((frame["amount"] > 20) != (frame["age"] > 45)).to_numpy().astype(np.float64)
     model = train_model(Book.of(frame, crossing, keys), SCHEMA, options=TrainingOptions(epochs=1, finer_edges=False))
-    assert model.network_options.trees > 0
+    assert model.network_options.oblivious > 0
     assert model.strategy["mixture"]["trees"] > 0.5
     loaded = load_bundle(str(tmp_path), save_bundle(model, str(tmp_path)))
     arrays, _ = read_columns(frame, SCHEMA)
@@ -170,7 +253,7 @@ def test_a_model_with_trees_is_saved_and_loaded_as_it_is(tmp_path: Path) -> None
 def test_without_trees_there_are_none() -> None:
     frame, target, keys = make_book(400)
     model = train_model(Book.of(frame, target, keys), SCHEMA, options=TrainingOptions(epochs=1, trees=False))
-    assert model.network_options.trees == 0
+    assert model.network_options.oblivious == 0
     assert model.strategy["mixture"]["trees"] == 0
     assert "trees" not in model.strategy["validation"]
 
