@@ -66,6 +66,12 @@ class TrainingSubmission(_Submission):
     trees: bool = Field(
         strict=True, default=True, description="Boosted trees may be a part of the network.", examples=[True]
     )
+    quick: bool = Field(
+        strict=True,
+        default=False,
+        description="A first model in seconds; a full training follows and has to pass the gate.",
+        examples=[False],
+    )
     hold: bool = Field(strict=True, default=False, description="Do not promote the result.", examples=[False])
     accept_suspicious: bool = Field(
         strict=True, default=False, description="Columns that alone nearly decide are fine.", examples=[False]
@@ -82,7 +88,7 @@ class TrainingSubmission(_Submission):
         """The job's options: what was set, by the names that the worker knows."""
         own = {"portfolio", "priority", "kind"}
         given = self.model_dump(by_alias=True, exclude=own, exclude_none=True)
-        usual = {"class_weights": False, "hold": False, "accept_suspicious": False, "trees": True}
+        usual = {"class_weights": False, "quick": False, "hold": False, "accept_suspicious": False, "trees": True}
         return {name: value for name, value in given.items() if usual.get(name) is not value}
 
 

@@ -46,6 +46,7 @@ class TrainingOptions(TypedDict, total=False):
     folds: int
     class_weights: bool
     trees: bool
+    quick: bool
     hold: bool
     accept_suspicious: bool
 

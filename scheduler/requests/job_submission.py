@@ -88,6 +88,10 @@ def submit_training(
     given = dict(options or {})
     if given.get("size") is not None and given.get("from") is not None:
         raise UsageError("--size and --from exclude each other: a network keeps the width it has; leave one out")
+    if given.get("quick"):
+        taken = [name for name in ("folds", "epochs", "seeds", "time_limit") if given.get(name) is not None]
+        if taken:
+            raise UsageError(f"--quick and --{taken[0].replace('_', '-')} exclude each other; leave one out")
     definition = get_portfolio(engine, portfolio).definition
     if definition.target is None:
         raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")

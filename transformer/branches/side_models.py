@@ -1,7 +1,6 @@
 """The branches that are fitted apart from the network, and then written into it: the scorecard and the trees."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

@@ -260,7 +260,7 @@ def _find_columns(values: Floats32) -> tuple[NDArray[np.int64], list[Floats32]]:
     for column in range(values.shape[1]):
         mine = values[:, column]
         distinct = np.unique(mine)
-        if len(distinct) < 2:  # noqa: PLR2004 - one value is no question
+        if len(distinct) < 2:
             continue
         if len(distinct) > MOST_BINS:
             shares = np.linspace(0, 1, MOST_BINS + 1)[1:-1]

@@ -61,7 +61,7 @@ class Fitter:
         self._hooks = hooks
         self._stepper = CompiledStepper.of(network, options, transform) or Stepper(network, options)
 
-    def fit(
+    def fit(  # noqa: PLR0913 - by name
         self,
         train: RowSource,
         valid: Examples | None,

@@ -71,6 +71,10 @@ class FittingOptions:
         averaging = 0.99 if steps * chosen >= LEAST_STEPS else 0.97
         return cls(batch_rows, chosen, seed, averaging=averaging, patience=4 * longer, deadline=deadline)
 
+    def shortened(self, share: float) -> Self:
+        """Return the same with a share of the epochs."""
+        return replace(self, epochs=max(2, round(share * self.epochs)))
+
     @classmethod
     def to_try(cls, rows: int, *, epochs: int | None, seed: int, deadline: float | None = None) -> list[Self]:
         """Return the schedules to try: a longer one than the usual, or with few rows both.

@@ -50,8 +50,9 @@ class LearningFolds:
         return LearningFolds(self.ids[rows], self.in_order)
 
     def pairs(self) -> list[tuple[Ids, Ids]]:
-        """Return for each fold the rows to learn from and the rows to look at; those of the first stretch of time,
-        which nothing comes before, are looked at by nobody.
+        """Return for each fold the rows to learn from and the rows to look at.
+
+        The first stretch of time, which nothing comes before, is not looked at.
         """
         folds = np.unique(self.ids)
         pairs = [(np.flatnonzero(self.known_to(fold)), np.flatnonzero(self.ids == fold)) for fold in folds]

@@ -33,7 +33,7 @@ class Outcomes:
 
 
 def log_odds(ids: Ids, names: int, outcomes: Outcomes) -> Floats:
-    """Return the log-odds of every name (names), drawn towards the mean; a name that too few hold counts as the mean."""
+    """Return the log-odds of every name (names), drawn towards the mean; of a name that too few hold the mean."""
     return _log_odds(ids, names, outcomes.target, outcomes.weight, outcomes.mean)
 
 

@@ -31,6 +31,7 @@ from transformer.training.preparation import Document, PreparationOptions, Prepa
 FEW_ROWS_TO_PRETRAIN = 1000  # below this there is nothing to learn from records without outcomes
 FINE_WEIGHT_DECAY = 0.03
 MOST_FINE_NUMBERS = 40  # with more of them 96 edges each are slow to learn, and records hardly repeat
+QUICK_SHARE = 0.25  # of the usual epochs
 LEAST_REFIT_SHARE = 0.05  # a smaller validation part is not worth a second fit for its own sake
 
 Floats = NDArray[np.float64]
@@ -42,8 +43,9 @@ class TrainingOptions:
 
     `seeds` networks share one trunk (see `NetworkOptions.seeds`). `pretraining` None lets the book decide.
     `trees` lets boosted trees be a part of the network where they help. `finer_edges` lets books of some thousand
-    outcomes try six times as many edges. `class_weights` makes both outcomes weigh the same while fitting; calibration
-    brings the probabilities back.
+    outcomes try six times as many edges. `quick` gives a first model in seconds: one short fit on the training rows,
+    with all choices made on the validation rows. `class_weights` makes both outcomes weigh the same while fitting;
+    calibration brings the probabilities back.
     """
 
     seed: int = 7
@@ -55,6 +57,7 @@ class TrainingOptions:
     refit: bool = True
     trees: bool = True
     finer_edges: bool = True
+    quick: bool = False
     valid_share: float = 0.12
     holdout_share: float = 0.15
     network: NetworkOptions = field(default_factory=NetworkOptions)
@@ -152,7 +155,8 @@ def _may_be_finer(usual: _Try, course: _Course) -> bool:
     options, prepared = course.options, usual.prepared
     is_middling = VERY_FEW < len(prepared.parts.train) < SOME_ROWS
     is_middling = is_middling and tree_inputs(prepared.transform).numbers <= MOST_FINE_NUMBERS
-    return is_middling and options.epochs is None and course.deadline is None and options.finer_edges
+    is_free = options.epochs is None and course.deadline is None and not options.quick
+    return is_middling and is_free and options.finer_edges
 
 
 def _choose_edges(usual: _Try, finer: _Try) -> tuple[_Try, Document]:
@@ -216,6 +220,8 @@ def _pretrain(
 def _decide_pretraining(options: TrainingOptions, labelled: int, rows: int, *, is_started: bool) -> tuple[bool, str]:
     if options.pretraining is not None:
         return options.pretraining, "as asked"
+    if options.quick:
+        return False, "a quick model is wanted"
     if is_started:
         return False, "the network comes from another version"
     if rows < FEW_ROWS_TO_PRETRAIN:
@@ -240,13 +246,16 @@ def _fit(
         schedules = [replace(schedules[-1], weight_decay=FINE_WEIGHT_DECAY)]
     if len(both) <= VERY_FEW:
         schedules = [FittingOptions.for_rows(len(both), **common)]
-    if len(both) <= FEW_LABELLED and options.refit:
+    if options.quick:
+        schedules = [schedules[0].shortened(QUICK_SHARE)]
+    if len(both) <= FEW_LABELLED and options.refit and not options.quick:
         task = Task(network, prepared.transform, side_models, schedules, hooks)
         labelled = prepared.examples(both, class_weights=weighted)
         return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None, rival=rival)
     task = Task(network, prepared.transform, side_models, schedules, hooks)
     is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
-    again = _to_learn(prepared, both, weighted=weighted) if options.refit and is_worth_it else None
+    is_wanted = options.refit and is_worth_it and not options.quick
+    again = _to_learn(prepared, both, weighted=weighted) if is_wanted else None
     return fit_with_many(
         task,
         _to_learn(prepared, parts.train, weighted=weighted),

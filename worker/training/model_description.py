@@ -14,7 +14,6 @@ from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.intervals import Figure, auc_against_chance
 from transformer.evaluation.model_card import CardFacts, HeldOut, write_card
 from transformer.reasons.explainer import Explainer, codes_of
-from transformer.reasons.masking import ReferenceKind
 from transformer.records.column_reading import read_columns
 from transformer.records.labelled_book import Book
 from transformer.records.record_store import chunks_of, rows_at_once
@@ -23,6 +22,7 @@ from transformer.training.reason_fitting import ExplanationOptions, fit_explaine
 from worker.gate.foreknowledge import Suspicion, find_suspicions
 from worker.runtime.portfolio_mapping import scale_of
 
+QUICK_PART = 4  # of a quick model's reasons
 MOST_EXPLAINED = 100_000  # records from which the ordinary one and the learnt ones are drawn
 
 
@@ -39,7 +39,7 @@ class Description:
     suspicions: list[Suspicion]
 
 
-def describe_model(
+def describe_model(  # noqa: PLR0913 - by name
     model: TrainedModel,
     book: Book,
     definition: PortfolioDefinition,
@@ -47,9 +47,15 @@ def describe_model(
     secret: bytes,
     folds: dict[str, Any] | None = None,
     on_batch: Callable[[], None],
+    is_quick: bool = False,
 ) -> Description:
-    """Fit the reasons, and write the card of a model that was trained on this book; `secret` hashes held-out keys."""
-    explainer = explain(model, book, kind=definition.reasons_reference, on_batch=on_batch)
+    """Fit the reasons, and write the card of a model that was trained on this book; `secret` hashes held-out keys.
+
+    Reasons of a quick model are learnt from fewer records.
+    """
+    how = ExplanationOptions(kind=definition.reasons_reference)
+    how = replace(how, predictions=how.predictions // QUICK_PART, steps=how.steps // QUICK_PART) if is_quick else how
+    explainer = explain(model, book, how, on_batch=on_batch)
     rows = _rows_of(model.holdout_keys, book)
     target = book.target[rows]
     held_out = HeldOut(book.records.take(rows, definition.segments), target, model.reference_probabilities)
@@ -81,7 +87,7 @@ def _rows_of(keys: NDArray[np.object_], book: Book) -> NDArray[np.int64]:
     return rows
 
 
-def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: Callable[[], None]) -> Explainer:
+def explain(model: TrainedModel, book: Book, how: ExplanationOptions, *, on_batch: Callable[[], None]) -> Explainer:
     """Fit the model's reasons on records that it may learn from: known outcome, readable, not held out."""
     is_held_out = pd.Index(book.keys).isin(pd.Index(model.holdout_keys))
     usable = np.flatnonzero(np.isin(book.target, (0.0, 1.0)) & ~is_held_out)
@@ -95,7 +101,7 @@ def explain(model: TrainedModel, book: Book, *, kind: ReferenceKind, on_batch: C
         model,
         frame.iloc[readable].reset_index(drop=True),
         book.target[usable][readable],
-        options=ExplanationOptions(kind=kind),
+        options=how,
         on_batch=on_batch,
     )
 
@@ -110,7 +116,7 @@ def _facts_of_training(model: TrainedModel) -> dict[str, Any]:
         "epochs": model.epochs_run,
         "seconds": round(model.seconds, 1),
         "weights": int(model.network.count_params()),
-        "boosted_trees": model.network_options.trees,
+        "boosted_trees": model.network_options.oblivious,
         **_facts_of_branches(model.strategy),
         "calibration_line": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
     }

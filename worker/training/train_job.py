@@ -6,14 +6,16 @@ from logging import getLogger
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Connection
 
 from db.connections.engine import writing
 from db.ledger.job_closing import complete_whole_job
+from db.ledger.job_lifecycle import JobRequest, insert_job
 from db.ledger.shard_leases import Claim
 from db.registry.champions import Champion, Decision, decide, get_champion
 from db.registry.versions import LearnedUntil, get_model, register_model
 from db.retraining.promotion import REFUSED_FOR, SUSPICIOUS
-from db.schema.states import NetworkSize
+from db.schema.states import JobKind, NetworkSize
 from transformer.bundles.bundle import save_bundle
 from transformer.bundles.trained_model import TrainedModel
 from transformer.errors import TrainingDataError, TransformerError
@@ -85,8 +87,11 @@ def _train(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
     )
     folds = _cross_validate(claim, book, schema, heartbeat, board)
     heartbeat.renew(board.enter("reasons"))
+    is_quick = bool(claim.job.options.get("quick"))
     secret = held_out_secret(context, definition.name)
-    described = describe_model(model, book, definition, secret=secret, folds=folds, on_batch=heartbeat)
+    described = describe_model(
+        model, book, definition, secret=secret, folds=folds, on_batch=heartbeat, is_quick=is_quick
+    )
     heartbeat.renew(board.enter("saving"))
     notes = {"portfolio": definition.name, "definition": definition.fingerprint}
     frozen = freeze(model, book, definition)
@@ -120,7 +125,7 @@ def options_of(options: dict[str, Any]) -> TrainingOptions:
     allowed = {ours: options[name] for name, ours in names.items() if options.get(name) is not None}
     network = _SIZES[NetworkSize(options.get("size") or NetworkSize.USUAL)]
     wanted = {"class_weights": bool(options.get("class_weights")), "trees": options.get("trees") is not False}
-    return TrainingOptions(**allowed, **wanted, network=network)
+    return TrainingOptions(**allowed, **wanted, quick=bool(options.get("quick")), network=network)
 
 
 def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSchema) -> Start | None:
@@ -181,6 +186,13 @@ def _champion_metrics(
     return evaluate(target[scored.rows], scored.probabilities)
 
 
+def _train_in_full(connection: Connection, claim: Claim) -> int:
+    """Submit the training that challenges a quick model; return its job."""
+    options = {name: value for name, value in claim.job.options.items() if name != "quick"}
+    request = JobRequest(JobKind.TRAINING, claim.job.portfolio, claim.job.requested_by, options)
+    return insert_job(connection, request)
+
+
 def _register(
     context: WorkerContext,
     claim: Claim,
@@ -215,5 +227,7 @@ def _register(
         result = {"metrics": model.metrics, "counts": model.counts, "promoted": is_promoted, "reason": judgement.reason}
         result |= {name: judgement.figures[name] for name in (REFUSED_FOR, SUSPICIOUS) if name in judgement.figures}
         result |= {} if trained.folds is None else {"folds": trained.folds}
+        if claim.job.options.get("quick"):
+            result["full_training_job"] = _train_in_full(connection, claim)
         complete_whole_job(connection, claim, result=result, model_version=version)
     return is_promoted

@@ -49,6 +49,10 @@ def train(
     trees: Annotated[
         bool, typer.Option("--trees/--no-trees", help="Let boosted trees be a part of the network where they help.")
     ] = True,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="A first model in seconds; a full training follows and has to pass the gate."),
+    ] = False,
     folds: Annotated[
         int | None, typer.Option("--folds", min=2, max=50, metavar="K", help="Cross-validate too; told in the card.")
     ] = None,
@@ -71,6 +75,7 @@ def train(
         "sample": sample,
         "class_weights": class_weights or None,
         "trees": None if trees else False,
+        "quick": quick or None,
         "hold": hold or None,
         "accept_suspicious": accept_suspicious or None,
     }
@@ -151,7 +156,7 @@ def _tell_trained(session: "Session", job: "Job") -> int:
 
     result = job.result or {}
     document = {"job": job.id, "state": job.state, "model_version": job.model_version, "seconds": job.seconds}
-    names = ("metrics", "folds", "counts", "promoted", "reason", "refused_for", "suspicious")
+    names = ("metrics", "folds", "counts", "promoted", "reason", "refused_for", "suspicious", "full_training_job")
     found = {name: result.get(name) for name in names}
     session.output.emit(document | found | {"cause": job.cause, "detail": job.detail})
     if job.result is None:
@@ -166,6 +171,8 @@ def _tell_trained(session: "Session", job: "Job") -> int:
         title = f"{result['folds']['folds']} folds, {result['folds']['by']}"
         session.output.show_table(("cross-validation", "mean", "95 % interval"), rows, title=title)
     session.output.show(f"{'Promoted' if result['promoted'] else 'Not promoted'}: {result['reason']}.")
+    if result.get("full_training_job") is not None:
+        session.output.say(f"The full training follows as job {result['full_training_job']}.")
     if result.get("refused_for") is not None:
         session.output.say(
             _NEXT_STEPS[result["refused_for"]].format(portfolio=job.portfolio, version=job.model_version)
