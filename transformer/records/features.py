@@ -80,7 +80,7 @@ class FeatureTransform:
     def transform(self, arrays: RecordArrays) -> Inputs:
         """Return the network's inputs for N records; those that the schema has no column for are left out.
 
-        positions, missing: float32 (N, P); categories: int32 (N, Q); rare: int32 (N, Q), the slots of unknown names from
+        positions, missing: float32 (N, P); categories: int32 (N, Q); rare: int32 (N, Q), slots of unknown names from
         1, where any are used; history_positions, history_missing: float32 (N, S, H); history_categories: int32
         (N, S, G). In `missing` 0 means there, 1 blank, 2 and up which of the field's codes.
         """
