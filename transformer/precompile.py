@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from transformer.branches.tree_boosting import Booster
-from transformer.compiled.network_scorer import CompiledNetwork
-from transformer.compiled.reason_scorer import CompiledReasons
-from transformer.compiled.simd import VECTOR
+from transformer.network.compiled_network import CompiledNetwork
+from transformer.reasons.reason_scorer import CompiledReasons
+from transformer.arithmetic.simd import VECTOR
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
 from transformer.fitting.options import FittingOptions
@@ -31,7 +31,7 @@ def precompile() -> bool:
     transform = FeatureTransform.fit(arrays, _SCHEMA, np.arange(len(frame)))
     transform.transform(arrays)
     network = build_network(transform, NetworkOptions(trees=1))
-    can_score = CompiledNetwork.of(network, transform) is not None and _compile_reasons()
+    can_score = not CompiledNetwork.of(network, transform).by_tensorflow and _compile_reasons()
     return can_score and _compile_training(network, transform, transform.transform(arrays))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from transformer.branches.scorecard import Scorecard
 from transformer.network.architecture import NetworkOptions, build_network
-from transformer.network.tree_layer import Trees
+from transformer.network.layers.trees import Trees
 from transformer.records.features import FeatureTransform
 
 STEPS = 5  # shares are tried in fifths

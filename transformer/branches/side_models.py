@@ -20,7 +20,7 @@ from transformer.branches.scorecard import (
 )
 from transformer.branches.tree_boosting import MOST_TREES, Booster
 from transformer.fitting.examples import Examples
-from transformer.network.tree_layer import Trees
+from transformer.network.layers.trees import Trees
 
 VERY_FEW, MOST_TREES_OF_VERY_FEW = 2500, 200  # so few outcomes: what more trees find there is chance
 

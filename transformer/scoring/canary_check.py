@@ -4,7 +4,7 @@ import numpy as np
 
 from transformer.bundles.calibration import LOWEST_PROBABILITY
 from transformer.bundles.canary import Canary, CanaryOutcome, draw_records, frame_of
-from transformer.compiled.kernels import ARITHMETIC
+from transformer.arithmetic.kernels import ARITHMETIC
 from transformer.scoring.scorer import Scorer
 
 RECORDS = 100

@@ -20,7 +20,7 @@ from transformer.fitting.fitter import Fitted, Fitter
 from transformer.fitting.options import FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, represent
 from transformer.network.keras_prediction import predict_rows
-from transformer.network.tree_layer import Trees
+from transformer.network.layers.trees import Trees
 from transformer.records.features import FeatureTransform
 
 FEW_LABELLED = 6000  # a validation part of so few says little: some dozens of bad outcomes decide by luck

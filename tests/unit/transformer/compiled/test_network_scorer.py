@@ -6,8 +6,8 @@ import pytest
 from scipy.special import erf, expit
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.compiled.kernels import exponential, gelu
-from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.arithmetic.kernels import exponential, gelu
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.network.architecture import NetworkOptions, build_network
 from transformer.records.column_reading import read_columns
 from transformer.records.features import FeatureTransform, Inputs

@@ -5,8 +5,8 @@ import pytest
 from numba import njit
 
 from transformer.compiled import simd
-from transformer.compiled.kernels import LANES, PITCH, add_product, set_product
-from transformer.compiled.simd import VECTOR, add_row, turn
+from transformer.arithmetic.kernels import LANES, PITCH, add_product, set_product
+from transformer.arithmetic.simd import VECTOR, add_row, turn
 
 SIZES = [(32, 32), (32, 128), (64, 32), (24, 20), (5, 3), (1, 1)]
 

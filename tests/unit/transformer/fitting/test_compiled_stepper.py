@@ -13,7 +13,7 @@ from transformer.branches.branch_mixture import plant
 from transformer.branches.tree_boosting import Booster
 from transformer.compiled.gradient.kernels import add_outer, drop, gelu_slope, normal_share
 from transformer.compiled.gradient.weight_folding import Folding
-from transformer.compiled.kernels import LANES, PITCH
+from transformer.arithmetic.kernels import LANES, PITCH
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
 from transformer.fitting.keras_stepper import Stepper

@@ -9,16 +9,21 @@ records take the same steps.
 # Keras calls the shapes of `build` by the names of `call`'s arguments, so their number and names differ from the base
 # class; and its stubs hold what an operation returns for possibly None.
 # pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: basic
 # pyright: reportCallIssue=false
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from transformer.arithmetic.kernels import BLOCK_PITCH, BLOCK_ROWS, compiled, prepare
+from transformer.arithmetic.simd import VECTOR, add_leaves
+from transformer.network.layers.form import Call, Calls, Place, compiled_form
 from transformer.records.features import Inputs
 
 LEAVES = 16
@@ -169,3 +174,99 @@ class TreeSum(keras.layers.Layer):
         if names is not None:
             parts.append(ops.take(self.ranks, names + self.asked.first_names))
         return ops.concatenate(parts, axis=1)
+
+
+LOW, HIGH, NAME = 0, 1, 2
+
+
+class TreeTables(NamedTuple):
+    """Trees and what they ask about: of each used column its branch, its place among the numbers or names, and its ranks.
+
+    `step` is by how much a kind of missing stands above all numbers that are there.
+    """
+
+    branch: NDArray[np.int64]
+    place: NDArray[np.int64]
+    first_name: NDArray[np.int64]
+    ranks: Floats32
+    step: np.float32
+    column: NDArray[np.int32]
+    threshold: Floats32
+    kept: NDArray[np.int32]
+    leaf: Floats32
+
+
+def lay_out(asked: TreeInputs, weights: list[NDArray[np.float32]]) -> TreeTables:
+    """Return the tables of a `TreeSum`'s weights, with only those columns that a tree asks about."""
+    column, threshold, kept, leaf, ranks = weights
+    used, renamed = np.unique(column.astype(np.int64), return_inverse=True)
+    numbers = asked.numbers
+    branch = np.where(used < numbers, LOW, np.where(used < 2 * numbers, HIGH, NAME))
+    place = np.where(branch == NAME, used - 2 * numbers, used % max(1, numbers))
+    firsts = asked.first_names.astype(np.int64)
+    first_name = np.array([firsts[p] if w == NAME else 0 for w, p in zip(branch, place, strict=True)], np.int64)
+    return TreeTables(
+        branch,
+        place,
+        first_name,
+        np.ascontiguousarray(ranks, np.float32),
+        np.float32(asked.bins + 1),
+        np.ascontiguousarray(renamed.reshape(column.shape), np.int32),
+        np.ascontiguousarray(threshold, np.float32),
+        np.ascontiguousarray(kept.astype(np.int64), np.int32),
+        np.ascontiguousarray(leaf, np.float32),
+    )
+
+
+@compiled_form(TreeSum, reads_columns=True)
+def form_of_trees(layer: Any, place: Place) -> Calls:
+    """Join the columns as `TreeInputs` numbers them, then add up. Trees are never trained by steps."""
+    given, rows = place.arguments[0], len(place.inputs[0])
+    numbers, kinds = (np.zeros((rows, layer.asked.numbers), np.float32) for _ in range(2))
+    names = np.zeros((rows, len(layer.asked.name_sizes)), np.int32)
+    joins: list[Call] = [
+        partial(np.concatenate, [given[name] for name in parts if name in given], axis=1, out=out)
+        for parts, out in ((_NUMBERS, numbers), (_KINDS, kinds), (_NAMES, names))
+        if out.shape[1]
+    ]
+    tables = lay_out(layer.asked, [place.view(one) for one in layer.weights])
+    return Calls([*joins, prepare(_add_trees, numbers, kinds, names, tables, place.output)])
+
+
+@compiled
+def _add_trees(numbers, kinds, names, tables, out):
+    branch, place, first_name, ranks, step, column, threshold, kept, leaf = tables
+    x = np.zeros((branch.shape[0], BLOCK_PITCH), np.float32)
+    for c in range(branch.shape[0]):
+        p = place[c]
+        for record in range(BLOCK_ROWS):
+            if branch[c] == NAME:
+                x[c, record] = ranks[first_name[c] + names[record, p]]
+            elif branch[c] == LOW:
+                x[c, record] = numbers[record, p] - kinds[record, p]
+            else:
+                x[c, record] = numbers[record, p] + kinds[record, p] * step
+    out[0, 0, :] = 0
+    _add_block(x, column, threshold, kept, leaf, out[0, 0, :BLOCK_ROWS])
+
+
+@compiled
+def add_up(values, column, threshold, kept, leaf, logits):
+    """logits[i] += the sum of the trees of record i, where values (N, C) are what they ask about."""
+    x = np.zeros((values.shape[1], BLOCK_PITCH), np.float32)
+    for start in range(0, logits.shape[0], BLOCK_ROWS):
+        count = min(BLOCK_ROWS, logits.shape[0] - start)
+        for c in range(values.shape[1]):
+            for record in range(count):
+                x[c, record] = values[start + record, c]
+        _add_block(x, column, threshold, kept, leaf, logits[start : start + count])
+
+
+@compiled
+def _add_block(x, column, threshold, kept, leaf, logits):
+    sums = np.zeros(BLOCK_ROWS, np.float32)
+    for tree in range(leaf.shape[0]):
+        for record in range(0, BLOCK_ROWS, VECTOR):
+            add_leaves(x, column, threshold, kept, leaf, tree, record, sums)
+    for record in range(logits.shape[0]):
+        logits[record] += sums[record]
