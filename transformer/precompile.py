@@ -7,15 +7,15 @@ import keras
 import numpy as np
 import pandas as pd
 
-from transformer.branches.tree_boosting import Booster
-from transformer.network.compiled_network import CompiledNetwork
-from transformer.reasons.reason_scorer import CompiledReasons
 from transformer.arithmetic.simd import VECTOR
+from transformer.branches.tree_boosting import Booster
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
 from transformer.fitting.options import FittingOptions
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.reasons.explainer import HeadSizes, Ladder, ReasonHead
+from transformer.reasons.reason_scorer import CompiledReasons
 from transformer.records.column_reading import read_columns
 from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.schema import Field, RecordSchema

@@ -43,7 +43,7 @@ def scramble(x):
 
 @compiled
 def drop(row, dropout, seed, place, out):
-    """out = row * scale where a hash of seed, place and record is at least the limit, else 0."""
+    """Out = row * scale where a hash of seed, place and record is at least the limit, else 0."""
     first = _begin(dropout, seed, place)
     for record in range(BLOCK_ROWS):
         out[record] = row[record] * dropout.scale if _finish(first, record) >= dropout.limit else _ZERO
@@ -69,7 +69,7 @@ def drop_all(x, dropout, seed, out):
 
 @compiled
 def add_dropped_product(dense, y, dropout, seed, place, x):
-    """x += dropout(kernel' y + bias)."""
+    """X += dropout(kernel' y + bias)."""
     if dropout.limit == 0:
         add_product(dense, y, x)
         return

@@ -1,4 +1,4 @@
-"""The gradients behind the arithmetic of blocks. A function called `..._back` adds to the gradients that it is given."""
+"""The gradients behind the arithmetic of blocks: a function called `..._back` adds to those that it is given."""
 
 # Numba has no types, and the names of what it compiles are those of formulas.
 # pyright: basic

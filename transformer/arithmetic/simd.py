@@ -75,7 +75,9 @@ def byte_count(count: int) -> Any:
     return ir.Constant(ir.IntType(64), count * 4)
 
 
-def _sum_rows(builder: Any, sums: dict[Any, Any], count: Any, weight_at: Any, x_at: Any, targets: dict[Any, Any]) -> None:
+def _sum_rows(
+    builder: Any, sums: dict[Any, Any], count: Any, weight_at: Any, x_at: Any, targets: dict[Any, Any]
+) -> None:
     """Add up weights times rows of x in registers, and write the sums to their targets."""
     columns, vectors = (1 + max(place[axis] for place in sums) for axis in (0, 1))
     kept = {place: cgutils.alloca_once_value(builder, begin) for place, begin in sums.items()}

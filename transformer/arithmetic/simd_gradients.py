@@ -16,11 +16,11 @@ from transformer.arithmetic.simd import (
     VECTOR,
     WHOLE,
     Rows,
+    broadcast,
     byte_count,
     load,
     moved,
     multiply_add,
-    broadcast,
     store,
 )
 

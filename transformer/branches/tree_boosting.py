@@ -15,9 +15,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
-from transformer.network.layers.trees import add_up
 from transformer.fitting.examples import Examples
-from transformer.network.layers.trees import ALL_LEAVES, LEAVES, NEVER, NODES, Floats32, TreeInputs, Trees
+from transformer.network.layers.trees import ALL_LEAVES, LEAVES, NEVER, NODES, Floats32, TreeInputs, Trees, add_up
 from transformer.records.features import Inputs
 
 MOST_TREES = 400  # what they cost when scoring grows with their number

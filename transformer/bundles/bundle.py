@@ -28,8 +28,8 @@ from transformer.bundles.manifest import FORMAT, MANIFEST, PEOPLE, People, addre
 from transformer.bundles.reference import ModelReference
 from transformer.bundles.store import publish_bundle
 from transformer.bundles.trained_model import TrainedModel
-from transformer.errors import BundleError
 from transformer.bundles.weight_order import in_stored_order
+from transformer.errors import BundleError
 from transformer.network.architecture import NetworkOptions, build_network
 from transformer.reasons.explainer import Explainer
 from transformer.records.features import FeatureTransform

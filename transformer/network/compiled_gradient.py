@@ -1,7 +1,7 @@
 """Loss and gradients of a batch: the network's layers one after another, forward and back, on blocks of records.
 
-Weights stand in one vector, of which layers read their parts, and gradients in another. Each block of a batch has a room
-and a vector of gradients of its own, added in order, so what comes out is the same whatever the number of threads.
+Weights stand in one vector, of which layers read their parts, and gradients in another. Each block of a batch has a
+room and a vector of gradients of its own, added in order: the number of threads changes no bit.
 """
 
 # Keras knows the weights of its layers only once they are built.
@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from transformer.arithmetic.dropout import scramble
 from transformer.arithmetic.kernels import BLOCK_ROWS, Floats, compiled, sigmoid

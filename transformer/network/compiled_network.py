@@ -4,7 +4,6 @@
 # pyright: basic
 
 from logging import getLogger
-from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +25,7 @@ class CompiledNetwork:
 
     def __init__(self, network: keras.Model, *, is_compiled: bool = True) -> None:
         self._network, self._plan = network, Plan(network, is_compiled=is_compiled)
-        self._rooms: list[Room] = []  # those that no thread is in
+        self._rooms = [Room(self._plan, view_copies)]  # those that no thread is in
         self._summary = [layer.output for layer in network.layers if layer.name == SUMMARY]
 
     @classmethod
@@ -45,7 +44,7 @@ class CompiledNetwork:
 
     @property
     def by_tensorflow(self) -> tuple[str, ...]:
-        """The names of the layers that have no compiled form, after the first run."""
+        """The names of the layers that have no compiled form."""
         return tuple(sorted(self._plan.by_tensorflow))
 
     @property

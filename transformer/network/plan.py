@@ -48,8 +48,8 @@ class Plan:
         self._traces: dict[int, Any] = {}
         self.readers = Counter[int]()
         learnt: set[int] = set()
-        for depth in sorted(network._nodes_by_depth, reverse=True):  # noqa: SLF001 - the order in which Keras calls them
-            for node in network._nodes_by_depth[depth]:  # noqa: SLF001
+        for depth in sorted(network._nodes_by_depth, reverse=True):
+            for node in network._nodes_by_depth[depth]:
                 if node.operation and not node.is_input:
                     is_learnt = bool(getattr(node.operation, "trainable_variables", ()))
                     is_learnt = is_learnt or any(id(one) in learnt for one in node.input_tensors)
@@ -68,7 +68,6 @@ class Plan:
             self._traces[step.number] = trace(step.node)
         return run_by_tensorflow(step.node, self._traces[step.number], room, view, view_gradient)
 
-
     def form_of(self, step: Step) -> FormOf | None:
         """Return the compiled form of a step, if its layer has one for such tensors."""
         form, given = FORMS.get(type(step.layer)), step.node.input_tensors
@@ -76,7 +75,9 @@ class Plan:
         if not self._is_compiled or form is None or reads_columns != form.reads_columns:
             return None
         is_plain = len(step.node.outputs) == 1 and all(one is None for one in step.node.arguments.kwargs.values())
-        is_lent = form.in_place or form.joins is not None  # what others read too, or what lies elsewhere, cannot be lent
+        is_lent = (
+            form.in_place or form.joins is not None
+        )  # what others read too, or what lies elsewhere, cannot be lent
         lent = given[:1] if form.in_place else given
         return form if is_plain and not (is_lent and any(self.readers[id(one)] > 1 for one in lent)) else None
 
@@ -87,9 +88,7 @@ class Room:
     `view_gradient` is given where something is learnt; gradients are added to what it returns.
     """
 
-    def __init__(
-        self, plan: Plan, view: View, view_gradient: View | None = None, *, is_dropping: bool = False
-    ) -> None:
+    def __init__(self, plan: Plan, view: View, view_gradient: View | None = None, *, is_dropping: bool = False) -> None:
         self.is_dropping, self.seed = is_dropping, np.zeros(1, np.uint32)
         self._pool = Pool()
         self.columns: dict[str, NDArray[Any]] = {}
@@ -107,7 +106,10 @@ class Room:
         self._forward = [call for one in calls for call in one.forward]
         learnt = [one for one, step in zip(calls, plan.steps, strict=True) if step.is_learnt]
         self._backward = [call for one in reversed(learnt) for call in one.backward]
-        self.output, self.d_output = self.tensors[id(plan.network.outputs[0])], self._gradients[id(plan.network.outputs[0])]
+        self.output, self.d_output = (
+            self.tensors[id(plan.network.outputs[0])],
+            self._gradients[id(plan.network.outputs[0])],
+        )
         self.refresh()
 
     def _lay_out(self, plan: Plan, step: Step, *, is_learning: bool) -> None:
@@ -197,4 +199,4 @@ def block_shape(tensor: Any) -> tuple[int, int, int]:
 
 def view_copies(variable: Any) -> Floats:
     """Return a copy of a variable's value."""
-    return np.array(variable, np.float32)
+    return np.asarray(variable, np.float32).copy()

@@ -1,7 +1,8 @@
 """The head that finds reason codes as one compiled function: the formulas of `ReasonHead`, for scoring alone.
 
 How far a column's inputs are up their ladders enters every product as one row of a table and a share of the next, as
-numbers do in `network.layers.numbers`; the rest is two products over records of records, and the choice of the largest effects.
+numbers do in `network.layers.numbers`; the rest is two products over blocks of records, and the choice of the largest
+effects.
 """
 
 # What `vectors` makes is called without Numba's own first argument.

@@ -166,7 +166,7 @@ def keep_attention(place: Place, layer: Any, tokens: int, many: int) -> Attentio
 
 @compiled
 def attend(x, context, weights, heads, is_own, is_causal, kept, seed):
-    """x (T, D) += attention of the normalised x to itself, or to a context (M, D)."""
+    """X (T, D) += attention of the normalised x to itself, or to a context (M, D)."""
     hat, inverse_deviation, query, key, value, shares, found = kept
     normal = np.empty((x.shape[1], BLOCK_PITCH), np.float32)
     for t in range(x.shape[0]):
@@ -187,7 +187,7 @@ def attend(x, context, weights, heads, is_own, is_causal, kept, seed):
 
 @compiled
 def _mix(query, key, value, heads, is_causal, dropout, seed, shares, found):
-    """found (T, D): the values (M, D), weighed by softmax(query key' / sqrt(K)), head by head."""
+    """Found (T, D): the values (M, D), weighed by softmax(query key' / sqrt(K)), head by head."""
     tokens, width = query.shape[0], query.shape[1] // heads
     many = key.shape[0]
     scale = _ONE / np.sqrt(np.float32(width))
@@ -210,7 +210,7 @@ def _mix(query, key, value, heads, is_causal, dropout, seed, shares, found):
 
 @compiled
 def _dot_rows(x, y, out):
-    """out = the sum over rows of x * y."""
+    """Out = the sum over rows of x * y."""
     for record in range(BLOCK_ROWS):
         out[record] = x[0, record] * y[0, record]
     for k in range(1, x.shape[0]):

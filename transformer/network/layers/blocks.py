@@ -155,7 +155,9 @@ class DecoderKept(NamedTuple):
 def form_of_encoder(layer: Any, place: Place) -> Calls:
     """What comes in is worked on in place."""
     tokens = place.output.shape[0]
-    kept = EncoderKept(keep_attention(place, layer.attention, tokens, tokens), keep_feed_forward(place, layer.feed_forward, tokens))
+    kept = EncoderKept(
+        keep_attention(place, layer.attention, tokens, tokens), keep_feed_forward(place, layer.feed_forward, tokens)
+    )
 
     def read(view: View) -> EncoderWeights:
         return EncoderWeights(

@@ -100,7 +100,7 @@ def keep_feed_forward(place: Place, layer: Any, tokens: int) -> FeedForwardKept:
 
 @compiled
 def feed_forward(x, weights, kept, seed):
-    """x (T, D) += the feed-forward of the normalised x."""
+    """X (T, D) += the feed-forward of the normalised x."""
     many, wide, _ = kept.gate.shape
     normal = np.empty((x.shape[1], BLOCK_PITCH), np.float32)
     for t in range(x.shape[0]):

@@ -24,7 +24,12 @@ class NormKept(NamedTuple):
 def form_of_norm(layer: Any, place: Place) -> Calls | None:
     """Over the last axis, scaled and shifted, with our own epsilon."""
     tokens, width, _ = place.output.shape
-    if abs(layer.epsilon - EPSILON) > 1e-12 or layer.gamma is None or layer.beta is None or layer.gamma.shape != (width,):
+    if (
+        abs(layer.epsilon - EPSILON) > 1e-12
+        or layer.gamma is None
+        or layer.beta is None
+        or layer.gamma.shape != (width,)
+    ):
         return None
     kept = NormKept(place.keep(place.many(tokens), width), place.keep(place.many(tokens)))
     weights = place.norm(layer, place.view)

@@ -209,7 +209,10 @@ def _form(layer: Any, place: Place, tokens: NDArray[np.int64], of: NDArray[np.in
     weights = read(place.view)
     numbers, bins, width = weights.slopes.shape
     a_number, size = bins + weights.absent.shape[1], padded(width)
-    rows, begin = np.zeros((numbers * a_number, 2, size), np.float32), np.zeros(place.output.shape[0] * size, np.float32)
+    rows, begin = (
+        np.zeros((numbers * a_number, 2, size), np.float32),
+        np.zeros(place.output.shape[0] * size, np.float32),
+    )
     table = NumberTable(rows, begin, of * a_number, tokens * size, of)
     refresh = prepare(_fill_table, weights, table)
     forward = prepare(_look_up, *place.inputs, table, bins, place.output)

@@ -180,7 +180,7 @@ LOW, HIGH, NAME = 0, 1, 2
 
 
 class TreeTables(NamedTuple):
-    """Trees and what they ask about: of each used column its branch, its place among the numbers or names, and its ranks.
+    """Trees and what they ask about: of each used column its branch, its place among numbers or names, its ranks.
 
     `step` is by how much a kind of missing stands above all numbers that are there.
     """

@@ -13,12 +13,11 @@ from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.branches.branch_mixture import copy_branches, plant
 from transformer.branches.tree_boosting import Booster, choose_tree_rows, logits_of_trees, rank_names
 from transformer.bundles.bundle import load_bundle, save_bundle
-from transformer.network.compiled_network import CompiledNetwork
-from transformer.network.layers.trees import add_up
 from transformer.fitting.examples import Examples
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.network.keras_prediction import predict_logits
-from transformer.network.layers.trees import LEAVES, NODES, TreeInputs, TreeSum
+from transformer.network.layers.trees import LEAVES, NODES, TreeInputs, TreeSum, add_up
 from transformer.records.column_reading import read_columns
 from transformer.records.features import FeatureTransform
 from transformer.records.labelled_book import Book

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transformer.reasons.reason_scorer import CompiledReasons
 from transformer.precompile import precompile
 from transformer.reasons.explainer import HeadSizes, Ladder, ReasonHead, choose_reasons
+from transformer.reasons.reason_scorer import CompiledReasons
 
 WIDTH = 48
 
