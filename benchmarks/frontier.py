@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.quality_sets import read_set
 from benchmarks.report import RESULTS, write_report
-from transformer.compiled.network_scorer import CompiledNetwork
 from transformer.network.architecture import NetworkOptions
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.records.column_reading import read_columns
 from transformer.records.labelled_book import Book
 from transformer.training.model_training import TrainingOptions, train_model

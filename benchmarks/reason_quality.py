@@ -21,8 +21,8 @@ from benchmarks.report import write_report
 from benchmarks.site import PORTFOLIO
 from scheduler.portfolio_files.reader import parse_portfolio
 from transformer.bundles.trained_model import TrainedModel
-from transformer.compiled.network_scorer import CompiledNetwork
 from transformer.evaluation.model_card import HeldOut, write_card
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.reasons.explainer import Explainer, choose_reasons
 from transformer.reasons.masking import Flat, Masking, flatten, masking_effects, shapley_values
 from transformer.records.column_reading import read_columns

@@ -15,8 +15,8 @@ from benchmarks.quality_sets import read_examples
 from benchmarks.report import write_report
 from transformer.branches.branch_mixture import plant
 from transformer.branches.tree_boosting import Booster
-from transformer.compiled.network_scorer import CompiledNetwork
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
+from transformer.network.compiled_network import CompiledNetwork
 
 
 def main() -> None:

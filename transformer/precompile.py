@@ -7,15 +7,15 @@ import keras
 import numpy as np
 import pandas as pd
 
+from transformer.arithmetic.simd import VECTOR
 from transformer.branches.tree_boosting import Booster
-from transformer.compiled.network_scorer import CompiledNetwork
-from transformer.compiled.reason_scorer import CompiledReasons
-from transformer.compiled.simd import VECTOR
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
 from transformer.fitting.options import FittingOptions
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.reasons.explainer import HeadSizes, Ladder, ReasonHead
+from transformer.reasons.reason_scorer import CompiledReasons
 from transformer.records.column_reading import read_columns
 from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.schema import Field, RecordSchema
@@ -30,8 +30,8 @@ def precompile() -> bool:
     arrays, _ = read_columns(frame, _SCHEMA)
     transform = FeatureTransform.fit(arrays, _SCHEMA, np.arange(len(frame)))
     transform.transform(arrays)
-    network = build_network(transform, NetworkOptions(trees=1))
-    can_score = CompiledNetwork.of(network, transform) is not None and _compile_reasons()
+    network = build_network(transform, NetworkOptions(oblivious=1))
+    can_score = not CompiledNetwork.of(network, transform).by_tensorflow and _compile_reasons()
     return can_score and _compile_training(network, transform, transform.transform(arrays))
 
 

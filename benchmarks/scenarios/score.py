@@ -20,7 +20,7 @@ def measure(site: Site) -> dict[str, Any]:
     import tensorflow as tf  # noqa: PLC0415 - TensorFlow only where it is needed, on the one thread that `main` set
 
     from transformer.bundles.bundle import load_bundle  # noqa: PLC0415
-    from transformer.compiled.network_scorer import CompiledNetwork  # noqa: PLC0415
+    from transformer.network.compiled_network import CompiledNetwork  # noqa: PLC0415
     from transformer.records.column_reading import read_columns  # noqa: PLC0415
 
     model = load_bundle(str(site.home / "models"), site.version)

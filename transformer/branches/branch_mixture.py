@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from transformer.branches.scorecard import Scorecard
 from transformer.network.architecture import NetworkOptions, build_network
-from transformer.network.oblivious_layer import ObliviousTrees
+from transformer.network.layers.oblivious_trees import ObliviousTrees
 from transformer.records.features import FeatureTransform
 
 STEPS = 5  # shares are tried in fifths

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from transformer.network.name_pairs import COARSE, FINE, slots_of_pair
+from transformer.network.layers.name_pairs import COARSE, FINE, slots_of_pair
 from transformer.records.holders import LEAST_HOLDERS
 from transformer.records.name_statistics import PRIOR, Ids, Outcomes, odds_by_fold
 

@@ -19,7 +19,7 @@ from transformer.branches.scorecard import (
 )
 from transformer.branches.tree_boosting import MOST_TREES, Booster, Folds
 from transformer.fitting.examples import Examples
-from transformer.network.oblivious_layer import ObliviousTrees
+from transformer.network.layers.oblivious_trees import ObliviousTrees
 
 VERY_FEW, MOST_TREES_OF_VERY_FEW = 2500, 200  # so few outcomes: what more trees find there is chance
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from transformer.branches.pair_choice import choose_pairs
 from transformer.branches.tree_growth import MOST_BINS, add_trees, find_gradient, find_question, find_steps, go_right
 from transformer.fitting.examples import Examples
-from transformer.network.oblivious_layer import DEPTH, LEAVES, NameTables, ObliviousTrees, describe
-from transformer.network.tree_layer import Floats32, TreeInputs
+from transformer.network.layers.oblivious_trees import DEPTH, LEAVES, ObliviousTrees
+from transformer.network.layers.tree_columns import Floats32, NameTables, TreeInputs, describe
 from transformer.records.features import Inputs
 from transformer.records.name_statistics import log_odds, odds_by_fold
 

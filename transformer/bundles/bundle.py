@@ -28,6 +28,7 @@ from transformer.bundles.manifest import FORMAT, MANIFEST, PEOPLE, People, addre
 from transformer.bundles.reference import ModelReference
 from transformer.bundles.store import publish_bundle
 from transformer.bundles.trained_model import TrainedModel
+from transformer.bundles.weight_order import in_stored_order
 from transformer.errors import BundleError
 from transformer.network.architecture import NetworkOptions, build_network
 from transformer.reasons.explainer import Explainer
@@ -131,14 +132,15 @@ def _load_explainer(models_url: str, version: str, document: dict[str, Any], che
 
 
 def _weights_bytes(network: keras.Model) -> bytes:
-    named = {f"{number:04d}": np.ascontiguousarray(value) for number, value in enumerate(network.get_weights())}
-    return save(named)
+    values = (np.asarray(one) for one in in_stored_order(network))
+    return save({f"{number:04d}": np.ascontiguousarray(value) for number, value in enumerate(values)})
 
 
 def _set_weights(network: keras.Model, content: bytes, version: str) -> None:
     try:
         named = load(content)
-        network.set_weights([named[name] for name in sorted(named)])
+        for variable, name in zip(in_stored_order(network), sorted(named), strict=True):
+            variable.assign(named[name])
     except (SafetensorError, ValueError) as error:
         raise BundleError(version, f"{WEIGHTS} does not fit the network: {error}") from error
 

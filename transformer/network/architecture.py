@@ -15,19 +15,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from transformer.layers import DecoderLayer, TransformerLayer
-from transformer.network.embeddings import (
-    DirectMembers,
-    DirectNumbers,
-    HeadMembers,
-    LearntVectors,
-    MonthTokens,
-    NameTokens,
-    NumberTokens,
-    PooledToken,
-)
-from transformer.network.oblivious_layer import ObliviousSum
-from transformer.network.tree_layer import TreeInputs, TreeSum
+from transformer.network.layers.blocks import DecoderLayer, TransformerLayer
+from transformer.network.layers.heads import DirectMembers, HeadMembers, JoinedLogits
+from transformer.network.layers.names import NameSums, NameTokens
+from transformer.network.layers.numbers import DirectNumbers, MonthTokens, NumberTokens
+from transformer.network.layers.oblivious_trees import ObliviousSum
+from transformer.network.layers.tokens import BlankToken, Join, LearntVectors, PooledToken, Summary
+from transformer.network.layers.tree_columns import TreeInputs
+from transformer.network.layers.trees import TreeSum
 from transformer.records.features import FIRST_KNOWN_ID, FeatureTransform
 from transformer.records.schema import Field, History
 
@@ -66,33 +61,27 @@ def build_network(transform: FeatureTransform, options: NetworkOptions | None = 
     options = options or NetworkOptions()
     inputs = _declare_inputs(transform)
     record = _encode_record(inputs, transform, options)  # (B, 1 + fields, D)
-    summary = [record[:, 0], keras.ops.mean(record, axis=1)]
+    summary = [Summary(0, name="record_summary")(record)]
     if transform.schema.steps:
         past = _decode_history(inputs, transform, record, options)  # (B, S, D)
-        summary += [past[:, -1], keras.ops.mean(past, axis=1)]
-    norm = keras.layers.LayerNormalization(epsilon=1e-6, name="summary_norm")
-    parts = [norm(keras.ops.concatenate(summary, axis=-1))]
+        summary.append(Summary(-1, name="past_summary")(past))
+    joined = Join(name="summary")(summary)
+    parts = [keras.layers.LayerNormalization(epsilon=1e-6, name="summary_norm")(joined)]
     if options.direct:
-        mapped = _map_all(inputs, transform, options.direct, prefix="direct")
-        parts.append(LearntVectors(name="direct_bias")(sum(mapped[1:], mapped[0])))
+        parts.append(LearntVectors(name="direct_bias")(_map_all(inputs, transform, options.direct, prefix="direct")))
     # All that the heads read is the output of one layer, for whoever explains them.
-    seen = keras.layers.Identity(name="head_norm")(keras.ops.concatenate(parts, axis=-1))
+    seen = Join(name="head_norm")(parts)
     width, members = parts[0].shape[-1], options.members * options.seeds
-    kept = keras.layers.Dropout(options.rate, name="head_dropout")(seen[:, :width])
-    # The scorecard's part: zero while the rest is fitted by steps, then set by ridge regression (`scorecard`). It is
-    # added before the members are joined: TensorFlow 2.21 adds (B, 1) to joined members (B, 2E) as a sum over the
-    # batch, and a record's score would depend on its neighbours.
-    mapped = _map_all(inputs, transform, 1, prefix="card", trainable=False)
-    card = keras.ops.sum(keras.ops.concatenate(mapped, axis=-1), axis=-1, keepdims=True)
+    # The scorecard's part: zero while the rest is fitted by steps, then set by ridge regression (`scorecard`).
+    card = _map_all(inputs, transform, 1, prefix="card", trainable=False)
     if options.trees:  # beside the scorecard's part, and set like it
-        card = card + TreeSum(tree_inputs(transform), options.trees, name="trees")(inputs)
+        card.append(TreeSum(tree_inputs(transform), options.trees, name="trees")(inputs))
     if options.oblivious:
-        card = card + ObliviousSum(tree_inputs(transform), options.oblivious, options.name_pairs, name="trees")(inputs)
-    logits = HeadMembers(members, options.member_hidden, name="head")(kept) + card
+        card.append(ObliviousSum(tree_inputs(transform), options.oblivious, options.name_pairs, name="trees")(inputs))
+    branches = [HeadMembers(members, options.member_hidden, options.rate, width, name="head")(seen)]
     if options.direct:
-        direct = DirectMembers(members, options.direct_rate, name="direct")(seen[:, width:])
-        logits = keras.ops.concatenate([logits, direct + card], axis=-1)
-    network = keras.Model(inputs, logits, name="tidemark")
+        branches.append(DirectMembers(members, options.direct_rate, options.direct, name="direct")(seen))
+    network = keras.Model(inputs, JoinedLogits(name="logits")(branches, card), name="tidemark")
     for layer in network.layers:
         if layer.name.startswith("card_"):
             layer.set_weights([np.zeros(weight.shape) for weight in layer.weights])
@@ -130,11 +119,8 @@ def _encode_record(inputs: dict[str, Any], transform: FeatureTransform, options:
         named = NameTokens(sizes, width, name="names")(inputs["categories"])
         tokens.append(LearntVectors(name="name_places")(named))
     if not tokens:  # a record that is history alone: the pooled token is all there is to encode
-        first = next(iter(inputs.values()))
-        tokens.append(
-            keras.ops.zeros_like(keras.ops.cast(first[:, :1, :1], "float32")) + keras.ops.zeros((1, 1, width))
-        )
-    record = PooledToken(name="pooled")(keras.ops.concatenate(tokens, axis=1))
+        tokens.append(BlankToken(width, name="blank")(next(iter(inputs.values()))))
+    record = PooledToken(name="pooled")(tokens)
     for block in range(options.blocks):
         record = TransformerLayer(width, options.num_heads, options.dff, options.rate, name=f"encoder_{block}")(record)
     return record
@@ -142,15 +128,14 @@ def _encode_record(inputs: dict[str, Any], transform: FeatureTransform, options:
 
 def _decode_history(inputs: dict[str, Any], transform: FeatureTransform, record: Any, options: NetworkOptions) -> Any:
     width = options.d_model
-    past = None
+    parts: list[Any] = []
     if "history_positions" in inputs:
         months = MonthTokens(transform.bins, width, count_kinds(transform.schema.histories), name="months")
-        past = months(inputs["history_positions"], inputs["history_missing"])
+        parts.append(months(inputs["history_positions"], inputs["history_missing"]))
     if "history_categories" in inputs:
         sizes = name_sizes(transform, transform.schema.histories)
-        named = keras.ops.sum(NameTokens(sizes, width, name="month_names")(inputs["history_categories"]), axis=2)
-        past = named if past is None else past + named
-    past = LearntVectors(name="month_places")(past)
+        parts.append(NameSums(sizes, width, name="month_names")(inputs["history_categories"]))
+    past = LearntVectors(name="month_places")(parts)
     for block in range(options.blocks):
         layer = DecoderLayer(width, options.num_heads, options.dff, options.rate, name=f"decoder_{block}")
         past = layer(past, record)
@@ -170,13 +155,12 @@ def _map_all(
         months = DirectNumbers(transform.bins, width, count_kinds(schema.histories), name=f"{prefix}_months", **common)
         parts.append(months(inputs["history_positions"], inputs["history_missing"]))
     if "categories" in inputs:
-        names = NameTokens(name_sizes(transform, schema.fields), width, name=f"{prefix}_names", **common)
-        parts.append(keras.ops.sum(names(inputs["categories"]), axis=1))
+        names = NameSums(name_sizes(transform, schema.fields), width, name=f"{prefix}_names", **common)
+        parts.append(names(inputs["categories"]))
     if "history_categories" in inputs:
-        sizes = name_sizes(transform, schema.histories)
-        names = NameTokens(sizes * schema.steps, width, name=f"{prefix}_month_names", **common)
-        flat = keras.ops.reshape(inputs["history_categories"], (-1, schema.steps * len(sizes)))
-        parts.append(keras.ops.sum(names(flat), axis=1))
+        sizes = name_sizes(transform, schema.histories) * schema.steps
+        names = NameSums(sizes, width, flat=True, name=f"{prefix}_month_names", **common)
+        parts.append(names(inputs["history_categories"]))
     return parts
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from transformer.arithmetic.kernels import ARITHMETIC
 from transformer.bundles.calibration import LOWEST_PROBABILITY
 from transformer.bundles.canary import Canary, CanaryOutcome, draw_records, frame_of
-from transformer.compiled.kernels import ARITHMETIC
 from transformer.scoring.scorer import Scorer
 
 RECORDS = 100

@@ -1,7 +1,4 @@
-"""Scores frames of records with one model, batch by batch, with its network compiled into one function.
-
-A network whose structure `compiled_network` does not know is scored by TensorFlow, in batches of one fixed shape.
-"""
+"""Scores frames of records with one model, batch by batch, with the compiled forms of its network's layers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +13,10 @@ from transformer.bundles.bundle import LoadedModel
 from transformer.bundles.calibration import PROBABILITY_DECIMALS
 from transformer.bundles.reference import ModelReference
 from transformer.bundles.trained_model import TrainedModel
-from transformer.compiled.network_scorer import CompiledNetwork
-from transformer.compiled.reason_scorer import CompiledReasons
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.network.keras_prediction import pad_rows
-from transformer.reasons.explainer import REASONS, Explainer, choose_reasons, flatten_batch, open_network
+from transformer.reasons.explainer import REASONS, Explainer, choose_reasons, flatten_batch
+from transformer.reasons.reason_scorer import CompiledReasons
 from transformer.records.column_reading import Problem, RecordArrays, read_columns
 from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.schema import RecordSchema
@@ -66,17 +63,15 @@ class Scorer:
         self._model = model
         self._batch_rows = batch_rows
         self._compiled = CompiledNetwork.of(model.network, model.transform)
-        self._logits = tf.function(self._mean_logits)
-        if self._compiled is None:
-            logger.warning("The network of %s is of an unknown structure and is scored by TensorFlow.", version)
+        if self._compiled.by_tensorflow:
+            names = ", ".join(self._compiled.by_tensorflow)
+            logger.warning("Of the network of %s TensorFlow computes what has no compiled form: %s.", version, names)
         if explainer is not None:
-            self._opened = open_network(model.network)
-            width = self._opened.output_shape[1][-1]
+            width = self._compiled.summary_width
             self._head = explainer.build_head(width)
             self._compiled_reasons = CompiledReasons.of(self._head, width)
             if self._compiled_reasons is None:
                 logger.warning("The reasons' head of %s is of an unknown structure: TensorFlow finds reasons.", version)
-            self._explained = tf.function(self._logits_and_reasons)
             self._told = tf.function(self._reasons_of)
         self.warm_up()
 
@@ -92,8 +87,8 @@ class Scorer:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether the network is scored by its compiled form."""
-        return self._compiled is not None
+        """Whether every layer of the network has a compiled form."""
+        return not self._compiled.by_tensorflow
 
     @property
     def reference(self) -> ModelReference | None:
@@ -143,13 +138,7 @@ class Scorer:
         self, batch: Inputs, rows: int, *, with_reasons: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.int16] | None]:
         """Return logits and, where they are wanted, reasons; what TensorFlow computes has one batch shape."""
-        if self._compiled is None:
-            padded = self._pad(batch)
-            if not with_reasons:
-                return self._logits(padded).numpy()[:rows], None
-            logits, told = self._explained(padded)
-            return logits.numpy()[:rows], told.numpy()[:rows]
-        logits, representation = self._compiled.run(batch)
+        logits, representation = self._compiled.run(batch, with_summary=with_reasons)
         if not with_reasons:
             return logits, None
         if self._compiled_reasons is not None:
@@ -159,16 +148,6 @@ class Scorer:
 
     def _pad(self, batch: Inputs) -> Inputs:
         return {name: pad_rows(values, self._batch_rows) for name, values in batch.items()}
-
-    def _mean_logits(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        self.trace_count += 1  # Python runs here only while tracing
-        return tf.reduce_mean(self._model.network(batch, training=False), axis=1)
-
-    def _logits_and_reasons(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        self.trace_count += 1
-        logits, representation = self._opened(batch, training=False)
-        effects = self._head(flatten_batch(batch), representation)
-        return tf.reduce_mean(logits, axis=1), tf.cast(choose_reasons(effects), tf.int16)
 
     def _reasons_of(self, batch: dict[str, tf.Tensor], representation: tf.Tensor) -> tf.Tensor:
         self.trace_count += 1

@@ -20,7 +20,7 @@ from transformer.fitting.fitter import Fitted, Fitter, look_at
 from transformer.fitting.options import FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, represent
 from transformer.network.keras_prediction import predict_rows
-from transformer.network.oblivious_layer import ObliviousTrees
+from transformer.network.layers.oblivious_trees import ObliviousTrees
 from transformer.records.features import FeatureTransform
 
 FEW_LABELLED = 6000  # a validation part of so few says little: some dozens of bad outcomes decide by luck

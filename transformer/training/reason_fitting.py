@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from transformer.bundles.bundle import LoadedModel
 from transformer.bundles.trained_model import TrainedModel
-from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.network.keras_prediction import PREDICTION_ROWS, pad_rows
 from transformer.reasons.explainer import Explainer, HeadSizes, Ladder, ReasonHead, codes_of, open_network
 from transformer.reasons.masking import (
@@ -99,18 +99,16 @@ def exact_effects(
 def make_predict(
     network: keras.Model, transform: FeatureTransform, on_batch: Callable[[], None] | None = None
 ) -> Predict:
-    """Return a function from the network's inputs for N records to their mean logits (N), compiled where it can be."""
+    """Return a function from the network's inputs for N records to their mean logits (N)."""
     told, compiled_network = on_batch or (lambda: None), CompiledNetwork.of(network, transform)
-    if compiled_network is not None:
-        return lambda inputs: _in_compiled_batches(compiled_network, inputs, told)
-    mean_logits = tf.function(lambda batch: tf.reduce_mean(network(batch, training=False), axis=1))
-    return lambda inputs: _in_batches(mean_logits, inputs, told)
+    return lambda inputs: _in_compiled_batches(compiled_network, inputs, told)
 
 
 def _in_compiled_batches(network: CompiledNetwork, inputs: Inputs, on_batch: Callable[[], None]) -> Floats:
     rows, parts = len(next(iter(inputs.values()))), list[Floats]()
     for start in range(0, rows, PREDICTION_ROWS):
-        parts.append(network.run({name: one[start : start + PREDICTION_ROWS] for name, one in inputs.items()})[0])
+        batch = {name: one[start : start + PREDICTION_ROWS] for name, one in inputs.items()}
+        parts.append(network.run(batch, with_summary=False)[0])
         on_batch()
     return np.concatenate(parts)
 

@@ -14,13 +14,13 @@ from transformer.branches.branch_mixture import copy_branches, plant
 from transformer.branches.tree_boosting import MOST_TREES, Booster, choose_tree_rows, logits_of_trees
 from transformer.branches.tree_growth import MOST_BINS, RIDGE, find_question, find_steps
 from transformer.bundles.bundle import load_bundle, save_bundle
-from transformer.compiled.network_scorer import CompiledNetwork, flatten_inputs
-from transformer.compiled.tree_scorer import add_trees, lay_out
 from transformer.fitting.examples import Examples
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.network.keras_prediction import predict_logits
-from transformer.network.oblivious_layer import DEPTH, ObliviousSum, describe
-from transformer.network.tree_layer import ALL_LEAVES, LEAVES, NODES, TreeInputs, TreeSum
+from transformer.network.layers.oblivious_trees import DEPTH, ObliviousSum
+from transformer.network.layers.tree_columns import TreeInputs, describe
+from transformer.network.layers.trees import ALL_LEAVES, LEAVES, NODES, TreeSum
 from transformer.records.column_reading import read_columns
 from transformer.records.features import FeatureTransform
 from transformer.records.labelled_book import Book
@@ -55,6 +55,11 @@ def booster(transform: FeatureTransform) -> Booster:
     return Booster(tree_inputs(transform), 3, lambda: None)
 
 
+def compiled_sum(layer: keras.layers.Layer, examples: Examples) -> np.ndarray:
+    inputs = {name: keras.Input(one.shape[1:], name=name, dtype=one.dtype) for name, one in examples.inputs.items()}
+    return CompiledNetwork(keras.Model(inputs, layer(inputs))).run(examples.inputs)[0]
+
+
 def old_trees(asked: TreeInputs, count: int) -> TreeSum:
     """A layer of an older bundle, with trees of chance that ask about its columns."""
     layer, random = TreeSum(asked, count), np.random.default_rng(5)
@@ -78,9 +83,7 @@ def test_trees_of_older_bundles_are_summed_as_by_striking_off_leaves(examples: E
             left &= np.where(is_above, kept[:, node].astype(int), ALL_LEAVES)
         places = [int(one & -one).bit_length() - 1 for one in left]
         plain[row] = sum((leaf[tree, place] for tree, place in enumerate(places)), np.float32(0))
-    usual = np.zeros(examples.rows)
-    add_trees(examples.inputs, *flatten_inputs(examples.inputs), lay_out(layer), usual)
-    np.testing.assert_array_equal(usual, plain)
+    np.testing.assert_array_equal(compiled_sum(layer, examples), plain)
     np.testing.assert_allclose(np.asarray(layer(examples.inputs))[:, 0], plain, atol=1e-5)
 
 
@@ -100,9 +103,7 @@ def test_the_compiled_sum_is_the_plain_one_to_the_bit(examples: Examples, booste
     layer = ObliviousSum(booster.asked, len(trees), len(trees.names.pair_columns))
     layer.build()
     layer.set_trees(trees, 1.0)
-    usual = np.zeros(examples.rows)
-    add_trees(examples.inputs, *flatten_inputs(examples.inputs), lay_out(layer), usual)
-    np.testing.assert_array_equal(usual, plain)
+    np.testing.assert_array_equal(compiled_sum(layer, examples), plain)
     np.testing.assert_allclose(np.asarray(layer(examples.inputs))[:, 0], plain, atol=1e-5)
 
 

@@ -8,17 +8,18 @@ import pytest
 import tensorflow as tf
 
 from tests.unit.transformer.books import SCHEMA
-from tests.unit.transformer.compiled.test_network_scorer import SCHEMAS, network_of
+from tests.unit.transformer.network.test_compiled_network import SCHEMAS, network_of
+from transformer.arithmetic.dropout import Dropout, drop
+from transformer.arithmetic.gradients import add_outer
+from transformer.arithmetic.kernels import BLOCK_PITCH, BLOCK_ROWS, gelu_slope, normal_share
 from transformer.branches.branch_mixture import plant
 from transformer.branches.tree_boosting import Booster
-from transformer.compiled.gradient.kernels import add_outer, drop, gelu_slope, normal_share
-from transformer.compiled.gradient.weight_folding import Folding
-from transformer.compiled.kernels import LANES, PITCH
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
 from transformer.fitting.keras_stepper import Stepper
 from transformer.fitting.options import FittingOptions
 from transformer.network.architecture import NetworkOptions, tree_inputs
+from transformer.network.compiled_gradient import CompiledGradient
 from transformer.records.features import Inputs
 from transformer.records.schema import RecordSchema
 
@@ -44,24 +45,21 @@ def examples_of(inputs: Inputs) -> Examples:
 
 @pytest.mark.parametrize(("name", "sizes"), CASES)
 def test_loss_and_gradients_are_those_of_keras(name: str, sizes: NetworkOptions) -> None:
-    network, transform, inputs = network_of(SCHEMAS[name], sizes)
-    examples, folding = examples_of(inputs), Folding(network, transform)
-    stepper = CompiledStepper(network, options(), folding)
-    stepper._chances = (np.uint32(0), np.float32(1), np.uint32(0), np.float32(1))
-    weight = np.asarray(examples.weight, np.float32)
-    loss, found = stepper._learn(
-        inputs, examples.target.astype(np.float32), weight / (examples.rows * stepper._members)
-    )
-    variables = folding.variables
+    network, _, inputs = network_of(SCHEMAS[name], sizes)
+    examples, gradient = examples_of(inputs), CompiledGradient(network, 2)
+    weight, target = np.asarray(examples.weight, np.float32), examples.target.astype(np.float32)
+    shares = weight / (examples.rows * gradient.members)
+    loss, found = gradient.learn(inputs, target, shares, seed=0, is_dropping=False)
+    variables = gradient.weights.variables
     with tf.GradientTape() as tape:
         logits = network(inputs, training=False)
-        target = tf.broadcast_to(tf.cast(examples.target[:, None], tf.float32), tf.shape(logits))
-        expected = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(target, logits) * weight[:, None])
+        wanted = tf.broadcast_to(target[:, None], tf.shape(logits))
+        expected = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits) * weight[:, None])
     gradients = tape.gradient(expected, [one.value for one in variables])
     assert loss == pytest.approx(float(expected), rel=1e-5)
-    for variable, gradient in zip(variables, gradients, strict=True):
-        mine = folding.view(found, variable)
-        exact = np.zeros(mine.shape) if gradient is None else np.asarray(tf.convert_to_tensor(gradient))
+    for variable, wanted in zip(variables, gradients, strict=True):
+        mine = gradient.weights.part(found, variable)
+        exact = np.zeros(mine.shape) if wanted is None else np.asarray(tf.convert_to_tensor(wanted))
         np.testing.assert_allclose(mine, exact, rtol=1e-3, atol=1e-4, err_msg=variable.path)
 
 
@@ -90,31 +88,42 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         network, transform, inputs = network_of(SCHEMA, NetworkOptions())
         stepper = CompiledStepper.of(network, options(batch_rows=300), transform)
         assert stepper is not None
-        stepper.use_threads(threads)
+        stepper.gradient.use_threads(threads)
         stepper.begin(300)
         stepper.run_epoch(examples_of(inputs), np.random.default_rng(2), 1, lambda: None)
         found.append(stepper.look(inputs, lambda: None))
     np.testing.assert_array_equal(found[0], found[1])
 
 
-def test_dropout_changes_with_the_seed_and_the_step_and_not_when_looking() -> None:
-    network, transform, inputs = network_of(SCHEMA, NetworkOptions())
-    losses = []
-    for seed in (1, 1, 2):
-        stepper = CompiledStepper.of(network, options(seed=seed), transform)
-        assert stepper is not None
-        stepper.begin(300)
-        one = stepper._learn(inputs, np.ones(300, np.float32), np.full(300, 1e-3, np.float32))[0]
-        stepper._step_count += 1
-        losses.append((one, stepper._learn(inputs, np.ones(300, np.float32), np.full(300, 1e-3, np.float32))[0]))
-        np.testing.assert_allclose(
-            stepper.look(inputs, lambda: None).mean(axis=1),
-            np.asarray(network(inputs, training=False)).mean(axis=1),
-            atol=1e-4,
-        )
+def test_dropout_changes_with_the_seed_and_not_when_looking() -> None:
+    network, _, inputs = network_of(SCHEMA, NetworkOptions())
+    gradient = CompiledGradient(network, 2)
+    target, weight = np.ones(300, np.float32), np.full(300, 1e-3, np.float32)
+    losses = [gradient.learn(inputs, target, weight, seed=seed)[0] for seed in (1, 1, 2)]
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
-    assert losses[0][0] != losses[0][1]
+    looked = gradient.look(inputs, gradient.theta).mean(axis=1)
+    np.testing.assert_allclose(looked, np.asarray(network(inputs, training=False)).mean(axis=1), atol=1e-4)
+
+
+def test_each_step_drops_others() -> None:
+    network, transform, inputs = network_of(SCHEMA, NetworkOptions())
+    stepper = CompiledStepper.of(network, options(batch_rows=300, learning_rate=0.0, weight_decay=0.0), transform)
+    assert stepper is not None
+    stepper.begin(300)
+    losses = [stepper.run_epoch(examples_of(inputs), np.random.default_rng(2), 9, lambda: None) for _ in range(2)]
+    assert losses[0] != losses[1]
+
+
+def test_each_layer_drops_at_its_own_rate() -> None:
+    network, _, inputs = network_of(SCHEMA, NetworkOptions(**PLAIN))
+    target, weight = np.ones(300, np.float32), np.full(300, 1e-3, np.float32)
+    plain = CompiledGradient(network, 1)
+    losses = [plain.learn(inputs, target, weight, seed=seed)[0] for seed in (1, 2)]
+    assert losses[0] == losses[1], "nothing is dropped"
+    network.get_layer("encoder_0").rate = 0.5
+    dropping = CompiledGradient(network, 1)
+    assert dropping.learn(inputs, target, weight, seed=1)[0] != losses[0]
 
 
 def test_trees_and_scorecard_count_and_stay_as_they_are() -> None:
@@ -134,36 +143,31 @@ def test_trees_and_scorecard_count_and_stay_as_they_are() -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_it_does_not_know_is_left_to_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_agree_is_left_to_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     network, transform, _ = network_of(SCHEMA, NetworkOptions())
     monkeypatch.setattr("transformer.fitting.compiled_stepper._TOLERANCE", -1.0)
-    assert CompiledStepper.of(network, options(), transform) is None
-    inner = network.get_layer("encoder_0").dropout
-    monkeypatch.undo()
-    assert isinstance(inner, keras.layers.Dropout)
-    network.get_layer("encoder_0").rate = 0.1
     assert CompiledStepper.of(network, options(), transform) is None
 
 
 def test_a_share_of_the_values_is_dropped_and_the_mean_kept() -> None:
-    row, out = np.ones(PITCH, np.float32), np.zeros(PITCH, np.float32)
-    kept = np.empty((2000, LANES))
+    row, out = np.ones(BLOCK_PITCH, np.float32), np.zeros(BLOCK_PITCH, np.float32)
+    kept = np.empty((2000, BLOCK_ROWS))
     for place in range(len(kept)):
-        drop(row, np.uint32(5), place, np.uint32(0.3 * 2**32), np.float32(1 / 0.7), out)
-        kept[place] = out[:LANES]
+        drop(row, Dropout.of(0.3, 2), np.uint32(5), place, out)
+        kept[place] = out[:BLOCK_ROWS]
     assert kept.mean() == pytest.approx(1.0, abs=0.005)
     assert (kept == 0).mean() == pytest.approx(0.3, abs=0.004)
-    lanes, places = np.corrcoef(kept.T), np.corrcoef(kept[:200])
-    for found, count in ((lanes, 2000), (places, LANES)):
+    records, places = np.corrcoef(kept.T), np.corrcoef(kept[:200])
+    for found, count in ((records, 2000), (places, BLOCK_ROWS)):
         assert np.abs(found[~np.eye(len(found), dtype=bool)]).max() < 6 / count**0.5
 
 
 @pytest.mark.parametrize("sizes", [(32, 96), (5, 7), (4, 3)])
 def test_a_products_gradient_is_the_sum_of_outer_products(sizes: tuple[int, int]) -> None:
     random = np.random.default_rng(3)
-    x, y = (random.normal(size=(3, size, PITCH)).astype(np.float32) for size in sizes)
+    x, y = (random.normal(size=(3, size, BLOCK_PITCH)).astype(np.float32) for size in sizes)
     out = random.normal(size=sizes).astype(np.float32)
-    expected = out + np.einsum("til,tjl->ij", x[..., :LANES].astype(np.float64), y[..., :LANES])
+    expected = out + np.einsum("til,tjl->ij", x[..., :BLOCK_ROWS].astype(np.float64), y[..., :BLOCK_ROWS])
     add_outer(x, y, out)
     np.testing.assert_allclose(out, expected, atol=2e-4)
 

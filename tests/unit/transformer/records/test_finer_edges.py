@@ -5,8 +5,8 @@ import pytest
 
 from tests.unit.transformer.books import SCHEMA, make_book
 from transformer.bundles.trained_model import TrainedModel
-from transformer.compiled.network_scorer import CompiledNetwork
 from transformer.fitting.options import EpochReport
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.network.keras_prediction import predict_logits
 from transformer.records.column_reading import read_columns
 from transformer.records.features import BINS, FINE_BINS, FeatureTransform

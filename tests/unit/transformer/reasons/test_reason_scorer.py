@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transformer.compiled.reason_scorer import CompiledReasons
 from transformer.precompile import precompile
 from transformer.reasons.explainer import HeadSizes, Ladder, ReasonHead, choose_reasons
+from transformer.reasons.reason_scorer import CompiledReasons
 
 WIDTH = 48
 
@@ -74,7 +74,7 @@ def test_a_head_of_another_structure_is_left_to_tensorflow(head: ReasonHead) -> 
 
 def test_a_head_that_says_something_else_is_left_to_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "transformer.compiled.reason_scorer._pad_columns",
+        "transformer.reasons.reason_scorer._pad_columns",
         lambda weights, columns: np.zeros((len(weights), columns), np.float32),
     )
     assert CompiledReasons.of(_draw_head(), WIDTH) is None

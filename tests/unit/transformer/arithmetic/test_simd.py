@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from transformer.compiled import simd
-from transformer.compiled.kernels import LANES, PITCH, add_product, set_product
-from transformer.compiled.simd import VECTOR, add_row, turn
+from transformer.arithmetic import simd
+from transformer.arithmetic.kernels import BLOCK_PITCH, BLOCK_ROWS, Dense, add_product, add_turned_product, set_product
+from transformer.arithmetic.simd import VECTOR, add_row, add_vector, turn
 
 SIZES = [(32, 32), (32, 128), (64, 32), (24, 20), (5, 3), (1, 1)]
 
@@ -18,13 +18,23 @@ def _draw(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("size", SIZES)
 def test_a_product_is_bias_plus_weights_times_rows(size: tuple[int, int]) -> None:
     rows, columns = size
-    weights, bias, x, out = _draw(rows, columns), _draw(columns), _draw(rows, PITCH), _draw(columns, PITCH)
+    weights, bias, x, out = _draw(rows, columns), _draw(columns), _draw(rows, BLOCK_PITCH), _draw(columns, BLOCK_PITCH)
     before, expected = out.copy(), weights.T @ x + bias[:, None]
-    add_product(weights, bias, x, out)
-    np.testing.assert_allclose(out[:, :LANES], (before + expected)[:, :LANES], atol=1e-5)
-    set_product(weights, bias, x, out)
-    np.testing.assert_allclose(out[:, :LANES], expected[:, :LANES], atol=1e-5)
-    np.testing.assert_array_equal(out[:, LANES:], before[:, LANES:])
+    add_product(Dense(weights, bias), x, out)
+    np.testing.assert_allclose(out[:, :BLOCK_ROWS], (before + expected)[:, :BLOCK_ROWS], atol=1e-5)
+    set_product(Dense(weights, bias), x, out)
+    np.testing.assert_allclose(out[:, :BLOCK_ROWS], expected[:, :BLOCK_ROWS], atol=1e-5)
+    np.testing.assert_array_equal(out[:, BLOCK_ROWS:], before[:, BLOCK_ROWS:])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_turned_product_is_the_kernel_times_rows(size: tuple[int, int]) -> None:
+    rows, columns = size
+    weights, y, out = _draw(rows, columns), _draw(columns, BLOCK_PITCH), _draw(rows, BLOCK_PITCH)
+    expected = out + weights @ y
+    expected[:, BLOCK_ROWS:] = out[:, BLOCK_ROWS:]
+    add_turned_product(weights, y, out)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("tile", [(8, 2), (4, 1), (2, 4)])
@@ -33,14 +43,14 @@ def test_the_tile_of_a_processor_changes_no_bit(tile: tuple[int, int]) -> None:
 
 
 def _multiply_by(columns: int, width: int) -> np.ndarray:
-    weights, bias, x, out = _draw(32, 8), _draw(8), _draw(32, PITCH), np.zeros((8, PITCH), np.float32)
+    weights, bias, x, out = _draw(32, 8), _draw(8), _draw(32, BLOCK_PITCH), np.zeros((8, BLOCK_PITCH), np.float32)
     tile = simd._make_tile(columns, width, onto=False)
 
     @njit
     def run(weights, bias, x, out):
         for j in range(0, 8, columns):
-            for lane in range(0, LANES, width * VECTOR):
-                tile(weights, bias, x, out, j, lane)
+            for record in range(0, BLOCK_ROWS, width * VECTOR):
+                tile(weights, bias, x, out, j, record)
 
     run(weights, bias, x, out)
     return out
@@ -57,6 +67,19 @@ def test_a_row_is_added_with_its_share_of_the_slope() -> None:
 
     run(table, sums)
     np.testing.assert_allclose(sums, expected, atol=1e-6)
+
+
+def test_a_vector_is_added() -> None:
+    table, sums = _draw(5, 48), _draw(3, 64)
+    expected = sums.copy()
+    expected[1, 16:32] += table[4, 20:36]
+
+    @njit
+    def run(table, sums):
+        add_vector(table, 4, 20, sums, 1, 16)
+
+    run(table, sums)
+    np.testing.assert_array_equal(sums, expected)
 
 
 def test_sixteen_rows_become_sixteen_columns() -> None:

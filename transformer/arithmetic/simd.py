@@ -20,7 +20,7 @@ FLOATS, WHOLE = ir.VectorType(ir.FloatType(), VECTOR), ir.VectorType(ir.IntType(
 # Columns and vectors of a tile, so that its sums stay in registers: 16 of AVX-512's 32, 8 of AVX2's 16.
 HAS_WIDE_VECTORS = bool(binding.get_host_cpu_features().get("avx512f"))
 TILE_COLUMNS, TILE_VECTORS = (8, 2) if HAS_WIDE_VECTORS else (4, 1)
-TILE_LANES = TILE_VECTORS * VECTOR
+TILE_RECORDS = TILE_VECTORS * VECTOR
 
 
 class Rows:
@@ -52,7 +52,7 @@ def store(builder: Any, vector: Any, address: Any) -> None:
     builder.store(vector, builder.bitcast(address, FLOATS.as_pointer())).align = 4
 
 
-def spread(builder: Any, number: Any, kind: Any = FLOATS) -> Any:
+def broadcast(builder: Any, number: Any, kind: Any = FLOATS) -> Any:
     """Return a vector that holds the number 16 times."""
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
     nothing = ir.Constant(WHOLE, [0] * VECTOR)
@@ -75,42 +75,79 @@ def byte_count(count: int) -> Any:
     return ir.Constant(ir.IntType(64), count * 4)
 
 
+def _sum_rows(
+    builder: Any, sums: dict[Any, Any], count: Any, weight_at: Any, x_at: Any, targets: dict[Any, Any]
+) -> None:
+    """Add up weights times rows of x in registers, and write the sums to their targets."""
+    columns, vectors = (1 + max(place[axis] for place in sums) for axis in (0, 1))
+    kept = {place: cgutils.alloca_once_value(builder, begin) for place, begin in sums.items()}
+    with cgutils.for_range(builder, count) as loop:
+        row = x_at(loop.index)
+        values = [load(builder, builder.gep(row, [byte_count(v * VECTOR)])) for v in range(vectors)]
+        for c, address in enumerate(weight_at(loop.index, columns)):
+            weight = broadcast(builder, load(builder, address, ir.FloatType()))
+            for v in range(vectors):
+                builder.store(multiply_add(builder, weight, values[v], builder.load(kept[c, v])), kept[c, v])
+    for place, target in targets.items():
+        store(builder, builder.load(kept[place]), target)
+
+
+def _targets(builder: Any, out: Rows, column: Any, record: Any, size: tuple[int, int]) -> dict[Any, Any]:
+    first = out.at(column, record)
+    return {
+        (c, v): builder.gep(moved(builder, first, c, out.strides[0]), [byte_count(v * VECTOR)])
+        for c in range(size[0])
+        for v in range(size[1])
+    }
+
+
 def _make_tile(columns: int, vectors: int, *, onto: bool) -> Callable[..., None]:
-    """A tile of a product: out[column:, lane:] = [out +] bias + weights' transpose times x, `columns` by `vectors`."""
+    """A tile of a product: out[column:, record:] = [out +] bias + kernel' x, `columns` by `vectors`."""
 
     @intrinsic
-    def tile(_typing: Any, weights: Any, bias: Any, x: Any, out: Any, column: Any, lane: Any) -> Any:
+    def tile(_typing: Any, weights: Any, bias: Any, x: Any, out: Any, column: Any, record: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             given = [Rows(context, builder, signature.args[i], arguments[i]) for i in range(4)]
             weight_rows, bias_rows, x_rows, out_rows = given
-            column, lane = arguments[4:]
-            places = [(c, v) for c in range(columns) for v in range(vectors)]
-            out_first = out_rows.at(column, lane)
-            targets = {
-                (c, v): builder.gep(moved(builder, out_first, c, out_rows.strides[0]), [byte_count(v * VECTOR)])
-                for c, v in places
-            }
+            column, record = arguments[4:]
+            targets = _targets(builder, out_rows, column, record, (columns, vectors))
             sums = {}
-            for c, v in places:
+            for c, v in targets:
                 address = builder.gep(bias_rows.at(column), [byte_count(c)])
-                begin = spread(builder, load(builder, address, ir.FloatType()))
-                if onto:
-                    begin = builder.fadd(begin, load(builder, targets[c, v]))
-                sums[c, v] = cgutils.alloca_once_value(builder, begin)
-            with cgutils.for_range(builder, weight_rows.shape[0]) as loop:
-                row_weights, row = weight_rows.at(loop.index, column), x_rows.at(loop.index, lane)
-                values = [load(builder, builder.gep(row, [byte_count(v * VECTOR)])) for v in range(vectors)]
-                for c in range(columns):
-                    address = builder.gep(row_weights, [byte_count(c)])
-                    weight = spread(builder, load(builder, address, ir.FloatType()))
-                    for v in range(vectors):
-                        sums_so_far = builder.load(sums[c, v])
-                        builder.store(multiply_add(builder, weight, values[v], sums_so_far), sums[c, v])
-            for place in places:
-                store(builder, builder.load(sums[place]), targets[place])
+                begin = broadcast(builder, load(builder, address, ir.FloatType()))
+                sums[c, v] = builder.fadd(begin, load(builder, targets[c, v])) if onto else begin
+
+            def weight_at(row: Any, count: int) -> list[Any]:
+                first = weight_rows.at(row, column)
+                return [builder.gep(first, [byte_count(c)]) for c in range(count)]
+
+            _sum_rows(builder, sums, weight_rows.shape[0], weight_at, lambda row: x_rows.at(row, record), targets)
             return context.get_dummy_value()
 
         return types.void(weights, bias, x, out, types.intp, types.intp), generate
+
+    return tile
+
+
+def _make_turned_tile(columns: int, vectors: int) -> Callable[..., None]:
+    """A tile of a product with the kernel as it stands: out[row:, record:] += kernel y."""
+
+    @intrinsic
+    def tile(_typing: Any, weights: Any, y: Any, out: Any, row: Any, record: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            weight_rows, y_rows, out_rows = (Rows(context, builder, signature.args[i], arguments[i]) for i in range(3))
+            row, record = arguments[3:]
+            targets = _targets(builder, out_rows, row, record, (columns, vectors))
+            sums = {place: load(builder, target) for place, target in targets.items()}
+
+            def weight_at(column: Any, count: int) -> list[Any]:
+                first = weight_rows.at(row, column)
+                return [moved(builder, first, c, weight_rows.strides[0]) for c in range(count)]
+
+            _sum_rows(builder, sums, weight_rows.shape[1], weight_at, lambda column: y_rows.at(column, record), targets)
+            return context.get_dummy_value()
+
+        return types.void(weights, y, out, types.intp, types.intp), generate
 
     return tile
 
@@ -119,6 +156,8 @@ set_tile = _make_tile(TILE_COLUMNS, TILE_VECTORS, onto=False)
 add_tile = _make_tile(TILE_COLUMNS, TILE_VECTORS, onto=True)
 set_column = _make_tile(1, TILE_VECTORS, onto=False)
 add_column = _make_tile(1, TILE_VECTORS, onto=True)
+add_turned_tile = _make_turned_tile(TILE_COLUMNS, TILE_VECTORS)
+add_turned_column = _make_turned_tile(1, TILE_VECTORS)
 
 
 @intrinsic
@@ -133,7 +172,7 @@ def add_row(
         _, place, offset, share, _, row, at, vectors = arguments
         zero, one = (ir.Constant(ir.IntType(64), number) for number in (0, 1))
         base, slope, begin = rows.at(place, zero, offset), rows.at(place, one, offset), target.at(row, at)
-        shares = spread(builder, share)
+        shares = broadcast(builder, share)
         with cgutils.for_range(builder, vectors) as loop:
             distance = builder.mul(loop.index, byte_count(VECTOR))
             value = multiply_add(
@@ -148,6 +187,19 @@ def add_row(
 
     kinds = (table, types.intp, types.intp, types.float32, sums, types.intp, types.intp, types.intp)
     return types.void(*kinds), generate
+
+
+@intrinsic
+def add_vector(_typing: Any, table: Any, place: Any, offset: Any, sums: Any, row: Any, at: Any) -> Any:
+    """sums[row, at:] += table[place, offset:], one vector."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source = Rows(context, builder, signature.args[0], arguments[0]).at(*arguments[1:3])
+        target = Rows(context, builder, signature.args[3], arguments[3]).at(*arguments[4:])
+        store(builder, builder.fadd(load(builder, target), load(builder, source)), target)
+        return context.get_dummy_value()
+
+    return types.void(table, types.intp, types.intp, sums, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -186,14 +238,14 @@ def _exchange(builder: Any, block: list[Any], distance: int) -> list[Any]:
 
 @intrinsic
 def add_leaves(
-    _typing: Any, x: Any, column: Any, threshold: Any, kept: Any, leaf: Any, tree: Any, lane: Any, sums: Any
+    _typing: Any, x: Any, column: Any, threshold: Any, kept: Any, leaf: Any, tree: Any, record: Any, sums: Any
 ) -> Any:
-    """sums[lane:] += the leaf of a tree that each of 16 lanes comes to (see `trees`)."""
+    """sums[record:] += the leaf of a tree that each of 16 records comes to (see `layers.trees`)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         given = [Rows(context, builder, signature.args[i], arguments[i]) for i in range(5)]
         x_rows, columns, thresholds, kept_rows, leaf_rows = given
-        tree, lane = arguments[5], arguments[6]
+        tree, record = arguments[5], arguments[6]
         zero = ir.Constant(ir.IntType(64), 0)
         every = ir.Constant(WHOLE, [-1] * VECTOR)
         left = cgutils.alloca_once_value(builder, every)
@@ -201,13 +253,13 @@ def add_leaves(
         with cgutils.for_range(builder, columns.shape[1]) as loop:
             distance = builder.mul(loop.index, byte_count(1))
             asked = load(builder, builder.gep(nodes[0], [distance]), ir.IntType(32))
-            values = load(builder, x_rows.at(builder.sext(asked, ir.IntType(64)), lane))
-            limit = spread(builder, load(builder, builder.gep(nodes[1], [distance]), ir.FloatType()))
-            mask = spread(builder, load(builder, builder.gep(nodes[2], [distance]), ir.IntType(32)), WHOLE)
+            values = load(builder, x_rows.at(builder.sext(asked, ir.IntType(64)), record))
+            limit = broadcast(builder, load(builder, builder.gep(nodes[1], [distance]), ir.FloatType()))
+            mask = broadcast(builder, load(builder, builder.gep(nodes[2], [distance]), ir.IntType(32)), WHOLE)
             is_above = builder.fcmp_ordered(">", values, limit)
             builder.store(builder.and_(builder.load(left), builder.select(is_above, mask, every)), left)
         place = _first_bit(builder, builder.load(left))
-        target = Rows(context, builder, signature.args[7], arguments[7]).at(lane)
+        target = Rows(context, builder, signature.args[7], arguments[7]).at(record)
         found = _pick(builder, leaf_rows.at(tree, zero), place)
         store(builder, builder.fadd(load(builder, target), found), target)
         return context.get_dummy_value()
@@ -231,8 +283,8 @@ def _pick(builder: Any, address: Any, places: Any) -> Any:
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.permvar.sf.512")
         return builder.call(function, [table, places])
     found = ir.Constant(FLOATS, ir.Undefined)
-    for lane in range(VECTOR):
-        number = ir.Constant(ir.IntType(32), lane)
+    for record in range(VECTOR):
+        number = ir.Constant(ir.IntType(32), record)
         place = builder.mul(builder.sext(builder.extract_element(places, number), ir.IntType(64)), byte_count(1))
         found = builder.insert_element(found, load(builder, builder.gep(address, [place]), ir.FloatType()), number)
     return found

@@ -1,14 +1,20 @@
 """The compiled network says what the Keras network says, whatever its sizes, and each record by itself."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 from scipy.special import erf, expit
 
 from tests.unit.transformer.books import SCHEMA, make_book
-from transformer.compiled.kernels import exponential, gelu
-from transformer.compiled.network_scorer import CompiledNetwork
+from transformer.arithmetic.kernels import exponential, gelu
 from transformer.network.architecture import NetworkOptions, build_network
+from transformer.network.compiled_network import CompiledNetwork
+from transformer.network.layers.form import FORMS, Calls
+from transformer.network.layers.tokens import Summary
 from transformer.records.column_reading import read_columns
 from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.schema import Field, RecordSchema
@@ -41,7 +47,7 @@ def network_of(schema: RecordSchema, options: NetworkOptions) -> tuple[keras.Mod
 def test_it_agrees_with_keras_on_every_kind_of_record(name: str) -> None:
     network, transform, inputs = network_of(SCHEMAS[name], NetworkOptions())
     compiled = CompiledNetwork.of(network, transform)
-    assert compiled is not None
+    assert compiled.by_tensorflow == ()
     expected = np.asarray(network(inputs, training=False)).mean(axis=1)
     np.testing.assert_allclose(expit(compiled.run(inputs)[0]), expit(expected), rtol=0, atol=1e-5)
 
@@ -57,7 +63,7 @@ def test_it_agrees_with_keras_on_every_kind_of_record(name: str) -> None:
 def test_it_agrees_with_keras_at_other_sizes(options: NetworkOptions) -> None:
     network, transform, inputs = network_of(SCHEMA, options)
     compiled = CompiledNetwork.of(network, transform)
-    assert compiled is not None
+    assert compiled.by_tensorflow == ()
     expected = np.asarray(network(inputs, training=False)).mean(axis=1)
     np.testing.assert_allclose(expit(compiled.run(inputs)[0]), expit(expected), rtol=0, atol=1e-5)
 
@@ -65,7 +71,7 @@ def test_it_agrees_with_keras_at_other_sizes(options: NetworkOptions) -> None:
 def test_it_gives_what_the_head_reads() -> None:
     network, transform, inputs = network_of(SCHEMA, NetworkOptions())
     compiled = CompiledNetwork.of(network, transform)
-    assert compiled is not None
+    assert compiled.by_tensorflow == ()
     inner = keras.Model(network.input, network.get_layer("head_norm").output)
     np.testing.assert_allclose(compiled.run(inputs)[1], np.asarray(inner(inputs, training=False)), rtol=1e-4, atol=5e-5)
 
@@ -74,16 +80,31 @@ def test_it_gives_what_the_head_reads() -> None:
 def test_neighbours_and_place_change_no_bit(first: int) -> None:
     network, transform, inputs = network_of(SCHEMA, NetworkOptions())
     compiled = CompiledNetwork.of(network, transform)
-    assert compiled is not None
+    assert compiled.by_tensorflow == ()
     whole = compiled.run(inputs)[0]
     part = compiled.run({name: values[first:] for name, values in inputs.items()})[0]
     np.testing.assert_array_equal(part, whole[first:])
 
 
-def test_a_network_that_says_something_else_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, transform, _ = network_of(SCHEMA, NetworkOptions())
-    monkeypatch.setattr("transformer.compiled.weight_layout._scaled", lambda product, _width: product)
-    assert CompiledNetwork.of(network, transform) is None
+def test_a_network_that_says_something_else_is_left_to_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, transform, inputs = network_of(SCHEMA, NetworkOptions())
+    wrong = replace(FORMS[Summary], make=lambda _layer, place: Calls([partial(place.output.fill, 1.0)]))
+    monkeypatch.setitem(FORMS, Summary, wrong)
+    compiled = CompiledNetwork.of(network, transform)
+    assert set(compiled.by_tensorflow) == {layer.name for layer in network.layers} - {
+        one.name for one in network.inputs
+    }
+    expected = np.asarray(network(inputs, training=False)).mean(axis=1)
+    np.testing.assert_allclose(compiled.run(inputs)[0], expected, atol=1e-5)
+
+
+def test_many_threads_may_score_at_once() -> None:
+    network, transform, inputs = network_of(SCHEMA, NetworkOptions())
+    compiled = CompiledNetwork.of(network, transform)
+    alone = compiled.run(inputs)[0]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: compiled.run(inputs)[0], range(12)):
+            np.testing.assert_array_equal(found, alone)
 
 
 def test_the_elementary_functions_are_as_exact_as_single_precision() -> None:

@@ -11,16 +11,16 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from transformer.compiled.simd import (
+from transformer.arithmetic.simd import (
     FLOATS,
     VECTOR,
     WHOLE,
     Rows,
+    broadcast,
     byte_count,
     load,
     moved,
     multiply_add,
-    spread,
     store,
 )
 
@@ -40,7 +40,7 @@ def give_row(
         _, row, at, share, _, place, offset, vectors = arguments
         zero, one = (ir.Constant(ir.IntType(64), number) for number in (0, 1))
         base, slope, begin = rows.at(place, zero, offset), rows.at(place, one, offset), source.at(row, at)
-        shares = spread(builder, share)
+        shares = broadcast(builder, share)
         with cgutils.for_range(builder, vectors) as loop:
             distance = builder.mul(loop.index, byte_count(VECTOR))
             value = load(builder, builder.gep(begin, [distance]))
@@ -54,20 +54,20 @@ def give_row(
 
 
 @intrinsic
-def add_outer_tile(_typing: Any, x: Any, i: Any, y: Any, j: Any, lanes: Any, out: Any) -> Any:
-    """out[i + a, j + b] += the sum over t and lanes of x[t, i + a, lane] * y[t, j + b, lane], for a, b below 4."""
+def add_outer_tile(_typing: Any, x: Any, i: Any, y: Any, j: Any, records: Any, out: Any) -> Any:
+    """out[i + a, j + b] += the sum over t and records of x[t, i + a, record] * y[t, j + b, record], for a, b below 4."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         xs = Rows(context, builder, signature.args[0], arguments[0])
         ys = Rows(context, builder, signature.args[2], arguments[2])
         outs = Rows(context, builder, signature.args[5], arguments[5])
-        _, i, _, j, lanes, _ = arguments
+        _, i, _, j, records, _ = arguments
         zero = ir.Constant(ir.IntType(64), 0)
         nothing = ir.Constant(FLOATS, [0.0] * VECTOR)
         sums = [cgutils.alloca_once_value(builder, nothing) for _ in range(TILE * TILE)]
         with cgutils.for_range(builder, xs.shape[0]) as token:
             x_first, y_first = xs.at(token.index, i, zero), ys.at(token.index, j, zero)
-            with cgutils.for_range(builder, builder.sdiv(lanes, ir.Constant(ir.IntType(64), VECTOR))) as loop:
+            with cgutils.for_range(builder, builder.sdiv(records, ir.Constant(ir.IntType(64), VECTOR))) as loop:
                 distance = builder.mul(loop.index, byte_count(VECTOR))
                 left = [
                     load(builder, builder.gep(moved(builder, x_first, a, xs.strides[1]), [distance]))
@@ -98,7 +98,7 @@ def add_outer_tile(_typing: Any, x: Any, i: Any, y: Any, j: Any, lanes: Any, out
 
 
 def _make_sum(*, of_products: bool) -> Any:
-    """The sum over lanes of x, or of x * y: rows whose lanes are a multiple of 16."""
+    """The sum over records of x, or of x * y: rows whose records are a multiple of 16."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         zero = ir.Constant(ir.IntType(64), 0)
@@ -113,7 +113,7 @@ def _make_sum(*, of_products: bool) -> Any:
             builder.store(more, total)
         joined, distance = builder.load(total), VECTOR // 2
         while distance:
-            order = [(lane + distance) % VECTOR for lane in range(VECTOR)]
+            order = [(record + distance) % VECTOR for record in range(VECTOR)]
             joined = builder.fadd(joined, builder.shuffle_vector(joined, joined, ir.Constant(WHOLE, order)))
             distance //= 2
         return builder.extract_element(joined, ir.Constant(ir.IntType(32), 0))
@@ -122,19 +122,19 @@ def _make_sum(*, of_products: bool) -> Any:
 
 
 @intrinsic
-def sum_of_products(_typing: Any, x: Any, y: Any, lanes: Any) -> Any:
-    """The sum over lanes of x * y."""
+def sum_of_products(_typing: Any, x: Any, y: Any, records: Any) -> Any:
+    """The sum over records of x * y."""
     return types.float32(x, y, types.intp), _make_sum(of_products=True)
 
 
 @intrinsic
-def sum_of_lanes(_typing: Any, x: Any, lanes: Any) -> Any:
-    """The sum over lanes of x."""
+def sum_of_records(_typing: Any, x: Any, records: Any) -> Any:
+    """The sum over records of x."""
     return types.float32(x, types.intp), _make_sum(of_products=False)
 
 
 def _sum_each(builder: Any, vectors: list[Any]) -> Any:
-    """Return the sums of 16 vectors as one vector, that of vector i in lane i: halves are added pair by pair."""
+    """Return the sums of 16 vectors as one vector, that of vector i in record i: halves are added pair by pair."""
     distance = VECTOR // 2
     while len(vectors) > 1:
         half = len(vectors) // 2
@@ -145,8 +145,8 @@ def _sum_each(builder: Any, vectors: list[Any]) -> Any:
 
 def _add_halves(builder: Any, one: Any, other: Any, distance: int) -> Any:
     """Lanes with the bit of `distance` hold what is left of `other`, the others what is left of `one`."""
-    straight = [lane if not lane & distance else VECTOR + lane for lane in range(VECTOR)]
-    crossed = [lane + distance if not lane & distance else VECTOR + lane - distance for lane in range(VECTOR)]
+    straight = [record if not record & distance else VECTOR + record for record in range(VECTOR)]
+    crossed = [record + distance if not record & distance else VECTOR + record - distance for record in range(VECTOR)]
     kept = builder.shuffle_vector(one, other, ir.Constant(WHOLE, straight))
     added = builder.shuffle_vector(one, other, ir.Constant(WHOLE, crossed))
     return builder.fadd(kept, added)

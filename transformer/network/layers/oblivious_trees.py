@@ -6,19 +6,32 @@ Every level of such a tree asks all of its records the same question, so the ans
 # Keras calls the shapes of `build` by the names of `call`'s arguments, so their number and names differ from the base
 # class; and its stubs hold what an operation returns for possibly None.
 # pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: basic
 # pyright: reportCallIssue=false
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from transformer.network.name_pairs import COARSE, FINE, describe_pair_tensors, describe_pairs
-from transformer.network.tree_layer import NEVER, Floats32, TreeInputs, describe_tensors, id_tensors
-from transformer.records.features import Inputs
+from transformer.arithmetic.kernels import BLOCK_PITCH, BLOCK_ROWS, compiled, prepare
+from transformer.network.layers.form import Calls, Place, compiled_form
+from transformer.network.layers.name_pairs import COARSE, FINE, describe_pair_tensors
+from transformer.network.layers.tree_columns import (
+    Floats32,
+    NameTables,
+    TreeInputs,
+    as_floats,
+    describe_block,
+    describe_tensors,
+    find_asked,
+    id_tensors,
+    joined_columns,
+)
+from transformer.network.layers.trees import NEVER
 
 DEPTH = 6
 LEAVES = 1 << DEPTH
@@ -35,7 +48,7 @@ class ObliviousTrees:
     column: NDArray[np.int32]
     threshold: Floats32
     leaf: Floats32
-    names: "NameTables"
+    names: NameTables
     intercept: float
 
     def __len__(self) -> int:
@@ -44,24 +57,6 @@ class ObliviousTrees:
     def take(self, count: int) -> "ObliviousTrees":
         """Return the first so many trees."""
         return replace(self, column=self.column[:count], threshold=self.threshold[:count], leaf=self.leaf[:count])
-
-
-@dataclass(frozen=True)
-class NameTables:
-    """What names count as: `odds` and `counts` of each name of all columns, and R pairs of names (see `name_pairs`)."""
-
-    odds: Floats32
-    counts: Floats32
-    pair_columns: Floats32
-    pair_values: Floats32
-
-
-def describe(asked: TreeInputs, inputs: Inputs, names: NameTables) -> Floats32:
-    """Return what oblivious trees ask about in N records: numbers, names' odds and counts, pairs (N, C + Q + R)."""
-    ids = asked.ids(inputs)
-    counts = names.counts[ids + asked.first_names]
-    pairs = describe_pairs(ids, names.pair_columns, names.pair_values)
-    return np.concatenate([asked.describe(inputs, names.odds), counts, pairs], axis=1)
 
 
 @keras.saving.register_keras_serializable("tidemark")
@@ -123,11 +118,41 @@ class ObliviousSum(keras.layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ObliviousSum":
         """Make it from `get_config`'s answer."""
-        asked = config.pop("asked")
-        own = TreeInputs(asked["bins"], asked["numbers"], tuple(asked["name_sizes"]), tuple(asked["rare_sizes"]))
-        return cls(
-            own,
-            config.pop("trees"),
-            config.pop("pairs"),
-            **{name: value for name, value in config.items() if name != "trainable"},
-        )
+        asked, trees = TreeInputs.from_document(config.pop("asked")), config.pop("trees")
+        kept = {name: value for name, value in config.items() if name != "trainable"}
+        return cls(asked, trees, **kept)
+
+
+class ObliviousTables(NamedTuple):
+    """Oblivious trees; columns are numbered among those that are asked about."""
+
+    column: NDArray[np.int32]
+    threshold: Floats32
+    leaf: Floats32
+
+
+@compiled_form(ObliviousSum, reads_columns=True)
+def form_of_oblivious_trees(layer: Any, place: Place) -> Calls:
+    """Join the columns, then add up. Trees are never trained by steps."""
+    joins, columns = joined_columns(layer.asked, place)
+    column, threshold, leaf, *names = [place.view(one) for one in layer.weights]
+    asked, renamed = find_asked(layer.asked, column, names)
+    tables = ObliviousTables(renamed, as_floats(threshold), as_floats(leaf))
+    return Calls([*joins, prepare(_add_trees, *columns, asked, tables, place.output)])
+
+
+@compiled
+def _add_trees(numbers, kinds, names, asked, trees, out):
+    x = np.zeros((asked.branch.shape[0], BLOCK_PITCH), np.float32)
+    describe_block(numbers, kinds, names, asked, x)
+    sums, place = out[0, 0], np.zeros(BLOCK_ROWS, np.int32)
+    sums[:] = 0
+    for tree in range(trees.leaf.shape[0]):
+        place[:] = 0
+        for level in range(DEPTH):
+            row, limit = x[trees.column[tree, level]], trees.threshold[tree, level]
+            for record in range(BLOCK_ROWS):
+                place[record] = 2 * place[record] + np.int32(row[record] > limit)
+        leaf = trees.leaf[tree]
+        for record in range(BLOCK_ROWS):
+            sums[record] += leaf[place[record]]

@@ -9,17 +9,10 @@ import pytest
 import tensorflow as tf
 
 from transformer.layers import DecoderLayer, FeedForward, MultiHeadAttention, TransformerLayer, steady_softmax
-from transformer.network.embeddings import (
-    DirectMembers,
-    DirectNumbers,
-    HeadMembers,
-    LearntVectors,
-    MonthTokens,
-    NameTokens,
-    NumberTokens,
-    PooledToken,
-    memberships,
-)
+from transformer.network.layers.heads import DirectMembers, HeadMembers
+from transformer.network.layers.names import NameSums, NameTokens
+from transformer.network.layers.numbers import DirectNumbers, MonthTokens, NumberTokens, memberships
+from transformer.network.layers.tokens import BlankToken, LearntVectors, PooledToken, Summary
 
 RANDOM = np.random.default_rng(3)
 
@@ -64,6 +57,16 @@ CASES = [
     Case(DirectNumbers, {"bins": 4, "d_model": 8, "kinds": 2}, [np.abs(numbers(3, 5, 2)), flags(3, 5, 2)], (3, 8)),
     Case(NameTokens, {"sizes": (3, 4), "d_model": 8}, [RANDOM.integers(0, 3, (3, 2)).astype("int32")], (3, 2, 8)),
     Case(MonthTokens, {"bins": 4, "d_model": 8}, [4 * np.abs(numbers(3, 5, 2)), flags(3, 5, 2)], (3, 5, 8)),
+    Case(NameSums, {"sizes": (3, 4), "d_model": 8}, [RANDOM.integers(0, 3, (3, 2)).astype("int32")], (3, 8)),
+    Case(NameSums, {"sizes": (3, 4), "d_model": 8}, [RANDOM.integers(0, 3, (3, 5, 2)).astype("int32")], (3, 5, 8)),
+    Case(
+        NameSums,
+        {"sizes": (3, 4) * 5, "d_model": 8, "flat": True},
+        [RANDOM.integers(0, 3, (3, 5, 2)).astype("int32")],
+        (3, 8),
+    ),
+    Case(BlankToken, {"d_model": 8}, [numbers(3, 5, 2)], (3, 1, 8)),
+    Case(Summary, {"token": -1}, [numbers(3, 5, 8)], (3, 16)),
     Case(LearntVectors, {}, [numbers(3, 5, 8)], (3, 5, 8)),
     Case(PooledToken, {}, [numbers(3, 5, 8)], (3, 6, 8)),
     Case(DirectMembers, {"members": 3, "rate": 0.0}, [numbers(3, 8)], (3, 3)),

@@ -1,7 +1,8 @@
 """The head that finds reason codes as one compiled function: the formulas of `ReasonHead`, for scoring alone.
 
 How far a column's inputs are up their ladders enters every product as one row of a table and a share of the next, as
-numbers do in `compiled_network`; the rest is two products over lanes of records, and the choice of the largest effects.
+numbers do in `network.layers.numbers`; the rest is two products over blocks of records, and the choice of the largest
+effects.
 """
 
 # What `vectors` makes is called without Numba's own first argument.
@@ -13,8 +14,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from transformer.compiled.kernels import LANES, PITCH, add_product, compiled, gelu, padded, set_product, turn_all
-from transformer.compiled.simd import VECTOR, add_row
+from transformer.arithmetic.kernels import (
+    BLOCK_PITCH,
+    BLOCK_ROWS,
+    Dense,
+    add_product,
+    compiled,
+    gelu,
+    padded,
+    set_product,
+    turn_all,
+)
+from transformer.arithmetic.simd import VECTOR, add_row
 from transformer.reasons.explainer import (
     KINDS_OF_EFFECT,
     LEAST_EFFECT,
@@ -152,20 +163,20 @@ def _find_reasons(flat, summary, rungs, weights, sizes, reasons):
     begin = rungs[6]
     hidden = nothing.shape[0]
     sums = np.zeros((VECTOR, begin.shape[0]), np.float32)
-    x = np.zeros((begin.shape[0], PITCH), np.float32)
-    seen = np.zeros((summary.shape[1], PITCH), np.float32)
-    sensitivity = np.zeros((sensitivity_bias.shape[0], PITCH), np.float32)
-    for start in range(0, len(flat), LANES):
-        stop = min(start + LANES, len(flat))
+    x = np.zeros((begin.shape[0], BLOCK_PITCH), np.float32)
+    seen = np.zeros((summary.shape[1], BLOCK_PITCH), np.float32)
+    sensitivity = np.zeros((sensitivity_bias.shape[0], BLOCK_PITCH), np.float32)
+    for start in range(0, len(flat), BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, len(flat))
         for first in range(start, stop, VECTOR):
             _climb(flat, rungs, first, min(first + VECTOR, stop), hidden, sums)
             turn_all(sums, x[:, first - start : first - start + VECTOR])
         turn_all(summary[start:stop], seen[:, : stop - start])
-        add_product(reading, nothing, seen, x[:hidden])
+        add_product(Dense(reading, nothing), seen, x[:hidden])
         for i in range(hidden):
-            for lane in range(LANES):
-                x[i, lane] = gelu(x[i, lane])
-        set_product(sensitivities, sensitivity_bias, x[:hidden], sensitivity)
+            for record in range(BLOCK_ROWS):
+                x[i, record] = gelu(x[i, record])
+        set_product(Dense(sensitivities, sensitivity_bias), x[:hidden], sensitivity)
         _choose(x[hidden:], sensitivity, sizes, start, stop, reasons)
 
 
@@ -193,32 +204,32 @@ def _climb(flat, rungs, start, stop, hidden, sums):
 def _choose(moved, sensitivity, sizes, start, stop, reasons):
     """Effects are moved times sensitivity over the rank; of both kinds the smaller counts, and the largest are told."""
     columns, rank = sizes
-    alone = np.empty(LANES, np.float32)
-    shared = np.empty(LANES, np.float32)
-    largest = np.zeros(LANES, np.float32)
-    smaller = np.empty((columns, LANES), np.float32)
+    alone = np.empty(BLOCK_ROWS, np.float32)
+    shared = np.empty(BLOCK_ROWS, np.float32)
+    largest = np.zeros(BLOCK_ROWS, np.float32)
+    smaller = np.empty((columns, BLOCK_ROWS), np.float32)
     for column in range(columns):
         alone[:] = 0
         shared[:] = 0
         for r in range(rank):
             mine, first = column * rank + r, column * KINDS_OF_EFFECT * rank + r
-            for lane in range(LANES):
-                alone[lane] += moved[mine, lane] * sensitivity[first, lane]
-                shared[lane] += moved[mine, lane] * sensitivity[first + rank, lane]
-        for lane in range(LANES):
-            largest[lane] = max(largest[lane], abs(alone[lane]))
-            smaller[column, lane] = min(alone[lane], shared[lane])
+            for record in range(BLOCK_ROWS):
+                alone[record] += moved[mine, record] * sensitivity[first, record]
+                shared[record] += moved[mine, record] * sensitivity[first + rank, record]
+        for record in range(BLOCK_ROWS):
+            largest[record] = max(largest[record], abs(alone[record]))
+            smaller[column, record] = min(alone[record], shared[record])
     values = np.empty(REASONS, np.float32)
-    for lane in range(stop - start):
-        _pick(smaller, lane, _LEAST_SHARE * largest[lane], values, reasons[start + lane])
+    for record in range(stop - start):
+        _pick(smaller, record, _LEAST_SHARE * largest[record], values, reasons[start + record])
 
 
 @compiled
-def _pick(effects, lane, least, values, chosen):
+def _pick(effects, record, least, values, chosen):
     """The columns of the largest effects, equal ones in their order; none where the first is not above `least`."""
     values[:] = _LEAST_EFFECT
     for column in range(effects.shape[0]):
-        value, place = effects[column, lane], column
+        value, place = effects[column, record], column
         for at in range(REASONS):
             if value > values[at]:
                 values[at], value = value, values[at]

@@ -1,1 +1,0 @@
-"""The same network by Numba and LLVM, for scoring."""

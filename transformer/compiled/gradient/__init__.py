@@ -1,1 +1,0 @@
-"""A training step with gradients written by hand."""
