@@ -1,6 +1,7 @@
 """Runs a layer without a compiled form by TensorFlow, among layers that have one.
 
-Every call has the shape of one block, so that a record's result does not depend on its neighbours.
+Every call has the shape of one block, so that a record's result does not depend on its neighbours. Its place among them
+may change a last bit where TensorFlow's own products round by place; a compiled form has no such rest.
 """
 
 # Keras and TensorFlow's operations have no types.

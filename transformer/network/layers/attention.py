@@ -152,6 +152,7 @@ def read_attention(place: Place, view: View, layer: Any, norm: Any, rate: float,
 
 def keep_attention(place: Place, layer: Any, tokens: int, many: int) -> AttentionKept:
     """Return room for T tokens that attend to M."""
+    place.pool.begin()  # a part of a layer keeps nothing for the next part
     width, kept = layer.d_model, place.many(tokens)
     return AttentionKept(
         hat=place.keep(kept, width),

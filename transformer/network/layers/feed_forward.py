@@ -93,6 +93,7 @@ def read_feed_forward(place: Place, view: View, layer: Any, norm: Any, rate: flo
 
 def keep_feed_forward(place: Place, layer: Any, tokens: int) -> FeedForwardKept:
     """Return room for T tokens."""
+    place.pool.begin()  # a part of a layer keeps nothing for the next part
     kept = place.many(tokens)
     wide = (place.keep(kept, layer.dff) for _ in range(3))
     return FeedForwardKept(place.keep(kept, layer.d_model), place.keep(kept), *wide)
