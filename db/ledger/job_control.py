@@ -35,7 +35,7 @@ def pause_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
 
 
 def resume_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
-    """Let a paused job go on where it stood. Resuming twice is harmless.
+    """Continue a paused job where it stopped. Resuming twice is harmless.
 
     Raises `StateConflictError` for a job that has ended.
     """

@@ -15,7 +15,7 @@ _Portfolio = Annotated[str, Field(pattern=NAME_PATTERN, description="Name of the
 
 class _Submission(Document):
     portfolio: _Portfolio
-    priority: Priority = Field(default="normal", description="Which shards go first.", examples=["normal"])
+    priority: Priority = Field(default="normal", description="Urgent jobs are processed first.", examples=["normal"])
 
 
 class ScoringSubmission(_Submission):
@@ -26,9 +26,9 @@ class ScoringSubmission(_Submission):
         default=None, pattern=VERSION_PATTERN, description="Default: the champion.", examples=[None]
     )
     night: date | None = Field(
-        default=None, description="Date that the records are of; default: today.", examples=["2026-11-25"]
+        default=None, description="Date of the records; default: today.", examples=["2026-11-25"]
     )
-    reasons: bool = Field(strict=True, default=True, description="Store each score's reasons.", examples=[True])
+    reasons: bool = Field(strict=True, default=True, description="Store reason codes with each score.", examples=[True])
     dry_run: bool = Field(strict=True, default=False, description="Check, count and estimate only.", examples=[False])
 
     @property
@@ -43,32 +43,32 @@ class TrainingSubmission(_Submission):
 
     kind: Literal["training"] = Field(examples=["training"])
     seed: int | None = Field(
-        strict=True, default=None, ge=0, le=2**31 - 1, description="Seed of everything random.", examples=[1]
+        strict=True, default=None, ge=0, le=2**31 - 1, description="Random seed.", examples=[1]
     )
-    epochs: int | None = Field(strict=True, default=None, ge=1, le=1000, description="Epochs at most.", examples=[12])
+    epochs: int | None = Field(strict=True, default=None, ge=1, le=1000, description="Maximum number of epochs.", examples=[12])
     start_from: str | None = Field(
-        alias="from", default=None, pattern=VERSION_PATTERN, description="Version to start from.", examples=[None]
+        alias="from", default=None, pattern=VERSION_PATTERN, description="Model version to start from.", examples=[None]
     )
     seeds: int | None = Field(
-        strict=True, default=None, ge=1, le=16, description="Sets of heads on one trunk.", examples=[1]
+        strict=True, default=None, ge=1, le=16, description="How many times the usual number of ensemble members.", examples=[1]
     )
     size: NetworkSize | None = Field(
         default=None, description="Width of the network; default: usual. Not with `from`.", examples=["usual"]
     )
-    time_limit: float | None = Field(default=None, ge=0.1, le=1e5, description="Minutes of fitting.", examples=[30])
+    time_limit: float | None = Field(default=None, ge=0.1, le=1e5, description="Stop fitting after about this many minutes.", examples=[30])
     sample: int | None = Field(
-        strict=True, default=None, ge=100, le=2**53, description="Records to learn from at most.", examples=[1000000]
+        strict=True, default=None, ge=100, le=2**53, description="Maximum number of records to train on.", examples=[1000000]
     )
     folds: int | None = Field(strict=True, default=None, ge=2, le=50, description="Cross-validate too.", examples=[5])
     class_weights: bool = Field(
-        strict=True, default=False, description="Both outcomes weigh the same while fitting.", examples=[False]
+        strict=True, default=False, description="Give both outcomes equal weight while fitting.", examples=[False]
     )
     trees: bool = Field(
-        strict=True, default=True, description="Boosted trees may be a part of the network.", examples=[True]
+        strict=True, default=True, description="Include boosted trees in the model where they help.", examples=[True]
     )
-    hold: bool = Field(strict=True, default=False, description="Do not promote the result.", examples=[False])
+    hold: bool = Field(strict=True, default=False, description="Do not promote the new model.", examples=[False])
     accept_suspicious: bool = Field(
-        strict=True, default=False, description="Columns that alone nearly decide are fine.", examples=[False]
+        strict=True, default=False, description="Accept columns that nearly decide the outcome by themselves.", examples=[False]
     )
 
     @model_validator(mode="after")
@@ -162,7 +162,7 @@ class Promotion(Reason):
     accept_suspicious: bool = Field(
         strict=True,
         default=False,
-        description="Columns that alone decide the outcome are known before it.",
+        description="Columns that nearly decide the outcome by themselves are known before it.",
         examples=[False],
     )
 

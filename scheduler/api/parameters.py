@@ -33,7 +33,7 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Sent again with the same body, the same key gives the same job.",
+        description="Sending the same body again with the same key returns the same job.",
         pattern=r"^[\x21-\x7e]{1,255}$",
         examples=["tonight-2026-11-24"],
     ),

@@ -13,7 +13,7 @@ from scheduler.cli.commands.models import drift, promotion, scrub
 
 app = typer.Typer(
     name="tidemark",
-    help="Scores a whole book of customers with a Transformer, night after night, and accounts for every record.",
+    help="Scores whole books of customers with a Transformer every night, and accounts for every record.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -54,7 +54,7 @@ def grant(caller: Admin, name: PortfolioName, wanted: SourceToGrant) -> GrantDoc
 
 @router.post("/{name}/sources/revoke", response_model=GrantDocument, responses=problems(400, 404, 409, 413, 415))
 def revoke(caller: Admin, name: PortfolioName, wanted: SourceToGrant) -> GrantDocument:
-    """End a grant at once: open jobs of the portfolio that read the source fail."""
+    """Revoke a grant at once. Unfinished jobs of the portfolio that read the source fail."""
     _require_no_limit(caller)
     return _describe(revoke_source(caller.engine, name, wanted.source, who=caller.who))
 

@@ -139,9 +139,9 @@ def _add_action(name: str, act: Callable[..., Job], said: str) -> None:
 
 
 _add_action("cancel", cancel_job, "End a job; workers stop at their next batch and write nothing more.")
-_add_action("pause", pause_job, "Let no further shard begin; those that are running go on to their end.")
-_add_action("resume", resume_job, "Let a paused job go on where it stood.")
-_add_action("retry", retry_job, "Let a failed job try its failed shards again; what is done stays done.")
+_add_action("pause", pause_job, "Pause the job: start no more of its shards; running shards finish.")
+_add_action("resume", resume_job, "Continue a paused job where it stopped.")
+_add_action("retry", retry_job, "Run the failed shards of a failed job again; finished shards are kept.")
 
 
 def visible_portfolios(caller: Caller, wanted: str | None) -> tuple[str, ...] | None:

@@ -89,20 +89,20 @@ def promote(caller: Admin, version: Version, reason: Annotated[Promotion | None,
     "/portfolios/{name}/rollback", response_model=ChampionDocument, responses=problems(400, 404, 409, 413, 415)
 )
 def rollback(caller: Admin, name: PortfolioName, reason: _Reason = None) -> ChampionDocument:
-    """Put the champion before the present one back; the nights that this one scored are marked."""
+    """Restore the previous champion. The nights that the present one scored are marked as unusable."""
     caller.portfolio(name)
     return _describe(roll_back(caller.engine, name, who=caller.who, why=_why(reason)))
 
 
 @router.post("/portfolios/{name}/hold", response_model=HoldDocument, responses=problems(400, 404, 413, 415))
 def hold_portfolio(caller: Admin, name: PortfolioName, reason: _Reason = None) -> HoldDocument:
-    """Stop fine-tuning and promotion by itself; scoring, monitoring and rollback go on."""
+    """Stop automatic fine-tuning and promotion. Scoring, monitoring and rollback continue."""
     return _set_hold(caller, name, reason, held=True)
 
 
 @router.post("/portfolios/{name}/release", response_model=HoldDocument, responses=problems(400, 404, 413, 415))
 def release_portfolio(caller: Admin, name: PortfolioName, reason: _Reason = None) -> HoldDocument:
-    """Let fine-tuning and promotion happen by itself again."""
+    """Allow automatic fine-tuning and promotion again."""
     return _set_hold(caller, name, reason, held=False)
 
 

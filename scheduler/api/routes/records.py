@@ -106,7 +106,7 @@ async def upload(
     caller: Operator,
     name: PortfolioName,
     request: Request,
-    replace: Annotated[bool, Query(description="Make the table anew: its present rows go.", examples=[False])] = False,
+    replace: Annotated[bool, Query(description="Recreate the table; its present rows are deleted.", examples=[False])] = False,
 ) -> LoadedRecords:
     """Load records into the portfolio's source table; rows of the same key are replaced. All or nothing."""
     portfolio = await anyio.to_thread.run_sync(caller.portfolio, name)

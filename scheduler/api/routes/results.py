@@ -62,7 +62,7 @@ _Format = Annotated[FileFormat, Path(description="Format of the file.", examples
 Raw = Annotated[
     bool,
     Query(
-        description="CSV only: do not put an apostrophe before texts that a spreadsheet would take for a formula.",
+        description="CSV only: put no apostrophe before text that a spreadsheet would read as a formula.",
         examples=[False],
     ),
 ]

@@ -130,7 +130,7 @@ def show(caller: Reader, schedule_id: ScheduleId) -> ShownScheduleDocument:
 
 @router.post("/{schedule_id}/run", status_code=202, response_model=JobDocument, responses=problems(404, 409))
 def run_now(caller: Operator, schedule_id: ScheduleId, response: Response) -> JobDocument:
-    """Submit a job of the schedule now; its next due time stays as it is."""
+    """Submit a job of the schedule now; its next due time does not change."""
     _find(caller, schedule_id)
     job = caller.job(run_schedule_now(caller.engine, str(schedule_id), who=caller.who))
     response.headers["Location"] = f"/v1/jobs/{job.id}"

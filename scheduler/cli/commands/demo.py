@@ -17,13 +17,13 @@ _BAR = 40
 
 
 def demo(
-    customers: Annotated[int, typer.Option("--customers", min=1000, max=5_000_000, help="Customers to make.")] = 50_000,
+    customers: Annotated[int, typer.Option("--customers", min=1000, max=5_000_000, help="Number of customers to simulate.")] = 50_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulator.")] = 7,
-    nights: Annotated[int, typer.Option("--nights", min=0, max=30, help="Nights to play after it.")] = 30,
+    nights: Annotated[int, typer.Option("--nights", min=0, max=30, help="Number of nights to play afterwards.")] = 30,
     quick: Annotated[bool, typer.Option("--quick", help="The same as --nights 0.")] = False,
     json: Json = False,
 ) -> int:
-    """Make a book of simulated customers, train, score it through real queue workers, then play 30 nights."""
+    """Simulate a book of customers, train a model, score the book with queue workers, then play 30 nights."""
     from scheduler.cli.progress import job_progress
     from scheduler.cli.session import open_session
     from scheduler.demo.story import Stage, describe, play_demo, points_histogram, sample_customers

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 Why = Annotated[str, typer.Option("--why", help="Reason, kept in the event log.")]
 
-app = typer.Typer(help="Jobs: what was asked for and how it goes.", no_args_is_help=True)
+app = typer.Typer(help="Jobs and their progress.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(
-    portfolio: Annotated[str | None, typer.Option("--portfolio", help="Only this portfolio's.")] = None,
+    portfolio: Annotated[str | None, typer.Option("--portfolio", help="Only this portfolio.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="scoring, training, fine_tuning or monitoring.")] = None,
     state: Annotated[
         str | None, typer.Option("--state", help="queued, running, paused, done, failed or cancelled.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of jobs.")] = 20,
     json: Json = False,
 ) -> None:
     """List the newest jobs."""
@@ -79,7 +79,7 @@ def cancel(
 
 @app.command("pause")
 def pause(job_id: JobId, why: Why = "", json: Json = False) -> None:
-    """Let no further shard begin; what is running goes on to its end."""
+    """Pause a job: start no more of its shards; running shards finish."""
     from db.ledger.job_control import pause_job
     from scheduler.cli.session import open_session
 
@@ -89,7 +89,7 @@ def pause(job_id: JobId, why: Why = "", json: Json = False) -> None:
 
 @app.command("resume")
 def resume(job_id: JobId, why: Why = "", json: Json = False) -> None:
-    """Let a paused job go on where it stood."""
+    """Continue a paused job where it stopped."""
     from db.ledger.job_control import resume_job
     from scheduler.cli.session import open_session
 
@@ -99,7 +99,7 @@ def resume(job_id: JobId, why: Why = "", json: Json = False) -> None:
 
 @app.command("retry")
 def retry(job_id: JobId, why: Why = "", json: Json = False) -> None:
-    """Let a failed job try its failed shards again; what is done stays done."""
+    """Run the failed shards of a failed job again; finished shards are kept."""
     from db.ledger.job_control import retry_job
     from scheduler.cli.session import open_session
 
@@ -109,7 +109,7 @@ def retry(job_id: JobId, why: Why = "", json: Json = False) -> None:
 
 @app.command("verify")
 def verify(job_id: JobId, json: Json = False) -> int:
-    """Count and digest a finished job's stored scores again, and compare with what the job says."""
+    """Recount a finished job's stored scores, recompute their digest, and compare both with the job."""
     from db.results.verification import verify_job
     from scheduler.cli.session import open_session
 

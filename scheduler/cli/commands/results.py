@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scheduler.cli.session import Session
 
 Raw = Annotated[
-    bool, typer.Option("--raw", help="CSV: no apostrophe before texts that a spreadsheet would take for a formula.")
+    bool, typer.Option("--raw", help="CSV: put no apostrophe before text that a spreadsheet would read as a formula.")
 ]
 
 scores_app = typer.Typer(help="Scores of a finished job.", no_args_is_help=True)
@@ -37,14 +37,14 @@ def _rejects() -> None:
 def export_scores(
     job_id: JobId,
     file: TargetFile,
-    incomplete: Annotated[bool, typer.Option("--incomplete", help="Also from a job that is not done.")] = False,
+    incomplete: Annotated[bool, typer.Option("--incomplete", help="Export even if the job is not done.")] = False,
     unusable: Annotated[
-        bool, typer.Option("--unusable", help="Also from a job whose scores are marked not to be used.")
+        bool, typer.Option("--unusable", help="Export even if the scores are marked as unusable.")
     ] = False,
     raw: Raw = False,
     json: Json = False,
 ) -> None:
-    """Write record_key, probability, points, band, model_version, reason_1 to reason_4 of each score, in key order."""
+    """Write record_key, probability, points, band, model_version and reason_1 to reason_4 of each score, by key."""
     from db.results.exports import SCORE_COLUMNS, read_scores
     from db.schema.states import JobState
     from scheduler.cli.session import open_session

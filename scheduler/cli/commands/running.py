@@ -12,14 +12,14 @@ from scheduler.cli.options import Json
 if TYPE_CHECKING:
     from pathlib import Path
 
-database_app = typer.Typer(help="The database's tables.", no_args_is_help=True)
+database_app = typer.Typer(help="Database tables and roles.", no_args_is_help=True)
 
 
 def up(
     scoring_workers: Annotated[
         int | None, typer.Option("--scoring-workers", min=1, help="Scoring processes; default: one per core.")
     ] = None,
-    with_api: Annotated[bool, typer.Option("--api/--no-api", help="With the HTTP API, or without.")] = True,
+    with_api: Annotated[bool, typer.Option("--api/--no-api", help="Also serve the HTTP API and the dashboard.")] = True,
     json: Json = False,
 ) -> int:
     """Run everything on this machine in the foreground: Redis unless a URL is set, scheduler, workers, API."""
@@ -55,7 +55,7 @@ def _way_into(home: "Path") -> str:
 
 
 def scheduler(json: Json = False) -> None:
-    """Run one scheduler in the foreground; any number may run in parallel. It waits for a database that is away."""
+    """Run one scheduler in the foreground; any number may run in parallel. It waits while the database is down."""
     from db.errors import DatabaseUnreachableError
     from scheduler.cli.output import Output
 
@@ -85,7 +85,7 @@ def api(json: Json = False) -> None:
 
 
 def doctor(json: Json = False) -> int:
-    """Check this installation and print what to do about what is wrong."""
+    """Check this installation and say how to fix each problem."""
     from scheduler.cli.output import Output
     from scheduler.installation.doctor import examine
 
@@ -123,11 +123,11 @@ def upgrade(json: Json = False) -> None:
 def roles(
     analyst: Annotated[
         list[str] | None,
-        typer.Option("--analyst", metavar="ROLE=PORTFOLIO", help="A role that sees this portfolio's scores alone."),
+        typer.Option("--analyst", metavar="ROLE=PORTFOLIO", help="Also create a role that can read only this portfolio's scores."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print the SQL that makes a role of PostgreSQL for each kind of process, with the least rights it needs."""
+    """Print the SQL that creates a PostgreSQL role with minimal rights for each kind of process."""
     from db.migrations.database_roles import roles_sql
     from scheduler.cli.output import Output
     from scheduler.requests.database_roles import read_analysts

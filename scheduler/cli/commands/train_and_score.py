@@ -24,35 +24,35 @@ _REPORT_SECONDS = 30.0  # how long a waiting command waits for the monitor once 
 
 def train(
     name: PortfolioName,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Random seed.")] = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, max=16, help="Sets of heads trained side by side on one trunk.")
+        int | None, typer.Option("--seeds", min=1, max=16, help="How many times the usual number of ensemble members to train.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=1000, help="Epochs at most.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=1000, help="Maximum number of epochs.")] = None,
     size: Annotated[
         NetworkSize | None,
-        typer.Option("--size", help="Width of the network; small scores 1.9 times as fast. [default: usual]"),
+        typer.Option("--size", help="Width of the network: small, usual or large. small scores 1.9 times as fast. [default: usual]"),
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--from", metavar="VERSION", help="Start from this version's network and transform.")
+        str | None, typer.Option("--from", metavar="VERSION", help="Start from this version's network and input transform.")
     ] = None,
     time_limit: Annotated[
         float | None,
-        typer.Option("--time-limit", min=0.1, metavar="MIN", help="Fit for about so many minutes."),
+        typer.Option("--time-limit", min=0.1, metavar="MIN", help="Stop fitting after about this many minutes."),
     ] = None,
     sample: Annotated[
-        int | None, typer.Option("--sample", min=100, metavar="RECORDS", help="Learn from so many records at most.")
+        int | None, typer.Option("--sample", min=100, metavar="RECORDS", help="Train on at most this many records.")
     ] = None,
     class_weights: Annotated[
-        bool, typer.Option("--class-weights", help="Both outcomes weigh the same while fitting (rare events).")
+        bool, typer.Option("--class-weights", help="Give both outcomes equal weight while fitting (for rare events).")
     ] = False,
     trees: Annotated[
-        bool, typer.Option("--trees/--no-trees", help="Let boosted trees be a part of the network where they help.")
+        bool, typer.Option("--trees/--no-trees", help="Include boosted trees in the model where they help.")
     ] = True,
     folds: Annotated[
-        int | None, typer.Option("--folds", min=2, max=50, metavar="K", help="Cross-validate too; told in the card.")
+        int | None, typer.Option("--folds", min=2, max=50, metavar="K", help="Also cross-validate with this many folds; the model card shows the result.")
     ] = None,
-    hold: Annotated[bool, typer.Option("--hold", help="Do not promote the result.")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Do not promote the new model.")] = False,
     accept_suspicious: AcceptSuspicious = False,
     wait: Wait = True,
     timeout: Timeout = None,
@@ -88,10 +88,10 @@ def score(
     name: PortfolioName,
     model: Annotated[str | None, typer.Option("--model", help="Model version; default: the champion.")] = None,
     reasons: Annotated[
-        bool, typer.Option("--reasons/--no-reasons", help="Store the reason codes of each score.")
+        bool, typer.Option("--reasons/--no-reasons", help="Store reason codes with each score.")
     ] = True,
     night: Annotated[
-        str | None, typer.Option("--night", help="Date that the records are of, YYYY-MM-DD; default: today.")
+        str | None, typer.Option("--night", help="Date of the records, YYYY-MM-DD; default: today.")
     ] = None,
     wait: Wait = True,
     timeout: Timeout = None,

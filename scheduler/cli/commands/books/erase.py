@@ -25,11 +25,11 @@ def erase(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Key of the record.")],
     json: Json = False,
 ) -> int:
-    """Erase a person's record, scores, rejects and outcomes, then look everywhere again: nothing may be left.
+    """Erase a person's record, scores, rejects and outcomes, then check that nothing is left.
 
-    Exit codes: 0 erased and nothing is left (also where the key was erased within the last day); 3 something is left
-    in a source that Tidemark did not make; 5 no such key, in no place; 6 a place could not be looked at, which it
-    names; 7 erased, but bytes stay until somebody who reads an older state of a SQLite file has ended.
+    Exit codes: 0 erased, nothing is left (also if the key was erased within the last day); 3 something is left in a
+    source that Tidemark did not create; 5 the key was not found; 6 a place could not be checked, and the output names
+    it; 7 erased, but some bytes remain until another reader of the SQLite file finishes.
     """
     from scheduler.cli.session import open_session
     from scheduler.requests.person_erasure import describe_erasure, erase_person

@@ -15,7 +15,7 @@ Source = Annotated[str, typer.Argument(metavar="SOURCE", help='Table or view: "t
 
 @app.command("grant")
 def grant(name: PortfolioName, source: Source, json: Json = False) -> None:
-    """Let a portfolio read a table or view; neither need be there yet. Tidemark's own tables cannot be granted."""
+    """Let a portfolio read a table or view, which need not exist yet. Tidemark's own tables cannot be granted."""
     from db.portfolios.catalog import list_portfolios
     from db.portfolios.source_grants import grant_source
     from scheduler.cli.session import open_session
@@ -30,7 +30,7 @@ def grant(name: PortfolioName, source: Source, json: Json = False) -> None:
 
 @app.command("revoke-source")
 def revoke_source(name: PortfolioName, source: Source, json: Json = False) -> None:
-    """End a grant at once: open jobs of the portfolio that read the source fail."""
+    """Revoke a grant at once. Unfinished jobs of the portfolio that read the source fail."""
     from db.portfolios.source_grants import revoke_source
     from scheduler.cli.session import open_session
 
@@ -42,10 +42,10 @@ def revoke_source(name: PortfolioName, source: Source, json: Json = False) -> No
 
 @app.command("grants")
 def grants(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Of this portfolio alone.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this portfolio.")] = None,
     json: Json = False,
 ) -> None:
-    """List which tables and views portfolios may read, who granted them, and which `load` made."""
+    """List the tables and views that portfolios may read, who granted them, and which ones `load` created."""
     from db.portfolios.source_grants import list_grants
     from scheduler.cli.session import open_session
 

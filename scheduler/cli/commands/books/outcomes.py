@@ -7,7 +7,7 @@ import typer
 
 from scheduler.cli.options import Json, PortfolioName, Timeout, Wait
 
-app = typer.Typer(help="Outcomes: what became of the records, against what the scores had said.", no_args_is_help=True)
+app = typer.Typer(help="Outcomes: what happened to the records, compared with their scores.", no_args_is_help=True)
 
 _FIGURES = ("roc_auc", "ks", "brier", "bad_rate", "expected_bad_rate", "calibration_slope", "calibration_intercept")
 
@@ -19,15 +19,15 @@ def load(
     outcome_column: Annotated[
         str | None, typer.Option("--outcome", help="Column of the outcome; default: outcome, else the target's name.")
     ] = None,
-    date_column: Annotated[str, typer.Option("--date", help="Column of the day it was known.")] = "outcome_date",
+    date_column: Annotated[str, typer.Option("--date", help="Column with the date when the outcome became known.")] = "outcome_date",
     job: Annotated[
-        int | None, typer.Option("--job", min=1, help="Scoring job that it judges; default: the newest before the day.")
+        int | None, typer.Option("--job", min=1, help="Scoring job the outcomes belong to; default: the newest before that date.")
     ] = None,
     wait: Wait = True,
     timeout: Timeout = None,
     json: Json = False,
 ) -> int:
-    """Load outcomes; a file that was loaded before changes nothing. The vintages are measured anew."""
+    """Load outcomes and measure the vintages again. Loading the same file twice changes nothing."""
     from dataclasses import asdict
 
     from scheduler.cli.session import open_session
@@ -67,7 +67,7 @@ def load(
 @app.command("show")
 def show(
     name: PortfolioName,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Vintages at most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of vintages.")] = 100,
     json: Json = False,
 ) -> None:
     """Show the realised figures of each scoring job, newest first."""

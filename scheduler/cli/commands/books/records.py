@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def load(
     name: PortfolioName,
     data: DataFile,
-    replace: Annotated[bool, typer.Option("--replace", help="Make the table anew: its present rows go.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Recreate the table; its present rows are deleted.")] = False,
     json: Json = False,
 ) -> None:
-    """Load a CSV or Parquet file into the portfolio's source table; rows of the same key are replaced."""
+    """Load a CSV or Parquet file into the portfolio's source table. Rows with the same key are replaced."""
     from db.portfolios.catalog import get_portfolio
     from db.sources.loading import load_records
     from scheduler.cli.session import open_session

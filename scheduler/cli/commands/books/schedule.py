@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Schedules: which portfolio is scored when.", no_args_is_help=True)
 
 _ScheduleName = Annotated[
-    str, typer.Argument(metavar="SCHEDULE", help="Id of the schedule, or of its portfolio if that has only one.")
+    str, typer.Argument(metavar="SCHEDULE", help="Id of the schedule, or name of the portfolio if it has only one.")
 ]
 _Why = Annotated[str, typer.Option("--why", help="Reason, kept in the event log.")]
 
@@ -30,14 +30,14 @@ def add(
     ],
     time_zone: Annotated[str, typer.Option("--tz", help="Time zone, such as Asia/Shanghai.")] = "UTC",
     catch_up: Annotated[
-        CatchUp, typer.Option("--catch-up", help="Due times missed in a downtime: run the latest, all or none of them.")
+        CatchUp, typer.Option("--catch-up", help="Due times missed during downtime: run the latest, all or none of them.")
     ] = CatchUp.LATEST,
     overlap: Annotated[
-        Overlap, typer.Option("--overlap", help="Due while the job before is not finished: skip it, or queue it.")
+        Overlap, typer.Option("--overlap", help="If the previous job is unfinished at a due time: skip the run, or queue it.")
     ] = Overlap.SKIP,
     json: Json = False,
 ) -> None:
-    """Score a portfolio with its champion at every due time; adding it again changes its policies."""
+    """Score a portfolio with its champion at every due time. Adding it again changes its policies."""
     from db.schedules.timetable import ScheduleRequest
     from scheduler.cli.session import open_session
     from scheduler.requests.schedule_changes import add_schedule
@@ -52,7 +52,7 @@ def add(
 
 @app.command("list")
 def list_(
-    with_removed: Annotated[bool, typer.Option("--all", help="Removed schedules too.")] = False, json: Json = False
+    with_removed: Annotated[bool, typer.Option("--all", help="Include removed schedules.")] = False, json: Json = False
 ) -> None:
     """List every schedule: next and last run, due times that were missed or skipped."""
     from db.schedules.due_time_runs import ScheduleHistory, read_histories
@@ -74,10 +74,10 @@ def list_(
 @app.command("show")
 def show(
     name: _ScheduleName,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many due times at most.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of due times.")] = 20,
     json: Json = False,
 ) -> None:
-    """Show one schedule, and what became of its newest due times."""
+    """Show one schedule and the result of its latest due times."""
     from db.connections.engine import reading
     from db.schedules.due_time_runs import list_runs
     from db.schedules.timetable import find_schedule_named
@@ -96,7 +96,7 @@ def show(
 
 @app.command("pause")
 def pause(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
-    """Let nothing fire until it is resumed; due times of that while are neither run nor missed."""
+    """Pause a schedule. Due times until it is resumed are neither run nor counted as missed."""
     from scheduler.cli.session import open_session
     from scheduler.requests.schedule_changes import pause_schedule
 
@@ -106,7 +106,7 @@ def pause(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
 
 @app.command("resume")
 def resume(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
-    """Let a paused schedule fire again, from its next due time on."""
+    """Resume a paused schedule, starting with its next due time."""
     from scheduler.cli.session import open_session
     from scheduler.requests.schedule_changes import resume_schedule
 
@@ -116,7 +116,7 @@ def resume(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
 
 @app.command("remove")
 def remove(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
-    """End a schedule; its history and its jobs stay."""
+    """Remove a schedule; its history and jobs are kept."""
     from scheduler.cli.session import open_session
     from scheduler.requests.schedule_changes import remove_schedule
 
@@ -126,7 +126,7 @@ def remove(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
 
 @app.command("run-now")
 def run_now(name: _ScheduleName, json: Json = False) -> None:
-    """Submit a job of the schedule now; its next due time stays as it is."""
+    """Submit a job of the schedule now; its next due time does not change."""
     from db.ledger.job_lifecycle import get_job
     from scheduler.cli.commands.job import job_document
     from scheduler.cli.session import open_session

@@ -40,12 +40,12 @@ def compare_files(
 def show(
     name: PortfolioName,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.png", help="Draw the nights into a picture.")
+        Path | None, typer.Option("--out", metavar="FILE.png", help="Also draw the nights into this PNG file.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Nights at most, the newest ones.")] = 30,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Maximum number of nights; the newest are shown.")] = 30,
     json: Json = False,
 ) -> None:
-    """Show the monitored nights of a portfolio, oldest first: verdict, PSI, shift of the mean, and why."""
+    """Show the monitored nights of a portfolio, oldest first: verdict, PSI, shift of the mean, reasons."""
     from db.portfolios.catalog import get_portfolio
     from scheduler.cli.session import open_session
     from scheduler.reports.night_report import COLUMNS, draw_nights, read_nights, row_of
@@ -59,7 +59,7 @@ def show(
         session.output.emit(document | {"file": None if out is None else str(out)})
         session.output.show_table(COLUMNS, map(row_of, nights), title=f"Nights of {name}")
         if out is not None:
-            session.output.show(f"Drawn into {out}.")
+            session.output.show(f"Wrote the chart to {out}.")
 
 
 def comparison_document(reference: "Distribution", current: "Distribution") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from scheduler.cli.options import Json, PortfolioName, Timeout
 if TYPE_CHECKING:
     from db.registry.versions import ModelVersion
 
-app = typer.Typer(help="Model versions: what each is and how good.", no_args_is_help=True)
+app = typer.Typer(help="Model versions, their quality and their promotion.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -69,7 +69,7 @@ def show(version: Annotated[str, typer.Argument(metavar="VERSION", help="Model v
 @app.command("report")
 def report(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="Model version.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to; made if it is not there.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to; created if missing.")],
     json: Json = False,
 ) -> None:
     """Write the model card: Markdown, JSON, and its plots as PNG."""
@@ -91,7 +91,7 @@ def compare(
     timeout: Timeout = None,
     json: Json = False,
 ) -> int:
-    """Compare two versions on the records that neither has learnt from: B minus A, with paired 95 % intervals."""
+    """Compare two versions on records that neither was trained on: B minus A, with paired 95 % intervals."""
     from scheduler.cli.commands.job import exit_code_of, show_failure
     from scheduler.cli.progress import job_progress
     from scheduler.cli.session import open_session

@@ -21,13 +21,13 @@ _VALUES = "edges and names of an older release: train anew to be rid of them"
 def scrub(
     version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Model version.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every bundle that holds records.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which bundles hold something.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the bundles that contain personal records.")] = False,
     timeout: Timeout = None,
     json: Json = False,
 ) -> int:
-    """Write bundles of older releases anew without records of people; every score stays the same to the bit.
+    """Rewrite bundles of older releases without personal records. Every score stays exactly the same.
 
-    Each becomes a version of its own, the champion too; the old files are removed once the new ones are durable.
+    Each rewritten bundle is a new model version, the champion too. The old files are removed once the new ones are safe.
     """
     from db.registry.versions import get_model
     from scheduler.cli.session import open_session
