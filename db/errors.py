@@ -14,7 +14,7 @@ class DatabaseUnreachableError(DatabaseError):
         self.address = address
         self.reason = reason
         super().__init__(
-            f"cannot use the database {address}: {reason}. Check TIDEMARK_DATABASE_URL and that the server runs."
+            f"cannot use the database {address}: {reason}. Check TIDEMARK_DATABASE_URL and that the server is running."
         )
 
 
@@ -23,7 +23,7 @@ class DatabaseReadRefusedError(DatabaseUnreachableError):
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
-        self.args = (f"the database {address} refuses to be read: {reason}. Grant this user SELECT on it.",)
+        self.args = (f"the database {address} denies reading: {reason}. Grant this user SELECT on it.",)
 
 
 class DatabaseWriteRefusedError(DatabaseError):
@@ -33,7 +33,7 @@ class DatabaseWriteRefusedError(DatabaseError):
         self.address = address
         self.reason = reason
         self.is_disk_full = is_disk_full
-        super().__init__(f"the database {address} refuses to write: {reason}")
+        super().__init__(f"the database {address} refuses writes: {reason}")
 
 
 class SchemaOutdatedError(DatabaseError):
@@ -73,7 +73,7 @@ class SourceNotGrantedError(SourceError):
         super().__init__(
             f"the source {source} is not granted to the portfolio {portfolio}, or does not exist. An administrator "
             f"without a portfolio limit grants it with: tidemark portfolio grant {portfolio} {source} (or POST "
-            f"/v1/portfolios/{portfolio}/sources); then tidemark load {portfolio} DATA makes it where it is not there"
+            f"/v1/portfolios/{portfolio}/sources); then tidemark load {portfolio} DATA creates it if it does not exist"
         )
 
 
@@ -83,7 +83,7 @@ class SourceReservedError(SourceError):
     def __init__(self, source: str) -> None:
         self.source = source
         super().__init__(
-            f"the source {source} is kept for Tidemark, or for the database itself, or is a view over such a table: no "
+            f"the source {source} is reserved for Tidemark or the database, or is a view over such a table: no "
             "portfolio reads it, and nobody can grant it. Name another table or view"
         )
 
@@ -109,8 +109,8 @@ class SourceBusyError(DatabaseError):
         self.source = source
         self.reason = reason
         super().__init__(
-            f"the source {source} could not be read: {reason}. See what holds or slows it, and the database's limits "
-            "for statements and locks"
+            f"the source {source} could not be read: {reason}. Check what locks or slows it, and the database's "
+            "statement and lock timeouts"
         )
 
 
@@ -121,7 +121,7 @@ class KeyTypeError(DatabaseError):
         self.source = source
         super().__init__(
             f"the key column {key} of table {source} holds {table_type} keys, the file holds {file_type} keys. "
-            "Correct the file, or load it with --replace to make the table anew."
+            "Correct the file, or load it with --replace to recreate the table."
         )
 
 
@@ -139,7 +139,7 @@ class KeyTooWideError(DatabaseError):
 
     def __init__(self, field: str, expected: str) -> None:
         self.field = field
-        super().__init__(f"{field}: a key makes no key wider than itself; expected {expected}")
+        super().__init__(f"{field}: a key cannot create a key with wider rights than its own; expected {expected}")
 
 
 class StateConflictError(DatabaseError):
@@ -152,7 +152,7 @@ class IdempotencyConflictError(DatabaseError):
     def __init__(self, key: str, job_id: int) -> None:
         self.key = key
         self.job_id = job_id
-        super().__init__(f"the idempotency key {key!r} belongs to job {job_id}, which asked for something else")
+        super().__init__(f"the idempotency key {key!r} belongs to job {job_id}, which was a different request")
 
 
 class KeySecretMissingError(DatabaseError):

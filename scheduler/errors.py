@@ -12,13 +12,13 @@ class UsageError(SchedulerError):
 
 
 class UnusableScoresError(SchedulerError):
-    """Scores that are marked not to be used were asked for: an exit code of their own."""
+    """The requested scores are marked as unusable; this has its own exit code."""
 
     def __init__(self, job_id: int, reason: str) -> None:
         self.job_id = job_id
         super().__init__(
-            f"job {job_id}: its scores are marked not to be used: {reason}. "
-            "Mend the cause and score again; --unusable writes these all the same"
+            f"job {job_id}: its scores are marked as unusable: {reason}. "
+            "Fix the cause and score again; --unusable exports them anyway"
         )
 
 
@@ -27,7 +27,7 @@ class RedisUnreachableError(SchedulerError):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"cannot use Redis: {reason}. Check TIDEMARK_REDIS_URL and that the server runs.")
+        super().__init__(f"cannot use Redis: {reason}. Check TIDEMARK_REDIS_URL and that the server is running.")
 
 
 class RedisRefusesWritesError(RedisUnreachableError):
@@ -36,9 +36,7 @@ class RedisRefusesWritesError(RedisUnreachableError):
     def __init__(self, reason: str, *, queues: tuple[str, ...] = QUEUES) -> None:
         self.queues = queues
         super().__init__(reason)
-        self.args = (
-            f"Redis refuses to write: {reason.rstrip('.')}. Jobs go on by themselves when it takes messages again.",
-        )
+        self.args = f"Redis refuses to write: {reason.rstrip('.')}. Jobs continue automatically once it does."
 
 
 class WaitingTimeoutError(SchedulerError):
@@ -46,5 +44,7 @@ class WaitingTimeoutError(SchedulerError):
 
     def __init__(self, job_id: int, state: str, seconds: float, hindrance: str = "") -> None:
         self.job_id, self.state, self.seconds = job_id, state, seconds
-        told = f"nothing works on it: {hindrance}" if hindrance else f"it goes on. See: tidemark job show {job_id}"
+        told = (
+            f"nothing is processing it: {hindrance}" if hindrance else f"it continues. See: tidemark job show {job_id}"
+        )
         super().__init__(f"job {job_id} is still {state} after {seconds:g} s; {told}")

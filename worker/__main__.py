@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--queues", default=",".join(QUEUES), help="comma-separated: %(default)s")
     parser.add_argument("--concurrency", type=int, default=None, help="worker processes; default: one per core")
-    parser.add_argument("--ends-with-parent", action="store_true", help="stop when the starting process is gone")
+    parser.add_argument("--ends-with-parent", action="store_true", help="stop when the process that started it exits")
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser
 

@@ -98,7 +98,7 @@ def create_key(engine: Engine, request: KeyRequest, *, who: str, maker: ApiKey |
         _record(connection, "created", public_id, request.name, who)
         key = _find(connection, public_id)
         if latest is not None and (key.expires_at is None or key.expires_at > latest):
-            raise KeyTooWideError("expires_in_days", f"an end no later than {latest.isoformat()}")
+            raise KeyTooWideError("expires_in_days", f"an expiry no later than {latest.isoformat()}")
     return f"{KEY_PREFIX}_{public_id}_{secret}", key
 
 
@@ -106,7 +106,7 @@ def _check_width(request: KeyRequest, maker: ApiKey | None) -> None:
     if maker is not None and request.role.rank > maker.role.rank:
         raise KeyTooWideError("role", f"{maker.role} or less")
     if maker is not None and not maker.reaches(request.portfolios):
-        raise KeyTooWideError("portfolios", "portfolios that the key which asks may see")
+        raise KeyTooWideError("portfolios", "portfolios that the requesting key can see")
 
 
 def check_key(engine: Engine, text: str) -> ApiKey | None:

@@ -48,7 +48,7 @@ def list_open(home: Path) -> list[tuple[Path, str]]:
     for path in _found_in(home):
         with suppress(FileNotFoundError):
             if _is_open(path):
-                found.append((path, _why_not_ours(path) or "the next command takes others' rights off it"))
+                found.append((path, _why_not_ours(path) or "the next command restricts it to its owner"))
     return found
 
 
@@ -63,7 +63,7 @@ def _why_not_ours(path: Path) -> str | None:
         return "a link to another place"
     if found.st_uid != os.getuid():
         return "it belongs to another user"
-    return "a home folder holds more than Tidemark's files" if path.resolve() in {Path.home(), Path("/")} else None
+    return "a home folder contains more than Tidemark's files" if path.resolve() in {Path.home(), Path("/")} else None
 
 
 def _found_in(home: Path) -> Iterator[Path]:

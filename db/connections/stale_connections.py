@@ -26,7 +26,7 @@ def check_stale_connections(pool: Pool, answers: Callable[[Any], bool]) -> None:
         if returned_at is None or time.monotonic() - returned_at < FRESH_SECONDS:
             return
         if not answers(connection):
-            raise exc.InvalidatePoolError("the connection was lost while it waited")
+            raise exc.InvalidatePoolError("the connection was lost while it was idle")
 
     event.listen(pool, "checkin", note)
     event.listen(pool, "checkout", check)

@@ -83,7 +83,7 @@ def erase_record(engine: Engine, person: Person, *, who: str, extra: tuple[Place
         unseen = why_hashes_are_unseen(
             connection, definition, person.key_secret, found=found & frozenset(person.hashes)
         )
-        told = ", ".join(f"{count} of {name}" for name, count in erased.items() if count) or "nothing was there"
+        told = ", ".join(f"{count} of {name}" for name, count in erased.items() if count) or "nothing was found"
         record_event(connection, "record.erased", who=who, portfolio=portfolio, why=told)
     bytes_of_rows = [one for one in (free_space, empty_log(engine)) if one is not None]
     left = _count_left(engine, person, sources)
@@ -159,7 +159,7 @@ def _count_left(engine: Engine, person: Person, sources: list[NamedSource]) -> l
         places.append(Place(shards.name, left=count_boundaries(connection, portfolio, keys), note="ends of ranges"))
         places.append(count_requests(connection, definition, keys))
         places += count_texts(connection, portfolio, keys)
-    places.append(Place("exports in progress", note="each leaves out who was erased, before every page it sends"))
+    places.append(Place("exports in progress", note="each one checks for erased persons before every page it sends"))
     return places
 
 
@@ -175,9 +175,11 @@ def _count_in_sources(connection: Connection, sources: list[NamedSource], keys: 
 def _count_in_source(connection: Connection, named: NamedSource, keys: tuple[str, ...]) -> Place:
     name, table = named.source.name, find_source(connection, named.source)
     if _is_out_of_sight(connection, named):
-        return Place(name, unseen="the portfolio may not read it: grant it and erase again, or erase there yourself")
+        return Place(
+            name, unseen="the portfolio may not read it: grant it and erase again, or erase the record there yourself"
+        )
     if table is None or named.key not in table.c:
-        return Place(name, note="is there no more" if table is None else f"has no column {named.key}")
+        return Place(name, note="no longer exists" if table is None else f"has no column {named.key}")
     found = select(func.count()).select_from(table).where(cast(table.c[named.key], Text).in_(keys))
-    note = None if is_made_by_load(connection, named.source) else "not made by Tidemark for this portfolio"
+    note = None if is_made_by_load(connection, named.source) else "not created by Tidemark for this portfolio"
     return Place(name, left=connection.execute(found).scalar_one(), note=note)

@@ -29,7 +29,9 @@ def overwrite_free_space(engine: Engine) -> Place | None:
         with writing(engine) as connection:
             tell_fact(connection, _FACT, "overwritten")
     except (DatabaseError, sqlite3.Error) as error:
-        advice = "make room for a second copy of the file, or wait until nobody writes, and erase again"
+        advice = (
+            "free enough space for a second copy of the file, or wait until no other process writes, then erase again"
+        )
         return Place(FREE_SPACE, unseen=f"the file could not be rewritten ({error}): {advice}")
     return Place(FREE_SPACE, note="the file was rewritten")
 
@@ -51,5 +53,5 @@ def empty_log(engine: Engine) -> Place | None:
             driver.execute(f"PRAGMA busy_timeout={usual}")
     if not is_busy:
         return Place(LOG, note="emptied")
-    advice = "somebody reads an older state of the database: let that end, and erase again"
+    advice = "another reader still uses an older state of the database: let it finish, then erase again"
     return Place(LOG, left=1, note=advice, is_pending=True)

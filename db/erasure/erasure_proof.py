@@ -6,12 +6,12 @@ from enum import StrEnum
 # What no command of Tidemark can look into, told with every erasure.
 BEYOND_REACH = (
     "backups of the database and of the models",
-    "files that were exported earlier, and the page of at most 50,000 records that a running export had already sent",
-    "answers of online requests, and messages to webhooks, that were sent earlier",
-    "what a model has learnt from the record",
-    "files that were loaded: loading one that still holds the key brings the person back",
+    "files exported earlier, and the page of at most 50,000 records that a running export had already sent",
+    "answers to online requests and webhook messages that were sent earlier",
+    "what a model has learned from the record",
+    "files that were loaded: loading one that still contains the key brings the person back",
 )
-BEYOND_POSTGRESQL = ("PostgreSQL's own files: deleted rows until VACUUM has passed, its write-ahead log, its replicas",)
+BEYOND_POSTGRESQL = ("PostgreSQL's own files: deleted rows until VACUUM has run, the write-ahead log, replicas",)
 
 
 class Outcome(StrEnum):

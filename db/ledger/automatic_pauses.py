@@ -66,7 +66,9 @@ def resume_due(engine: Engine, job_id: int, *, who: str) -> bool:
         resumed = resumed.values(state=JobState.RUNNING, cause=None, detail=None, resume_at=None)
         has_resumed = connection.execute(resumed).rowcount == 1
         if has_resumed:
-            record_event(connection, "job.resumed", who=who, job_id=job_id, why="its pause is over; it is tried again")
+            record_event(
+                connection, "job.resumed", who=who, job_id=job_id, why="its pause is over; it is running again"
+            )
     return has_resumed
 
 

@@ -8,6 +8,7 @@ from db.connections.clock import now_plus
 from db.connections.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.digests import sum_digests
 from db.ledger.job_lifecycle import Job, find_job, insert_follow_up
 from db.ledger.shard_histograms import fold_block, fold_histograms, list_unfolded
@@ -70,7 +71,7 @@ def fail_shard(engine: Engine, claim: Claim, error: str, *, worker: str) -> None
 
 def fail_expired_shard(engine: Engine, expired: ExpiredLease) -> bool:
     """End a shard whose worker died in its last attempt; False if the worker finished or renewed in the meantime."""
-    error = f"the worker {expired.worker} was not heard of within its lease, attempt {expired.attempt}"
+    error = f"the worker {expired.worker} sent no heartbeat within its lease, attempt {expired.attempt}"
     with writing(engine) as connection:
         ended = update(shards).where(is_still_expired(expired))
         ended = ended.values(state=ShardState.FAILED, lease_until=None, error=error, finished_at=now_plus())
@@ -138,7 +139,7 @@ def cancel_orphan_shards(engine: Engine) -> int:
     with writing(engine) as connection:
         cancelled = connection.execute(orphans.returning(shards.c.id, shards.c.job_id)).all()
         for shard_id, job_id in cancelled:
-            why = "its job had ended while it was planned"
+            why = "its job ended while it was being planned"
             record_event(connection, "shard.cancelled", who="scheduler", job_id=job_id, shard_id=shard_id, why=why)
         return len(cancelled)
 
@@ -153,11 +154,13 @@ def _count_shard_failed(connection: Connection, job_id: int, shard_id: int, erro
 
 def _judge(job: Job) -> tuple[FailureCause | None, str | None]:
     if job.shards_failed:
-        return FailureCause.SHARD_FAILED, f"{job.shards_failed} of {job.shards_total} shards failed"
+        return FailureCause.SHARD_FAILED, f"{job.shards_failed:,} of {counted(job.shards_total, 'shard')} failed"
     budget = job.definition.reject_budget
     if job.rejected > budget * job.inputs:
         share = job.rejected / job.inputs
-        detail = f"{job.rejected} of {job.inputs} records rejected ({share:.2%}), the budget is {budget:.2%}"
+        detail = (
+            f"{job.rejected:,} of {counted(job.inputs, 'record')} rejected ({share:.2%}), the budget is {budget:.2%}"
+        )
         return FailureCause.REJECT_BUDGET, detail
     return None, None
 

@@ -8,6 +8,7 @@ from db.connections.clock import now_plus
 from db.connections.engine import writing
 from db.errors import StateConflictError
 from db.events.event_log import record_event, record_shard_events
+from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, find_job
 from db.schema.core_tables import jobs, shards
 from db.schema.states import JobState, ShardState
@@ -67,14 +68,14 @@ def retry_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
             raise StateConflictError(f"job {job_id} is {job.state}; only a failed job can be retried")
         if revived == 0 and job.shards_total > 0:
             raise StateConflictError(
-                f"job {job_id} has no failed shard to retry: {job.detail}. Mend the records and submit a new job."
+                f"job {job_id} has no failed shard to retry: {job.detail}. Correct the records and submit a new job."
             )
         state = JobState.RUNNING if revived else JobState.QUEUED
         again = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.FAILED)
         connection.execute(again.values(state=state, shards_open=revived, **_NOT_ENDED))
         record_shard_events(connection, "shard.retried", shard_ids, who=who, why=why, job_id=job_id)
-        told = f"{revived} shards" if revived else "from the start"
-        record_event(connection, "job.retried", who=who, job_id=job_id, why=f"{told}{': ' + why if why else ''}")
+        retried = counted(revived, "shard") if revived else "from the start"
+        record_event(connection, "job.retried", who=who, job_id=job_id, why=f"{retried}{': ' + why if why else ''}")
         return find_job(connection, job_id)
 
 

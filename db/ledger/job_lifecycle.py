@@ -265,7 +265,7 @@ def _insert_unless_repeated(connection: Connection, request: JobRequest, values:
 
 def _find_repeated(connection: Connection, request: JobRequest) -> int:
     asked = (jobs.c.id, jobs.c.request_fingerprint)
-    assert request.idempotency_key is not None, "only a request with a key can be repeated"
+    assert request.idempotency_key is not None, "only a request with an idempotency key can be repeated"
     is_same = jobs.c.idempotency_key == request.remembered_key
     job_id, fingerprint = connection.execute(select(*asked).where(is_same)).one()
     if fingerprint != request.fingerprint:

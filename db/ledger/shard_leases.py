@@ -13,6 +13,7 @@ from db.connections.clock import now_plus
 from db.connections.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.claim_order import best_waiting, oldest_waiting, untried_among_many
 from db.ledger.job_lifecycle import Job, find_job
 from db.ledger.running_limits import lock_limits, may_run
@@ -66,7 +67,13 @@ def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], 
     rows = [row_of_shard(job, ordinal, key_range) for ordinal, key_range in enumerate(ranges)]
     if rows:
         connection.execute(insert(shards), rows)
-    record_event(connection, "job.planned", who="scheduler", job_id=job.id, why=f"{inputs} records, {count} shards")
+    record_event(
+        connection,
+        "job.planned",
+        who="scheduler",
+        job_id=job.id,
+        why=f"{counted(inputs, 'record')}, {counted(count, 'shard')}",
+    )
     return True
 
 
@@ -209,7 +216,7 @@ def take_back(engine: Engine, expired: ExpiredLease) -> bool:
     """Let a shard with an expired lease wait again; False if its worker finished or renewed in the meantime."""
     with writing(engine) as connection:
         freed = update(shards).where(is_still_expired(expired))
-        error = f"the worker {expired.worker} was not heard of within its lease"
+        error = f"the worker {expired.worker} sent no heartbeat within its lease"
         freed = freed.values(state=ShardState.WAITING, lease_until=None, worker=None, error=error, hinted_at=None)
         has_freed = connection.execute(freed).rowcount == 1
         if has_freed:

@@ -91,7 +91,7 @@ def decide(connection: Connection, decision: Decision, *, seen: Champion | None)
     """
     is_same = seen is not None and seen.version == decision.version
     is_promoted = decision.promoted and (is_same or _move_champion(connection, decision, seen))
-    conflict = " (not promoted: another champion came first)" if decision.promoted and not is_promoted else ""
+    conflict = " (not promoted: another champion was promoted first)" if decision.promoted and not is_promoted else ""
     write_decision(connection, replace(decision, promoted=is_promoted, reason=decision.reason + conflict))
     told, state = ("refused", ModelState.REFUSED)
     if is_promoted:
@@ -131,6 +131,6 @@ def _move_champion(connection: Connection, decision: Decision, seen: Champion | 
     if connection.execute(moved).rowcount != 1:
         return False
     set_model_state(connection, seen.version, ModelState.RETIRED)
-    why = f"{seen.version} gave its place to {decision.version}"
+    why = f"{seen.version} was replaced by {decision.version}"
     record_event(connection, "model.retired", who=decision.decided_by, why=why, portfolio=decision.portfolio)
     return True

@@ -37,7 +37,7 @@ def replace_version(connection: Connection, old: str, new: str, *, who: str, job
     model = find_model(connection, old)
     noted = update(model_versions).where(model_versions.c.version == old, model_versions.c.replaced_by.is_(None))
     if connection.execute(noted.values(replaced_by=new)).rowcount != 1:
-        raise StateConflictError(f"model version {old} was replaced at this moment; look again")
+        raise StateConflictError(f"model version {old} was replaced just now; check again")
     _copy_row(connection, old, new)
     seen = find_champion(connection, model.portfolio)
     is_champion = seen is not None and seen.version == old
@@ -45,10 +45,10 @@ def replace_version(connection: Connection, old: str, new: str, *, who: str, job
         here = (champions.c.portfolio == model.portfolio, champions.c.revision == seen.revision)
         moved = update(champions).where(*here).values(version=new, revision=seen.revision + 1)
         if connection.execute(moved).rowcount != 1:
-            raise StateConflictError(f"another champion of {model.portfolio} was put in place at this moment")
+            raise StateConflictError(f"another champion of {model.portfolio} was promoted just now")
     if model.state in (ModelState.CHAMPION, ModelState.CHALLENGER):
         set_model_state(connection, old, ModelState.RETIRED)
-    why = f"{new} is {old} without records of people; every score is the same"
+    why = f"{new} is {old} without personal records; every score is the same"
     decided = Decision(model.portfolio, new, old, is_champion, why, {}, who, None, ACTION)
     write_decision(connection, decided)
     record_event(connection, "model.scrubbed", who=who, why=why, job_id=job_id, portfolio=model.portfolio)

@@ -95,7 +95,8 @@ def _remove_chunk(engine: Engine, old: _Old) -> int:
         gone = {"scores": count, "rejects": 0} if table is scores else {"scores": 0, "rejects": count}
         note_removal(connection, old.job_id, RemovalCause.RETENTION, digest=None, **gone)
         if not _has_rows(connection, old):
-            why = f"the {table.name.removeprefix('tidemark_')} were kept as long as the portfolio says"
+            removed = table.name.removeprefix("tidemark_")
+            why = f"the {removed} were removed at the end of the portfolio's retention period"
             record_event(connection, "job.results_removed", who="retention", why=why, job_id=old.job_id)
     return count
 

@@ -77,7 +77,7 @@ def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, 
         _insert_histogram(connection, claim, stored, unscorable=len(result.rejects))
         if result.shadow is not None:
             insert_shadow(connection, claim, result.shadow)
-        why = f"{len(result.record_keys)} scored, {len(result.rejects)} rejected"
+        why = f"{len(result.record_keys):,} scored, {len(result.rejects):,} rejected"
         record_event(connection, "shard.done", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=why)
         may_be_over = count_shard_done(
             connection,

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from db.connections.bulk_insert import copy_rows
 from db.connections.engine import reading, writing
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.job_lifecycle import JobRequest, find_job, insert_job
 from db.privacy.erased_keys import drop_erased, hold_off_erasures, read_erasures
 from db.schema.core_tables import jobs, scores
@@ -77,7 +78,7 @@ def load_outcomes(
         staging.drop(connection)
         job_id = None
         if fresh:
-            why = f"{fresh} outcomes, {changed} of them corrected"
+            why = f"{counted(fresh, 'outcome')}, {changed:,} of them corrected"
             record_event(connection, "outcomes.loaded", who=who, portfolio=portfolio, why=why)
             job_id = insert_job(connection, JobRequest(JobKind.MONITORING, portfolio, who, {}, task=JobTask.VINTAGES))
     return OutcomeLoad(fresh - changed, changed, total - fresh, without_score, job_id)

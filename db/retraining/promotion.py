@@ -52,15 +52,13 @@ def promote_version(
         doubts = find_doubts(connection, model.portfolio).get(version, "")
         if doubts and not accept_suspicious:
             raise StateConflictError(
-                f"model version {version} is suspicious: {doubts}. Take the column out of the portfolio and train "
+                f"model version {version} is suspicious: {doubts}. Remove the column from the portfolio and train "
                 "anew; or, if it is known before the outcome, promote with --accept-suspicious"
             )
         reason += f"; {who} accepted that {doubts}" if doubts else ""
         decision = _decision(model.portfolio, version, seen, "promote", who, reason, {})
         if not decide(connection, decision, seen=seen):
-            raise StateConflictError(
-                f"another champion of {model.portfolio} was put in place at this moment; look again"
-            )
+            raise StateConflictError(f"another champion of {model.portfolio} was promoted just now; check again")
     return ChampionChange(model.portfolio, version, None if seen is None else seen.version)
 
 
@@ -98,10 +96,10 @@ def roll_back_within(
     since = connection.execute(select(champions.c.since).where(champions.c.portfolio == portfolio)).scalar_one()
     decision = _decision(portfolio, before, seen, "rollback", who, why, figures)
     if not decide(connection, decision, seen=seen):
-        raise StateConflictError(f"another champion of {portfolio} was put in place at this moment; look again")
+        raise StateConflictError(f"another champion of {portfolio} was promoted just now; check again")
     nights = _nights_of(connection, portfolio, seen.version, since)
     job_id = _answer_for_nights(
-        connection, portfolio, nights, before, f"scored by {seen.version}, which was taken back"
+        connection, portfolio, nights, before, f"scored by {seen.version}, which was rolled back"
     )
     return ChampionChange(portfolio, before, seen.version, nights, job_id)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from db.connections.engine import reading
 from db.errors import StateConflictError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.job_lifecycle import JobRequest, insert_job
 from db.portfolios.catalog import find_portfolio
 from db.schedules.timetable import Schedule
@@ -164,7 +165,7 @@ def _known_due_times(connection: Connection, schedule_id: int, due_times: Sequen
 
 def _run_of(connection: Connection, schedule: Schedule, due: DueTime, obstacle: _Obstacle | None) -> ScheduleRun:
     if not due.is_wanted:
-        detail = f"no scheduler looked in time; catch-up policy: {schedule.catch_up}"
+        detail = f"no scheduler was running in time; catch-up policy: {schedule.catch_up}"
         return ScheduleRun(due.due_at, RunState.MISSED, None, RunCause.DOWNTIME, detail)
     if obstacle is not None:
         return ScheduleRun(due.due_at, obstacle.state, None, obstacle.cause, obstacle.detail)
@@ -193,7 +194,7 @@ def _record_without_job(connection: Connection, schedule: Schedule, runs: Sequen
     if not runs:
         return
     first, last = runs[0].due_at.isoformat(), runs[-1].due_at.isoformat()
-    when = first if len(runs) == 1 else f"{len(runs)} due times, {first} to {last}"
+    when = first if len(runs) == 1 else f"{counted(len(runs), 'due time')}, {first} to {last}"
     why = f"schedule {schedule.id}: {when}: {'; '.join(_distinct(run.detail or '' for run in runs))}"
     record_event(connection, f"schedule.{runs[0].state}", who=who, why=why, portfolio=schedule.portfolio)
 

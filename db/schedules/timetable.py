@@ -155,7 +155,7 @@ def _change(connection: Connection, schedule: Schedule, **values: Any) -> None:
     )
     changed = update(schedules).where(schedules.c.id == schedule.id, *is_as_seen).values(**values)
     if connection.execute(changed).rowcount != 1:
-        raise StateConflictError(f"schedule {schedule.id} was changed meanwhile; try again")
+        raise StateConflictError(f"schedule {schedule.id} was changed in the meantime; try again")
 
 
 def _insert_unless_kept(connection: Connection, values: dict[str, Any]) -> Any:
@@ -172,7 +172,7 @@ def _lock_same(connection: Connection, request: ScheduleRequest) -> Schedule:
     )
     row = connection.execute(same.with_for_update()).one_or_none()
     if row is None:
-        raise StateConflictError("the same schedule was removed at this moment; try again")
+        raise StateConflictError("the same schedule was removed just now; try again")
     return _as_schedule(row)
 
 

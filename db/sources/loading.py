@@ -29,6 +29,7 @@ from db.connections.bulk_insert import copy_rows
 from db.connections.engine import writing
 from db.errors import KeyTypeError, SourceError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.portfolios.definition import FieldKind, PortfolioDefinition
 from db.portfolios.portfolio_sources import note_sources
 from db.portfolios.source_grants import is_made_by_load, note_made_by_load, require_grant
@@ -91,7 +92,7 @@ def load_records(
         connection.execute(insert(table).from_select(names, select(*staging.columns).order_by(staged_key)))
         staging.drop(connection)
         total = _count(connection, table)
-        why = f"{loaded} records, {replaced} replaced"
+        why = f"{counted(loaded, 'record')}, {replaced:,} replaced"
         record_event(connection, "records.loaded", who=who, portfolio=definition.name, why=why)
     return LoadOutcome(loaded, replaced, without_key, total, repeated, examples)
 
@@ -118,7 +119,7 @@ def _require_loadable(connection: Connection, definition: PortfolioDefinition) -
     if kind is not None and not is_made_by_load(connection, source):
         raise SourceError(
             f"the table {source.name} was made for another portfolio, or not by Tidemark: no records are loaded into "
-            "it, and it is not dropped. Let the portfolio file name another source, which load then makes"
+            "it, and it is not dropped. Name another source in the portfolio file; load then creates it"
         )
     return kind
 
@@ -131,7 +132,7 @@ def _prepare_table(
     table = reflect_source(connection, definition.records)
     if replace_all:
         if ROW not in table.c:  # somebody dropped ours and made another one of its name
-            raise SourceError(f"the table {table.fullname} was not made by Tidemark, so it is not dropped")
+            raise SourceError(f"the table {table.fullname} was not made by Tidemark, so it cannot be dropped")
         table.drop(connection)
         return _create_table(connection, definition, key_type)
     _require_own_table(table, definition)
@@ -165,7 +166,7 @@ def _require_own_table(table: Table, definition: PortfolioDefinition) -> None:
     if absent:
         raise SourceError(
             f"the table {table.fullname} lacks the columns {', '.join(absent)}: it was made for another portfolio "
-            "file, or not by Tidemark. Load with --replace to make it anew (its present rows are dropped)"
+            "file, or not by Tidemark. Load with --replace to recreate it (its present rows are deleted)"
         )
 
 

@@ -27,7 +27,7 @@ class BytesInFlight:
     def take(self, count: int) -> None:
         """Hold so many more. Raises `HTTPException` (503) where that is too much."""
         if self.held + count > self.most:
-            detail = f"the bodies of other requests fill the {self.most} bytes that there are for them; try again"
+            detail = f"other requests fill the {self.most} bytes available for request bodies; try again"
             raise HTTPException(503, detail, headers={"Retry-After": "1"})
         self.held += count
 
@@ -69,9 +69,8 @@ class GuardedBody:
         except TimeoutError:
             if self._has_begun:  # the answer is on its way; who waits for more only wants to know whether to go on
                 return {"type": "http.disconnect"}
-            detail = (
-                f"expected the body within {self._seconds:g} s, or {SLOWEST_BYTES_A_SECOND} more bytes every second"
-            )
+            rate = f"{SLOWEST_BYTES_A_SECOND} more bytes every second"
+            detail = f"expected the whole body within {self._seconds:g} s, or {rate}"
             raise HTTPException(408, detail) from None
         self._note(message, budget)
         return message
@@ -103,4 +102,4 @@ class GuardedBody:
             raise
 
     def _too_large(self) -> str:
-        return f"the body of this request may have {self._limit} bytes"
+        return f"the body of this request may have at most {self._limit} bytes"

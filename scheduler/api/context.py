@@ -22,7 +22,7 @@ from scheduler.requests.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
 KEY_OF_SCOPE = "tidemark.key"  # where the door leaves the key that it let in
-_ADVICE = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
+_ADVICE = "send the header Authorization: Bearer KEY; create one with: tidemark key create"
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Caller:
         return self.context.keys.is_in_force(self.key.public_id)
 
     def require_in_force(self) -> None:
-        """Raise `Problem` (401) where the key ended while the request was being worked on."""
+        """Raise `Problem` (401) where the key expired or was revoked during the request."""
         if find_key_in_force(self.engine, self.key.public_id) is None:
-            raise key_required("the key ended while the request was being worked on")
+            raise key_required("the key expired or was revoked during the request")
 
     @property
     def may_grant(self) -> bool:
@@ -132,7 +132,9 @@ def key_required(detail: str = _ADVICE) -> Problem:
 def require_role(caller: Caller, role: KeyRole) -> None:
     """Raise `Problem` (403) where the key's role is too low."""
     if not caller.has_role(role):
-        raise Problem(403, "not-allowed", f"this needs a key with the role {role}, this one has {caller.key.role}")
+        raise Problem(
+            403, "not-allowed", f"this requires a key with the role {role}; this key has the role {caller.key.role}"
+        )
 
 
 # What a handler asks for: `caller: Reader`.

@@ -42,22 +42,34 @@ class TrainingSubmission(_Submission):
     """Train a model, from nothing or from another version's network; the gate decides on promotion."""
 
     kind: Literal["training"] = Field(examples=["training"])
-    seed: int | None = Field(
-        strict=True, default=None, ge=0, le=2**31 - 1, description="Random seed.", examples=[1]
+    seed: int | None = Field(strict=True, default=None, ge=0, le=2**31 - 1, description="Random seed.", examples=[1])
+    epochs: int | None = Field(
+        strict=True, default=None, ge=1, le=1000, description="Maximum number of epochs.", examples=[12]
     )
-    epochs: int | None = Field(strict=True, default=None, ge=1, le=1000, description="Maximum number of epochs.", examples=[12])
     start_from: str | None = Field(
         alias="from", default=None, pattern=VERSION_PATTERN, description="Model version to start from.", examples=[None]
     )
     seeds: int | None = Field(
-        strict=True, default=None, ge=1, le=16, description="How many times the usual number of ensemble members.", examples=[1]
+        strict=True,
+        default=None,
+        ge=1,
+        le=16,
+        description="How many times the usual number of ensemble members.",
+        examples=[1],
     )
     size: NetworkSize | None = Field(
         default=None, description="Width of the network; default: usual. Not with `from`.", examples=["usual"]
     )
-    time_limit: float | None = Field(default=None, ge=0.1, le=1e5, description="Stop fitting after about this many minutes.", examples=[30])
+    time_limit: float | None = Field(
+        default=None, ge=0.1, le=1e5, description="Stop fitting after about this many minutes.", examples=[30]
+    )
     sample: int | None = Field(
-        strict=True, default=None, ge=100, le=2**53, description="Maximum number of records to train on.", examples=[1000000]
+        strict=True,
+        default=None,
+        ge=100,
+        le=2**53,
+        description="Maximum number of records to train on.",
+        examples=[1000000],
     )
     folds: int | None = Field(strict=True, default=None, ge=2, le=50, description="Cross-validate too.", examples=[5])
     class_weights: bool = Field(
@@ -68,13 +80,16 @@ class TrainingSubmission(_Submission):
     )
     hold: bool = Field(strict=True, default=False, description="Do not promote the new model.", examples=[False])
     accept_suspicious: bool = Field(
-        strict=True, default=False, description="Accept columns that nearly decide the outcome by themselves.", examples=[False]
+        strict=True,
+        default=False,
+        description="Accept columns that nearly decide the outcome by themselves.",
+        examples=[False],
     )
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:
         if self.size is not None and self.start_from is not None:
-            raise ValueError("size and from exclude each other: a network keeps the width it has")
+            raise ValueError("size and from exclude each other, because a network keeps its width")
         return self
 
     @property
@@ -94,10 +109,10 @@ class JobDocument(Document):
 
     job: int = Field(examples=[2])
     kind: JobKind = Field(examples=["scoring"])
-    task: JobTask = Field(description="which of its kind's tasks", examples=["score"])
+    task: JobTask = Field(description="what the job does, within its kind", examples=["score"])
     portfolio: str = Field(examples=["customers"])
     state: JobState = Field(examples=["done"])
-    priority: int = Field(description="smaller goes first", examples=[100])
+    priority: int = Field(description="jobs with a smaller number are processed first", examples=[100])
     inputs: int = Field(examples=[50000])
     scored: int = Field(examples=[49990])
     rejected: int = Field(examples=[10])
@@ -115,7 +130,7 @@ class JobDocument(Document):
     result: dict[str, Any] | None = Field(examples=[None])
     requested_by: str = Field(examples=["key 3f9c2a10be77 (nightly)"])
     created_at: datetime = Field(examples=["2026-11-24T21:59:03Z"])
-    planning_since: datetime | None = Field(description="since when it is being planned", examples=[None])
+    planning_since: datetime | None = Field(description="when planning began", examples=[None])
     started_at: datetime | None = Field(examples=["2026-11-24T21:59:04Z"])
     finished_at: datetime | None = Field(examples=["2026-11-24T21:59:06Z"])
 
@@ -123,10 +138,8 @@ class JobDocument(Document):
 class ShownJobDocument(JobDocument):
     """One job with its shards and its rejects."""
 
-    shards: dict[str, int] = Field(description="how many shards are in each state", examples=[{"done": 5}])
-    rejects: dict[str, int] = Field(
-        description="how many records were rejected, by reason", examples=[{"infinite": 10}]
-    )
+    shards: dict[str, int] = Field(description="number of shards by state", examples=[{"done": 5}])
+    rejects: dict[str, int] = Field(description="number of rejected records by reason", examples=[{"infinite": 10}])
     waits_because: str | None = Field(examples=[None])
 
 
@@ -146,7 +159,7 @@ class DryRunDocument(Document):
     inputs: int = Field(examples=[50000])
     shards: int = Field(examples=[5])
     seconds_estimate: float | None = Field(
-        description="at the rate of the newest finished job of this book; null before the first", examples=[2.1]
+        description="at the rate of this portfolio's latest finished job; null before the first one", examples=[2.1]
     )
 
 
@@ -175,7 +188,7 @@ class JobsAction(Document):
     kind: JobKind | None = Field(default=None, examples=["scoring"])
     state: JobState | None = Field(default=None, examples=["queued"])
     jobs: list[Annotated[int, Field(strict=True, ge=1, le=LARGEST_ID)]] | None = Field(
-        default=None, max_length=1000, description="These jobs and no others, however old.", examples=[[1, 2]]
+        default=None, max_length=1000, description="Only these jobs, however old.", examples=[[1, 2]]
     )
     why: Why = ""
 
@@ -186,12 +199,12 @@ class JobsAction(Document):
 
 
 class JobsActionOutcome(Document):
-    """What became of each job that was touched; of those whose state did not allow it, why."""
+    """Result for each job that was touched; of those whose state did not allow it, why."""
 
     changed: list[int] = Field(examples=[[1, 2]])
     unchanged: dict[str, str] = Field(examples=[{"3": "job 3 is done; only a failed job can be retried"}])
     not_found: list[int] | None = Field(
-        default=None, description="ids that were named and do not exist for this key", examples=[[4]]
+        default=None, description="requested ids that do not exist, or that this key cannot see", examples=[[4]]
     )
 
 

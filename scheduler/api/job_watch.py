@@ -95,7 +95,7 @@ class JobWatch:
                     await anyio.to_thread.run_sync(_look, self._engine, list(self._followed), limiter=self._threads)
                 )
             except DatabaseError as error:
-                _seldom.warning("Followed jobs cannot be looked at: %s", error)
+                _seldom.warning("Followed jobs cannot be read: %s", error)
             await asyncio.sleep(LOOK_SECONDS)
 
     def _note(self, seen: Mapping[int, Sight]) -> None:

@@ -20,8 +20,8 @@ PortfolioName = Annotated[str, Path(description="Name of the portfolio.", patter
 JobId = Annotated[int, Path(description="Id of the job.", ge=1, le=LARGEST_ID, examples=[1])]
 ScheduleId = Annotated[int, Path(description="Id of the schedule.", ge=1, le=2**31 - 1, examples=[1])]
 Version = Annotated[str, Path(description="Model version.", pattern=VERSION_PATTERN, examples=["m-3f9c2a"])]
-Limit = Annotated[int, Query(description="Rows of a page.", ge=1, le=1000, examples=[50])]
-_OF_PAGE = "`next_cursor` of the page before; leave it out for the first page."
+Limit = Annotated[int, Query(description="Rows per page.", ge=1, le=1000, examples=[50])]
+_OF_PAGE = "`next_cursor` of the previous page; omit it for the first page."
 NumberCursor = Annotated[
     str | None, Query(alias="cursor", description=_OF_PAGE, pattern=_NUMBER_CURSOR, examples=["17"])
 ]
@@ -84,13 +84,13 @@ _TEXTS = {
     400: "The body cannot be read.",
     401: "No valid API key.",
     403: "The key's role is too low, or the source is not granted to the portfolio.",
-    404: "It does not exist, or the key does not reach it.",
+    404: "It does not exist, or the key has no access to it.",
     408: "The body came too slowly.",
-    409: "The present state does not allow it.",
+    409: "The current state does not allow it.",
     413: "The body is too large.",
     415: "The content type is not supported.",
     422: "The request is not valid.",
-    429: "Too many requests of this key.",
+    429: "Too many requests with this key.",
     503: "The database or Redis does not answer.",
 }
 _EVERYWHERE = (401, 403, 422, 429, 503)

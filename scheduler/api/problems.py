@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db import errors as db_errors
+from db.events.wording import counted
 from scheduler.api.pointers import pointer_of, pointer_to
 from scheduler.api.seldom import SeldomLogger
 from scheduler.data_files.errors import DataFileError
@@ -34,9 +35,9 @@ TITLES: dict[str, str] = {
     "not-allowed": "The key does not allow this",
     "not-found": "Not found",
     "unknown-key": "No record has this key",
-    "method-not-allowed": "The method is not known here",
-    "state-conflict": "The present state does not allow this",
-    "request-in-flight": "The same request is being worked on",
+    "method-not-allowed": "The method is not supported here",
+    "state-conflict": "The current state does not allow this",
+    "request-in-flight": "The same request is being processed",
     "too-large": "The request is too large",
     "unsupported-media-type": "The content type is not supported",
     "invalid-request": "The request is not valid",
@@ -46,8 +47,8 @@ TITLES: dict[str, str] = {
     "too-many-requests": "Too many requests",
     "too-slow": "The request came too slowly",
     "headers-too-large": "The headers of the request are too large",
-    "internal-error": "A fault of Tidemark",
-    "unavailable": "A server that is needed does not answer",
+    "internal-error": "A bug in Tidemark",
+    "unavailable": "A required server does not answer",
 }
 _NAME_OF_STATUS = {
     400: "malformed-body",
@@ -147,7 +148,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, db_errors.NotFoundError):
         return not_found(error.thing, error.name)
     if isinstance(error, db_errors.IdempotencyConflictError):
-        return Problem(status, name, "this idempotency key was used for a request that asked for something else")
+        return Problem(status, name, "this idempotency key was used for a different request")
     if isinstance(error, db_errors.KeyTooWideError):
         return Problem(status, name, str(error), parts=[{"detail": str(error), "pointer": f"#/{error.field}"}])
     if status == 503:
@@ -238,18 +239,16 @@ class FaultMiddleware:
 
         try:
             await self._app(scope, receive, note_begin)
-        except ClientDisconnect:  # nobody is left to be told
+        except ClientDisconnect:  # no client is left to answer
             return
         except Exception as error:  # noqa: BLE001 - the one place where every error of a request ends
             frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("A fault of the API: %s.\n%s", type(error).__name__, frames)  # noqa: TRY400 - not its message
+            logger.error("A bug in the API: %s.\n%s", type(error).__name__, frames)  # noqa: TRY400 - not its message
             if scope["type"] != "http" or has_begun:
                 return
-            response = Problem(
-                500, "internal-error", "the request could not be answered; the log tells more"
-            ).response()
+            response = Problem(500, "internal-error", "the request could not be answered; see the log").response()
             await response(scope, receive, send)
 
 
 def _count_mistakes(found: Sized) -> str:
-    return "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    return counted(len(found), "mistake")

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from logging import Logger
 
+from db.events.wording import counted
+
 
 class SeldomLogger:
     """Writes a warning at most once in `seconds`, and says how many others were left out."""
@@ -26,5 +28,5 @@ class SeldomLogger:
                 return
             self._next = now + self._seconds
             left_out, self._left_out = self._left_out, 0
-        more = f" ({left_out} lines like this were left out.)" if left_out else ""
+        more = f" ({counted(left_out, 'similar line')} left out.)" if left_out else ""
         self._logger.warning(f"{text}%s", *values, more)

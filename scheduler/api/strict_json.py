@@ -84,7 +84,9 @@ def _readers_of(request: Request) -> anyio.CapacityLimiter:
 def _parse_and_check(body: bytes, field: ModelField) -> Any:
     """Return what the route expects, so that the event loop need not check it again. Raises as FastAPI does."""
     if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:  # those within texts count too, they are few
-        raise Problem(413, "too-large", f"a body may hold {_MOST_VALUES} values; send the records in several requests")
+        raise Problem(
+            413, "too-large", f"a body may hold at most {_MOST_VALUES} values; send the records in several requests"
+        )
     found = parse_strictly(body)
     value, errors = field.validate(found, {}, loc=("body",))
     if errors:
@@ -120,13 +122,13 @@ def _say(error: ValueError) -> str:
 
 
 def _malformed(why: str) -> Problem:
-    return Problem(400, "malformed-body", f"the body is not JSON that can be used: {why}")
+    return Problem(400, "malformed-body", f"the body is not usable JSON: {why}")
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) != len(pairs):
-        raise ValueError("an object holds a name twice")
+        raise ValueError("an object has a duplicate name")
     return names
 
 

@@ -41,7 +41,7 @@ class WatchedResponse(StreamingResponse):
         while is_in_force:
             await anyio.sleep(LOOK_SECONDS)
             is_in_force = await anyio.to_thread.run_sync(self._look, limiter=self._caller.context.watch_threads)
-        logger.info("A key ended while its answer was being sent; the connection is cut.")
+        logger.info("A key expired or was revoked while its response was being sent; the connection is closed.")
         sending.cancel()
 
     def _look(self) -> bool:

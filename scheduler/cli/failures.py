@@ -78,4 +78,4 @@ def _describe_unexpected(error: BaseException) -> str:
             file.write("".join(traceback.format_exception(error)).encode(errors="replace"))
     except OSError:
         return told
-    return f"{told}. This is a fault of Tidemark; the details are in {path}"
+    return f"{told}. This is a bug in Tidemark; the details are in {path}"

@@ -8,7 +8,7 @@ import typer
 
 def _read_job_id(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:  # beyond that no database has a number for it
-        raise typer.BadParameter(f"expected the number of a job, got {text!r}; tidemark job list shows them")
+        raise typer.BadParameter(f"expected a job id, got {text!r}; list them with: tidemark job list")
     return int(text)
 
 
@@ -33,6 +33,7 @@ IdempotencyKey = Annotated[
 AcceptSuspicious = Annotated[
     bool,
     typer.Option(
-        "--accept-suspicious", help="Promote even if one column nearly decides the outcome by itself: it is known beforehand."
+        "--accept-suspicious",
+        help="Promote even if one column nearly decides the outcome by itself: it is known beforehand.",
     ),
 ]

@@ -36,7 +36,7 @@ def open_session(*, wants_json: bool) -> Generator[Session]:
     output = Output(wants_json=wants_json)
     with opened_engine(database.url) as engine:
         if prepare_database(engine):
-            output.say(f"Made Tidemark's tables in {safe_address(engine.url)}")
+            output.say(f"Created Tidemark's tables in {safe_address(engine.url)}")
         yield Session(engine, settings, output, _user_name())
 
 

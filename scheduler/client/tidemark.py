@@ -94,7 +94,7 @@ class Tidemark:
         file = Path(data)
         kind = _CONTENT_TYPES.get(file.suffix.lower())
         if kind is None:
-            raise ValueError(f"{file}: expected a name that ends in {', '.join(_CONTENT_TYPES)}")
+            raise ValueError(f"{file}: expected a file name ending in {', '.join(_CONTENT_TYPES)}")
         with file.open("rb") as stream:
             headers = {"Content-Type": kind, "Content-Length": str(file.stat().st_size)}
             answer = self._transport.send("POST", path, content=stream, headers=headers, params=query, is_safe=False)

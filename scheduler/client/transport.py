@@ -65,7 +65,9 @@ def local_address() -> LocalApi:
     home = Path(os.environ.get("TIDEMARK_HOME") or ".tidemark").expanduser().resolve()
     found = find_local_api(home)
     if found is None:
-        raise ConnectionError(f"no API runs in {home}; start it with: tidemark up (or give Tidemark a URL and a key)")
+        raise ConnectionError(
+            f"no API is running in {home}; start it with: tidemark up (or give Tidemark a URL and a key)"
+        )
     return found
 
 

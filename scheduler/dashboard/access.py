@@ -62,7 +62,7 @@ def _sender_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alon
     def find_sender(request: Request, visitor: Reader, token: Annotated[str, Form(max_length=200)] = "") -> Visitor:
         check_origin(request)
         if not sessions_of(request).is_token_of(visitor.session, token):
-            raise Problem(403, "not-allowed", "this form is not of your session; load its page again")
+            raise Problem(403, "not-allowed", "this form is not from your session; reload the page")
         require_role(visitor.caller, role)
         return visitor
 

@@ -20,13 +20,13 @@ _MEGABYTE = 1024**2
 _DONE = {
     "cancel": "The job is cancelled.",
     "pause": "The job is paused.",
-    "resume": "The job goes on.",
-    "retry": "The job tries its failed shards again.",
+    "resume": "The job continues.",
+    "retry": "The job runs its failed shards again.",
     "submitted": "The job is submitted.",
     "promote": "The champion was changed.",
-    "rollback": "The champion before it was put back.",
-    "hold": "Nothing is fine-tuned or promoted by itself any more.",
-    "release": "Fine-tuning and promotion happen by themselves again.",
+    "rollback": "The previous champion was restored.",
+    "hold": "Automatic fine-tuning and promotion have stopped.",
+    "release": "Automatic fine-tuning and promotion have resumed.",
 }
 
 

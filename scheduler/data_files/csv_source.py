@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from db.events.wording import counted
 from scheduler.data_files.errors import DataFileError
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -36,7 +37,7 @@ class CsvSource:
         scores = [(len(set(wanted).intersection(names)), len(names)) for names, _, _ in readings]
         best = scores.index(max(scores))
         if not readings[best][0]:
-            raise DataFileError(self.where, "its first line cannot be read as a header: a name in it is too long")
+            raise DataFileError(self.where, "its first line cannot be read as a header: a column name is too long")
         self._delimiter = _DELIMITERS[best]
         self.names, self._header_lines, self._has_more = readings[best]
 
@@ -100,7 +101,7 @@ class CsvSource:
         except OSError as error:
             self._explain(error)
         if start.startswith(_OTHER_ENCODINGS) or b"\x00" in start.partition(b"\n")[0]:
-            raise DataFileError(self.where, "expected UTF-8 text, this looks like UTF-16 or a binary file")
+            raise DataFileError(self.where, "expected UTF-8 text, but this looks like UTF-16 or a binary file")
         if not start.strip(b"\xef\xbb\xbf\r\n \t"):
             raise DataFileError(self.where, "the file is empty; expected a header line with the columns' names")
         try:
@@ -139,7 +140,7 @@ class CsvSource:
         try:
             for row in rows:
                 if row and len(row) != len(self.names):
-                    message = f"expected {len(self.names)} values as in the header, got {len(row)}"
+                    message = f"expected {counted(len(self.names), 'value')} as in the header, got {len(row)}"
                     raise DataFileError(self.where, message, before + 1)
                 before = rows.line_num
         except csv.Error as error:

@@ -22,7 +22,7 @@ class JsonLinesSource:
         self.where = str(path)
         first = next(self._objects(), None)
         if first is None:
-            raise DataFileError(self.where, "the file is empty; expected one JSON object a line")
+            raise DataFileError(self.where, "the file is empty; expected one JSON object per line")
         self.names: tuple[str, ...] = tuple(first[1])
 
     def count_rows(self) -> int | None:
@@ -36,7 +36,7 @@ class JsonLinesSource:
         for line, record in self._objects():
             unknown = next((name for name in record if name not in known), None)
             if unknown is not None:
-                raise DataFileError(self.where, f"the name {unknown!r} does not stand in the first line", line)
+                raise DataFileError(self.where, f"the name {unknown!r} is missing from the first line", line)
             rows.append([self._as_text(record.get(name), name, line) for name in columns])
             size += sum(map(len, rows[-1]))
             if len(rows) == _BATCH_ROWS or size > _BATCH_CHARACTERS:

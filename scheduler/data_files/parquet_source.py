@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as arrow_parquet
 import pyarrow.types as arrow_types
 
+from db.events.wording import counted
 from scheduler.data_files.errors import DataFileError, DataTooLargeError
 
 _BATCH_ROWS = 50_000
@@ -47,9 +48,11 @@ class ParquetSource:
                 self._metadata = file.metadata
                 chunks = file.num_row_groups * file.metadata.num_columns
                 if chunks > _MOST_CHUNKS:
-                    told = f"{file.num_row_groups} row groups of {file.metadata.num_columns} columns"
                     raise DataTooLargeError(
-                        self.where, f"{told}; expected {_MOST_CHUNKS} chunks at most: write larger ones"
+                        self.where,
+                        f"{counted(file.num_row_groups, 'row group')} of "
+                        f"{counted(file.metadata.num_columns, 'column')}; "
+                        f"expected at most {_MOST_CHUNKS} chunks: write larger row groups",
                     )
                 self._row_group_rows = [file.metadata.row_group(one).num_rows for one in range(file.num_row_groups)]
         except (pa.ArrowException, OSError) as error:
@@ -140,7 +143,7 @@ class ParquetSource:
         kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
         is_wide = arrow_types.is_fixed_size_binary(kind) and kind.byte_width > _WIDEST_VALUE
         if arrow_types.is_nested(kind) or is_wide:
-            raise DataFileError(self.where, f"the column {name} holds {kind}; expected one text or number a record")
+            raise DataFileError(self.where, f"the column {name} holds {kind}; expected one text or number per record")
 
     def _is_text(self, name: str) -> bool:
         return _is_text(self.schema.field(name).type)

@@ -119,7 +119,7 @@ class DataFile:
         wrong = sorted({*numbers.unreadable, *np.flatnonzero(is_wrong).tolist()})
         if wrong:
             got = numbers.unreadable.get(wrong[0], f"{numbers.values[wrong[0]]:g}")
-            message = f"the target {name} of record {first + wrong[0] + 1} is {got!r}; expected 0, 1 or nothing"
+            message = f"the target {name} of record {first + wrong[0] + 1} is {got!r}; expected 0, 1 or an empty value"
             raise DataFileError(self.source.where, message)
         return numbers.values
 

@@ -116,7 +116,7 @@ def _world_of(number: int) -> World:
     special = {
         18: World("harder still", HARDEST),
         22: World("outcomes of 18 to 20, two files wrong", HARDEST, outcomes_of=(18, 19, 20), swapped=(18, 19)),
-        23: World("someone promotes it all the same", HARDEST, by_hand=True),
+        23: World("someone promotes it anyway", HARDEST, by_hand=True),
         26: World("outcomes of nights 23 and 24 arrive", HARDEST, outcomes_of=(23, 24)),
         27: World("the two files arrive corrected", HARDEST, outcomes_of=(18, 19)),
     }
@@ -202,7 +202,7 @@ def _promote_refused(stage: NightsStage) -> None:
     refused = [one for one in list_decisions(stage.engine, stage.definition.name) if not one.promoted]
     tuned = next((one for one in refused if one.figures.get("made") == "fine_tuned"), None)
     if tuned is not None:
-        promote_version(stage.engine, tuned.version, who="demo", why="someone was sure that the gate is wrong")
+        promote_version(stage.engine, tuned.version, who="demo", why="someone was sure that the gate was wrong")
 
 
 def _settle(stage: NightsStage, job_id: int | None = None) -> Job:
@@ -215,7 +215,7 @@ def _settle(stage: NightsStage, job_id: int | None = None) -> Job:
         if not any(job.is_open for job in newest) and (is_monitored or failed is not None):
             return newest[0] if job_id is None else get_job(stage.engine, job_id)
         if monotonic() > ends:
-            raise SchedulerError(f"a night did not end within {WAIT_SECONDS:g} s. See: tidemark job list")
+            raise SchedulerError(f"a night did not finish within {WAIT_SECONDS:g} s. See: tidemark job list")
         stage.tend()
         patience.pause()
 

@@ -33,7 +33,7 @@ def _draw_psi(nights: Sequence[Night], path: Path) -> Path:
 
 
 def _draw_auc(nights: Sequence[Night], path: Path) -> Path:
-    figure, axes = _begin("ROC AUC of each night on what became true later")
+    figure, axes = _begin("ROC AUC of each night on the later outcomes")
     axes.plot(
         [one.number for one in nights], [one.auc for one in nights], color="#28536b", marker="o", label="champion"
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from db.connections.engine import Engine
+from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, get_job
 from db.portfolios.catalog import save_portfolio
 from db.registry.champions import Decision
@@ -75,11 +76,11 @@ def play_demo(stage: Stage, *, customers: int, seed: int, nights: int = 0) -> De
     Raises `SchedulerError` if a job does not succeed.
     """
     begun, say, engine = perf_counter(), stage.say, stage.engine
-    say(f"Simulating {customers:,} customers with 12 months of behaviour (seed {seed}) ...")
+    say(f"Simulating {counted(customers, 'customer')} with 12 months of behaviour (seed {seed}) ...")
     truth = simulate_customers(customers, seed, unlabelled_share=UNLABELLED_SHARE)
     portfolio = _load(stage, truth)
     with running_parts(stage.settings, QUEUES, say) as supervisor:
-        say("Training a Transformer on the four fifths whose outcome is known ...")
+        say("Training a Transformer on the four fifths with a known outcome ...")
         job_id = submit_training(engine, portfolio, Request("demo"), options={"seed": seed, "epochs": EPOCHS})
         training = _finish(stage, job_id)
         say("Scoring the whole book through the queue workers ...")
@@ -177,14 +178,14 @@ def _load(stage: Stage, truth: pd.DataFrame) -> str:
     file = open_data_file(path, definition)
     frames = (batch.frame for batch in file.batches())
     outcome = load_records(stage.engine, definition, frames, key_type=file.key_type, replace_all=True, who="demo")
-    stage.say(f"Loaded {outcome.total:,} records into the table {definition.source}.")
+    stage.say(f"Loaded {counted(outcome.total, 'record')} into the table {definition.source}.")
     return definition.name
 
 
 def _play_nights(stage: Stage, truth: pd.DataFrame, tend: Callable[[], None], *, seed: int, nights: int) -> list[Night]:
     if nights == 0:
         return []
-    stage.say(f"Playing {nights} nights of {NIGHT_CUSTOMERS:,} customers each, time compressed ...")
+    stage.say(f"Playing {counted(nights, 'night')} of {NIGHT_CUSTOMERS:,} customers each, in compressed time ...")
     definition = parse_portfolio(simulated_portfolio(), "the demo's portfolio")
     played: list[Night] = []
     for night in play_nights(NightsStage(stage.engine, definition, stage.say, tend, seed), truth, nights):

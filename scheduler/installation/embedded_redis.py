@@ -112,7 +112,7 @@ class EmbeddedRedis:
                 self._process.kill()
                 self._process.wait()
                 tail = self._log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
-                raise EmbeddedRedisError(f"the embedded Redis server does not start; its log {self._log} ends:\n{tail}")
+                raise EmbeddedRedisError(f"the embedded Redis server did not start; its log {self._log} ends:\n{tail}")
             pause.wait(_PAUSE_SECONDS)
 
 

@@ -36,7 +36,7 @@ def run_until_stopped(
                 on_event(f"started {part.name}{pid}")
             if not owned:
                 on_event(
-                    "Another process of this installation runs everything already; this one takes over at its end."
+                    "Another process of this installation already runs everything; this one takes over when it ends."
                 )
             on_event(f"Logs are in {log_folder(settings)}")
             on_ready([{"name": part.name, "pid": getattr(part, "pid", None)} for part in owned])

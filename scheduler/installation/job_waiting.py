@@ -141,6 +141,8 @@ def _warning_without_scheduler(engine: Engine, on_event: Callable[[str], None]) 
             return
         if not any(one.is_alive for one in list_processes(engine)):
             said.append(True)
-            on_event("No scheduler or worker was seen on this database for a minute. Start them with: tidemark up")
+            on_event(
+                "No scheduler or worker has been active on this database for a minute. Start them with: tidemark up"
+            )
 
     return look

@@ -82,7 +82,7 @@ class ChildProcess:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            logger.warning("%s does not stop, so it is killed.", self.name)
+            logger.warning("%s did not stop, so it is killed.", self.name)
             os.killpg(self._process.pid, 9)
             self._process.wait()
 
@@ -153,7 +153,7 @@ class Supervisor:
             one.pause = FIRST_PAUSE_SECONDS
         if one.started_at:
             one.restarts += 1
-            self._on_event(f"{one.part.name} ended and is started again")
+            self._on_event(f"{one.part.name} exited and is being restarted")
         one.part.start()
         one.started_at = now
         one.due = now + one.pause

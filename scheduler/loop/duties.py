@@ -48,6 +48,6 @@ def _tell(duty: Duty, error: Exception) -> None:
         return
     duty.last_said, duty.said_at = said, now
     if isinstance(error, DatabaseError | RedisUnreachableError):
-        logger.warning("The scheduler waits with one duty (%s): %s", duty.name, error)
+        logger.warning("One duty of the scheduler (%s) has to wait: %s", duty.name, error)
     else:
-        logger.error("A duty of the scheduler failed, the others go on (%s).", duty.name, exc_info=error)
+        logger.error("A duty of the scheduler failed; the others continue (%s).", duty.name, exc_info=error)

@@ -73,7 +73,7 @@ class Isolations:
             )
 
         if self._try(isolate, look, expired):
-            logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+            logger.warning("Lease recovered: job %d, shard id %d, attempt %d, worker %s.", *told)
 
     def _try(self, isolate: Callable[[], bool], look: _Look, expired: ExpiredLease) -> bool:
         try:
@@ -81,11 +81,13 @@ class Isolations:
         except SourceBusyError as error:
             if look.is_overdue:  # nothing can be learnt of its records
                 return fail_expired_shard(self._engine, expired)
-            logger.warning("The shard is looked at again, its source is busy: job %d: %s", expired.job_id, error)
+            logger.warning(
+                "The shard will be tried again because its source is busy: job %d: %s", expired.job_id, error
+            )
         except DatabaseError as error:
-            logger.warning("Isolating waits for the database: job %d: %s", expired.job_id, error)
+            logger.warning("Isolating poison records has to wait for the database: job %d: %s", expired.job_id, error)
         except Exception:
-            logger.exception("Lease not taken back: job %d, shard id %d.", expired.job_id, expired.shard_id)
+            logger.exception("Lease not recovered: job %d, shard id %d.", expired.job_id, expired.shard_id)
         return False
 
 

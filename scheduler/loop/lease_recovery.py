@@ -74,8 +74,8 @@ def _free_or_report(engine: Engine, expired: ExpiredLease, free: Callable[[Engin
     except (DatabaseUnreachableError, DatabaseWriteRefusedError):
         raise
     except Exception:
-        logger.exception("Lease not taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+        logger.exception("Lease not recovered: job %d, shard id %d, attempt %d, worker %s.", *told)
         return False
     if is_freed:
-        logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+        logger.warning("Lease recovered: job %d, shard id %d, attempt %d, worker %s.", *told)
     return is_freed

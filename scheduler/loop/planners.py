@@ -14,6 +14,7 @@ from logging import getLogger
 from db.connections.engine import Engine
 from db.connections.interruption import Interruption
 from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError, SourceBusyError
+from db.events.wording import counted
 from db.ledger.plannings import (
     UnplannedJob,
     claim_planning,
@@ -33,7 +34,7 @@ LEASE_SECONDS = 10.0  # how soon another scheduler plans what a dead one had beg
 RENEW_SECONDS = 2.0
 STOP_SECONDS = 2.0  # a driver that does not let go is left behind
 PUT_OFF_SECONDS = 2.0  # doubled with every attempt
-_CUT_OFF, _OVERDUE = "it gave way to others", "it took too long"
+_CUT_OFF, _OVERDUE = "other books had to be planned first", "it took too long"
 
 
 @dataclass
@@ -103,7 +104,9 @@ class Planners:
             try:
                 give_back_planning(self._engine, planning.job.job_id, planner=self._name)
             except DatabaseError as error:
-                logger.warning("The job was not given back, its lease will end: job %d: %s", planning.job.job_id, error)
+                logger.warning(
+                    "The job was not released; its lease will expire: job %d: %s", planning.job.job_id, error
+                )
 
     def _begin_waiting(self) -> None:
         waiting = list_unplanned(self._engine)
@@ -121,7 +124,7 @@ class Planners:
         if attempt is None:
             return
         if attempt > self._max_attempts:  # whoever planned it died of it, or was cut off from the database every time
-            fail_unplanned(self._engine, job.job_id, f"planning was begun {attempt - 1} times and never came to an end")
+            fail_unplanned(self._engine, job.job_id, f"planning never finished in {counted(attempt - 1, 'attempt')}")
             return
         planning = Planning(job, attempt)
         self._running.append(planning)
@@ -152,7 +155,7 @@ class Planners:
             try:
                 self._answer(planning)
             except DatabaseError as error:  # told at the next look; meanwhile the lease is kept
-                logger.warning("What became of a planning could not be told: job %d: %s", planning.job.job_id, error)
+                logger.warning("The result of a planning could not be stored: job %d: %s", planning.job.job_id, error)
                 continue
             self._running.remove(planning)
 
@@ -162,19 +165,25 @@ class Planners:
             return
         is_about_all = isinstance(error, DatabaseUnreachableError | DatabaseWriteRefusedError)
         if planning.stopped_because == _CUT_OFF or is_about_all:
-            logger.warning("The job waits to be planned again: job %d: %s", job_id, planning.stopped_because or error)
+            logger.warning(
+                "The job is waiting to be planned again: job %d: %s", job_id, planning.stopped_because or error
+            )
             give_back_planning(self._engine, job_id, planner=self._name)
         elif isinstance(error, SourceBusyError) and planning.attempt < self._max_attempts:
             self._put_off(planning, error)
         else:
-            tried = f" ({planning.stopped_because}; {planning.attempt} attempts)" if planning.stopped_because else ""
+            tried = (
+                f" ({planning.stopped_because}; {counted(planning.attempt, 'attempt')})"
+                if planning.stopped_because
+                else ""
+            )
             fail_unplanned(self._engine, job_id, f"{describe(error)}{tried}")
 
     def _put_off(self, planning: Planning, error: SourceBusyError) -> None:
         job_id, seconds = planning.job.job_id, PUT_OFF_SECONDS * 2 ** (planning.attempt - 1)
         reason = f" ({planning.stopped_because})" if planning.stopped_because else ""
-        why = f"attempt {planning.attempt} of {self._max_attempts} to plan it failed: {error}{reason}"
-        logger.warning("The job is planned again in %g s: job %d: %s", seconds, job_id, why)
+        why = f"planning attempt {planning.attempt} of {self._max_attempts} failed: {error}{reason}"
+        logger.warning("The job will be planned again in %g s: job %d: %s", seconds, job_id, why)
         put_off_planning(self._engine, job_id, planner=self._name, why=why, seconds=seconds)
 
     def _renew(self) -> None:

@@ -54,7 +54,7 @@ class PrivateAddressError(SchedulerError):
 
     def __init__(self, host: str) -> None:
         self.host = host
-        super().__init__(f"{host} is, or leads to, an address that is not public")
+        super().__init__(f"{host} is, or resolves to, an address that is not public")
 
 
 class Deadline:

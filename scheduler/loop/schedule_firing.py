@@ -33,7 +33,7 @@ def fire_due_schedules(engine: Engine, *, grace_seconds: float) -> list[int]:
         except (DatabaseUnreachableError, DatabaseWriteRefusedError):
             raise
         except Exception:
-            logger.exception("Schedule not fired, the others are: schedule %d.", schedule_id)
+            logger.exception("Schedule not fired; the other schedules are: schedule %d.", schedule_id)
             continue
         job_ids += [run.job_id for run in runs if run.job_id is not None]
     return job_ids
@@ -49,7 +49,7 @@ def split_due_times(
         if due > now or len(came) == limit:
             return came, due
         came.append(due)
-    raise UsageError(f'the cron expression "{timetable.cron}" names no time after {now.isoformat()}')
+    raise UsageError(f'the cron expression "{timetable.cron}" matches no time after {now.isoformat()}')
 
 
 def choose_due_times(
@@ -88,7 +88,7 @@ def _fire_schedule(engine: Engine, schedule_id: int, grace: timedelta) -> list[S
         except UsageError as error:
             store_missed(connection, schedule, [schedule.next_due_at], RunCause.UNREADABLE, str(error), who=WHO)
             move_schedule(connection, schedule, ScheduleState.PAUSED, next_due_at=None, who=WHO, why=str(error))
-            logger.error("Schedule paused, it cannot be read: schedule %d: %s", schedule_id, error)  # noqa: TRY400 - the cause is the message
+            logger.error("Schedule paused because it cannot be read: schedule %d: %s", schedule_id, error)  # noqa: TRY400 - the cause is the message
             return []
         due_times = choose_due_times(came, following, now, catch_up=schedule.catch_up, grace=grace)
         is_queueing = may_overlap(schedule, came, now, grace=grace)

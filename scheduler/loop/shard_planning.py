@@ -6,6 +6,7 @@ from logging import getLogger
 from db.connections.engine import Engine, reading, writing
 from db.connections.interruption import Interruption
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, SourceBusyError, SourceError
+from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, fail_job, get_job, list_queued_job_ids
 from db.ledger.shard_leases import insert_shards
 from db.privacy.erased_keys import hold_off_erasures, read_erasures
@@ -68,7 +69,7 @@ def plan_job(
     if is_outdated:
         return plan_job(engine, job_id, shard_rows=shard_rows, interruption=interruption)
     if is_planned:
-        logger.info("Job planned: job %d, %s, %d shards.", job_id, job.kind, len(ranges))
+        logger.info("Job planned: job %d, %s, %s.", job_id, job.kind, counted(len(ranges), "shard"))
     return is_planned
 
 
@@ -97,7 +98,7 @@ def describe(error: BaseException) -> str:
 def _ranges_of(engine: Engine, job: Job, shard_rows: int | None, interruption: Interruption | None) -> list[KeyRange]:
     if job.kind is not JobKind.SCORING:
         return [KeyRange(None, None, 0)]
-    assert job.model_version is not None, "a scoring job is submitted with its model version"
+    assert job.model_version is not None, "a scoring job must have a model version"
     wanted = get_model(engine, job.model_version).definition.input_columns
     # Read apart from the write: on SQLite the cut of a large book would hold the write lock for seconds.
     with reading(engine) as connection, interruption.of(connection) if interruption else nullcontext():

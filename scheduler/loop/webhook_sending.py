@@ -45,7 +45,7 @@ def check_url(url: str, *, allows_private: bool) -> None:
         raise UsageError("expected a URL without a user name or password")
     is_local = host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
     if not allows_private and (is_local or (is_address(host) and not is_public(host))):
-        raise UsageError(f"{host} is not a public address; TIDEMARK_WEBHOOK_PRIVATE_ADDRESSES allows such ones")
+        raise UsageError(f"{host} is not a public address; set TIDEMARK_WEBHOOK_PRIVATE_ADDRESSES=true to allow it")
 
 
 class WebhookSender:
@@ -95,7 +95,7 @@ class WebhookSender:
             try:
                 self._begin_due()
             except DatabaseError as error:
-                logger.warning("Webhooks wait: %s", error)
+                logger.warning("Webhooks have to wait: %s", error)
             with self._changed:  # a place that is free again may be another receiver's
                 self._changed.wait(LOOK_SECONDS)
 
@@ -128,7 +128,7 @@ class WebhookSender:
         try:
             is_well = self._deliver(message)
         except DatabaseError as error:  # claimed again when its claim is over
-            logger.warning("The end of a webhook's message could not be noted: %s", error)
+            logger.warning("The result of a webhook delivery could not be stored: %s", error)
         finally:
             with self._changed:
                 self._under_way[message.webhook_id] -= 1

@@ -101,7 +101,7 @@ def _read_calendar(table: Table, problems: Problems) -> tuple[CalendarEffect, ..
         require_known_keys(effect, path, ("days", "weekdays", "dates"), problems)
         lists = [_read_list(effect, (*path, key), check, what, problems) for key, (check, what) in _LISTS.items()]
         if not any(lists):
-            problems.note(path, "expected at least one of days, weekdays, dates; there is none")
+            problems.note(path, "expected at least one of days, weekdays, dates; got none")
         effects.append(CalendarEffect(name, *lists))
     return tuple(effects)
 

@@ -9,7 +9,7 @@ from scheduler.portfolio_files.values import Problems, Table, shown
 def require_inputs(document: Table, problems: Problems) -> None:
     """Note a file that names nothing to learn from."""
     if not document.get("fields") and not document.get("history"):
-        problems.note((), "expected at least one section [fields.COLUMN] or [history.NAME], there is none")
+        problems.note((), "expected at least one section [fields.COLUMN] or [history.NAME]; got none")
 
 
 def require_equal_lengths(definition: PortfolioDefinition, problems: Problems) -> None:
@@ -41,6 +41,6 @@ def require_single_use(definition: PortfolioDefinition, problems: Problems) -> N
         if used is None:
             first[column.casefold()] = (".".join(path), column)
         elif used[1] == column:
-            problems.note(path, f"expected each column once, but {shown(column)} is used by {used[0]} already")
+            problems.note(path, f"expected each column once, but {shown(column)} is already used by {used[0]}")
         else:
             problems.note(path, f"the column {shown(column)} differs from {shown(used[1])} of {used[0]} only in case")

@@ -76,7 +76,7 @@ def read_text(table: Table, path: KeyPath, problems: Problems, *, default: str |
         return None
     if isinstance(value, str) and value.strip():
         return value
-    problems.note(path, f"expected a text in quotes that is not empty, got {shown(value)}")
+    problems.note(path, f"expected a text in quotes, not empty, got {shown(value)}")
     return None
 
 
@@ -93,7 +93,7 @@ def is_identifier(name: str, path: KeyPath, problems: Problems, *, what: str) ->
     elif len(name.encode(errors="surrogatepass")) > IDENTIFIER_BYTES:
         wrong = f"a name of at most {IDENTIFIER_BYTES} bytes (PostgreSQL's limit)"
     elif name.casefold().startswith(OWN_PREFIX):
-        wrong = f"a name that does not start with {OWN_PREFIX}, which is kept for Tidemark's own"
+        wrong = f"a name that does not start with {OWN_PREFIX}, which is reserved for Tidemark"
     else:
         return True
     problems.note(path, f"expected {wrong} as {what}, got {shown(name)}")

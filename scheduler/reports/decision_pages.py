@@ -8,7 +8,7 @@ from db.registry.champions import Decision
 MARKS = {True: "passed", False: "FAILED", None: "told"}
 _ACTIONS = {
     "gate": "The gate",
-    "undecided": "The gate, without a decision",
+    "undecided": "Gate: no decision",
     "promote": "Promotion by hand",
     "rollback": "Rollback",
     "scrub": "Bundle scrubbed of records",
@@ -30,7 +30,7 @@ def _lines(decision: Decision) -> Iterator[str]:
     yield from _table(("", "value"), list_facts(decision))
     checks = decision.figures.get("checks", [])
     if checks:
-        yield "## What was looked at"
+        yield "## Evidence"
         yield ""
         yield from _table(
             ("check", "", "finding"), [(one["name"], MARKS[one["passed"]], one["said"]) for one in checks]

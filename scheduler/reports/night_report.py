@@ -77,7 +77,7 @@ def draw_nights(nights: list[ShownNight], portfolio: str, path: Path) -> None:
     """
     shown = [one for one in nights if one.report.figures.get("psi_corrected") is not None]
     if path.suffix.lower() != ".png":
-        raise UsageError(f"{path}: expected a name that ends in .png")
+        raise UsageError(f"{path}: expected a file name ending in .png")
     if not path.parent.is_dir():
         raise UsageError(f"the folder {path.parent} does not exist")
     if not shown:

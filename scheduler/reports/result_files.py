@@ -71,7 +71,7 @@ def _writer_for(path: Path):  # noqa: ANN202 - one of the two functions below
         return _write_csv
     if name.endswith((".parquet", ".pq")):
         return _write_parquet
-    raise UsageError(f"{path}: expected a name that ends in .csv, .csv.gz or .parquet")
+    raise UsageError(f"{path}: expected a file name ending in .csv, .csv.gz or .parquet")
 
 
 def _write_csv(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> int:

@@ -96,7 +96,7 @@ class AnswerWatch:
         try:
             found = find_answers(self._engine, wanted)
         except DatabaseError as error:
-            logger.warning("Answers of online requests cannot be looked for: %s", error)
+            logger.warning("Answers of online requests cannot be read: %s", error)
             return
         with self._lock:
             ready = [(*self._waiting.pop(one), answer) for one, answer in found.items() if one in self._waiting]

@@ -87,10 +87,10 @@ def submit_training(
     """
     given = dict(options or {})
     if given.get("size") is not None and given.get("from") is not None:
-        raise UsageError("--size and --from exclude each other: a network keeps the width it has; leave one out")
+        raise UsageError("--size and --from exclude each other, because a network keeps its width; use only one")
     definition = get_portfolio(engine, portfolio).definition
     if definition.target is None:
-        raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")
+        raise UsageError(f"portfolio {portfolio} has no target, so no model can be trained; add: target = COLUMN")
     own = [name for name in (definition.target, definition.as_of, definition.entity) if name is not None]
     check_source(engine, definition.records, (definition.key, *own, *definition.input_columns))
     key, rank = request.idempotency_key, request.rank
@@ -135,7 +135,7 @@ def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
     version = model or _champion_of(engine, portfolio)
     wanted = find_model_of(engine, portfolio, version)
     if wanted is None:  # of another portfolio, or of none: who asks may not be one to know
-        advice = f"portfolio {portfolio} has no such version; list its own with: tidemark model list {portfolio}"
+        advice = f"portfolio {portfolio} has no such version; list its versions with: tidemark model list {portfolio}"
         raise NotFoundError("model version", version, advice=advice)
     check_source(engine, definition.records, (definition.key, *wanted.definition.input_columns))
     return version

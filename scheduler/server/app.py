@@ -50,7 +50,7 @@ from scheduler.settings import SchedulerSettings
 # As many as the pool of connections serves; more threads would only wait for one.
 THREADS = 12
 _DESCRIPTION = """
-Everything but `/healthz` and `/readyz` needs an API key: `Authorization: Bearer tdm_...`. Roles: `read`, `operate`
+Everything except `/healthz` and `/readyz` needs an API key: `Authorization: Bearer tdm_...`. Roles: `read`, `operate`
 (submit, upload, score), `admin` (portfolios, keys, webhooks, models, erasure).
 
 Refusals are problem details (RFC 9457) with a stable `type`; mistakes in a body are named by JSON pointers. Lists
@@ -78,7 +78,7 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
     keys_in_force = RecentKeys(engine, settings.api_key_seconds)
     rates = RateLimiter(settings.api_requests_per_minute)
     online = OnlineScoring(engine, scheduler_settings.broker_url, seconds=settings.api_online_seconds)
-    keyless = RateLimiter(settings.api_keyless_per_minute, whose="an address without a good key")
+    keyless = RateLimiter(settings.api_keyless_per_minute, whose="an address without a valid key")
     app.state.context = ApiContext(
         engine, settings, scheduler_settings, keys_in_force, rates, keyless, online, JobWatch(engine)
     )

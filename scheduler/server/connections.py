@@ -85,7 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.known.add(self._address):
             self._await_headers()
         else:
-            self._refuse(503, "unavailable", "there are too many connections; try again in a moment")
+            self._refuse(503, "unavailable", "too many connections; try again in a moment")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -110,7 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             return  # answered as the plain request that it also is
         if self._is_in_headers and self._header_bytes > HEADER_BYTES:
-            self._refuse(431, "headers-too-large", f"the headers of a request may have {HEADER_BYTES} bytes")
+            self._refuse(431, "headers-too-large", f"the headers of a request may have at most {HEADER_BYTES} bytes")
 
     def on_message_begin(self) -> None:
         """Count the bytes of its headers, which the parser keeps until they are complete."""

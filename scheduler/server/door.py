@@ -82,7 +82,7 @@ class DoorMiddleware:
             key = await self._look_up(text, address)
         context.rates.take(key.public_id)
         if key.role is KeyRole.READ and request.method not in _LOOKING:
-            raise Problem(403, "not-allowed", "a key with the role read may look (GET) and change nothing")
+            raise Problem(403, "not-allowed", "a key with the role read may only read (GET)")
         return key
 
     async def _look_up(self, text: str, address: str) -> ApiKey:

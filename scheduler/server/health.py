@@ -42,7 +42,7 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz", response_model=Readiness, responses={
-    503: {"description": "Something that is needed is missing.", "model": Readiness}
+    503: {"description": "Something required is missing.", "model": Readiness}
 })  # fmt: skip
 def readyz(request: Request) -> JSONResponse:
     """Say whether database, tables, a scheduler and a worker are there."""
@@ -58,7 +58,7 @@ def readyz(request: Request) -> JSONResponse:
             checks["scheduler"] = "ok" if "scheduler" in kinds else "missing"
             checks["workers"] = "ok" if any(kind.startswith("worker:") for kind in kinds) else "missing"
     except DatabaseError as error:
-        _seldom.warning("Not ready, the database does not answer: %s", error.__class__.__name__)
+        _seldom.warning("Not ready: the database does not answer: %s", error.__class__.__name__)
     is_ready = all(found == "ok" for found in checks.values())
     answer = Readiness(status="ok" if is_ready else "not ready", **checks)
     return JSONResponse(answer.model_dump(), 200 if is_ready else 503)

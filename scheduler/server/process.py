@@ -134,7 +134,7 @@ async def _watch_parent(stopping: asyncio.Event) -> None:
     started_by = os.getppid()
     while os.getppid() == started_by:
         await asyncio.sleep(LOOK_SECONDS)
-    logger.info("The process that started this API is gone; it stops.")
+    logger.info("The process that started this API has exited; the API stops.")
     stopping.set()
 
 

@@ -84,7 +84,7 @@ def change_the_champion(page: Page, system: System) -> None:
     expect(page.locator(".card.first")).to_contain_text(CHALLENGER)
     page.get_by_label("Reason").and_(page.locator("#why-rollback")).fill("it was not")
     page.get_by_role("button", name="Roll back").click()
-    expect(page.locator(".told")).to_have_text("The champion before it was put back.")
+    expect(page.locator(".told")).to_have_text("The previous champion was restored.")
     expect(page.locator(".card.first")).not_to_contain_text(CHALLENGER)
     first = page.locator(".card.first h2 a")
     first.click()

@@ -65,4 +65,4 @@ def test_three_hundred_hostile_inputs_are_refused_and_write_nothing(api: ApiProc
     assert rows_written(engine) == before
     assert seen.wrong == 0
     assert seen.quantile("/healthz", 0.99) < quick(idle)
-    assert "A fault of the API" not in api.log.read_text()
+    assert "A bug in the API" not in api.log.read_text()

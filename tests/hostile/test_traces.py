@@ -99,7 +99,7 @@ def test_the_command_leaves_the_same_trace_and_shows_it(engine: Engine, tmp_path
     assert command(engine, tmp_path, "scores", "export", str(job), str(tmp_path / "s.csv")).returncode == 0
     (told,) = events_by_command(engine, tmp_path, "--kind", "scores.*")
     assert (told["event"], told["job_id"], told["portfolio"]) == ("scores.exported", job, "book")
-    assert told["why"] == f"csv, {SCORED} scores, by the command"
+    assert told["why"] == f"csv, {SCORED} scores, by command"
     assert command(engine, tmp_path, "events", "--kind", "key").returncode == 64
 
 

@@ -41,7 +41,7 @@ def remove_leftovers(scratch: Path) -> int:
             path.unlink(missing_ok=True)
             gone.append(path)
     if gone:
-        logger.info("Files of processes that were killed are removed: %d.", len(gone))
+        logger.info("Files of killed processes removed: %d.", len(gone))
     return len(gone)
 
 

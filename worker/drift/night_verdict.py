@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from db.events.wording import counted
 from db.portfolios.definition import ScoreScale
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from db.schema.states import Verdict
@@ -106,7 +107,9 @@ def _judge(
         return Verdict.BROKEN_PIPELINE, faults
     least = min(figures.n_reference, figures.n_current)
     if least < policy.least_records:
-        return Verdict.INSUFFICIENT, [f"{least} scores on one side; at least {policy.least_records} are needed"]
+        return Verdict.INSUFFICIENT, [
+            f"{counted(least, 'score')} on one side; at least {policy.least_records} are needed"
+        ]
     if evidence.effect is not None:
         return _judge_effect(evidence, policy, figures)
     if is_far(figures, policy):
@@ -116,7 +119,7 @@ def _judge(
         return Verdict.DRIFTED, [_tell_alarm(alarm) + first]
     reasons = [f"PSI {figures.psi_corrected:.3f}"] if figures.psi_corrected >= policy.watch_psi else []
     if alarm.is_half_way:
-        reasons.append(f"half-way to the alarm: {_tell_alarm(alarm)}")
+        reasons.append(f"halfway to the alarm: {_tell_alarm(alarm)}")
     return (Verdict.WATCH, reasons + moved_parts) if reasons or moved_parts else (Verdict.STABLE, [])
 
 
@@ -133,12 +136,14 @@ def _judge_effect(
         last = _scores(evidence.same_day.counts)
         if last.count >= policy.least_records:
             since = compare(last, _scores(evidence.counts))
-            told = f"PSI {since.psi_corrected:.3f} against the last {evidence.effect} (job {evidence.same_day.job_id})"
+            told = (
+                f"PSI {since.psi_corrected:.3f} against the previous {evidence.effect} (job {evidence.same_day.job_id})"
+            )
             if is_far(since, policy):
                 return Verdict.DRIFTED, [told]
             return (Verdict.WATCH, [told]) if since.psi_corrected >= policy.watch_psi else (Verdict.STABLE, [])
     is_beyond = figures.psi_corrected >= policy.watch_psi
-    told = f"PSI {figures.psi_corrected:.3f} on {evidence.effect}, which is declared and was never seen before"
+    told = f"PSI {figures.psi_corrected:.3f} on {evidence.effect}, a declared effect with no earlier night"
     return (Verdict.WATCH, [told]) if is_beyond else (Verdict.STABLE, [])
 
 

@@ -18,7 +18,7 @@ def find_faults(
     faults: list[str] = []
     if canary is not None and canary["mismatches"] and canary["largest_difference"] > policy.canary_tolerance:
         faults.append(
-            f"{canary['mismatches']} of {canary['records']} canary records have other scores than when the model was "
+            f"{canary['mismatches']} of {canary['records']} canary records score differently from when the model was "
             f"made, by up to {canary['largest_difference']:.6f}"
         )
     for name, field in fields.items():
@@ -30,7 +30,7 @@ def find_faults(
 def _find_field_faults(name: str, field: FieldFigures, policy: MonitoringPolicy) -> list[str]:
     rises = (
         ("missing", field.missing, field.missing_reference, policy.largest_missing_rise),
-        ("never seen in training", field.unseen, field.unseen_reference, policy.largest_unseen_rise),
+        ("not seen in training", field.unseen, field.unseen_reference, policy.largest_unseen_rise),
     )
     faults = [
         f"{name} is {what} in {share:.1%} of the records, {before:.1%} in the reference"

@@ -49,7 +49,7 @@ def compare(
     """
     one, other = _as_distribution(reference), _as_distribution(current)
     if one.count == 0 or other.count == 0:
-        raise ValueError("both sides must hold at least one score")
+        raise ValueError("both sides need at least one score")
     moved = compare_shares(one, other, edges=edges)
     ks, wasserstein = _distances(one, other)
     return DriftFigures(

@@ -44,18 +44,18 @@ def judge_candidate(
     figures: dict[str, Any] = {"candidate": candidate, "champion": champion, "maximum_auc_loss": MAXIMUM_AUC_LOSS}
     figures |= {} if doubts is None else doubts.to_document()
     if held:
-        return Judgement(promoted=False, reason="promotion was not wanted", figures=figures)
+        return Judgement(promoted=False, reason="promotion was disabled", figures=figures)
     if doubts is not None and doubts.accepted_by is None:
         return Judgement(promoted=False, reason=doubts.told, figures=figures | {REFUSED_FOR: SUSPICIOUS})
     if champion is None or "roc_auc" not in candidate:
         return _judge_first(candidate, least_auc, doubts, figures)
     difference = candidate["roc_auc"] - champion["roc_auc"]
     figures["roc_auc_difference"] = difference
-    told = f"ROC AUC {candidate['roc_auc']:.4f} against {champion['roc_auc']:.4f} on the same held-out records"
+    reason = f"ROC AUC {candidate['roc_auc']:.4f} against {champion['roc_auc']:.4f} on the same held-out records"
     passed = difference >= -MAXIMUM_AUC_LOSS
     if doubts is not None:
-        told += f"; {doubts.accepted_by} accepted that {doubts.told}"
-    return Judgement(passed, told, figures, Outcome.PROMOTE if passed else Outcome.REFUSE)
+        reason += f"; {doubts.accepted_by} accepted that {doubts.told}"
+    return Judgement(passed, reason, figures, Outcome.PROMOTE if passed else Outcome.REFUSE)
 
 
 def _judge_first(
@@ -63,9 +63,9 @@ def _judge_first(
 ) -> Judgement:
     figures |= {"least_auc": least_auc}
     if least_auc is None or least_auc <= 0.5:
-        found = "cannot be told: the held-out records have one outcome alone"
+        found = "is unknown: the held-out records have only one outcome"
         if least_auc is not None:
-            found = f"is {candidate['roc_auc']:.4f}, but may as well be {least_auc:.4f} (the end of its 95 % interval)"
+            found = f"is {candidate['roc_auc']:.4f}, but its 95 % interval reaches down to {least_auc:.4f}"
         why = f"the model is not proven better than chance: its ROC AUC on held-out records {found}"
         return Judgement(promoted=False, reason=why, figures=figures | {REFUSED_FOR: CHANCE})
     accepted = "" if doubts is None else f"; {doubts.accepted_by} accepted that {doubts.told}"

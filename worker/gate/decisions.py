@@ -13,7 +13,7 @@ def held_back(judgement: Judgement) -> Judgement:
     """Return the judgement of a portfolio that is held: what passed waits."""
     if judgement.outcome is not Outcome.PROMOTE:
         return judgement
-    return replace(judgement, promoted=False, outcome=Outcome.UNDECIDED, reason="the portfolio is held")
+    return replace(judgement, promoted=False, outcome=Outcome.UNDECIDED, reason="the portfolio is on hold")
 
 
 def decision_of(

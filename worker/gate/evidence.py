@@ -65,7 +65,7 @@ class Measured:
 
 def _probabilities(scorer: Scorer, frame: pd.DataFrame, on_batch: Callable[[], None] | None = None) -> Floats:
     scored = scorer.score(frame, on_batch, with_reasons=False)
-    assert len(scored.rows) == len(frame), "records that cannot be read are left out before"
+    assert len(scored.rows) == len(frame), "unreadable records were left out before"
     return scored.probabilities
 
 

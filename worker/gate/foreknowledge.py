@@ -51,17 +51,17 @@ def _look_at(name: str, values: Values, target: Floats) -> Iterator[Suspicion]:
         return
     if _follows_unknown(is_missing, is_known):
         share = is_missing[~is_known].mean()
-        told = f"{name} is not known for {share:.1%} of the records without an outcome, and for almost all others it is"
-        yield Suspicion(name, told)
+        reason = f"{name} is missing in {share:.1%} of the records without an outcome, but in almost none of the others"
+        yield Suspicion(name, reason)
     outcome, missing = target[is_known], is_missing[is_known]
     if missing.any() and _is_exactly(missing, outcome):
         kind = int(outcome[missing][0])
-        yield Suspicion(name, f"{name} is not known exactly where the outcome is {kind}", 1.0)
+        yield Suspicion(name, f"{name} is missing exactly where the outcome is {kind}", 1.0)
         return
     auc = auc_alone(values[is_known], outcome)
     bound = SUSPICIOUS_AUC if rarer >= SOME_OUTCOMES else SUSPICIOUS_AUC_OF_FEW
     if auc >= bound:
-        yield Suspicion(name, f"{name} alone nearly decides the outcome: ROC AUC {auc:.4f}", auc)
+        yield Suspicion(name, f"{name} nearly decides the outcome by itself: ROC AUC {auc:.4f}", auc)
 
 
 def _follows_unknown(is_missing: NDArray[np.bool_], is_known: NDArray[np.bool_]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from db.events.wording import counted
 from db.portfolios.retraining_policy import GatePolicy
 from transformer.evaluation.paired_differences import (
     Difference,
@@ -126,7 +127,7 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
     if failed:
         return _judgement(Outcome.REFUSE, "; ".join(one.said for one in failed), checks)
     if held:
-        return _judgement(Outcome.UNDECIDED, "every check passed, but the portfolio is held", checks)
+        return _judgement(Outcome.UNDECIDED, "every check passed, but the portfolio is on hold", checks)
     if evidence.shadow_nights < evidence.shadow_nights_wanted:
         waits = f"every check passed; {evidence.shadow_nights} of {evidence.shadow_nights_wanted} nights in shadow"
         return _judgement(Outcome.UNDECIDED, waits, checks)
@@ -137,10 +138,12 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
 def _lacking(evidence: Evidence, policy: GatePolicy) -> str | None:
     exam = evidence.exam
     if len(exam.target) and evidence.exam_date <= evidence.learned_date:
-        return f"the outcomes are of {evidence.exam_date}, not later than the {evidence.learned_date} learned from"
+        return (
+            f"the outcomes are dated {evidence.exam_date}, not later than the training data ({evidence.learned_date})"
+        )
     if min(exam.bad, exam.good) < policy.least_bad:
-        found = f"{exam.bad} bad and {exam.good} good outcomes later than what was learned from"
-        return f"{found}, {policy.least_bad} of each are needed"
+        found = f"{exam.bad} bad and {exam.good} good outcomes later than the training data"
+        return f"{found}; {policy.least_bad} of each are needed"
     return None
 
 
@@ -153,15 +156,17 @@ def _check_merit(exam: Scored, policy: GatePolicy) -> list[Check]:
     }
     auc = compared["ROC AUC"]
     kept = auc.low >= -policy.largest_auc_loss
-    said = f"ROC AUC {_told(auc)}, its interval must not reach below {-policy.largest_auc_loss:g}"
+    said = f"ROC AUC {_describe(auc)}, its interval must not reach below {-policy.largest_auc_loss:g}"
     gains = [name for name, one in compared.items() if (one.low > 0 if name == "ROC AUC" else one.high < 0)]
-    best = ", ".join(f"{name} {_told(compared[name])}" for name in gains)
+    best = ", ".join(f"{name} {_describe(compared[name])}" for name in gains)
     return [
         Check("roc_auc", kept, said, auc.to_document()),
         Check(
             "gain",
             bool(gains),
-            f"better by its interval: {best}" if gains else "neither ROC AUC, Brier score nor calibration is better",
+            f"significantly better: {best}"
+            if gains
+            else "none of ROC AUC, Brier score and calibration is significantly better",
             {name: one.to_document() for name, one in compared.items()},
         ),
     ]
@@ -171,17 +176,20 @@ def _check_calibration(evidence: Evidence, policy: GatePolicy) -> Check:
     low, high = policy.least_calibration_slope, policy.largest_calibration_slope
     slope = evidence.calibration_slope
     passed = slope is not None and low <= slope <= high
-    told = "unknown" if slope is None else f"{slope:.3f}"
+    value = "unknown" if slope is None else f"{slope:.3f}"
     return Check(
-        "calibration_slope", passed, f"calibration slope {told}, {low:g} to {high:g} is asked", {"slope": slope}
+        "calibration_slope",
+        passed,
+        f"calibration slope {value}; the limits are {low:g} to {high:g}",
+        {"slope": slope},
     )
 
 
 def _check_old(old: Scored, policy: GatePolicy) -> Check:
     if min(old.bad, old.good) < LEAST_PER_SEGMENT:
-        return Check("old_population", None, f"{old.bad} bad records of the time before are too few to judge")
+        return Check("old_population", None, f"{counted(old.bad, 'bad record')} from before: too few to judge")
     auc = compare_auc(*_sides(old), confidence=policy.confidence)
-    said = f"ROC AUC on the old population {_told(auc)}"
+    said = f"ROC AUC on the old population {_describe(auc)}"
     return Check("old_population", auc.high >= -policy.largest_auc_loss, said, auc.to_document())
 
 
@@ -191,11 +199,11 @@ def _check_segments(evidence: Evidence, policy: GatePolicy) -> list[Check]:
         part = evidence.exam.part(rows)
         if min(part.bad, part.good) < LEAST_PER_SEGMENT:
             checks.append(
-                Check(f"segment {name}", None, f"segment {name}: {part.bad} bad records are too few to judge")
+                Check(f"segment {name}", None, f"segment {name}: {counted(part.bad, 'bad record')}, too few to judge")
             )
             continue
         auc = compare_auc(*_sides(part), confidence=policy.confidence)
-        said = f"ROC AUC in segment {name} {_told(auc)}"
+        said = f"ROC AUC in segment {name} {_describe(auc)}"
         checks.append(Check(f"segment {name}", auc.high >= -policy.largest_auc_loss, said, auc.to_document()))
     return checks
 
@@ -203,7 +211,7 @@ def _check_segments(evidence: Evidence, policy: GatePolicy) -> list[Check]:
 def _check_points(evidence: Evidence, policy: GatePolicy) -> Check:
     exam = evidence.exam
     figures = compare(histogram_of(exam.champion_points), histogram_of(exam.challenger_points))
-    said = f"PSI of points on the same records {figures.psi:.4f}, at most {policy.largest_points_psi:g} is asked"
+    said = f"PSI of points on the same records {figures.psi:.4f}, the limit is {policy.largest_points_psi:g}"
     return Check("points", figures.psi <= policy.largest_points_psi, said, {"psi": figures.psi})
 
 
@@ -225,28 +233,28 @@ def _check_swaps(evidence: Evidence, policy: GatePolicy) -> Check:
         "swapped_out": {"records": len(swapped_out.target), "bad": swapped_out.bad},
     }
     said = (
-        f"at {cut_off:g} points {len(swapped_in.target)} records swap in ({swapped_in.bad} bad) "
-        f"and {len(swapped_out.target)} out ({swapped_out.bad} bad)"
+        f"at {cut_off:g} points {counted(len(swapped_in.target), 'record')} ({swapped_in.bad} bad) "
+        f"would be accepted instead of {len(swapped_out.target):,} others ({swapped_out.bad} bad)"
     )
     return Check("swap_set", rates.low <= 0, said, figures)
 
 
 def _check_canary(evidence: Evidence) -> Check:
     count = evidence.canary_mismatches
-    said = f"{count} scores of the saved bundle differ from those of the model in memory"
+    said = f"scores of the saved bundle that differ from the model in memory: {count:,}"
     return Check("canary", count == 0, said, {"mismatches": count})
 
 
 def _check_speed(evidence: Evidence, policy: GatePolicy) -> Check:
     speed = evidence.relative_speed
-    said = f"speed {speed:.2f} of the champion's, {policy.least_speed:g} is asked"
+    said = f"speed {speed:.2f} of the champion's; at least {policy.least_speed:g} is required"
     return Check("speed", speed >= policy.least_speed, said, {"relative_speed": speed})
 
 
 def _check_shadow(evidence: Evidence, policy: GatePolicy) -> list[Check]:
     if evidence.shadow_psi is None:
         return []
-    said = f"PSI of points over {evidence.shadow_nights} nights in shadow {evidence.shadow_psi:.4f}"
+    said = f"PSI of points over {counted(evidence.shadow_nights, 'shadow night')}: {evidence.shadow_psi:.4f}"
     passed = evidence.shadow_psi <= policy.largest_points_psi
     return [Check("shadow", passed, said, {"psi": evidence.shadow_psi, "nights": evidence.shadow_nights})]
 
@@ -261,7 +269,7 @@ def _sides(scored: Scored) -> tuple[Floats, Floats, Floats]:
     return scored.target, scored.champion, scored.challenger
 
 
-def _told(one: Difference) -> str:
+def _describe(one: Difference) -> str:
     return f"{one.challenger:.4f} against {one.champion:.4f} ({one.difference:+.4f}, {one.low:+.4f} to {one.high:+.4f})"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from db.events.wording import counted
 from db.portfolios.definition import PortfolioDefinition
 from db.sources.source_table import DECIMAL_COMMA, RECORD_KEY, UNREADABLE, read_all
 from transformer.errors import TrainingDataError
@@ -31,7 +32,7 @@ def read_book(
     Raises `TrainingDataError`.
     """
     if definition.target is None:
-        raise TrainingDataError(f"the portfolio {definition.name} names no target to learn", "add: target = COLUMN")
+        raise TrainingDataError(f"the portfolio {definition.name} has no target to train on", "add: target = COLUMN")
     known = read_labelled(context, definition, definition.input_columns, heartbeat, most=most)
     as_of = None if definition.as_of is None else known.own[definition.as_of].to_numpy()
     book = Book(
@@ -63,7 +64,7 @@ class LeftOut:
             return ""
         columns = ", ".join(f"{name} ({count})" for name, count in self.by_column.most_common(_SHOWN_COLUMNS))
         commas = ": decimal commas, where a decimal point is expected" if 2 * self.with_comma > self.records else ""
-        return f"{self.records} records hold text in place of a number, in {columns}{commas}, and were left out"
+        return f"{counted(self.records, 'record')} with text in place of a number, in {columns}{commas}, left out"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def read_labelled(
         writer.append(frame[list(columns)])
         kept_own.append(_copy(frame[[RECORD_KEY, *own]]))
     if not kept_own:
-        raise TrainingDataError(f"the source {source.name} holds no records", "load some: tidemark load")
+        raise TrainingDataError(f"the source {source.name} contains no records", "load some: tidemark load")
     together = pd.concat(kept_own, ignore_index=True)
     target = np.full(len(together), np.nan) if definition.target is None else read_target(together[definition.target])
     labels = join_outcomes(context.engine, definition, together, target)
@@ -168,7 +169,7 @@ def read_target(column: pd.Series) -> NDArray[np.float64]:
         example = str(column.iloc[int(np.flatnonzero(is_wrong)[0])])[:40]
         raise TrainingDataError(
             f"the target {column.name} must be 1 (the bad event), 0 or empty; "
-            f"{int(is_wrong.sum())} records hold something else, such as {example!r}",
-            "correct those records, or name another target column",
+            f"{counted(int(is_wrong.sum()), 'record')} with something else, such as {example!r}",
+            "correct those records, or choose another target column",
         )
     return target

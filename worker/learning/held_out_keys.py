@@ -23,6 +23,6 @@ def comparable(version: str, scores: HeldOutScores, secret: bytes) -> HeldOutSco
         return scores.keyed(secret)
     raise BundleError(
         version,
-        "its held-out keys were hashed under another secret than the one in force, so it cannot be compared: set "
-        "TIDEMARK_KEY_SECRET as it was when it was trained, or train it anew",
+        "its held-out keys were hashed with a different secret, so it cannot be compared: set TIDEMARK_KEY_SECRET "
+        "to the value used at training, or train a new model",
     )

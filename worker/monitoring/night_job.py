@@ -82,8 +82,8 @@ def monitor_claimed(context: WorkerContext, claim: Claim) -> None:
 
 def read_known(engine: Engine, job: Job) -> Known:
     """Read what is known of the night that a monitoring job is about: a few rows, whatever its size."""
-    assert job.subject_job_id is not None, "a monitoring job names the job it is about"
-    assert job.model_version is not None, "and the model that scored it"
+    assert job.subject_job_id is not None, "a monitoring job must name its scoring job"
+    assert job.model_version is not None, "a monitored job must have a model version"
     with reading(engine) as connection:
         background = find_background(connection, job.subject_job_id, job.model_version)
         night, model, nights = background.night, background.model, background.nights
@@ -154,10 +154,10 @@ def report_of(known: Known, examination: Examination) -> DriftReport:
 
 
 def _calendar_reference(known: Known) -> Reference:
-    assert known.same_day is not None, "asked for only where there is one"
+    assert known.same_day is not None, "read only if there is one"
     return Reference("calendar", known.counts[known.same_day], known.same_day)
 
 
 def _figures_of(night: Night) -> NightFigures:
-    assert night.psi_corrected is not None, "nights without figures are no part of the series"
+    assert night.psi_corrected is not None, "nights without figures are not part of the series"
     return NightFigures(night.job_id, night.psi_corrected, night.shift or 0.0)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
+from db.events.wording import counted
+
 LEAST_DIFFERENCE = 0.2  # of the expected bad outcomes: smaller ones are no reason to learn again
 LEAST_DEVIATIONS = 3.0  # of the expected count, were every score right
 LEAST_EXPECTED = 30.0  # bad outcomes expected or seen; with fewer nothing is said
@@ -40,4 +42,4 @@ def tell_difference(level: Level) -> str | None:
     deviation = sqrt(max(level.expected * (1 - level.expected / level.outcomes), 1.0))
     if abs(difference) < max(LEAST_DIFFERENCE * level.expected, LEAST_DEVIATIONS * deviation):
         return None
-    return f"{level.bad} of {level.outcomes} outcomes are bad where the scores expected {level.expected:.0f}"
+    return f"{level.bad:,} of {counted(level.outcomes, 'outcome')} are bad; the scores predicted {level.expected:,.0f}"

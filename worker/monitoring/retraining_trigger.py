@@ -6,6 +6,7 @@ from logging import getLogger
 
 from db.connections.engine import Connection
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, JobRequest, find_job, insert_follow_up, insert_job
 from db.monitoring.drift_reports import DriftReport
 from db.portfolios.definition import PortfolioDefinition
@@ -119,23 +120,23 @@ def answer_drift(seen: Situation, policy: RetrainingPolicy) -> tuple[Answer, str
     """Return what follows a drifted night, and why in a sentence."""
     cool_down = cool_down_nights(policy, seen.failures)
     refusals = (
-        (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert alone"),
-        (seen.is_held, "the portfolio is held"),
-        (seen.is_in_flight, "a fine-tuning is in flight"),
-        (seen.has_challenger, "a challenger has not had all its nights in shadow"),
+        (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert only"),
+        (seen.is_held, "the portfolio is on hold"),
+        (seen.is_in_flight, "a fine-tuning is already running"),
+        (seen.has_challenger, "a challenger has not finished its shadow nights"),
         (
             seen.nights_since_last is not None and seen.nights_since_last < cool_down,
-            f"{seen.nights_since_last} of {cool_down} nights of cool-down have passed",
+            f"{seen.nights_since_last} of {counted(cool_down, 'cool-down night')} have passed",
         ),
         (
             seen.fine_tunings_this_month >= policy.monthly_cap,
-            f"{seen.fine_tunings_this_month} fine-tunings in 30 days, the cap is {policy.monthly_cap}",
+            f"{seen.fine_tunings_this_month} fine-tunings in 30 days; the limit is {policy.monthly_cap}",
         ),
     )
     for is_so, why in refusals:
         if is_so:
             return Answer.ALERT, why
-    learned = f"{seen.new_bad_outcomes} new bad outcomes, {policy.least_bad_outcomes} are needed"
+    learned = f"{counted(seen.new_bad_outcomes, 'new bad outcome')}, {policy.least_bad_outcomes:,} are needed"
     if seen.new_bad_outcomes >= policy.least_bad_outcomes:
         return Answer.FINE_TUNE, learned
     if policy.without_outcomes is WithoutOutcomes.PRETRAIN:
@@ -176,7 +177,7 @@ def _is_on_probation(connection: Connection, report: DriftReport, policy: Retrai
 
 
 def _take_back(connection: Connection, report: DriftReport, state: RetrainingState) -> None:
-    why = f"job {report.job_id} has drifted in the first nights of {report.model_version}"
+    why = f"job {report.job_id} drifted in the first nights of {report.model_version}"
     figures = {"verdict": report.verdict, "job": report.job_id, "report": report.figures}
     roll_back_within(connection, report.portfolio, who=WHO, why=why, figures=figures)
     change_retraining(connection, report.portfolio, failures=state.failures + 1, last_night_id=report.job_id)
@@ -220,7 +221,7 @@ def _count_learnable(connection: Connection, night: Job, state: RetrainingState,
 
     The source's target counts where it is dated.
     """
-    assert night.model_version is not None, "a scoring job is submitted with its model version"
+    assert night.model_version is not None, "a scoring job must have a model version"
     learned = find_model(connection, night.model_version).learned_until
     after_id = max(learned.outcome_id, state.tried_outcome_id or 0)
     newest = max(learned.as_of, state.tried_as_of or "")

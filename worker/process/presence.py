@@ -76,14 +76,16 @@ class PresenceStep(bootsteps.StartStopStep):
 
     def _look(self) -> None:
         if self.ends_with_parent and os.getppid() != self._started_by:
-            logger.info("The process that started this worker is gone; it stops.")
+            logger.info("The process that started this worker has exited; the worker stops.")
             signal.setitimer(signal.ITIMER_REAL, 0)
             os.kill(os.getpid(), signal.SIGTERM)
             return
         now = time.monotonic()
         for server, seen_at in (("Redis", self._redis_seen_at), ("the database", self._database_seen_at)):
             if now - seen_at > self.lost_after_seconds:
-                logger.critical("This worker lost %s %.0f s ago; it exits to be started anew.", server, now - seen_at)
+                logger.critical(
+                    "This worker lost %s %.0f s ago; it exits and will be restarted.", server, now - seen_at
+                )
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 type(self).lost_server = server  # Celery knows the class, and makes its own object of it
                 raise WorkerShutdown(LOST_SERVER)
@@ -106,13 +108,15 @@ class PresenceStep(bootsteps.StartStopStep):
     def _end_deafness(self) -> None:
         """Let Celery connect anew, as it does after a lost connection; where that did not help, let the worker exit."""
         if self._connected_anew:
-            logger.critical("This worker hears nothing on its new connection either; it exits to be started anew.")
+            logger.critical(
+                "This worker receives nothing on its new connection either; it exits and will be restarted."
+            )
             type(self).lost_server = "Redis"
             raise WorkerShutdown(LOST_SERVER)
-        logger.warning("Messages wait and this worker hears nothing; it connects to Redis anew.")
+        logger.warning("Messages are waiting but this worker receives nothing; it reconnects to Redis.")
         self._connected_anew = True
         self._hearing.begin_anew()
-        raise RedisConnectionError("messages wait, and nothing is heard")
+        raise RedisConnectionError("messages are waiting, but none is received")
 
     def _say(self) -> None:
         memory = held_bytes(os.getpid())
@@ -123,7 +127,7 @@ class PresenceStep(bootsteps.StartStopStep):
             dropped.subtract(counts)
             for queue in [queue for queue, count in dropped.items() if count <= 0]:
                 del dropped[queue]
-            logger.warning("Messages that are not Tidemark's were dropped, by queue: %s.", counts)
+            logger.warning("Foreign messages were dropped, by queue: %s.", counts)
             self._hearing.begin_anew()
 
     def _with_engine(self, act: Any) -> bool:

@@ -81,5 +81,5 @@ def patient() -> Generator[None]:
     try:
         yield
     except DatabaseUnreachableError as error:
-        logger.warning("The message is left: %s", error)
+        logger.warning("The message is left on the queue: %s", error)
         sleep(UNREACHABLE_SECONDS)

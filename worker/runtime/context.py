@@ -111,7 +111,7 @@ def _answer(context: WorkerContext, claim: Claim, error: Exception) -> None:
     try:
         _carry_out(context, claim, action, error)
     except DatabaseError as trouble:
-        logger.error("The database could not be told (%s); the lease will end: %s.", trouble, where)  # noqa: TRY400
+        logger.error("The failure could not be stored (%s); the lease will expire: %s.", trouble, where)  # noqa: TRY400
 
 
 def _carry_out(context: WorkerContext, claim: Claim, action: Action, error: Exception) -> None:

@@ -47,7 +47,7 @@ class ModelSlot:
             for version in reversed(list_champion_versions(engine, limit=HELD_MODELS)):
                 self.scorer(version)
         except (DatabaseError, BundleError) as error:
-            logger.info("No champion was made ready: %s", error)
+            logger.info("No champion was preloaded: %s", error)
 
     def canary(self, version: str, job_id: int) -> CanaryOutcome | None:
         """Return what becomes of the model's frozen records in this process; scored again for each job.

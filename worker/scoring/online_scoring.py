@@ -79,7 +79,7 @@ class OnlineAnswerer:
                 self._answer_listed()
                 self.ask_at = monotonic() + ASK_SECONDS
         except (redis.RedisError, DatabaseError) as error:
-            logger.warning("Online requests wait: %s", error)
+            logger.warning("Online requests have to wait: %s", error)
             self.stop_listening()
             pause = AGAIN_SECONDS
         self.look_at = monotonic() + pause
@@ -94,7 +94,7 @@ class OnlineAnswerer:
                 strange += 1
         if strange:
             add_dropped(self.context.engine, {ONLINE_QUEUE: strange})
-            logger.warning("Online requests that are not Tidemark's were dropped: %d.", strange)
+            logger.warning("Foreign online requests dropped: %d.", strange)
 
     def stop_listening(self) -> None:
         """Hear no more calls until the next look: while nobody looks they would pile up."""
@@ -149,7 +149,7 @@ class OnlineAnswerer:
                 pipeline.expire(bell_of(request_id), BELL_SECONDS)
                 pipeline.execute()
         except redis.RedisError as error:  # who waits looks into the database too, only later
-            logger.warning("The bell of an online request could not be rung: %s", error)
+            logger.warning("The answer to an online request could not be announced: %s", error)
 
 
 def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Portfolio) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _find_missing_column(record: dict[str, Any], needed: tuple[str, ...]) -> tup
     missing = next((name for name in needed if name not in record), None)
     if missing is None:
         return None
-    return missing, "missing_column", "the record lacks this column; send null for a value that is not known"
+    return missing, "missing_column", "the record lacks this column; send null for an unknown value"
 
 
 def _reasons_of(scored: ScoredRecords, at: int, scorer: Scorer) -> list[str] | None:

@@ -113,7 +113,7 @@ class _Overlap:
         try:
             claim = context.claim_ahead(SCORING_QUEUE)
         except DatabaseError as error:
-            logger.info("No shard was claimed ahead: %s", error)
+            logger.info("No shard was claimed in advance: %s", error)
             return None
         if claim is None:
             return None

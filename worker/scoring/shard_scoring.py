@@ -37,7 +37,7 @@ logger = getLogger(__name__)
 
 _REASON_TEXTS = {
     "missing_key": "the record has no key{where}",
-    "duplicate_key": "another record has the same key and came first{where}",
+    "duplicate_key": "an earlier record has the same key{where}",
     "not_a_number": "expected a number, got {value!r}",
     "infinite": "expected a finite number, got {value}",
 }
@@ -95,7 +95,7 @@ def write_claimed(context: WorkerContext, claim: Claim, result: ShardResult, *, 
 
 def model_of(claim: Claim) -> str:
     """Return the version that scores the shard."""
-    assert claim.job.model_version is not None, "a scoring job is submitted with its model version"
+    assert claim.job.model_version is not None, "a scoring job must have a model version"
     return claim.job.model_version
 
 

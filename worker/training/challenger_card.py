@@ -44,9 +44,9 @@ def _facts(model: TrainedModel, lesson: Lesson, definition: PortfolioDefinition,
         "old_records_repeated": len(lesson.replay) if made != "recalibrated" else 0,
         "stopped_and_calibrated_on": len(lesson.stop),
         "held_out": len(lesson.exam),
-        "figures_are_of": "the newest outcomes, later than all learnt from"
+        "figures_are_of": "the newest outcomes, later than all training data"
         if len(lesson.exam)
-        else "the newest outcomes, which also stopped the fitting: none is later",
+        else "the newest outcomes, which also decided early stopping, because there are no later ones",
     }
     training = {
         "epochs": model.epochs_run,

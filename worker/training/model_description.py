@@ -142,7 +142,9 @@ def facts_of(
         "learnt_from": model.counts["train"],
         "stopped_and_calibrated_on": model.counts["valid"],
         "held_out": model.counts["holdout"],
-        "held_out_by": "a hash of the key, a share of each outcome" if book.as_of is None else "time: the latest part",
+        "held_out_by": "a hash of the key, a share of each outcome"
+        if book.as_of is None
+        else "time: the latest records",
     }
     preparation = {
         "records_left_out_as_unreadable": model.counts["left_out_problems"],
@@ -153,7 +155,7 @@ def facts_of(
         "columns_with_codes_for_not_known": sum(bool(codes) for _kind, codes in schema.readings.values()),
         "known_names_of_categories": {name: len(names) for name, names in model.transform.categories.items()},
     }
-    assert set(definition.reason_texts) <= set(codes_of(schema)), "codes are made of the same columns"
+    assert set(definition.reason_texts) <= set(codes_of(schema)), "codes use the same columns"
     return CardFacts(
         title=definition.title,
         data=data,

@@ -34,7 +34,9 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
     seen, waiting = get_champion(engine, definition.name), get_model(engine, version)
     if seen is None or waiting.state is not ModelState.CHALLENGER:
         with writing(context.engine) as connection:
-            complete_whole_job(connection, claim, result={"promoted": False, "reason": f"{version} no longer waits"})
+            complete_whole_job(
+                connection, claim, result={"promoted": False, "reason": f"{version} is no longer waiting"}
+            )
         return
     url = context.settings.bundles_url
     champion, challenger = (load_stored(engine, url, one) for one in (seen.version, version))

@@ -131,8 +131,8 @@ def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSche
     parent = load_stored(context.engine, context.settings.bundles_url, version)
     if parent.schema != schema:
         raise TrainingDataError(
-            f"the model {version} reads other columns than the portfolio has now",
-            "train from nothing: leave out --from",
+            f"the model {version} reads different columns from those in the portfolio now",
+            "train from scratch: leave out --from",
         )
     return Start(parent.network, parent.transform, parent.network_options)
 
@@ -176,7 +176,7 @@ def _champion_metrics(
         champion = load_stored(context.engine, context.settings.bundles_url, seen.version)
         scored = Scorer(champion, seen.version).score(frame, on_batch=heartbeat)
     except TransformerError as error:
-        logger.warning("The champion %s could not be compared with: %s", seen.version, error)
+        logger.warning("No comparison with the champion %s: %s", seen.version, error)
         return None
     return evaluate(target[scored.rows], scored.probabilities)
 

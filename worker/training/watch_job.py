@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from db.connections.engine import writing
+from db.events.wording import counted
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_leases import Claim
 from db.registry.champions import find_champion, get_champion
@@ -30,7 +31,7 @@ def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
     if seen is None or seen.version != options["version"]:
         with writing(context.engine) as connection:
             complete_whole_job(
-                connection, claim, result={"rolled_back": False, "reason": "another champion is in place by now"}
+                connection, claim, result={"rolled_back": False, "reason": "another champion has been promoted since"}
             )
         return
     url = context.settings.bundles_url
@@ -48,8 +49,8 @@ def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
         confidence=definition.retraining.gate.confidence,
     )
     figures = {"brier": loss.to_document(), "outcomes": len(exam), "job": claim.job.id}
-    told = f"Brier score {loss.challenger:.4f} against {loss.champion:.4f} of {options['before']}"
-    why = f"{told} on {len(exam)} outcomes since"
+    comparison = f"Brier score {loss.challenger:.4f} against {loss.champion:.4f} of {options['before']}"
+    why = f"{comparison} on {counted(len(exam), 'outcome')} since"
     newest = records.labels.newest(np.arange(len(records.keys))).outcome_id
     with writing(context.engine) as connection:
         state = lock_retraining(connection, definition.name)
@@ -60,4 +61,4 @@ def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
             changes["failures"] = state.failures + 1
         change_retraining(connection, definition.name, **changes)
         complete_whole_job(connection, claim, result={"rolled_back": is_worse, "reason": why} | figures)
-    logger.info("Champion watched: job %d, version %s, taken back %s: %s.", claim.job.id, seen.version, is_worse, why)
+    logger.info("Champion watched: job %d, version %s, rolled back %s: %s.", claim.job.id, seen.version, is_worse, why)

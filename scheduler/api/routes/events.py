@@ -48,7 +48,7 @@ def list_(
 ) -> EventPage:
     """List what happened, newest first: also what was done with keys, and who looked at scores."""
     if caller.key.portfolios is not None:
-        raise Problem(403, "not-allowed", "the event log tells of every portfolio; this key is limited to some")
+        raise Problem(403, "not-allowed", "the event log covers every portfolio, but this key is limited to some")
     before = None if cursor is None else int(cursor)
     found = page_log(caller.engine, kind=kind, portfolio=portfolio, before=before, limit=limit + 1)
     more = str(found[limit - 1].id) if len(found) > limit else None

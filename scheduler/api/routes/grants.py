@@ -26,8 +26,8 @@ class GrantDocument(Document):
     """A table or view that a portfolio may read."""
 
     portfolio: str = Field(examples=["customers"])
-    source: str = Field(description="as the database names it", examples=["public.customers"])
-    made_by_load: bool = Field(description="load made the table, and may replace it", examples=[True])
+    source: str = Field(description="the name in the database", examples=["public.customers"])
+    made_by_load: bool = Field(description="load created the table and may replace it", examples=[True])
     granted_by: str = Field(examples=["anna"])
     granted_at: datetime = Field(examples=["2026-11-24T21:59:03Z"])
 
@@ -61,7 +61,7 @@ def revoke(caller: Admin, name: PortfolioName, wanted: SourceToGrant) -> GrantDo
 
 def _require_no_limit(caller: Caller) -> None:
     if not caller.may_grant:
-        advice = "sources are granted with an administrator's key that has no portfolio limit"
+        advice = "granting a source needs an administrator's key without a portfolio limit"
         raise Problem(403, "not-allowed", f"{advice}, or with: tidemark portfolio grant NAME SOURCE")
 
 

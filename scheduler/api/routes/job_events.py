@@ -22,7 +22,7 @@ KEEP_ALIVE_SECONDS = 15.0
 
 LastEventId = Annotated[
     str | None,
-    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="Go on after this event.", examples=["120"]),
+    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="Continue after this event.", examples=["120"]),
 ]
 
 

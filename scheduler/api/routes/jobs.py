@@ -44,17 +44,17 @@ _ACTIONS: dict[str, Callable[..., Job]] = {
     "cancel": cancel_job, "pause": pause_job, "resume": resume_job, "retry": retry_job,
 }  # fmt: skip
 _ACCEPTED = {
-    "description": "The job is stored; it runs as soon as a worker is free.",
+    "description": "The job is stored and runs as soon as a worker is free.",
     "model": JobDocument,
     "headers": {
-        "Location": {"description": "Where the job can be looked at.", "schema": {"type": "string"}},
-        "Retry-After": {"description": "Seconds until a look is worth it.", "schema": {"type": "string"}},
+        "Location": {"description": "Where to read the job.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds to wait before reading the job.", "schema": {"type": "string"}},
     },
 }
 
 
 @router.post("", status_code=202, response_model=None, responses={
-    202: _ACCEPTED, 200: {"description": "A dry run: nothing was stored.", "model": DryRunDocument},
+    202: _ACCEPTED, 200: {"description": "A dry run; nothing was stored.", "model": DryRunDocument},
     **problems(400, 404, 409, 413, 415),
 })  # fmt: skip
 def submit(
@@ -110,7 +110,7 @@ def act_on_many(caller: Operator, wanted: JobsAction) -> JobsActionOutcome:
 def _act(caller: Caller, wanted: JobsAction, job: Job) -> str | None:
     """Do to one job what is wanted; return why not where it was refused."""
     if not wanted.fits(job):
-        return f"job {job.id} does not fit the filter that was sent with its id"
+        return f"job {job.id} does not match the filter that was sent with its id"
     try:
         _ACTIONS[wanted.action](caller.engine, job.id, who=caller.who, why=wanted.why)
     except StateConflictError as error:
@@ -138,7 +138,7 @@ def _add_action(name: str, act: Callable[..., Job], said: str) -> None:
     )(change)
 
 
-_add_action("cancel", cancel_job, "End a job; workers stop at their next batch and write nothing more.")
+_add_action("cancel", cancel_job, "Cancel the job; workers stop at their next batch and write nothing more.")
 _add_action("pause", pause_job, "Pause the job: start no more of its shards; running shards finish.")
 _add_action("resume", resume_job, "Continue a paused job where it stopped.")
 _add_action("retry", retry_job, "Run the failed shards of a failed job again; finished shards are kept.")
@@ -153,7 +153,7 @@ def visible_portfolios(caller: Caller, wanted: str | None) -> tuple[str, ...] | 
 
 def _require_priority(caller: Caller, priority: str) -> None:
     if priority == "interactive" and not caller.key.may_interactive:
-        detail = "this key may not choose the priority interactive; send normal or nightly, or leave priority out"
+        detail = "this key may not use the priority interactive; send normal or nightly, or omit priority"
         parts = [{"detail": "not allowed for this key", "pointer": "#/priority"}]
         raise Problem(403, "not-allowed", detail, parts=parts)
 
@@ -167,7 +167,7 @@ def _in_flight(caller: Caller, portfolio: str, key: str | None) -> Generator[Non
         yield
         return
     if name in running:
-        detail = "a request with this idempotency key is being worked on; send it again in a moment"
+        detail = "a request with this idempotency key is being processed; send it again in a moment"
         raise Problem(409, "request-in-flight", detail, headers={"Retry-After": "1"})
     running.add(name)
     try:

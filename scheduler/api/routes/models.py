@@ -22,7 +22,7 @@ _ALL = 10_000
 
 _VersionCursor = Annotated[
     str | None,
-    Query(alias="cursor", description="`next_cursor` of the page before.", pattern="^[0-9]{1,6}$", examples=["50"]),
+    Query(alias="cursor", description="`next_cursor` of the previous page.", pattern="^[0-9]{1,6}$", examples=["50"]),
 ]
 
 
@@ -30,7 +30,7 @@ class DecisionDocument(Document):
     """What was decided about a model version, with all numbers."""
 
     decision: int | None = Field(examples=[1])
-    action: str = Field(description="gate, or what a person or the trigger did", examples=["gate"])
+    action: str = Field(description="gate, or the action of a person or the trigger", examples=["gate"])
     at: datetime | None = Field(examples=["2026-11-24T21:59:03Z"])
     version: str = Field(examples=["m-3f9c2a"])
     against: str | None = Field(examples=[None])
@@ -125,7 +125,7 @@ def show_report(caller: Reader, version: Version) -> ModelReportDocument:
     try:
         card = json.loads(read_card_file(caller.context.scheduler_settings.bundles_url, kept, "card.json"))
     except (UsageError, OSError, ValueError) as error:
-        raise Problem(404, "not-found", f"model {version} keeps no report that can be read") from error
+        raise Problem(404, "not-found", f"model {version} has no readable report") from error
     return ModelReportDocument(version=version, card=card)
 
 
@@ -153,7 +153,7 @@ def show_drift(caller: Reader, job_id: JobId) -> ReportDocument:
     caller.job(job_id)
     report = find_report(caller.engine, job_id)
     if report is None:
-        raise Problem(409, "state-conflict", f"the monitor has no report about job {job_id}, or not yet")
+        raise Problem(409, "state-conflict", f"the monitor has no report about job {job_id} yet")
     return _describe_report(report)
 
 

@@ -41,7 +41,7 @@ class OnlineScore(Document):
     points: int = Field(description="higher is safer", examples=[612])
     band: str = Field(description="A (safest) to H", examples=["B"])
     reasons: list[str] | None = Field(
-        default=None, description="what weighed most, if the model knows", examples=[["income"]]
+        default=None, description="strongest reasons, if the model has reason codes", examples=[["income"]]
     )
 
 

@@ -35,8 +35,8 @@ class ChampionDocument(Document):
     portfolio: str = Field(examples=["customers"])
     champion: str = Field(examples=["m-3f9c2a"])
     before: str | None = Field(examples=["m-77aa01"])
-    nights: list[int] = Field(description="scoring jobs that are marked as not to be used", examples=[[12]])
-    job: int | None = Field(description="scores again, where the portfolio says so", examples=[None])
+    nights: list[int] = Field(description="scoring jobs marked as unusable", examples=[[12]])
+    job: int | None = Field(description="job that scores the book again, if the portfolio asks for it", examples=[None])
 
 
 class HoldDocument(Document):
@@ -54,8 +54,8 @@ class LoadedOutcomes(Document):
     loaded: int = Field(examples=[1200])
     changed: int = Field(description="corrected", examples=[0])
     unchanged: int = Field(description="known before", examples=[0])
-    without_score: int = Field(description="they judge no score", examples=[3])
-    job: int | None = Field(description="measures the vintages anew", examples=[14])
+    without_score: int = Field(description="outcomes of records that had no score", examples=[3])
+    job: int | None = Field(description="job that measures the vintages again", examples=[14])
 
 
 class VintageDocument(Document):
@@ -107,7 +107,7 @@ def release_portfolio(caller: Admin, name: PortfolioName, reason: _Reason = None
 
 
 @outcomes_router.post("/{name}/outcomes", response_model=LoadedOutcomes, responses=problems(400, 404, 409, 413, 415),
-    openapi_extra={"requestBody": {"required": True, "description": "Key, outcome, and the day it was known.",
+    openapi_extra={"requestBody": {"required": True, "description": "Key, outcome, and the date when it became known.",
     "content": {
         "text/csv": {"schema": {"type": "string"}, "example": "customer_id,outcome,outcome_date\n1,0,2026-11-01\n"},
         "application/x-ndjson": {"schema": {"type": "string"},
@@ -120,7 +120,9 @@ async def load_outcomes(
     request: Request,
     outcome: _Column = None,
     date: _Column = None,
-    job: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="Scoring job they judge.", examples=[2])] = None,
+    job: Annotated[
+        int | None, Query(ge=1, le=LARGEST_ID, description="Scoring job the outcomes belong to.", examples=[2])
+    ] = None,
 ) -> LoadedOutcomes:
     """Load what became of records; a file that was loaded before changes nothing."""
     await anyio.to_thread.run_sync(caller.portfolio, name)

@@ -49,7 +49,7 @@ _MEDIA_TYPES = {
 }
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The whole result.",
+        "description": "The complete result.",
         "content": {
             "text/csv": {"schema": {"type": "string"}, "example": "record_key,probability\n42,0.031\n"},
             "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}, "example": "PAR1"},
@@ -76,7 +76,7 @@ class ScoreDocument(Document):
     points: int = Field(description="higher is safer", examples=[612])
     band: str = Field(description="A (safest) to H", examples=["B"])
     reasons: list[str] | None = Field(
-        default=None, description="what pushed it most towards the bad event", examples=[["income"]]
+        default=None, description="values that pushed the score most towards the bad event", examples=[["income"]]
     )
 
 
@@ -191,5 +191,5 @@ def _scoring_job(caller: Caller, job_id: int) -> Job:
 def _finished_job(caller: Caller, job_id: int) -> Job:
     job = _scoring_job(caller, job_id)
     if job.state is not JobState.DONE:
-        raise Problem(409, "state-conflict", f"job {job_id} is {job.state}; its scores are not to be relied on")
+        raise Problem(409, "state-conflict", f"job {job_id} is {job.state}; its scores are incomplete")
     return job

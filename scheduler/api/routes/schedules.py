@@ -31,7 +31,9 @@ router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=Stric
 
 _IdCursor = Annotated[
     str | None,
-    Query(alias="cursor", description="`next_cursor` of the page before.", pattern="^[1-9][0-9]{0,8}$", examples=["4"]),
+    Query(
+        alias="cursor", description="`next_cursor` of the previous page.", pattern="^[1-9][0-9]{0,8}$", examples=["4"]
+    ),
 ]
 
 
@@ -83,7 +85,7 @@ class SchedulePage(Page):
 
 
 @router.post("", status_code=201, response_model=ScheduleDocument, responses={
-    200: {"description": "It was there; it is changed or unchanged.", "model": ScheduleDocument},
+    200: {"description": "It existed; it was changed or left unchanged.", "model": ScheduleDocument},
     201: {"description": "It was added.", "headers": {"Location": {"schema": {"type": "string"}}}},
     **problems(400, 404, 409, 413, 415),
 })  # fmt: skip
@@ -163,8 +165,8 @@ def _add_change(name: str, act: Callable[..., Schedule], said: str) -> None:
     )(change)
 
 
-_add_change("pause", pause_schedule, "Let no due time fire until it is resumed.")
-_add_change("resume", resume_schedule, "Let due times fire again, from the next one on.")
+_add_change("pause", pause_schedule, "Pause the schedule: no due time fires until it is resumed.")
+_add_change("resume", resume_schedule, "Resume the schedule, starting with its next due time.")
 
 
 def _find(caller: Caller, schedule_id: int) -> Schedule:

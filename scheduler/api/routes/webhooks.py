@@ -38,7 +38,9 @@ class NewWebhook(Document):
     events: list[Annotated[str, Field(pattern=_EVENT_PATTERN)]] = Field(
         min_length=1, max_length=50, examples=[["job.*", "drift.drifted", "model.promoted"]]
     )
-    portfolio: str | None = Field(default=None, pattern=NAME_PATTERN, description="null = every one", examples=[None])
+    portfolio: str | None = Field(
+        default=None, pattern=NAME_PATTERN, description="null = every portfolio", examples=[None]
+    )
 
 
 class WebhookDocument(Document):
@@ -103,7 +105,7 @@ def create(caller: Admin, wanted: NewWebhook) -> NewWebhookDocument:
     if wanted.portfolio is not None:
         caller.portfolio(wanted.portfolio)
     elif caller.key.portfolios is not None:
-        raise Problem(403, "not-allowed", "a key that is limited to portfolios must name one of them")
+        raise Problem(403, "not-allowed", "a key with a portfolio limit must name one of its portfolios")
     secret, hook = create_webhook(caller.engine, wanted.url, wanted.events, portfolio=wanted.portfolio, who=caller.who)
     return NewWebhookDocument(secret=secret, **_describe(hook).model_dump())
 

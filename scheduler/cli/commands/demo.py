@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import Json
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ _BAR = 40
 
 
 def demo(
-    customers: Annotated[int, typer.Option("--customers", min=1000, max=5_000_000, help="Number of customers to simulate.")] = 50_000,
+    customers: Annotated[
+        int, typer.Option("--customers", min=1000, max=5_000_000, help="Number of customers to simulate.")
+    ] = 50_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulator.")] = 7,
     nights: Annotated[int, typer.Option("--nights", min=0, max=30, help="Number of nights to play afterwards.")] = 30,
     quick: Annotated[bool, typer.Option("--quick", help="The same as --nights 0.")] = False,
@@ -42,14 +45,14 @@ def demo(
             output.show(f"  {label}  {'#' * round(_BAR * count / most):<{_BAR}} {count:,}")
         columns = ("record_key", "age", "income", "days_past_due_12", "probability", "points", "band")
         rows = sample_customers(result.frame)[list(columns)].itertuples(index=False)
-        output.show_table(columns, rows, title="\nTen of them, from the highest risk to the lowest")
+        output.show_table(columns, rows, title="\nTen customers, from the highest risk to the lowest")
         output.show(
-            f"\nOn customers whose outcome the model never saw: ROC AUC {result.auc:.4f}; "
+            f"\nOn customers with outcomes that the model never saw: ROC AUC {result.auc:.4f}; "
             f"the best possible here is {result.best_auc:.4f}."
         )
         if result.nights:
             _show_nights(output, result.nights, result.plots)
-        output.show(f"Everything is in {session.database_address}; analysts read the view latest_scores.")
+        output.show(f"Everything is in {session.database_address}; analysts can query the view latest_scores.")
         output.show(_next_commands(result.scoring.id))
     return 0
 
@@ -60,10 +63,10 @@ def _show_nights(output: "Output", nights: "Sequence[Night]", plots: "Sequence[P
     rows = [describe_night(night) for night in nights]
     columns = ("night", "happens", "model_version", "verdict", "psi", "roc_auc")
     table = [[*(row[column] for column in columns), "; ".join(row["followed_by"])] for row in rows]
-    output.show_table((*columns, "followed by"), table, title=f"\n{len(rows)} nights")
+    output.show_table((*columns, "followed by"), table, title="\n" + counted(len(rows), "night"))
     for one in promotions(nights):
         output.show(
-            f"Night {one['night']}: {one['version']} was promoted. On outcomes that neither model learned from:"
+            f"Night {one['night']}: {one['version']} was promoted. On outcomes that neither model was trained on:"
         )
         for figure, told in (("ROC AUC", one["roc_auc"]), ("Brier score", one["brier"])):
             output.show(f"  {figure} {told['before']} before, {told['after']} after")

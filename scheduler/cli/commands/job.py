@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.exit_codes import CANCELLED, DONE, FAILED, REJECT_BUDGET, UNUSABLE
 from scheduler.cli.options import JobId, Json
 
@@ -130,8 +131,8 @@ def verify(job_id: JobId, json: Json = False) -> int:
             session.output.say("\n".join(f"Job {job_id}: {problem}." for problem in found.problems))
             return FAILED
         session.output.show(
-            f"Job {job_id} is verified: {found.job.inputs:,} records = {found.scored:,} scores + "
-            f"{found.rejected:,} rejects, digest {found.digest}."
+            f"Job {job_id} is verified: {counted(found.job.inputs, 'record')} = {counted(found.scored, 'score')} + "
+            f"{counted(found.rejected, 'reject')}, digest {found.digest}."
         )
         return DONE
 
@@ -186,7 +187,7 @@ def show_failure(session: "Session", job: "Job") -> None:
     if code == DONE:
         return
     if code == UNUSABLE:
-        session.output.say(f"Job {job.id}: its scores are not to be used: {job.unusable_reason}.")
+        session.output.say(f"Job {job.id}: its scores are marked as unusable: {job.unusable_reason}.")
         return
     why = f": {job.detail}" if job.detail else ""
     session.output.say(f"Job {job.id} {job.state}{why}. See: tidemark job show {job.id}")

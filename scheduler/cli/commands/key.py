@@ -41,7 +41,7 @@ def create(
         text, key = create_key(session.engine, request, who=session.who)
         session.output.emit(_document(key) | {"key": text})
         session.output.show(text)
-        session.output.say("Keep it: it is not shown again.")
+        session.output.say("Store it safely: it will not be shown again.")
 
 
 @app.command("list")
@@ -71,7 +71,7 @@ def revoke(
         session.output.emit(_document(key) | {"with_it": [one.public_id for one in made]})
         session.output.show(f"Key {public_id} ({key.name}) is revoked.")
         for one in made:
-            session.output.show(f"Key {one.public_id} ({one.name}), which it made, is revoked with it.")
+            session.output.show(f"Key {one.public_id} ({one.name}), which was made with it, is revoked too.")
 
 
 def _document(key: "ApiKey") -> dict[str, Any]:

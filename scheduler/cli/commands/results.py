@@ -55,7 +55,7 @@ def export_scores(
         job = _scoring_job(session, job_id)
         if job.state is not JobState.DONE and not incomplete:
             why = f" ({job.detail})" if job.detail else ""
-            advice = "its scores are not to be relied on; --incomplete writes them all the same"
+            advice = "its scores are incomplete; --incomplete exports them anyway"
             raise UsageError(f"job {job_id} is {job.state}{why}: {advice}")
         if job.unusable_reason is not None and not unusable:
             raise UnusableScoresError(job_id, job.unusable_reason)
@@ -102,7 +102,7 @@ def _traced(
     from db.events.event_pages import Access, record_access
 
     count = job.scored if what == "scores" else job.rejected
-    how = f"{file.suffix.lstrip('.')}, {count} {what}, by the command"
+    how = f"{file.suffix.lstrip('.')}, {count} {what}, by command"
     record_access(session.engine, Access(what, session.who, job.portfolio, how, job.id), exported=True)
     yield from frames
 

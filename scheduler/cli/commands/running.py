@@ -40,7 +40,7 @@ def up(
             on_event=output.say,
             on_ready=lambda parts: output.emit(addresses | {"parts": parts}),
         )
-    output.say("Stopped. Jobs that were not finished go on at the next start.")
+    output.say("Stopped. Unfinished jobs continue at the next start.")
     return DONE
 
 
@@ -50,8 +50,8 @@ def _way_into(home: "Path") -> str:
     from scheduler.client.local_api import KEY_FILE
 
     if DatabaseSettings().database_url is None:
-        return f"the key to sign in with is in {home / KEY_FILE}"
-    return "make a key to sign in with: tidemark key create NAME"
+        return f"the key for signing in is in {home / KEY_FILE}"
+    return "create a key for signing in: tidemark key create NAME"
 
 
 def scheduler(json: Json = False) -> None:
@@ -63,7 +63,7 @@ def scheduler(json: Json = False) -> None:
     try:
         _become(module, wants_json=json)
     except DatabaseUnreachableError as error:
-        Output(wants_json=json).say(f"The scheduler waits: {error}")
+        Output(wants_json=json).say(f"The scheduler is waiting: {error}")
         _turn_into(module)
 
 
@@ -123,7 +123,9 @@ def upgrade(json: Json = False) -> None:
 def roles(
     analyst: Annotated[
         list[str] | None,
-        typer.Option("--analyst", metavar="ROLE=PORTFOLIO", help="Also create a role that can read only this portfolio's scores."),
+        typer.Option(
+            "--analyst", metavar="ROLE=PORTFOLIO", help="Also create a role that can read only this portfolio's scores."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

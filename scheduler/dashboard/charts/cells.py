@@ -34,5 +34,5 @@ class Cell:
         group = self.group
         if group.first == group.last:
             return f"shard {group.first}: {self.state}"
-        counted = [f"{group.states[state]} {state}" for state in _NOTABLE if state in group.states]
-        return f"shards {group.first} to {group.last}: {', '.join(counted)}"
+        states = [f"{group.states[state]} {state}" for state in _NOTABLE if state in group.states]
+        return f"shards {group.first} to {group.last}: {', '.join(states)}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from db.events.wording import counted
 from db.results.score_history import PersonScore
 from scheduler.dashboard.charts.drawing import Chart, Palette, Table
 
@@ -27,9 +28,9 @@ def customer_chart(found: Sequence[PersonScore], texts: Mapping[str, str]) -> Ch
         axes.set(ylabel="points (higher is safer)")
         axes.margins(y=0.2)
 
-    columns = ("scored at", "job", "model", "points", "band", "probability", "reasons", "not to be used because")
+    columns = ("scored at", "job", "model", "points", "band", "probability", "reasons", "unusable because")
     rows = [_row(one, texts) for one in found]
-    said = f"The points of {len(scored)} nights; each stands in the table with its reasons."
+    said = f"The points of {counted(len(scored), 'night')}; the table lists each with its reasons."
     return Chart("customer", "Score over time", said, Table(columns, rows), draw)
 
 

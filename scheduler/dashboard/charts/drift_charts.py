@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from db.events.wording import counted
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from scheduler.dashboard.charts.drawing import Chart, Palette, Table
 from scheduler.reports.night_report import ShownNight
@@ -64,7 +65,7 @@ def nights_chart(nights: Sequence[ShownNight], policy: MonitoringPolicy) -> Char
         if drawn:
             figure.legend(loc="outside upper right", fontsize=7, ncols=3)
 
-    said = f"PSI of {len(drawn)} nights, with the bounds {policy.watch_psi:g} and {policy.drifted_psi:g}."
+    said = f"PSI of {counted(len(drawn), 'night')}, with the bounds {policy.watch_psi:g} and {policy.drifted_psi:g}."
     return Chart("nights", "Nights over time", said, Table(_NIGHT_COLUMNS, [_night_row(one) for one in nights]), draw)
 
 
@@ -82,8 +83,8 @@ def fields_chart(fields: Mapping[str, Mapping[str, Any]], policy: MonitoringPoli
 
     names = ("psi_corrected", "missing", "missing_reference", "unseen", "unseen_reference", "records")
     rows = [(name, *(fields[name].get(one) for one in names)) for name in ordered]
-    columns = ("field", "PSI", "missing", "missing before", "never seen", "never seen before", "records")
-    said = f"The {len(drawn)} fields that moved most; all {len(ordered)} stand in the table."
+    columns = ("field", "PSI", "missing", "missing before", "never seen", "not seen in training", "records")
+    said = f"The fields that moved most: {len(drawn)} of {len(ordered)}; the table lists all of them."
     height = 1.2 + 0.26 * max(3, len(drawn))
     return Chart("fields", "Fields that moved most", said, Table(columns, rows), draw, height)
 
@@ -107,7 +108,7 @@ def migration_chart(migration: Mapping[str, Any]) -> Chart:
         axes.set(xlabel="band this night", ylabel="band the night before")
 
     rows = [(band, *(int(cell) for cell in row)) for band, row in zip(bands, counts, strict=True)]
-    said = f"{migration['moved_share']:.1%} of {migration['matched']} records changed their band."
+    said = f"{migration['moved_share']:.1%} of {counted(migration['matched'], 'record')} changed their band."
     return Chart("migration", "Migration of bands", said, Table(("from", *bands), rows), draw, 3.8)
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
 from db.events.event_pages import Access, record_access
+from db.events.wording import counted
 from db.portfolios.catalog import Portfolio
 from db.results.score_history import list_person_scores
 from scheduler.api.parameters import PortfolioName
@@ -56,7 +57,7 @@ def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, ex
     """Return the chart with its table; None where the record has no result. The event log tells of it, not whose."""
     forms = forms_of_key(portfolio.name, key)
     found = list_person_scores(visitor.caller.engine, portfolio.name, forms)
-    access = Access("scores", visitor.caller.who, portfolio.name, f"one record {form}, {len(found)} nights")
+    access = Access("scores", visitor.caller.who, portfolio.name, f"one record {form}, {counted(len(found), 'night')}")
     record_access(visitor.caller.engine, access, exported=exported)
     return customer_chart(found, portfolio.definition.reason_texts) if found else None
 

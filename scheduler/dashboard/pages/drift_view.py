@@ -74,7 +74,7 @@ def _read_points(caller: Caller, chosen: ShownNight) -> tuple[dict[str, int], di
     if first is not None:
         return counts[int(first)].get("points") or {}, night, f"the night of job {first}"
     model = get_model(caller.engine, report.model_version)
-    return model.reference.get("points") or {}, night, "held-out records of the training"
+    return model.reference.get("points") or {}, night, "held-out records of training"
 
 
 def _summarise(figures: dict[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -133,7 +133,7 @@ def _find_report(caller: Caller, model: ModelVersion) -> tuple[Report | None, st
         card = json.loads(read_card_file(bundles, model.kept_as, "card.json"))
     except UsageError as error:
         # Where a bundle should lie is no business of everybody who may look at a model.
-        return None, "its bundle is not there" if "is not there" in str(error) else str(error)
+        return None, "its bundle is missing" if "is missing" in str(error) else str(error)
     except (OSError, ValueError):
         return None, "its bundle cannot be read"
     return Report(card, {name: said for name, said in _PICTURES.items() if name in names}), None

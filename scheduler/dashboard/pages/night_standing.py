@@ -119,7 +119,7 @@ def _stand(job: Job | None) -> tuple[Standing, str | None]:
     if job.is_open:
         return Standing.RUNNING, None
     if job.state is JobState.DONE and job.unusable_reason is not None:
-        return Standing.UNUSABLE, f"its scores are not to be used: {job.unusable_reason}"
+        return Standing.UNUSABLE, f"its scores are marked as unusable: {job.unusable_reason}"
     return _ENDED[job.state], job.detail
 
 
@@ -132,7 +132,7 @@ def _is_over(standing: Standing, job: Job | None, due: datetime | None, now: dat
 
 def _find_delay(latest: LatestJobs, runs: Sequence[ScheduleHistory], due: datetime | None, now: datetime) -> str | None:
     if due is not None and now - due > LATE_AFTER:
-        return "its due time has passed, and no scheduler has run it"
+        return "its due time has passed, but no scheduler has run it"
     newest = latest.newest
     for run in runs:
         missed = run.last_missed_at
@@ -150,7 +150,7 @@ def _find_slowness(latest: LatestJobs, now: datetime) -> str | None:
     usual, running = latest.done.seconds, (now - latest.newest.started_at).total_seconds()
     if not latest.newest.is_open or running <= usual * SLOW_FACTOR + SLOW_SECONDS:
         return None
-    return f"it runs for {running / 60:.0f} min, the last one took {usual / 60:.1f} min"
+    return f"it has been running for {running / 60:.0f} min; the previous one took {usual / 60:.1f} min"
 
 
 def _rate_of(job: Job | None) -> float | None:

@@ -18,7 +18,7 @@ router = APIRouter()
 
 _LONGEST = 300  # characters of a key or a path
 _NO_COOKIE = (
-    "this form is too old, or your browser keeps no cookies; load it again. Over plain HTTP a browser keeps none, "
+    "this form has expired, or your browser keeps no cookies; reload the page. Over plain HTTP a browser keeps none "
     "unless the address is this machine's own: put TLS before it, or set TIDEMARK_COOKIE_SECURE=never"
 )
 _Next = Annotated[str, Query(max_length=_LONGEST)]

@@ -73,7 +73,7 @@ def _read_sample(data: Source) -> pa.Table:
     else:
         batches = list(_take(data.batches(data.names), _SAMPLE_ROWS))
     if not sum(batch.num_rows for batch in batches):
-        raise DataFileError(data.where, "the file holds no record to guess from")
+        raise DataFileError(data.where, "the file contains no records to examine")
     return pa.Table.from_batches(batches)
 
 
@@ -91,7 +91,9 @@ def _read_target(where: str, sample: pa.Table, target: str) -> Floats:
     strange = sorted({*truths.unreadable.values(), *(f"{one:g}" for one in truths.values[is_strange])})
     if strange:
         listed = ", ".join(islice(strange, 3))
-        raise DataFileError(where, f"the target {target} holds {listed}; expected 1 (the bad event), 0 or nothing")
+        raise DataFileError(
+            where, f"the target {target} holds {listed}; expected 1 (the bad event), 0 or an empty value"
+        )
     return truths.values
 
 
@@ -115,7 +117,7 @@ def _profile_columns(sample: pa.Table, roles: Iterable[str]) -> list[ColumnProfi
     profiles: list[ColumnProfile] = []
     for name in (one for one in sample.column_names if one not in roles):
         if not is_identifier(name, (), Problems(), what="column name"):
-            profiles.append(ColumnProfile(name, Guess.LEFT_OUT, "a name that a database column cannot have"))
+            profiles.append(ColumnProfile(name, Guess.LEFT_OUT, "not a valid name for a database column"))
         elif name.casefold() in taken:
             profiles.append(ColumnProfile(name, Guess.LEFT_OUT, "another column's name differs only in case"))
         else:

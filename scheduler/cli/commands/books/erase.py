@@ -46,14 +46,14 @@ def _show(output: "Output", erasure: "Erasure") -> None:
     output.show_table(("place", "erased", "left", ""), rows)
     told: dict[str, Any] = {
         "erased": "Nothing is left.",
-        "unknown_key": "No such key: it was found in none of these places.",
-        "left": f"Not made by Tidemark, erase it there yourself: {', '.join(_left_in(erasure))}",
-        "not_everywhere": _listed("Could not look everywhere", erasure.unseen),
-        "not_yet_gone": _listed("Erased, but not yet gone from", erasure.pending),
+        "unknown_key": "No such key: it was not found in any of these places.",
+        "left": f"Not created by Tidemark; erase it there yourself: {', '.join(_left_in(erasure))}",
+        "not_everywhere": _listed("Could not check every place", erasure.unseen),
+        "not_yet_gone": _listed("Erased, but not yet removed from", erasure.pending),
     }
     say = output.show if erasure.is_proven else output.say
     say(told[erasure.outcome])
-    output.show(f"Out of reach: {'; '.join(erasure.beyond_reach)}.")
+    output.show(f"Outside Tidemark's control:  {'; '.join(erasure.beyond_reach)}.")
 
 
 def _left_in(erasure: "Erasure") -> list[str]:

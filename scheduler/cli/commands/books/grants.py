@@ -25,7 +25,7 @@ def grant(name: PortfolioName, source: Source, json: Json = False) -> None:
         session.output.emit(_describe(granted))
         session.output.show(f"Portfolio {name} may read {granted.source}.")
         if name not in {one.name for one in list_portfolios(session.engine)}:
-            session.output.say("There is no portfolio of this name yet.")
+            session.output.say("No portfolio has this name yet.")
 
 
 @app.command("revoke-source")
@@ -37,7 +37,7 @@ def revoke_source(name: PortfolioName, source: Source, json: Json = False) -> No
     with open_session(wants_json=json) as session:
         revoked = revoke_source(session.engine, name, source, who=session.who)
         session.output.emit(_describe(revoked))
-        session.output.show(f"Portfolio {name} may not read {revoked.source} any more.")
+        session.output.show(f"Portfolio {name} may no longer read {revoked.source}.")
 
 
 @app.command("grants")
@@ -53,7 +53,7 @@ def grants(
         found = list_grants(session.engine, name)
         session.output.emit({"grants": [_describe(one) for one in found]})
         rows = [(one.portfolio, one.source, one.made_by_load, one.granted_by, one.granted_at) for one in found]
-        session.output.show_table(("portfolio", "source", "made by load", "by", "since"), rows)
+        session.output.show_table(("portfolio", "source", "created by load", "by", "since"), rows)
 
 
 def _describe(granted: "Grant") -> dict[str, Any]:

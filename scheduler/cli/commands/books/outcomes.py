@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import Json, PortfolioName, Timeout, Wait
 
 app = typer.Typer(help="Outcomes: what happened to the records, compared with their scores.", no_args_is_help=True)
@@ -19,9 +20,12 @@ def load(
     outcome_column: Annotated[
         str | None, typer.Option("--outcome", help="Column of the outcome; default: outcome, else the target's name.")
     ] = None,
-    date_column: Annotated[str, typer.Option("--date", help="Column with the date when the outcome became known.")] = "outcome_date",
+    date_column: Annotated[
+        str, typer.Option("--date", help="Column with the date when the outcome became known.")
+    ] = "outcome_date",
     job: Annotated[
-        int | None, typer.Option("--job", min=1, help="Scoring job the outcomes belong to; default: the newest before that date.")
+        int | None,
+        typer.Option("--job", min=1, help="Scoring job the outcomes belong to; default: the newest before that date."),
     ] = None,
     wait: Wait = True,
     timeout: Timeout = None,
@@ -45,11 +49,12 @@ def load(
         )
         session.output.emit({"portfolio": name} | asdict(loaded))
         session.output.show(
-            f"{loaded.loaded:,} new outcomes, {loaded.changed:,} corrected, {loaded.unchanged:,} known before."
+            f"{counted(loaded.loaded, 'new outcome')}, {loaded.changed:,} corrected, "
+            f"{loaded.unchanged:,} already known."
         )
         if loaded.without_score:
             session.output.say(
-                f"{loaded.without_score:,} of them judge no score: their records were not scored before."
+                f"{loaded.without_score:,} without effect on any score: their records had not been scored by then."
             )
         if loaded.job_id is not None and wait:
             wait_for_job(
@@ -91,4 +96,4 @@ def show(
         session.output.emit({"portfolio": name, "vintages": told})
         columns = ("job", "model_version", "outcomes", "bad")
         rows = [[*(one[column] for column in columns), *(one["figures"].get(f) for f in _FIGURES)] for one in told]
-        session.output.show_table((*columns, *_FIGURES), rows, title=f"What became of {name}, by scoring job")
+        session.output.show_table((*columns, *_FIGURES), rows, title=f"Outcomes of {name} by scoring job")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import DataFile, Json, PortfolioName
 
 if TYPE_CHECKING:
@@ -85,14 +86,15 @@ def infer(
 
     path = out or Path(f"{name}.toml")
     if path.exists() and not force:
-        raise UsageError(f"{path} is there already; choose another file with --out, or overwrite it with --force")
+        raise UsageError(f"{path} already exists; choose another file with --out, or overwrite it with --force")
     text = infer_portfolio(data, name=name, key=key, target=target, as_of=as_of)
     definition = parse_portfolio(text, str(path))
     path.write_text(text, encoding="utf-8")
     output = Output(wants_json=json)
     counts = {"fields": len(definition.fields), "histories": len(definition.histories)}
     output.emit({"portfolio": name, "file": str(path), **counts})
-    output.show(f"Wrote {path}: {counts['fields']} fields, {counts['histories']} histories. Read it and correct it.")
+    fields, histories = counted(counts["fields"], "field"), counted(counts["histories"], "history")
+    output.show(f"Wrote {path}: {fields}, {histories}. Check it and correct it.")
     for line in text.splitlines():
         if line.startswith("# WARNING: "):
             output.say(line.removeprefix("# "))

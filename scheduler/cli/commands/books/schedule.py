@@ -30,10 +30,12 @@ def add(
     ],
     time_zone: Annotated[str, typer.Option("--tz", help="Time zone, such as Asia/Shanghai.")] = "UTC",
     catch_up: Annotated[
-        CatchUp, typer.Option("--catch-up", help="Due times missed during downtime: run the latest, all or none of them.")
+        CatchUp,
+        typer.Option("--catch-up", help="Due times missed during downtime: run the latest, all or none of them."),
     ] = CatchUp.LATEST,
     overlap: Annotated[
-        Overlap, typer.Option("--overlap", help="If the previous job is unfinished at a due time: skip the run, or queue it.")
+        Overlap,
+        typer.Option("--overlap", help="If the previous job is unfinished at a due time: skip the run, or queue it."),
     ] = Overlap.SKIP,
     json: Json = False,
 ) -> None:
@@ -136,7 +138,7 @@ def run_now(name: _ScheduleName, json: Json = False) -> None:
         job_id = run_schedule_now(session.engine, name, who=session.who)
         session.output.emit(job_document(get_job(session.engine, job_id)))
         session.output.show(f"Job {job_id} is stored.")
-        session.output.say(f"Look at it with: tidemark job show {job_id}")
+        session.output.say(f"See it with: tidemark job show {job_id}")
 
 
 def _tell(session: "Session", schedule: "Schedule") -> None:
@@ -149,7 +151,7 @@ def _warn_without_champion(session: "Session", name: str) -> None:
 
     if get_champion(session.engine, name) is None:
         session.output.say(
-            f"Portfolio {name} has no champion yet; until there is one, due times are stored as missed. "
+            f"Portfolio {name} has no champion yet; until it has one, due times are stored as missed. "
             f"Train one with: tidemark train {name}"
         )
 

@@ -42,7 +42,9 @@ def show(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE.png", help="Also draw the nights into this PNG file.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Maximum number of nights; the newest are shown.")] = 30,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of nights; the newest are shown.")
+    ] = 30,
     json: Json = False,
 ) -> None:
     """Show the monitored nights of a portfolio, oldest first: verdict, PSI, shift of the mean, reasons."""

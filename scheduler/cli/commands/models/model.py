@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import Json, PortfolioName, Timeout
 
 if TYPE_CHECKING:
@@ -112,11 +113,11 @@ def compare(
             return exit_code_of(job)
         if not found["figures"]:
             raise UsageError(
-                f"{first} and {second} held out {found['records']} records in common; at least 30 of both outcomes "
-                "are needed. Score a book whose outcomes are known with each instead"
+                f"{first} and {second} share {counted(found['records'], 'held-out record')}; at least 30 of each "
+                "outcome are needed. Score a book with known outcomes with each version instead"
             )
         session.output.emit({"job": job.id} | found)
-        title = f"{second} minus {first} on {found['records']:,} records that neither has learnt from"
+        title = f"{second} minus {first} on {counted(found['records'], 'record')} that neither was trained on"
         rows = [_compared(name, figure) for name, figure in found["figures"].items()]
         session.output.show_table(("figure", "A", "B", "B - A", "95 % interval"), rows, title=title)
     return 0

@@ -98,7 +98,7 @@ def _set_hold(name: str, why: str, *, held: bool, json: bool) -> None:
     with open_session(wants_json=json) as session:
         has_changed = set_hold(session.engine, name, held=held, who=session.who, why=why)
         session.output.emit({"portfolio": name, "held": held, "changed": has_changed})
-        session.output.show(f"{name} is {'held' if held else 'not held'}{'' if has_changed else ' (it was before)'}.")
+        session.output.show(f"{name} is {'held' if held else 'not held'}{'' if has_changed else ' (no change)'}.")
 
 
 def _tell_change(session: "Session", change: "ChampionChange") -> None:
@@ -110,13 +110,11 @@ def _tell_change(session: "Session", change: "ChampionChange") -> None:
         "job": change.job_id,
     }
     session.output.emit(document)
-    session.output.show(
-        f"{change.version} is the champion of {change.portfolio}, in place of {change.before or 'none'}."
-    )
+    session.output.show(f"{change.version} is the champion of {change.portfolio}, replacing {change.before or 'none'}.")
     if change.nights:
-        session.output.say(f"Marked as not to be used: the scores of the jobs {', '.join(map(str, change.nights))}.")
+        session.output.say(f"Marked as unusable: the scores of jobs {', '.join(map(str, change.nights))}.")
     if change.job_id is not None:
-        session.output.say(f"Scored again in job {change.job_id}.")
+        session.output.say(f"The book is scored again in job {change.job_id}.")
 
 
 def _document(one: "Decision") -> dict[str, Any]:

@@ -13,21 +13,24 @@ if TYPE_CHECKING:
     from scheduler.installation.stored_bundles import PeopledBundle
 
 _COLUMNS = ("version", "portfolio", "holds", "replaced_by", "told")
-_FOREIGN = "no version of the registry: remove its folder by hand"
-_VALUES = "edges and names of an older release: train anew to be rid of them"
+_FOREIGN = "not a version in the registry: remove its folder by hand"
+_VALUES = "bin edges and categories of an older release: train again to replace them"
 
 
 @app.command("scrub")
 def scrub(
     version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Model version.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every bundle that holds records.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the bundles that contain personal records.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every bundle that contains records.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the bundles that contain personal records.")
+    ] = False,
     timeout: Timeout = None,
     json: Json = False,
 ) -> int:
     """Rewrite bundles of older releases without personal records. Every score stays exactly the same.
 
-    Each rewritten bundle is a new model version, the champion too. The old files are removed once the new ones are safe.
+    Each rewritten bundle becomes a new model version, including the champion. The old files are removed once the new
+    ones are safely stored.
     """
     from db.registry.versions import get_model
     from scheduler.cli.session import open_session
@@ -35,7 +38,7 @@ def scrub(
     from scheduler.installation.stored_bundles import find_bundles_with_people
 
     if (version is None) is not everything and not (version is None and dry_run):
-        raise UsageError("name a VERSION, or give --all; see what there is with: tidemark model scrub --dry-run")
+        raise UsageError("name a VERSION or give --all; list them with: tidemark model scrub --dry-run")
     with open_session(wants_json=json) as session:
         if version is not None:
             get_model(session.engine, version)
@@ -47,7 +50,7 @@ def scrub(
         session.output.emit({"dry_run": dry_run, "bundles": told})
         session.output.show_table(_COLUMNS, [[one[name] for name in _COLUMNS] for one in told])
         if not told:
-            session.output.show("No bundle holds anything of people.")
+            session.output.show("No bundle contains personal records.")
     return code
 
 

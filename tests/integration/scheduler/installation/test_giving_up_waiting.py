@@ -41,4 +41,4 @@ def test_without_a_process_nothing_works_on_the_job_and_the_way_to_start_is_told
 def test_with_scheduler_and_worker_the_job_goes_on(sqlite_engine: Engine, job_id: int, tmp_path: Path) -> None:
     mark_seen(sqlite_engine, "s", "scheduler")
     mark_seen(sqlite_engine, "w", "worker:scoring,monitoring")
-    assert f"it goes on. See: tidemark job show {job_id}" in give_up(sqlite_engine, job_id, tmp_path)
+    assert f"it continues. See: tidemark job show {job_id}" in give_up(sqlite_engine, job_id, tmp_path)

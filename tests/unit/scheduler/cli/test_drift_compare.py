@@ -73,9 +73,9 @@ def test_probabilities_promise_an_auc_and_a_bad_rate(tmp_path: Path, capsys: pyt
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (None, "there is no such file"),
+        (None, "the file does not exist"),
         ("points\n600\n", "lacks the column score"),
-        ("score\n600\nabc\n", "record 2 in column score is 'abc'; expected a number or nothing"),
+        ("score\n600\nabc\n", "record 2 in column score is 'abc'; expected a number or an empty value"),
         ("score\n", "holds no record"),
     ],
 )

@@ -16,9 +16,9 @@ TOP = 'name = "book"\nkey = "id"\n'
 AGE = '[fields.AGE]\nkind = "numeric"\n'
 
 MISTAKES = {
-    "nothing at all": ("", "name: expected a name for the portfolio, it is missing"),
-    "no key": (f'name = "book"\n{AGE}', "key: expected the name of the column that identifies a record, it is missing"),
-    "no input": (TOP, "expected at least one section [fields.COLUMN] or [history.NAME], there is none"),
+    "nothing at all": ("", "name: expected a name for the portfolio; it is missing"),
+    "no key": (f'name = "book"\n{AGE}', "key: expected the name of the column that identifies a record; it is missing"),
+    "no input": (TOP, "expected at least one section [fields.COLUMN] or [history.NAME]; got none"),
     "capital letters in the name": (
         f'name = "Book"\nkey = "id"\n{AGE}',
         "f.toml:1: name: expected at most 64 lower-case",
@@ -27,11 +27,11 @@ MISTAKES = {
     "a name too long": (f'name = "{"a" * 65}"\nkey = "id"\n{AGE}', "name: expected at most 64"),
     "a name that is a number": (
         f'name = 5\nkey = "id"\n{AGE}',
-        "name: expected a text in quotes that is not empty, got 5",
+        "name: expected a text in quotes, not empty, got 5",
     ),
     "an unknown key at the top": (f"{TOP}tagret = 'y'\n{AGE}", "f.toml:3: tagret: unknown key; expected one of name"),
     "its nearest name": (f"{TOP}tagret = 'y'\n{AGE}", 'did you mean "target"?'),
-    "a blank key": (f'name = "book"\nkey = " "\n{AGE}', 'key: expected a text in quotes that is not empty, got " "'),
+    "a blank key": (f'name = "book"\nkey = " "\n{AGE}', 'key: expected a text in quotes, not empty, got " "'),
     "a source of three parts": (
         f'{TOP}source = "a.b.c"\n{AGE}',
         'source: expected "table" or "schema.table", got "a.b.c"',
@@ -182,7 +182,7 @@ def test_any_quoted_name_may_be_a_column_or_a_source() -> None:
 
 
 def test_a_missing_file_and_a_folder_are_told_in_one_line(tmp_path: Path) -> None:
-    for path, message in ((tmp_path / "no.toml", "there is no such file"), (tmp_path, "this is a folder")):
+    for path, message in ((tmp_path / "no.toml", "the file does not exist"), (tmp_path, "this is a folder")):
         with pytest.raises(PortfolioFileError, match=message):
             read_portfolio_file(path)
 

@@ -81,7 +81,7 @@ def test_columns_that_teach_nothing_are_commented_out_with_the_reason(
 
 
 def test_another_key_is_left_out(tmp_path: Path) -> None:
-    assert "looks like another key" in infer(tmp_path, {"account_id": np.arange(ROWS) + 5000})
+    assert "probably another key" in infer(tmp_path, {"account_id": np.arange(ROWS) + 5000})
 
 
 def test_dates_are_offered_as_as_of(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_wrong_name_and_a_file_without_usable_columns_are_refused(tmp_path: Pa
 
 def test_a_file_without_records_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("id,x\n")
-    with pytest.raises(DataFileError, match="the file holds no record to guess from"):
+    with pytest.raises(DataFileError, match="the file contains no records to examine"):
         infer_portfolio(tmp_path / "data.csv", name="book", key="id")
 
 
