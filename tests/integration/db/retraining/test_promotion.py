@@ -102,7 +102,7 @@ def test_a_hold_is_kept_with_its_reason_and_holding_twice_changes_nothing(book: 
 
 def test_a_suspicious_version_is_promoted_by_hand_only_by_who_accepts_it(book: Engine) -> None:
     add_model(book, "m3", champion=False)
-    strange = {"suspicious": [{"column": "recovered", "told": "recovered alone nearly decides the outcome"}]}
+    strange = {"suspicious": [{"column": "recovered", "told": "recovered nearly decides the outcome by itself"}]}
     refused = Decision(BOOK, "m3", "m2", promoted=False, reason="r", figures=strange, decided_by="gate", job_id=None)
     with writing(book) as connection:
         decide(connection, refused, seen=get_champion(book, BOOK))
@@ -112,7 +112,7 @@ def test_a_suspicious_version_is_promoted_by_hand_only_by_who_accepts_it(book: E
     promote_version(book, "m3", who="ann", why="known before", accept_suspicious=True)
     assert champion_of(book) == "m3"
     told = [one.why or "" for one in list_portfolio_events(book, BOOK) if one.event == "model.promoted"]
-    assert "known before; ann accepted that recovered alone nearly decides the outcome" in told
+    assert "known before; ann accepted that recovered nearly decides the outcome by itself" in told
 
 
 def test_a_scrubbed_champion_keeps_its_state_its_nights_and_who_was_before(book: Engine) -> None:

@@ -76,7 +76,7 @@ def test_probabilities_promise_an_auc_and_a_bad_rate(tmp_path: Path, capsys: pyt
         (None, "the file does not exist"),
         ("points\n600\n", "lacks the column score"),
         ("score\n600\nabc\n", "record 2 in column score is 'abc'; expected a number or an empty value"),
-        ("score\n", "holds no record"),
+        ("score\n", "contains no records"),
     ],
 )
 def test_a_wrong_file_is_told_with_its_name_and_what_was_expected(

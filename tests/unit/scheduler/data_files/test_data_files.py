@@ -257,7 +257,7 @@ def test_a_file_that_is_not_what_its_ending_says_is_told(tmp_path: Path, name: s
 
 def test_missing_files_folders_and_unknown_endings_are_told(tmp_path: Path) -> None:
     cases = {
-        tmp_path / "no.csv": "no such file",
+        tmp_path / "no.csv": "the file does not exist",
         tmp_path: "not a file",
         write_csv(tmp_path, name="a.xlsx"): ".parquet",
     }

@@ -20,7 +20,7 @@ def told(values: np.ndarray, target: np.ndarray = TARGET) -> list[str]:
 
 def test_an_amount_that_only_bad_records_have_is_suspicious_by_its_figure() -> None:
     recovered = np.where(TARGET == 1, RANDOM.lognormal(8, 1, ROWS), 0.0)
-    assert told(recovered) == ["x alone nearly decides the outcome: ROC AUC 1.0000"]
+    assert told(recovered) == ["x nearly decides the outcome by itself: ROC AUC 1.0000"]
 
 
 def test_a_name_or_a_middle_range_that_only_bad_records_have_is_suspicious() -> None:
@@ -31,7 +31,7 @@ def test_a_name_or_a_middle_range_that_only_bad_records_have_is_suspicious() -> 
 
 def test_a_date_of_default_that_nobody_else_has_is_told_as_missing() -> None:
     days = np.where(TARGET == 1, RANDOM.integers(1, 300, ROWS).astype(float), np.nan)
-    assert told(days) == ["x is not known exactly where the outcome is 0"]
+    assert told(days) == ["x is missing exactly where the outcome is 0"]
 
 
 def test_a_column_that_is_filled_with_the_outcome_is_told_though_it_says_little() -> None:

@@ -72,14 +72,14 @@ def test_too_little_evidence_is_no_decision(change: dict[str, Any], said: str) -
     ("change", "said"),
     [
         ({"exam": swapped(GOOD.exam)}, "ROC AUC"),
-        ({"exam": from_probabilities(GOOD.exam.target, GOOD.exam.champion, GOOD.exam.champion)}, "is better"),
+        ({"exam": from_probabilities(GOOD.exam.target, GOOD.exam.champion, GOOD.exam.champion)}, "none of ROC AUC"),
         ({"calibration_slope": 0.89}, "0.890"),
         ({"calibration_slope": 1.11}, "1.110"),
         ({"calibration_slope": None}, "unknown"),
         ({"old": swapped(scored(3, rows=30_000, champion_noise=1.5))}, "old population"),
-        ({"canary_mismatches": 1}, "1 scores"),
+        ({"canary_mismatches": 1}, "differ from the model in memory: 1"),
         ({"relative_speed": 0.4}, "speed 0.40"),
-        ({"shadow_psi": 0.2, "shadow_nights": 3}, "in shadow"),
+        ({"shadow_psi": 0.2, "shadow_nights": 3}, "shadow night"),
     ],
 )
 def test_every_bound_alone_is_enough_to_refuse(change: dict[str, Any], said: str) -> None:
@@ -115,7 +115,7 @@ def test_records_that_swap_in_must_not_be_worse_than_those_that_swap_out() -> No
     champion[:300], challenger[3000:3300] = 0.9, 0.9  # bad ones swap in, good ones swap out
     exam = from_probabilities(target, champion, challenger)
     judgement = judge_challenger(replace(GOOD, exam=exam, cut_off=450.0), POLICY)
-    assert "swap in (300 bad)" in judgement.reason
+    assert "300 records (300 bad) would be accepted instead" in judgement.reason
 
 
 def test_a_held_portfolio_keeps_a_passed_challenger_waiting() -> None:

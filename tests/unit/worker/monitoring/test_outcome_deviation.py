@@ -23,7 +23,7 @@ def test_a_small_or_unsure_difference_is_none(level: Level) -> None:
 def test_a_large_and_sure_difference_is_told_with_its_numbers(level: Level) -> None:
     told = tell_difference(level)
     assert told is not None
-    assert f"{level.bad} of {level.outcomes}" in told
+    assert f"{level.bad} of {level.outcomes:,}" in told
 
 
 def test_the_newest_nights_are_judged_alone_when_they_hold_enough() -> None:
