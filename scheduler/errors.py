@@ -36,15 +36,15 @@ class RedisRefusesWritesError(RedisUnreachableError):
     def __init__(self, reason: str, *, queues: tuple[str, ...] = QUEUES) -> None:
         self.queues = queues
         super().__init__(reason)
-        self.args = f"Redis refuses to write: {reason.rstrip('.')}. Jobs continue automatically once it does."
+        self.args = (f"Redis refuses to write: {reason.rstrip('.')}. Jobs continue automatically once it does.",)
 
 
 class WaitingTimeoutError(SchedulerError):
-    """A command stopped waiting. The job goes on where somebody works on it; else `hindrance` says what is missing."""
+    """A command stopped waiting. The job continues if a process serves it; if not, `hindrance` says what is missing."""
 
     def __init__(self, job_id: int, state: str, seconds: float, hindrance: str = "") -> None:
         self.job_id, self.state, self.seconds = job_id, state, seconds
-        told = (
+        outlook = (
             f"nothing is processing it: {hindrance}" if hindrance else f"it continues. See: tidemark job show {job_id}"
         )
-        super().__init__(f"job {job_id} is still {state} after {seconds:g} s; {told}")
+        super().__init__(f"job {job_id} is still {state} after {seconds:g} s; {outlook}")

@@ -16,7 +16,7 @@ from scheduler.dashboard.access import Visitor
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 _MEGABYTE = 1024**2
-# What a form did, told on the page that it leads to; the address holds the name alone.
+# The notice after a form was sent; the address contains only its name.
 _DONE = {
     "cancel": "The job is cancelled.",
     "pause": "The job is paused.",
@@ -61,8 +61,8 @@ def pages_of(request: Request) -> Pages:
 
 def show(request: Request, visitor: Visitor, template: str, **values: Any) -> HTMLResponse:
     """Return a page for somebody who is signed in."""
-    told = _DONE.get(request.query_params.get("done", ""))
-    known = {"visitor": visitor, "path": request.url.path, "told": told}
+    notice = _DONE.get(request.query_params.get("done", ""))
+    known = {"visitor": visitor, "path": request.url.path, "notice": notice}
     return HTMLResponse(pages_of(request).render(template, known | values))
 
 
@@ -92,8 +92,8 @@ def write_moment(value: datetime | None) -> Markup:
     """Return a time in UTC."""
     if value is None:
         return Markup("–")
-    told = value.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(told.isoformat(), f"{told:%Y-%m-%d %H:%M:%S} UTC")
+    moment = value.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def write_duration(seconds: float | None) -> str:

@@ -74,7 +74,7 @@ def test_a_picture_needs_a_name_that_ends_in_png(
     book: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = run(capsys, "drift", "show", BOOK, "--out", str(tmp_path / "nights.gif"), code=64)["error"]
-    assert "ends in .png" in error["message"]
+    assert "ending in .png" in error["message"]
 
 
 def test_scores_that_are_not_to_be_used_are_exported_only_when_asked_for(
@@ -83,7 +83,7 @@ def test_scores_that_are_not_to_be_used_are_exported_only_when_asked_for(
     nights = run(capsys, "drift", "show", BOOK)["nights"]
     broken, path = str(nights[1]["job"]), str(tmp_path / "scores.csv")
     refused = run(capsys, "scores", "export", broken, path, code=8)["error"]["message"]
-    assert "marked not to be used" in refused
+    assert "marked as unusable" in refused
     assert "no feed" in refused
     assert run(capsys, "scores", "export", broken, path, "--unusable")["scores"] == 20
 
@@ -100,7 +100,7 @@ def test_scoring_with_a_broken_pipeline_has_an_exit_code_and_a_next_step_that_wo
         mark_unusable(connection, job_id, "amount is missing in 19.0%", who="monitor")
     assert main(["score", BOOK, "--idempotency-key", "tonight"]) == 8
     told = capsys.readouterr().err
-    assert "not to be used: amount is missing in 19.0%" in told
+    assert "unusable: amount is missing in 19.0%" in told
     following = next(line for line in told.splitlines() if line.startswith("Next: "))
     shown = following.partition("The scores all the same: tidemark ")[2].split()
     assert main([*shown[:3], str(tmp_path / shown[3]), *shown[4:]]) == 0

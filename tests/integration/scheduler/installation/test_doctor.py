@@ -99,7 +99,7 @@ def test_an_installation_that_works_has_no_finding(book: Engine) -> None:
 
 
 def test_a_job_without_a_scheduler_or_a_worker_is_named(book: Engine) -> None:
-    assert unfinishable() == [("job 1: no scheduler runs", "start one: tidemark up")]
+    assert unfinishable() == [("job 1: no scheduler is running", "start one: tidemark up")]
     mark_seen(book, "s", "scheduler")
     mark_seen(book, "w", "worker:training")
     ((found, advice),) = unfinishable()
@@ -119,7 +119,7 @@ def test_a_job_whose_counters_cannot_reach_zero_is_named(book: Engine) -> None:
     with writing(book) as connection:
         connection.execute(text("UPDATE tidemark_jobs SET shards_open = 2"))
     ((found, advice),) = unfinishable()
-    assert found == "job 1: its row counts 2 open shards, there are 3"
+    assert found == "job 1: its row says 2 open shards, but there are 3"
     assert "tidemark job cancel 1" in advice
     assert get_job(book, 1).shards_open == 2
 

@@ -31,11 +31,11 @@ def test_without_a_process_nothing_works_on_the_job_and_the_way_to_start_is_told
     sqlite_engine: Engine, job_id: int, tmp_path: Path
 ) -> None:
     told = give_up(sqlite_engine, job_id, tmp_path)
-    assert told.endswith("nothing works on it: no scheduler runs; start one: tidemark up")
+    assert told.endswith("nothing is processing it: no scheduler is running; start one: tidemark up")
     mark_seen(sqlite_engine, "s", "scheduler")
     told = give_up(sqlite_engine, job_id, tmp_path)
     assert "nothing works on it: no worker serves the queue scoring" in told
-    assert "goes on" not in told
+    assert "continues" not in told
 
 
 def test_with_scheduler_and_worker_the_job_goes_on(sqlite_engine: Engine, job_id: int, tmp_path: Path) -> None:
