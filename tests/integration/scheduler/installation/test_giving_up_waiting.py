@@ -34,7 +34,7 @@ def test_without_a_process_nothing_works_on_the_job_and_the_way_to_start_is_told
     assert told.endswith("nothing is processing it: no scheduler is running; start one: tidemark up")
     mark_seen(sqlite_engine, "s", "scheduler")
     told = give_up(sqlite_engine, job_id, tmp_path)
-    assert "nothing works on it: no worker serves the queue scoring" in told
+    assert "nothing is processing it: no worker serves the queue scoring" in told
     assert "continues" not in told
 
 
