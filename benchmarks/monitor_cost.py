@@ -74,7 +74,7 @@ def add_champion(engine: Engine, columns: int) -> None:
         register_model(
             connection, version=MODEL, job_id=None, definition=book_definition(), metrics={}, reference=reference
         )
-        decide(connection, decision, seen=None)
+        decide(connection, decision, champion_before=None)
 
 
 def score_night(engine: Engine, shards: int, columns: int) -> Job:

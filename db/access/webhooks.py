@@ -96,8 +96,8 @@ def switch_off(engine: Engine, webhook_id: int, *, who: str, why: str = "") -> W
         waiting = (webhook_deliveries.c.webhook_id == webhook_id, webhook_deliveries.c.state == DeliveryState.WAITING)
         ended = {"state": DeliveryState.FAILED, "error": "the webhook was switched off", "finished_at": now_plus()}
         connection.execute(update(webhook_deliveries).where(*waiting).values(**ended))
-        told = f"webhook {webhook_id}{f': {why}' if why else ''}"
-        record_event(connection, "webhook.removed", who=who, why=told)
+        reason = f"webhook {webhook_id}{f': {why}' if why else ''}"
+        record_event(connection, "webhook.removed", who=who, why=reason)
         return find_webhook(connection, webhook_id)
 
 

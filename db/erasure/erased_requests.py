@@ -33,5 +33,5 @@ def _find_requests(connection: Connection, definition: PortfolioDefinition, keys
 def _named(row: Any, key: str) -> frozenset[str]:
     records = [one.get(key) for one in json.loads(row.records or "[]")]
     answer = json.loads(row.answer or "{}")
-    told = [one.get("record_key") for name in ("scores", "rejects") for one in answer.get(name, ())]
-    return frozenset(str(one) for one in (*records, *told) if one is not None)
+    answered = [one.get("record_key") for name in ("scores", "rejects") for one in answer.get(name, ())]
+    return frozenset(str(one) for one in (*records, *answered) if one is not None)

@@ -43,7 +43,7 @@ def _texts(portfolio: str) -> list[tuple[Column[Any], ColumnElement[bool]]]:
     own_jobs = select(jobs.c.id).where(jobs.c.portfolio == portfolio)
     of_job = jobs.c.portfolio == portfolio
     of_event = or_(events.c.portfolio == portfolio, events.c.job_id.in_(own_jobs))
-    told = select(events.c.id).where(of_event)
+    event_ids = select(events.c.id).where(of_event)
     return [
         (events.c.why, of_event),
         (jobs.c.detail, of_job),
@@ -51,7 +51,7 @@ def _texts(portfolio: str) -> list[tuple[Column[Any], ColumnElement[bool]]]:
         (jobs.c.idempotency_key, of_job),
         (shards.c.error, shards.c.job_id.in_(own_jobs)),
         (decisions.c.reason, decisions.c.portfolio == portfolio),
-        (webhook_deliveries.c.error, webhook_deliveries.c.event_id.in_(told)),
+        (webhook_deliveries.c.error, webhook_deliveries.c.event_id.in_(event_ids)),
     ]
 
 

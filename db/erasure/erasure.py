@@ -83,8 +83,8 @@ def erase_record(engine: Engine, person: Person, *, who: str, extra: tuple[Place
         unseen = why_hashes_are_unseen(
             connection, definition, person.key_secret, found=found & frozenset(person.hashes)
         )
-        told = ", ".join(f"{count} of {name}" for name, count in erased.items() if count) or "nothing was found"
-        record_event(connection, "record.erased", who=who, portfolio=portfolio, why=told)
+        summary = ", ".join(f"{count} of {name}" for name, count in erased.items() if count) or "nothing was found"
+        record_event(connection, "record.erased", who=who, portfolio=portfolio, why=summary)
     bytes_of_rows = [one for one in (free_space, empty_log(engine)) if one is not None]
     left = _count_left(engine, person, sources)
     places = [replace(one, erased=erased[one.name]) for one in left]

@@ -49,8 +49,8 @@ def queue_deliveries(
         portfolio = connection.execute(select(jobs.c.portfolio).where(jobs.c.id == job_id)).scalar()
     wanting = [row.id for row in rows if wants(row.events, event) and row.portfolio in {None, portfolio}]
     if wanting:
-        told = [{"webhook_id": webhook_id, "event_id": event_id} for webhook_id in wanting]
-        connection.execute(insert(webhook_deliveries), told)
+        deliveries = [{"webhook_id": webhook_id, "event_id": event_id} for webhook_id in wanting]
+        connection.execute(insert(webhook_deliveries), deliveries)
 
 
 def wants(patterns: Sequence[str], event: str) -> bool:
@@ -88,11 +88,11 @@ def note_failed(
     engine: Engine, message: Message, *, status: int | None, error: str, again_in_seconds: float | None
 ) -> None:
     """Note why an attempt failed, and when the next one is due; None = there is none."""
-    told = {"status": status, "error": error}
+    result = {"status": status, "error": error}
     if again_in_seconds is None:
-        _note(engine, message, state=DeliveryState.FAILED, finished_at=now_plus(), **told)
+        _note(engine, message, state=DeliveryState.FAILED, finished_at=now_plus(), **result)
     else:
-        _note(engine, message, due_at=now_plus(again_in_seconds), **told)
+        _note(engine, message, due_at=now_plus(again_in_seconds), **result)
 
 
 def _note(engine: Engine, message: Message, **values: Any) -> None:
@@ -103,17 +103,17 @@ def _note(engine: Engine, message: Message, **values: Any) -> None:
 
 def _read_message(connection: Connection, delivery: Any) -> Message:
     hook = connection.execute(select(webhooks).where(webhooks.c.id == delivery.webhook_id)).one()
-    told = connection.execute(select(events).where(events.c.id == delivery.event_id)).one()
+    event = connection.execute(select(events).where(events.c.id == delivery.event_id)).one()
     return Message(
-        delivery.id, hook.id, told.id, delivery.attempt, hook.url, hook.secret, told.event, told.at,
-        _facts_of(connection, told),
+        delivery.id, hook.id, event.id, delivery.attempt, hook.url, hook.secret, event.event, event.at,
+        _facts_of(connection, event),
     )  # fmt: skip
 
 
-def _facts_of(connection: Connection, told: Any) -> dict[str, Any]:
+def _facts_of(connection: Connection, event: Any) -> dict[str, Any]:
     """What a message says: names, states and counts. Free texts are left out, since people write into them."""
-    if told.job_id is None:
-        return {"portfolio": told.portfolio}
+    if event.job_id is None:
+        return {"portfolio": event.portfolio}
     names = ("kind", "portfolio", "state", "model_version", "cause", "inputs", "scored", "rejected")
-    row = connection.execute(select(*(jobs.c[name] for name in names)).where(jobs.c.id == told.job_id)).one()
-    return {"job": told.job_id} | {name: getattr(row, name) for name in names}
+    row = connection.execute(select(*(jobs.c[name] for name in names)).where(jobs.c.id == event.job_id)).one()
+    return {"job": event.job_id} | {name: getattr(row, name) for name in names}

@@ -94,8 +94,8 @@ def _tell(connection: Connection, job_id: int, trouble: Trouble) -> None:
 
 
 def _values(trouble: Trouble) -> dict[str, object]:
-    told = trouble.detail[:_LONGEST_DETAIL]
-    return {"cause": trouble.cause, "detail": told, "resume_at": now_plus(trouble.seconds)}
+    detail = trouble.detail[:_LONGEST_DETAIL]
+    return {"cause": trouble.cause, "detail": detail, "resume_at": now_plus(trouble.seconds)}
 
 
 def _is_due() -> ColumnElement[bool]:

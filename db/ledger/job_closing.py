@@ -51,8 +51,8 @@ def close_if_finished(connection: Connection, job_id: int) -> bool:
     if has_counts and len(list_unfolded(connection, job_id)) > _MOST_UNFOLDED:
         return False
     closed = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0)
-    told = {"cause": cause, "detail": detail, "resume_at": None}
-    closed = closed.values(state=state, finished_at=now_plus(), **told, **_digests(connection, job))
+    ending = {"cause": cause, "detail": detail, "resume_at": None}
+    closed = closed.values(state=state, finished_at=now_plus(), **ending, **_digests(connection, job))
     if connection.execute(closed).rowcount != 1:
         return False
     record_event(connection, f"job.{state}", who="tidemark", job_id=job_id, why=detail or "")

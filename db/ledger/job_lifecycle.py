@@ -237,8 +237,8 @@ def _end_open_job(connection: Connection, job_id: int, state: JobState, *, who: 
     shard_ids = list(connection.execute(ended_shards.returning(shards.c.id)).scalars())
     record_shard_events(connection, "shard.cancelled", shard_ids, who=who, why=f"its job is {state}", job_id=job_id)
     ended = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB_STATES))
-    told = {"cause": None, "detail": None, "resume_at": None, "planner": None, "planning_since": None} | values
-    ended = ended.values(state=state, finished_at=now_plus(), shards_open=0, **told)
+    ending = {"cause": None, "detail": None, "resume_at": None, "planner": None, "planning_since": None} | values
+    ended = ended.values(state=state, finished_at=now_plus(), shards_open=0, **ending)
     return connection.execute(ended).rowcount == 1
 
 

@@ -69,8 +69,8 @@ def put_off_planning(engine: Engine, job_id: int, *, planner: str, why: str, sec
     """Let a job that could not be planned wait, with the reason in sight; the attempt counts."""
     with writing(engine) as connection:
         waiting = update(jobs).where(jobs.c.id == job_id, jobs.c.planner == planner)
-        told = {"planner": None, "planning_since": None, "planning_until": now_plus(seconds), "detail": why}
-        if connection.execute(waiting.values(**told)).rowcount == 1:
+        planning = {"planner": None, "planning_since": None, "planning_until": now_plus(seconds), "detail": why}
+        if connection.execute(waiting.values(**planning)).rowcount == 1:
             record_event(connection, "job.planning_put_off", who=planner, job_id=job_id, why=why)
 
 
@@ -79,5 +79,5 @@ def give_back_planning(engine: Engine, job_id: int, *, planner: str) -> None:
     with writing(engine) as connection:
         waiting = update(jobs).where(jobs.c.id == job_id, jobs.c.planner == planner)
         attempts = jobs.c.planning_attempts - 1
-        told = {"planner": None, "planning_since": None, "planning_until": None, "planning_attempts": attempts}
-        connection.execute(waiting.values(**told))
+        planning = {"planner": None, "planning_since": None, "planning_until": None, "planning_attempts": attempts}
+        connection.execute(waiting.values(**planning))

@@ -63,8 +63,10 @@ def insert_report(connection: Connection, report: DriftReport) -> bool:
         if is_stored:
             record_event(connection, event, who=_WHO, job_id=job_id, portfolio=portfolio)
         return is_stored
-    told = {"event_of_row": event, "who": _WHO, "of_job": job_id, "of_portfolio": portfolio}
-    row = connection.execute(_INSERT_POSTGRESQL, {f"report_{name}": one for name, one in values.items()} | told).first()
+    event_values = {"event_of_row": event, "who": _WHO, "of_job": job_id, "of_portfolio": portfolio}
+    row = connection.execute(
+        _INSERT_POSTGRESQL, {f"report_{name}": one for name, one in values.items()} | event_values
+    ).first()
     if row is not None and row[1]:
         queue_deliveries(connection, row[0], event, job_id=job_id, portfolio=portfolio)
     return row is not None

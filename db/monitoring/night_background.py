@@ -88,5 +88,7 @@ def find_background(connection: Connection, job_id: int, model_version: str) -> 
     values: tuple[Any, ...] = tuple(row)
     night, (limits, compared_version, nights, *counts) = as_job(values), values[-5:]
     found = {one: each for one, each in zip((night.id, night.compared_job_id), counts, strict=True) if one and each}
-    told = sorted((Night(one[0], Verdict(one[1]), *one[2:]) for one in nights or ()), key=lambda one: one.job_id)
-    return NightBackground(night, as_model(values[len(JOB_COLUMNS) :]), limits, compared_version, told, found)
+    earlier_nights = sorted(
+        (Night(one[0], Verdict(one[1]), *one[2:]) for one in nights or ()), key=lambda one: one.job_id
+    )
+    return NightBackground(night, as_model(values[len(JOB_COLUMNS) :]), limits, compared_version, earlier_nights, found)

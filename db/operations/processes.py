@@ -28,11 +28,11 @@ class Process:
 def mark_seen(engine: Engine, name: str, kind: str, *, memory_bytes: int | None = None) -> None:
     """Note that the process lives now, and what it holds in memory; forget those not seen for a day."""
     dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
-    seen = dialect.insert(processes).values(name=name, kind=kind, memory_bytes=memory_bytes)
+    presence = dialect.insert(processes).values(name=name, kind=kind, memory_bytes=memory_bytes)
     fresh = {"seen_at": now_plus(), "memory_bytes": memory_bytes}
-    seen = seen.on_conflict_do_update(index_elements=[processes.c.name], set_=fresh)
+    presence = presence.on_conflict_do_update(index_elements=[processes.c.name], set_=fresh)
     with writing(engine) as connection:
-        connection.execute(seen)
+        connection.execute(presence)
         connection.execute(delete(processes).where(processes.c.seen_at < now_plus(-_FORGOTTEN_AFTER_SECONDS)))
 
 

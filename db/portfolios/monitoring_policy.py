@@ -52,8 +52,8 @@ class MonitoringPolicy:
 
     def date_of(self, options: Mapping[str, Any], submitted_at: datetime) -> date:
         """Return the date that a scoring job's records are of: as it was told, else the day it was submitted."""
-        told = options.get(NIGHT_OPTION)
-        return date.fromisoformat(told) if told else submitted_at.astimezone(ZoneInfo(self.time_zone)).date()
+        night = options.get(NIGHT_OPTION)
+        return date.fromisoformat(night) if night else submitted_at.astimezone(ZoneInfo(self.time_zone)).date()
 
     def effect_on(self, night: date) -> str | None:
         """Return the name of the first declared effect that falls on the night."""

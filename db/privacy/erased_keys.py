@@ -49,13 +49,13 @@ def read_erasures(engine: Engine, portfolio: str) -> ErasureCount:
         return count_erasures(connection, portfolio)
 
 
-def hold_off_erasures(connection: Connection, seen: ErasureCount) -> bool:
-    """Let erasures of the portfolio wait until the transaction ends; return whether there were any since `seen`.
+def hold_off_erasures(connection: Connection, erasures_before: ErasureCount) -> bool:
+    """Make erasures of the portfolio wait for this transaction; return whether there were any since `erasures_before`.
 
     To be called before the transaction's first lock of a row: an erasure locks in this order too.
     """
-    _lock(connection, seen.portfolio, is_shared=True)
-    return count_erasures(connection, seen.portfolio) != seen
+    _lock(connection, erasures_before.portfolio, is_shared=True)
+    return count_erasures(connection, erasures_before.portfolio) != erasures_before
 
 
 def begin_erasure(connection: Connection, portfolio: str) -> ErasureCount:
@@ -78,22 +78,22 @@ def were_marked(connection: Connection, portfolio: str, keys: Iterable[str]) -> 
     return bool(find_erased(connection, keys, ErasureCount(portfolio, 0)))
 
 
-def find_erased(connection: Connection, keys: Iterable[str | None], seen: ErasureCount) -> frozenset[str]:
+def find_erased(connection: Connection, keys: Iterable[str | None], erasures_before: ErasureCount) -> frozenset[str]:
     """Return those of the keys that were erased since; nothing is hashed where nobody was."""
     since = select(erased_keys.c.mark).where(
-        erased_keys.c.portfolio == seen.portfolio, erased_keys.c.erasure > seen.number
+        erased_keys.c.portfolio == erasures_before.portfolio, erased_keys.c.erasure > erasures_before.number
     )
     marks = frozenset(connection.execute(since).scalars())
     if not marks:
         return frozenset()
     salt = find_fact(connection, _SALT) or ""
-    return frozenset(key for key in keys if key is not None and hash_key(salt, seen.portfolio, key) in marks)
+    return frozenset(key for key in keys if key is not None and hash_key(salt, erasures_before.portfolio, key) in marks)
 
 
-def drop_erased(connection: Connection, staged_key: Column[Any], seen: ErasureCount) -> int:
+def drop_erased(connection: Connection, staged_key: Column[Any], erasures_before: ErasureCount) -> int:
     """Delete the rows of who was erased since from a table that a load has staged; return how many."""
     dropped = 0
-    erased = find_erased(connection, map(str, connection.execute(select(staged_key)).scalars()), seen)
+    erased = find_erased(connection, map(str, connection.execute(select(staged_key)).scalars()), erasures_before)
     for key in sorted(erased):
         dropped += connection.execute(delete(staged_key.table).where(cast(staged_key, Text) == key)).rowcount
     return dropped

@@ -15,6 +15,6 @@ def find_fact(connection: Connection, name: str) -> str | None:
 def tell_fact(connection: Connection, name: str, value: str) -> str:
     """Tell a fact in the caller's transaction, and return it: of two who tell it at once the first one counts."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    told = dialect.insert(installation_facts).values(name=name, value=value)
-    connection.execute(told.on_conflict_do_nothing())
+    fact = dialect.insert(installation_facts).values(name=name, value=value)
+    connection.execute(fact.on_conflict_do_nothing())
     return find_fact(connection, name) or value

@@ -39,11 +39,11 @@ def replace_version(connection: Connection, old: str, new: str, *, who: str, job
     if connection.execute(noted.values(replaced_by=new)).rowcount != 1:
         raise StateConflictError(f"model version {old} was replaced just now; check again")
     _copy_row(connection, old, new)
-    seen = find_champion(connection, model.portfolio)
-    is_champion = seen is not None and seen.version == old
-    if seen is not None and is_champion:
-        here = (champions.c.portfolio == model.portfolio, champions.c.revision == seen.revision)
-        moved = update(champions).where(*here).values(version=new, revision=seen.revision + 1)
+    champion_before = find_champion(connection, model.portfolio)
+    is_champion = champion_before is not None and champion_before.version == old
+    if champion_before is not None and is_champion:
+        here = (champions.c.portfolio == model.portfolio, champions.c.revision == champion_before.revision)
+        moved = update(champions).where(*here).values(version=new, revision=champion_before.revision + 1)
         if connection.execute(moved).rowcount != 1:
             raise StateConflictError(f"another champion of {model.portfolio} was promoted just now")
     if model.state in (ModelState.CHAMPION, ModelState.CHALLENGER):

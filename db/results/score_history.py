@@ -48,5 +48,5 @@ def list_person_scores(engine: Engine, portfolio: str, keys: Sequence[str], *, l
 
 def _as_score(row: Any) -> PersonScore:
     reasons: tuple[str, ...] = () if row.reasons is None else tuple(json.loads(row.reasons))
-    told = (row.id, row.finished_at, row.model_version, row.unusable_reason)
-    return PersonScore(*told, row.probability, row.points, row.band, reasons)
+    job_fields = (row.id, row.finished_at, row.model_version, row.unusable_reason)
+    return PersonScore(*job_fields, row.probability, row.points, row.band, reasons)

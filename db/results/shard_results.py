@@ -68,10 +68,10 @@ def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, 
     `LeaseLostError`, and writes nothing, if the token is no longer the shard's.
     """
     with writing(engine) as connection:
-        seen = ErasureCount(claim.job.portfolio, claim.erasures)
-        were_erasures = hold_off_erasures(connection, seen)
+        erasures_before = ErasureCount(claim.job.portfolio, claim.erasures)
+        were_erasures = hold_off_erasures(connection, erasures_before)
         _mark_done(connection, claim, result)
-        stored = _without_erased(connection, claim, result, seen) if were_erasures else result
+        stored = _without_erased(connection, claim, result, erasures_before) if were_erasures else result
         _insert_scores(connection, claim, stored)
         _insert_rejects(connection, claim, stored.rejects)
         _insert_histogram(connection, claim, stored, unscorable=len(result.rejects))
@@ -135,10 +135,12 @@ def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Rej
     copy_rows(connection, rejects, columns, rows)
 
 
-def _without_erased(connection: Connection, claim: Claim, result: ShardResult, seen: ErasureCount) -> ShardResult:
+def _without_erased(
+    connection: Connection, claim: Claim, result: ShardResult, erasures_before: ErasureCount
+) -> ShardResult:
     """Leave out who was erased since, and note it as an erasure of stored results does: both orders leave the same."""
     keys = [str(key) for key in result.record_keys]
-    erased = find_erased(connection, [*keys, *(one.record_key for one in result.rejects)], seen)
+    erased = find_erased(connection, [*keys, *(one.record_key for one in result.rejects)], erasures_before)
     if not erased:
         return result
     is_kept = np.array([key not in erased for key in keys], dtype=bool)

@@ -61,13 +61,13 @@ def load_outcomes(
     holds a score of the record. An outcome that was corrected replaces the old one and counts as new. Who was erased
     since the load began is left out.
     """
-    seen = read_erasures(engine, portfolio)
+    erasures_before = read_erasures(engine, portfolio)
     with writing(engine) as connection:
         if scoring_job is not None:
             find_job(connection, scoring_job)
         staging = _stage(connection, rows)
-        if hold_off_erasures(connection, seen):
-            drop_erased(connection, staging.c.record_key, seen)
+        if hold_off_erasures(connection, erasures_before):
+            drop_erased(connection, staging.c.record_key, erasures_before)
         total = _count(connection, staging)
         _drop_known(connection, staging, portfolio)
         fresh = _count(connection, staging)

@@ -45,8 +45,8 @@ def promote_version(
     """
     with writing(engine) as connection:
         model = find_model(connection, version)
-        seen = find_champion(connection, model.portfolio)
-        if seen is not None and seen.version == version:
+        champion_before = find_champion(connection, model.portfolio)
+        if champion_before is not None and champion_before.version == version:
             raise StateConflictError(f"model version {version} is the champion of {model.portfolio} already")
         reason = why or "promoted by hand"
         doubts = find_doubts(connection, model.portfolio).get(version, "")
@@ -56,20 +56,20 @@ def promote_version(
                 "anew; or, if it is known before the outcome, promote with --accept-suspicious"
             )
         reason += f"; {who} accepted that {doubts}" if doubts else ""
-        decision = _decision(model.portfolio, version, seen, "promote", who, reason, {})
-        if not decide(connection, decision, seen=seen):
+        decision = _decision(model.portfolio, version, champion_before, "promote", who, reason, {})
+        if not decide(connection, decision, champion_before=champion_before):
             raise StateConflictError(f"another champion of {model.portfolio} was promoted just now; check again")
-    return ChampionChange(model.portfolio, version, None if seen is None else seen.version)
+    return ChampionChange(model.portfolio, version, None if champion_before is None else champion_before.version)
 
 
 def find_doubts(connection: Connection, portfolio: str) -> dict[str, str]:
     """Return, by version, what the gate found strange about its columns; versions without doubts are left out."""
     statement = select(decisions.c.version, decisions.c.figures).where(decisions.c.portfolio == portfolio)
-    told: dict[str, dict[str, None]] = {}
+    doubts: dict[str, dict[str, None]] = {}
     for version, figures in connection.execute(statement):
         for one in figures.get(SUSPICIOUS, []):
-            told.setdefault(version, {})[one["told"]] = None
-    return {version: "; ".join(doubts) for version, doubts in told.items()}
+            doubts.setdefault(version, {})[one["told"]] = None
+    return {version: "; ".join(found) for version, found in doubts.items()}
 
 
 def roll_back(engine: Engine, portfolio: str, *, who: str, why: str) -> ChampionChange:
@@ -87,21 +87,21 @@ def roll_back_within(
     connection: Connection, portfolio: str, *, who: str, why: str, figures: dict[str, Any]
 ) -> ChampionChange:
     """Do what `roll_back` does in the caller's transaction, with the figures that speak for it."""
-    seen = find_champion(connection, portfolio)
-    before = None if seen is None else find_previous_champion(connection, portfolio, seen.version)
-    if seen is None or before is None:
+    champion_before = find_champion(connection, portfolio)
+    before = None if champion_before is None else find_previous_champion(connection, portfolio, champion_before.version)
+    if champion_before is None or before is None:
         raise StateConflictError(
             f"portfolio {portfolio} has no champion to go back to; choose one: tidemark model promote VERSION"
         )
     since = connection.execute(select(champions.c.since).where(champions.c.portfolio == portfolio)).scalar_one()
-    decision = _decision(portfolio, before, seen, "rollback", who, why, figures)
-    if not decide(connection, decision, seen=seen):
+    decision = _decision(portfolio, before, champion_before, "rollback", who, why, figures)
+    if not decide(connection, decision, champion_before=champion_before):
         raise StateConflictError(f"another champion of {portfolio} was promoted just now; check again")
-    nights = _nights_of(connection, portfolio, seen.version, since)
+    nights = _nights_of(connection, portfolio, champion_before.version, since)
     job_id = _answer_for_nights(
-        connection, portfolio, nights, before, f"scored by {seen.version}, which was rolled back"
+        connection, portfolio, nights, before, f"scored by {champion_before.version}, which was rolled back"
     )
-    return ChampionChange(portfolio, before, seen.version, nights, job_id)
+    return ChampionChange(portfolio, before, champion_before.version, nights, job_id)
 
 
 def find_previous_champion(connection: Connection, portfolio: str, version: str) -> str | None:
@@ -125,9 +125,9 @@ def hold(engine: Engine, portfolio: str, *, held: bool, who: str, why: str) -> b
             return False
         change_retraining(connection, portfolio, is_held=held)
         action = "hold" if held else "release"
-        seen = find_champion(connection, portfolio)
-        if seen is not None:
-            decision = _decision(portfolio, seen.version, None, action, who, why or f"{action} by hand", {})
+        champion_before = find_champion(connection, portfolio)
+        if champion_before is not None:
+            decision = _decision(portfolio, champion_before.version, None, action, who, why or f"{action} by hand", {})
             write_decision(connection, decision)
         record_event(connection, f"retraining.{action}", who=who, why=why, portfolio=portfolio)
     return True
@@ -143,7 +143,7 @@ def is_held(engine: Engine, portfolio: str) -> bool:
 def _decision(  # noqa: PLR0913, PLR0917 - the columns of a decision
     portfolio: str,
     version: str,
-    seen: Champion | None,
+    champion_before: Champion | None,
     action: str,
     who: str,
     why: str,
@@ -152,7 +152,7 @@ def _decision(  # noqa: PLR0913, PLR0917 - the columns of a decision
     return Decision(
         portfolio=portfolio,
         version=version,
-        against_version=None if seen is None else seen.version,
+        against_version=None if champion_before is None else champion_before.version,
         promoted=action in ("promote", "rollback"),
         reason=why,
         figures=figures,

@@ -78,7 +78,7 @@ def count_nights_after(connection: Connection, portfolio: str, night_id: int | N
     return connection.execute(statement).scalar_one()
 
 
-def find_last_calm_night(connection: Connection, portfolio: str) -> int:
+def find_last_stable_night(connection: Connection, portfolio: str) -> int:
     """Return the newest scoring job whose verdict was stable: what drifted came after it. 0 where none was."""
     statement = select(func.max(drift_reports.c.job_id))
     wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.verdict == Verdict.STABLE)

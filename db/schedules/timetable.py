@@ -182,8 +182,8 @@ def _known_names(connection: Connection) -> tuple[str, ...]:
 
 
 def _record(connection: Connection, event: str, schedule_id: int, portfolio: str, who: str, why: str) -> None:
-    told = f"schedule {schedule_id}: {why}" if why else f"schedule {schedule_id}"
-    record_event(connection, f"schedule.{event}", who=who, why=told, portfolio=portfolio)
+    reason = f"schedule {schedule_id}: {why}" if why else f"schedule {schedule_id}"
+    record_event(connection, f"schedule.{event}", who=who, why=reason, portfolio=portfolio)
 
 
 def _as_schedule(row: Any) -> Schedule:

@@ -72,18 +72,18 @@ def load_records(
     the person back. Raises `SourceError` when the table was not made for this portfolio, is a view or lacks a column,
     and `KeyTypeError` when the keys are of another type than the table's.
     """
-    seen = read_erasures(engine, definition.name)
+    erasures_before = read_erasures(engine, definition.name)
     with writing(engine) as connection:
         if replace_all:  # the erasure locks before it needs the table, and so does who drops it
-            hold_off_erasures(connection, seen)
+            hold_off_erasures(connection, erasures_before)
         kind = _require_loadable(connection, definition)
         table = _prepare_table(connection, definition, key_type, is_there=kind is not None, replace_all=replace_all)
         note_made_by_load(connection, definition.records, who=who)
         staging = _make_staging(connection, table)
         loaded = _fill_staging(connection, staging, frames)
         key, staged_key = table.c[definition.key], staging.c[definition.key]
-        if hold_off_erasures(connection, seen):
-            loaded -= drop_erased(connection, staged_key, seen)
+        if hold_off_erasures(connection, erasures_before):
+            loaded -= drop_erased(connection, staged_key, erasures_before)
         note_sources(connection, definition)
         without_key = _count(connection, staging, staged_key.is_(None))
         repeated, examples = _find_repeated(connection, staged_key)

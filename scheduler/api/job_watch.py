@@ -75,18 +75,18 @@ class JobWatch:
             return before
         return followed.sight
 
-    async def events_after(self, job_id: int, seen: int) -> list[tuple[int, str]]:
+    async def events_after(self, job_id: int, after_id: int) -> list[tuple[int, str]]:
         """Return the job's events after one of them, with their ids, as JSON; streams in step share one look."""
-        place = (job_id, seen)
+        place = (job_id, after_id)
         asked = self._told.get(place)
         if asked is None:
-            asked = asyncio.create_task(self._read_events(job_id, seen))
+            asked = asyncio.create_task(self._read_events(job_id, after_id))
             self._told[place] = asked
             asked.add_done_callback(lambda _: self._told.pop(place, None))
         return await asyncio.shield(asked)
 
-    async def _read_events(self, job_id: int, seen: int) -> list[tuple[int, str]]:
-        return await anyio.to_thread.run_sync(_read_events, self._engine, job_id, seen, limiter=self._threads)
+    async def _read_events(self, job_id: int, after_id: int) -> list[tuple[int, str]]:
+        return await anyio.to_thread.run_sync(_read_events, self._engine, job_id, after_id, limiter=self._threads)
 
     async def _run(self) -> None:
         while self._followed:
@@ -98,8 +98,8 @@ class JobWatch:
                 _seldom.warning("Followed jobs cannot be read: %s", error)
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _note(self, seen: Mapping[int, Sight]) -> None:
-        for job_id, sight in seen.items():
+    def _note(self, sights: Mapping[int, Sight]) -> None:
+        for job_id, sight in sights.items():
             followed = self._followed.get(job_id)
             if followed is not None and followed.sight != sight:
                 followed.sight = sight
@@ -118,8 +118,8 @@ def _sight_of(job: Job, newest: int) -> Sight:
     return Sight(job.is_open, describe_job(job).model_dump_json(), newest)
 
 
-def _read_events(engine: Engine, job_id: int, seen: int) -> list[tuple[int, str]]:
-    return [(number, json.dumps(_tell(one))) for number, one in list_events_after(engine, job_id, seen)]
+def _read_events(engine: Engine, job_id: int, after_id: int) -> list[tuple[int, str]]:
+    return [(number, json.dumps(_tell(one))) for number, one in list_events_after(engine, job_id, after_id)]
 
 
 def _tell(one: Event) -> dict[str, object]:

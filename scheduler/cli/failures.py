@@ -70,12 +70,12 @@ def _describe_unexpected(error: BaseException) -> str:
     """Keep the traceback in a file: a user sees one line, whoever mends it finds the rest."""
     from db.connections.private_files import open_private_log
 
-    told = f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    message = f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
     path = Path(os.environ.get("TIDEMARK_HOME", ".tidemark")) / "logs" / "last-error.txt"
     try:
         path.unlink(missing_ok=True)
         with open_private_log(path) as file:
             file.write("".join(traceback.format_exception(error)).encode(errors="replace"))
     except OSError:
-        return told
-    return f"{told}. This is a bug in Tidemark; the details are in {path}"
+        return message
+    return f"{message}. This is a bug in Tidemark; the details are in {path}"

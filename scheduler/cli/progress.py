@@ -39,9 +39,9 @@ class _Bar:
         if not self._has_started and job.started_at is not None:
             self._progress.reset(self._task, total=total or None)
             self._has_started = True
-        told = f"job {job.id} {job.kind} {_stage(job)}"
+        description = f"job {job.id} {job.kind} {_stage(job)}"
         figures, left = _figures(job), (job.progress or {}).get("seconds_left")
-        self._progress.update(self._task, completed=done, total=total or None, description=told)
+        self._progress.update(self._task, completed=done, total=total or None, description=description)
         self._progress.update(self._task, figures=figures, seconds_left=left)
 
 
@@ -97,11 +97,11 @@ def _figures(job: Job) -> str:
     if not job.is_open:  # its last bar stopped short of the end
         return ""
     progress = job.progress or {}
-    told = [f"{progress['done']:.0%}"] if "done" in progress else []
+    parts = [f"{progress['done']:.0%}"] if "done" in progress else []
     if "epoch" in progress:
-        told.append(f"epoch {progress['epoch']} of {progress['epochs']}")
+        parts.append(f"epoch {progress['epoch']} of {progress['epochs']}")
     if "fold" in progress:
-        told.append(f"fold {progress['fold']} of {progress['folds']}")
+        parts.append(f"fold {progress['fold']} of {progress['folds']}")
     if "valid_auc" in progress:  # pretraining and refitting look at no validation rows
-        told.append(f"validation ROC AUC {progress['valid_auc']:.4f}")
-    return ", ".join(told)
+        parts.append(f"validation ROC AUC {progress['valid_auc']:.4f}")
+    return ", ".join(parts)

@@ -179,9 +179,9 @@ class Tidemark:
         cleaned = [{str(name): _plain(value) for name, value in row.items()} for row in rows]
         wanted = {"portfolio": portfolio or self._only_portfolio(), "records": cleaned}
         answer = self._transport.send("POST", "/v1/score", json=wanted).json()
-        told = pd.DataFrame(answer["scores"] + answer["rejects"], index=None).sort_values("index", ignore_index=True)
+        rows = pd.DataFrame(answer["scores"] + answer["rejects"], index=None).sort_values("index", ignore_index=True)
         columns = ["record_key", "probability", "points", "band", "reasons", "field", "reason", "detail"]
-        found = told.reindex(columns=columns).assign(model_version=answer["model_version"])
+        found = rows.reindex(columns=columns).assign(model_version=answer["model_version"])
         return found.replace({np.nan: None}).astype({"probability": "float64", "points": "Int64"})
 
     def _submit(self, wanted: Mapping[str, Any], idempotency_key: str | None) -> Job:

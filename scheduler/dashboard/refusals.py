@@ -68,8 +68,8 @@ class PageMiddleware:
 
     def _answer(self, scope: Scope, refused: Message, problem: dict[str, Any]) -> Response:
         headers = dict(HEADERS)
-        told = Headers(raw=refused["headers"])
-        headers |= {name: told[name] for name in ("retry-after", "allow") if name in told}
+        refused_headers = Headers(raw=refused["headers"])
+        headers |= {name: refused_headers[name] for name in ("retry-after", "allow") if name in refused_headers}
         if problem["status"] == 401 and scope["method"] == "GET":
             path = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
             to = SIGN_IN if path == "/" else f"{SIGN_IN}?next={quote(path, safe='')}"

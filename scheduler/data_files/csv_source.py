@@ -62,10 +62,10 @@ class CsvSource:
         """A quote that is never closed takes all that follows for one value, and the records in it would be lost."""
         longest = max((pc.max(pc.binary_length(one)).as_py() or 0 for one in batch.columns), default=0)
         if longest > _LONGEST_VALUE_BYTES:
-            told = (
+            message = (
                 f"a value has {longest} bytes, perhaps a quote is never closed; expected {_LONGEST_VALUE_BYTES} at most"
             )
-            raise DataFileError(self.where, told)
+            raise DataFileError(self.where, message)
 
     def _arrow_options(
         self, columns: Sequence[str]

@@ -89,9 +89,9 @@ class ParquetSource:
     def sample(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield about `rows` rows, the first ones of row groups spread evenly over the file."""
         groups = len(self._row_group_rows)
-        spread = min(groups, 10)
-        for group in [one * (groups - 1) // max(spread - 1, 1) for one in range(spread)]:
-            left = rows // spread
+        groups_read = min(groups, 10)
+        for group in [one * (groups - 1) // max(groups_read - 1, 1) for one in range(groups_read)]:
+            left = rows // groups_read
             for batch in self._read(columns, [group]):
                 yield batch.slice(0, left)
                 left -= batch.num_rows
@@ -135,8 +135,8 @@ class ParquetSource:
 
     def _require_below(self, total: int, most: int) -> None:
         if total > most:
-            told = f"its {self.count_rows()} records decode to more than {most} bytes"
-            raise DataTooLargeError(self.where, f"{told}; expected no more: split the file, or leave long texts out")
+            size = f"its {self.count_rows()} records decode to more than {most} bytes"
+            raise DataTooLargeError(self.where, f"{size}; expected no more: split the file, or leave long texts out")
 
     def _require_plain(self, name: str) -> None:
         kind = self.schema.field(name).type

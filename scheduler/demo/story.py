@@ -145,14 +145,14 @@ def describe_night(night: Night) -> dict[str, Any]:
 
 def promotions(nights: Sequence[Night]) -> list[dict[str, Any]]:
     """Return what each promotion by the gate brought, on outcomes of the moved population that neither learned from."""
-    told: list[dict[str, Any]] = []
+    documents: list[dict[str, Any]] = []
     for night in nights:
         for one in night.decisions:
             checks = {check["name"]: check["figures"] for check in one.figures.get("checks", [])}
             if one.promoted and "roc_auc" in checks:
                 auc, brier = checks["roc_auc"], checks["gain"]["Brier score"]
                 sides = {"before": "champion", "after": "challenger"}
-                told.append(
+                documents.append(
                     {
                         "night": night.number,
                         "version": one.version,
@@ -160,7 +160,7 @@ def promotions(nights: Sequence[Night]) -> list[dict[str, Any]]:
                         "brier": {when: round(brier[side], 4) for when, side in sides.items()},
                     }
                 )
-    return told
+    return documents
 
 
 def decided(decision: Decision) -> str:

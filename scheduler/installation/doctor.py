@@ -75,13 +75,13 @@ def examine() -> list[Finding]:
 
 def _wrong_settings() -> list[Finding]:
     """Return a finding for each mistake in what the API, a scheduler, a worker or anybody would read."""
-    told: dict[str, None] = {}
+    mistakes: dict[str, None] = {}
     for kind in (DatabaseSettings, SchedulerSettings, ApiSettings, WorkerSettings):
         try:
             kind()
         except ValidationError as error:
-            told |= dict.fromkeys(describe_each_invalid_setting(error))
-    return [Finding("settings", "fail", one, "correct it; docs/settings.md lists the default") for one in told]
+            mistakes |= dict.fromkeys(describe_each_invalid_setting(error))
+    return [Finding("settings", "fail", one, "correct it; docs/settings.md lists the default") for one in mistakes]
 
 
 def _versions() -> Finding:

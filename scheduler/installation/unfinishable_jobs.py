@@ -26,7 +26,7 @@ def find_unfinishable_jobs(engine: Engine) -> list[UnfinishableJob]:
     queues = [kind.removeprefix("worker:").split(",") for kind in alive if kind.startswith("worker:")]
     served = {queue for one in queues for queue in one}
     found = ((job, _examine(job, served, has_scheduler="scheduler" in alive)) for job in list_open_jobs(engine))
-    return [UnfinishableJob(job.job_id, *told) for job, told in found if told is not None]
+    return [UnfinishableJob(job.job_id, *hindrance) for job, hindrance in found if hindrance is not None]
 
 
 def find_hindrance(engine: Engine, job_id: int) -> str:

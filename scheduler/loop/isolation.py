@@ -64,7 +64,7 @@ class Isolations:
         return [(thread, look) for thread, look in looks if thread is not None and thread.is_alive()]
 
     def _isolate(self, expired: ExpiredLease, look: _Look) -> None:
-        told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
+        log_fields = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
 
         def isolate() -> bool:
             secret, interruption = self._key_secret, look.interruption
@@ -73,7 +73,7 @@ class Isolations:
             )
 
         if self._try(isolate, look, expired):
-            logger.warning("Lease recovered: job %d, shard id %d, attempt %d, worker %s.", *told)
+            logger.warning("Lease recovered: job %d, shard id %d, attempt %d, worker %s.", *log_fields)
 
     def _try(self, isolate: Callable[[], bool], look: _Look, expired: ExpiredLease) -> bool:
         try:

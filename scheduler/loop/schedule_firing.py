@@ -100,7 +100,11 @@ def _fire_schedule(engine: Engine, schedule_id: int, grace: timedelta) -> list[S
 
 def _log(schedule: Schedule, runs: Sequence[ScheduleRun], following: datetime) -> None:
     counts = Counter(run.state for run in runs)
-    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     logger.info(
-        "Schedule fired: schedule %d, portfolio %s: %s; next due %s.", schedule.id, schedule.portfolio, told, following
+        "Schedule fired: schedule %d, portfolio %s: %s; next due %s.",
+        schedule.id,
+        schedule.portfolio,
+        summary,
+        following,
     )

@@ -56,14 +56,14 @@ def plan_job(
     Raises `SourceBusyError` where the source may be readable another time, or the `interruption` came.
     """
     job = get_job(engine, job_id)
-    seen = read_erasures(engine, job.portfolio)
+    erasures_before = read_erasures(engine, job.portfolio)
     try:
         ranges = _ranges_of(engine, job, shard_rows, interruption)
     except SourceError as error:
         fail_unplanned(engine, job_id, str(error))
         return False
     with writing(engine) as connection:
-        is_outdated = hold_off_erasures(connection, seen)  # a range may end at the key of who was erased meanwhile
+        is_outdated = hold_off_erasures(connection, erasures_before)  # a range may end at an erased key
         inputs = sum(one.expected for one in ranges)
         is_planned = not is_outdated and insert_shards(connection, job, ranges, inputs=inputs)
     if is_outdated:

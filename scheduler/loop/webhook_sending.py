@@ -178,8 +178,8 @@ class WebhookSender:
         has_more = message.attempt <= len(PAUSES_SECONDS)
         pause = PAUSES_SECONDS[message.attempt - 1] if has_more else None
         note_failed(self._engine, message, status=status, error=error, again_in_seconds=pause)
-        told = (message.webhook_id, message.event_id, message.attempt, error)
-        logger.warning("A webhook was not delivered: webhook %d, event %d, attempt %d: %s.", *told)
+        log_fields = (message.webhook_id, message.event_id, message.attempt, error)
+        logger.warning("A webhook was not delivered: webhook %d, event %d, attempt %d: %s.", *log_fields)
 
 
 def body_of(message: Message) -> str:

@@ -31,9 +31,9 @@ class ShownNight:
     def to_document(self) -> dict[str, Any]:
         """Return everything that is known of the night."""
         report = self.report
-        told = {"job": report.job_id, "date": self.date, "model_version": report.model_version}
-        told |= {"verdict": report.verdict, "unusable_reason": self.unusable_reason, "calendar": report.calendar}
-        return told | {"figures": report.figures}
+        document = {"job": report.job_id, "date": self.date, "model_version": report.model_version}
+        document |= {"verdict": report.verdict, "unusable_reason": self.unusable_reason, "calendar": report.calendar}
+        return document | {"figures": report.figures}
 
 
 def read_nights(engine: Engine, portfolio: str, *, limit: int) -> list[ShownNight]:

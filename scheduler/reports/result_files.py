@@ -33,8 +33,8 @@ def write_results(
 ) -> int:
     """Write results of a portfolio as `write_frames` does, and anew where somebody was erased meanwhile."""
     while True:
-        seen = read_erasures(engine, portfolio)
-        is_current = lambda seen=seen: read_erasures(engine, portfolio) == seen  # noqa: E731 - a name says what it is
+        count = read_erasures(engine, portfolio)
+        is_current = lambda count=count: read_erasures(engine, portfolio) == count  # noqa: E731 - a name says what it is
         try:
             return write_frames(path, frames(), columns, is_safe=is_safe, is_current=is_current)
         except _OutdatedError:

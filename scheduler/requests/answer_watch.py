@@ -64,12 +64,12 @@ class AnswerWatch:
             while not self._stopping.is_set():
                 try:
                     calls = calls or self._subscribe(client)
-                    told = self._listen(calls)
-                except (RedisError, OSError):  # the database is looked at all the same
+                    answered = self._listen(calls)
+                except (RedisError, OSError):  # the database is read anyway
                     _close(calls)
-                    calls, told = None, None
+                    calls, answered = None, None
                     self._stopping.wait(LOOK_SECONDS)
-                self._hand_out(told)
+                self._hand_out(answered)
             _close(calls)
 
     def _subscribe(self, client: "redis.Redis") -> PubSub:
@@ -78,19 +78,19 @@ class AnswerWatch:
         return calls
 
     def _listen(self, calls: PubSub) -> set[str] | None:
-        """Return the ids that were told now; None when none came for a while, and all shall be looked at."""
+        """Return the ids announced just now; None if none arrived for a while, so that all are looked up."""
         message = _next(calls, LOOK_SECONDS)
         if message is None:
             return None
-        told: set[str] = set()
+        answered: set[str] = set()
         while message is not None:
-            told.add(message)
+            answered.add(message)
             message = _next(calls, 0)
-        return told
+        return answered
 
-    def _hand_out(self, told: set[str] | None) -> None:
+    def _hand_out(self, answered: set[str] | None) -> None:
         with self._lock:
-            wanted = list(self._waiting if told is None else told & self._waiting.keys())
+            wanted = list(self._waiting if answered is None else answered & self._waiting.keys())
         if not wanted:
             return
         try:
@@ -100,9 +100,9 @@ class AnswerWatch:
             return
         with self._lock:
             ready = [(*self._waiting.pop(one), answer) for one, answer in found.items() if one in self._waiting]
-        for loop, answered, answer in ready:
+        for loop, waiting, answer in ready:
             with suppress(RuntimeError):  # the loop was closed: nobody waits
-                loop.call_soon_threadsafe(_settle, answered, answer)
+                loop.call_soon_threadsafe(_settle, waiting, answer)
 
 
 def _next(calls: PubSub, seconds: float) -> str | None:

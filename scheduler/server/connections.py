@@ -137,8 +137,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():
-            told = f"expected the headers of a request within {self.known.header_seconds:g} s"
-            self._refuse(408, "too-slow", told)
+            message = f"expected the headers of a request within {self.known.header_seconds:g} s"
+            self._refuse(408, "too-slow", message)
 
     def _refuse(self, status: int, name: str, detail: str) -> None:
         self._have_headers()

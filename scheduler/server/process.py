@@ -120,8 +120,10 @@ async def _bind(settings: ApiSettings, stopping: asyncio.Event) -> socket.socket
             return socket.create_server(address, family=family, backlog=512)
         except OSError as error:
             if not has_told:
-                told = (*address, error.strerror, BIND_AGAIN_SECONDS)
-                logger.warning("Cannot listen on %s:%d (%s); set TIDEMARK_API_PORT. Tried again every %g s.", *told)
+                log_fields = (*address, error.strerror, BIND_AGAIN_SECONDS)
+                logger.warning(
+                    "Cannot listen on %s:%d (%s); set TIDEMARK_API_PORT. Tried again every %g s.", *log_fields
+                )
             has_told = True
         try:
             await asyncio.wait_for(stopping.wait(), BIND_AGAIN_SECONDS)

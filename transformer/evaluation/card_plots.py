@@ -29,9 +29,9 @@ def draw_calibration(target: Floats, probability: Floats) -> bytes:
     high = np.nan_to_num(beta.ppf(0.975, bad + 1, rows - bad), nan=1.0)
     top = 1.08 * max(high.max(), predicted.max())
     axes.plot([0, top], [0, top], color=FAINT, linewidth=1, linestyle="--", label="perfect")
-    spread = np.stack([observed - low, high - observed])
+    error_bars = np.stack([observed - low, high - observed])
     style = {"fmt": "o-", "color": GOOD, "ecolor": FAINT, "markersize": 5, "capsize": 2}
-    axes.errorbar(predicted, observed, yerr=spread, linewidth=1.5, label="a tenth of the records, 95 %", **style)
+    axes.errorbar(predicted, observed, yerr=error_bars, linewidth=1.5, label="a tenth of the records, 95 %", **style)
     axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted probability", ylabel="observed share")
     axes.legend(frameon=False, loc="upper left")
     return _as_png(figure)

@@ -41,12 +41,12 @@ def evaluate_segments(
     found: list[Segment] = []
     for column in columns:
         for value, chosen in _cut(frame[column]):
-            known, told = target[chosen], probability[chosen]
+            known, probabilities = target[chosen], probability[chosen]
             if len(known) < LEAST_HOLDERS:
                 continue
             enough = len(known) >= LEAST_ROWS and min(known.sum(), len(known) - known.sum()) >= LEAST_OF_A_CLASS
-            figures = evaluate_with_intervals(known, told) if enough else {}
-            found.append(Segment(column, value, len(known), float(known.mean()), float(told.mean()), figures))
+            figures = evaluate_with_intervals(known, probabilities) if enough else {}
+            found.append(Segment(column, value, len(known), float(known.mean()), float(probabilities.mean()), figures))
     return found
 
 

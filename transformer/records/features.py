@@ -95,8 +95,8 @@ class FeatureTransform:
         """Return a JSON document that `from_document` reads back; Python writes every float exactly."""
         edges = {name: values.tolist() for name, values in self.edges.items()}
         categories = {name: list(names) for name, names in self.categories.items()}
-        told = {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
-        return told | {"bins": self.bins, "holders": self.holders}
+        document = {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
+        return document | {"bins": self.bins, "holders": self.holders}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:

@@ -122,8 +122,8 @@ class Scorer:
         inputs = self._model.transform.transform(readable)
         reasons = np.empty((len(rows), REASONS), dtype=np.int16) if with_reasons and self.reason_codes else None
         logits = self._run(inputs, reasons, len(rows), on_batch or (lambda: None))
-        told = [first[row] for row in sorted(first)]
-        return ScoredRecords(rows, self._model.calibration.probabilities(logits), told, readable, reasons)
+        problems = [first[row] for row in sorted(first)]
+        return ScoredRecords(rows, self._model.calibration.probabilities(logits), problems, readable, reasons)
 
     def _run(
         self, inputs: Inputs, reasons: NDArray[np.int16] | None, rows: int, on_batch: Callable[[], None]
@@ -133,9 +133,9 @@ class Scorer:
         for start in range(0, rows, self._batch_rows):
             stop = min(start + self._batch_rows, rows)
             batch = {name: values[start:stop] for name, values in inputs.items()}
-            logits[start:stop], told = self._score_batch(batch, stop - start, with_reasons=reasons is not None)
-            if reasons is not None and told is not None:
-                reasons[start:stop] = told
+            logits[start:stop], codes = self._score_batch(batch, stop - start, with_reasons=reasons is not None)
+            if reasons is not None and codes is not None:
+                reasons[start:stop] = codes
             on_batch()
         return logits
 
@@ -147,15 +147,15 @@ class Scorer:
             padded = self._pad(batch)
             if not with_reasons:
                 return self._logits(padded).numpy()[:rows], None
-            logits, told = self._explained(padded)
-            return logits.numpy()[:rows], told.numpy()[:rows]
+            logits, codes = self._explained(padded)
+            return logits.numpy()[:rows], codes.numpy()[:rows]
         logits, representation = self._compiled.run(batch)
         if not with_reasons:
             return logits, None
         if self._compiled_reasons is not None:
             return logits, self._compiled_reasons.run(batch, representation)
-        told = self._told(self._pad(batch), pad_rows(representation, self._batch_rows))
-        return logits, told.numpy()[:rows]
+        codes = self._told(self._pad(batch), pad_rows(representation, self._batch_rows))
+        return logits, codes.numpy()[:rows]
 
     def _pad(self, batch: Inputs) -> Inputs:
         return {name: pad_rows(values, self._batch_rows) for name, values in batch.items()}

@@ -136,15 +136,15 @@ def _judge_effect(
         last = _scores(evidence.same_day.counts)
         if last.count >= policy.least_records:
             since = compare(last, _scores(evidence.counts))
-            told = (
+            reason = (
                 f"PSI {since.psi_corrected:.3f} against the previous {evidence.effect} (job {evidence.same_day.job_id})"
             )
             if is_far(since, policy):
-                return Verdict.DRIFTED, [told]
-            return (Verdict.WATCH, [told]) if since.psi_corrected >= policy.watch_psi else (Verdict.STABLE, [])
+                return Verdict.DRIFTED, [reason]
+            return (Verdict.WATCH, [reason]) if since.psi_corrected >= policy.watch_psi else (Verdict.STABLE, [])
     is_beyond = figures.psi_corrected >= policy.watch_psi
-    told = f"PSI {figures.psi_corrected:.3f} on {evidence.effect}, a declared effect with no earlier night"
-    return (Verdict.WATCH, [told]) if is_beyond else (Verdict.STABLE, [])
+    reason = f"PSI {figures.psi_corrected:.3f} on {evidence.effect}, a declared effect with no earlier night"
+    return (Verdict.WATCH, [reason]) if is_beyond else (Verdict.STABLE, [])
 
 
 def _tell_alarm(alarm: AlarmState) -> str:
@@ -191,12 +191,12 @@ def _migration(evidence: NightEvidence) -> dict[str, Any] | None:
 
 def _expect(reference: Distribution, current: Distribution, scale: ScoreScale) -> dict[str, float | None]:
     """AUC and bad rate that the calibrated scores promise, from points as they are stored."""
-    told: dict[str, float | None] = {}
+    figures: dict[str, float | None] = {}
     for prefix, side in (("", current), ("reference_", reference)):
         probabilities = _probabilities(side, scale)
-        told[f"{prefix}auc"] = expected_auc(probabilities, side.counts)
-        told[f"{prefix}bad_rate"] = expected_bad_rate(probabilities, side.counts)
-    return told
+        figures[f"{prefix}auc"] = expected_auc(probabilities, side.counts)
+        figures[f"{prefix}bad_rate"] = expected_bad_rate(probabilities, side.counts)
+    return figures
 
 
 def _compare_segments(evidence: NightEvidence) -> dict[str, dict[str, Any]]:
@@ -212,13 +212,13 @@ def _compare_segments(evidence: NightEvidence) -> dict[str, dict[str, Any]]:
 
 
 def _compare_segment(reference: Distribution, current: Distribution, scale: ScoreScale) -> dict[str, Any]:
-    told: dict[str, Any] = {"n": current.count, "n_reference": reference.count}
-    told["bad_rate"] = expected_bad_rate(_probabilities(current, scale), current.counts) if current.count else None
+    figures: dict[str, Any] = {"n": current.count, "n_reference": reference.count}
+    figures["bad_rate"] = expected_bad_rate(_probabilities(current, scale), current.counts) if current.count else None
     if not reference.count or not current.count:
-        return told | {"psi_corrected": None, "psi_interval": None, "shift": None}
+        return figures | {"psi_corrected": None, "psi_interval": None, "shift": None}
     moved = compare_shares(reference, current)
     interval = list(moved.psi_interval)
-    return told | {
+    return figures | {
         "psi_corrected": moved.psi_corrected,
         "psi_interval": interval,
         "shift": shift_of(reference, current),

@@ -45,5 +45,5 @@ def _find_field_faults(name: str, field: FieldFigures, policy: MonitoringPolicy)
 
 
 def _error(share: float, before: float, records: int) -> float:
-    spread = max(share * (1 - share), before * (1 - before))
-    return sqrt(spread / records)
+    variance = max(share * (1 - share), before * (1 - before))
+    return sqrt(variance / records)

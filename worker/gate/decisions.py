@@ -17,13 +17,13 @@ def held_back(judgement: Judgement) -> Judgement:
 
 
 def decision_of(
-    claim: Claim, version: str, seen: Champion, judgement: Judgement, *, is_first: bool, made: str
+    claim: Claim, version: str, champion_before: Champion, judgement: Judgement, *, is_first: bool, made: str
 ) -> Decision:
     """Return a judgement as the row that is kept. A job has one decision of its own; the control's names it inside."""
     return Decision(
         portfolio=claim.job.portfolio,
         version=version,
-        against_version=seen.version,
+        against_version=champion_before.version,
         promoted=judgement.promoted,
         reason=judgement.reason,
         figures=judgement.figures | {"made": made, "job": claim.job.id},

@@ -24,14 +24,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Parts:
-    """The records that a challenger is judged by: exam and old ones in one frame, each row in one of them."""
+    """The records that judge a challenger: new (`judging`) and old ones in one frame, each row in one of the two."""
 
     frame: pd.DataFrame
     target: Floats
-    exam: NDArray[np.int64]
+    judging: NDArray[np.int64]
     old: NDArray[np.int64]
     learned_date: str
-    exam_date: str
+    judging_date: str
     segments: Mapping[str, NDArray[np.bool_]]
 
 
@@ -86,14 +86,14 @@ def gather_evidence(
     """Return the evidence about one challenger; `more` are further fields of `Evidence`."""
     before, after = measured.probabilities(champion), measured.probabilities(challenger)
     scored = Scored(parts.target, before, after, scale.points_of(before), scale.points_of(after))
-    exam = scored.part(parts.exam)
-    has_both = 0 < exam.bad < len(exam.target)
-    slope = calibration_line(exam.target, exam.challenger)[0] if has_both else None
+    judging = scored.part(parts.judging)
+    has_both = 0 < judging.bad < len(judging.target)
+    slope = calibration_line(judging.target, judging.challenger)[0] if has_both else None
     return Evidence(
-        exam=exam,
+        judging=judging,
         old=scored.part(parts.old),
         learned_date=parts.learned_date,
-        exam_date=parts.exam_date,
+        judging_date=parts.judging_date,
         calibration_slope=slope,
         relative_speed=measured.seconds(champion) / max(measured.seconds(challenger), 1e-9),
         segments=parts.segments,

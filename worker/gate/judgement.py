@@ -73,13 +73,13 @@ class Scored:
 class Evidence:
     """Everything the gate looks at. Dates are texts that sort as dates; "" where nothing was learned or kept back.
 
-    `segments` holds for each name a mask over `exam`. `old` are records of the time before, which neither learned from.
+    `segments` has a mask over `judging` for each name. `old` are earlier records that neither model was trained on.
     """
 
-    exam: Scored
+    judging: Scored
     old: Scored
     learned_date: str
-    exam_date: str
+    judging_date: str
     calibration_slope: float | None
     canary_mismatches: int
     relative_speed: float
@@ -113,7 +113,7 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
     if lacking is not None:
         return _judgement(Outcome.UNDECIDED, lacking, [])
     checks = [
-        *_check_merit(evidence.exam, policy),
+        *_check_merit(evidence.judging, policy),
         _check_calibration(evidence, policy),
         _check_old(evidence.old, policy),
         *_check_segments(evidence, policy),
@@ -136,23 +136,22 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
 
 
 def _lacking(evidence: Evidence, policy: GatePolicy) -> str | None:
-    exam = evidence.exam
-    if len(exam.target) and evidence.exam_date <= evidence.learned_date:
-        return (
-            f"the outcomes are dated {evidence.exam_date}, not later than the training data ({evidence.learned_date})"
-        )
-    if min(exam.bad, exam.good) < policy.least_bad:
-        found = f"{exam.bad} bad and {exam.good} good outcomes later than the training data"
+    judging = evidence.judging
+    if len(judging.target) and evidence.judging_date <= evidence.learned_date:
+        dated = f"the outcomes are dated {evidence.judging_date}"
+        return f"{dated}, not later than the training data ({evidence.learned_date})"
+    if min(judging.bad, judging.good) < policy.least_bad:
+        found = f"{judging.bad} bad and {judging.good} good outcomes later than the training data"
         return f"{found}; {policy.least_bad} of each are needed"
     return None
 
 
-def _check_merit(exam: Scored, policy: GatePolicy) -> list[Check]:
+def _check_merit(judging: Scored, policy: GatePolicy) -> list[Check]:
     """The AUC must not be lost, and something must be proven better."""
     compared = {
-        "ROC AUC": compare_auc(*_sides(exam), confidence=policy.confidence),
-        "Brier score": compare_brier(*_sides(exam), confidence=policy.confidence),
-        "calibration error": compare_calibration(*_sides(exam), confidence=policy.confidence),
+        "ROC AUC": compare_auc(*_sides(judging), confidence=policy.confidence),
+        "Brier score": compare_brier(*_sides(judging), confidence=policy.confidence),
+        "calibration error": compare_calibration(*_sides(judging), confidence=policy.confidence),
     }
     auc = compared["ROC AUC"]
     kept = auc.low >= -policy.largest_auc_loss
@@ -196,7 +195,7 @@ def _check_old(old: Scored, policy: GatePolicy) -> Check:
 def _check_segments(evidence: Evidence, policy: GatePolicy) -> list[Check]:
     checks: list[Check] = []
     for name, rows in evidence.segments.items():
-        part = evidence.exam.part(rows)
+        part = evidence.judging.part(rows)
         if min(part.bad, part.good) < LEAST_PER_SEGMENT:
             checks.append(
                 Check(f"segment {name}", None, f"segment {name}: {counted(part.bad, 'bad record')}, too few to judge")
@@ -209,20 +208,20 @@ def _check_segments(evidence: Evidence, policy: GatePolicy) -> list[Check]:
 
 
 def _check_points(evidence: Evidence, policy: GatePolicy) -> Check:
-    exam = evidence.exam
-    figures = compare(histogram_of(exam.champion_points), histogram_of(exam.challenger_points))
+    judging = evidence.judging
+    figures = compare(histogram_of(judging.champion_points), histogram_of(judging.challenger_points))
     said = f"PSI of points on the same records {figures.psi:.4f}, the limit is {policy.largest_points_psi:g}"
     return Check("points", figures.psi <= policy.largest_points_psi, said, {"psi": figures.psi})
 
 
 def _check_swaps(evidence: Evidence, policy: GatePolicy) -> Check:
     """Those that the challenger accepts and the champion does not must not be worse than those the other way round."""
-    exam = evidence.exam
+    judging = evidence.judging
     cut_off = evidence.cut_off
     if cut_off is None:
-        cut_off = float(np.quantile(exam.champion_points, USUAL_TURNED_AWAY))
-    before, after = exam.champion_points >= cut_off, exam.challenger_points >= cut_off
-    swapped_in, swapped_out = exam.part(~before & after), exam.part(before & ~after)
+        cut_off = float(np.quantile(judging.champion_points, USUAL_TURNED_AWAY))
+    before, after = judging.champion_points >= cut_off, judging.challenger_points >= cut_off
+    swapped_in, swapped_out = judging.part(~before & after), judging.part(before & ~after)
     rates = compare_rates(
         *(swapped_out.bad, len(swapped_out.target), swapped_in.bad, len(swapped_in.target)),
         confidence=policy.confidence,

@@ -51,8 +51,8 @@ class LeftOut:
 
     def look(self, texts: "pd.Series[Any]") -> None:
         """Count the records of a frame, by what stands in `tidemark_unreadable`."""
-        for told in texts.dropna():
-            columns: dict[str, str] = json.loads(told)
+        for unreadable in texts.dropna():
+            columns: dict[str, str] = json.loads(unreadable)
             self.records += 1
             self.by_column.update(columns.keys())
             self.with_comma += any(DECIMAL_COMMA.match(text) for text in columns.values())

@@ -23,7 +23,7 @@ from db.retraining.retraining_state import (
     count_nights_after,
     count_shadow_nights,
     find_challengers,
-    find_last_calm_night,
+    find_last_stable_night,
     find_newest_night,
     has_open_fine_tuning,
     lock_retraining,
@@ -75,15 +75,15 @@ def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | No
     if report.verdict is Verdict.DRIFTED and _is_on_probation(connection, report, policy):
         return _take_back(connection, report, state)
     if report.verdict is Verdict.STABLE:
-        _calm_down(connection, report, state, policy)
+        _end_cool_down(connection, report, state, policy)
     asked = judge_waiting(connection, job.definition, state)
     if asked is not None or report.verdict is not Verdict.DRIFTED:
         return asked
     night = find_job(connection, report.job_id)
     # Outcomes of the quiet nights before teach nothing about a population that moved.
-    calm = find_last_calm_night(connection, night.portfolio)
-    answer, why = answer_drift(_situation(connection, night, state, calm=calm), policy)
-    return _act(connection, night, state, answer, why, calm=calm)
+    stable_night = find_last_stable_night(connection, night.portfolio)
+    answer, why = answer_drift(_situation(connection, night, state, stable_night=stable_night), policy)
+    return _act(connection, night, state, answer, why, stable_night=stable_night)
 
 
 def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> int | None:
@@ -116,28 +116,28 @@ def judge_waiting(connection: Connection, definition: PortfolioDefinition, state
     return insert_job(connection, request)
 
 
-def answer_drift(seen: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
+def answer_drift(situation: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
     """Return what follows a drifted night, and why in a sentence."""
-    cool_down = cool_down_nights(policy, seen.failures)
+    cool_down = cool_down_nights(policy, situation.failures)
     refusals = (
         (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert only"),
-        (seen.is_held, "the portfolio is on hold"),
-        (seen.is_in_flight, "a fine-tuning is already running"),
-        (seen.has_challenger, "a challenger has not finished its shadow nights"),
+        (situation.is_held, "the portfolio is on hold"),
+        (situation.is_in_flight, "a fine-tuning is already running"),
+        (situation.has_challenger, "a challenger has not finished its shadow nights"),
         (
-            seen.nights_since_last is not None and seen.nights_since_last < cool_down,
-            f"{seen.nights_since_last} of {counted(cool_down, 'cool-down night')} have passed",
+            situation.nights_since_last is not None and situation.nights_since_last < cool_down,
+            f"{situation.nights_since_last} of {counted(cool_down, 'cool-down night')} have passed",
         ),
         (
-            seen.fine_tunings_this_month >= policy.monthly_cap,
-            f"{seen.fine_tunings_this_month} fine-tunings in 30 days; the limit is {policy.monthly_cap}",
+            situation.fine_tunings_this_month >= policy.monthly_cap,
+            f"{situation.fine_tunings_this_month} fine-tunings in 30 days; the limit is {policy.monthly_cap}",
         ),
     )
     for is_so, why in refusals:
         if is_so:
             return Answer.ALERT, why
-    learned = f"{counted(seen.new_bad_outcomes, 'new bad outcome')}, {policy.least_bad_outcomes:,} are needed"
-    if seen.new_bad_outcomes >= policy.least_bad_outcomes:
+    learned = f"{counted(situation.new_bad_outcomes, 'new bad outcome')}, {policy.least_bad_outcomes:,} are needed"
+    if situation.new_bad_outcomes >= policy.least_bad_outcomes:
         return Answer.FINE_TUNE, learned
     if policy.without_outcomes is WithoutOutcomes.PRETRAIN:
         return Answer.PRETRAIN, learned
@@ -149,7 +149,7 @@ def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
     return policy.cool_down_nights * 2 ** min(max(0, failures - 1), 10)
 
 
-def _situation(connection: Connection, night: Job, state: RetrainingState, *, calm: int) -> Situation:
+def _situation(connection: Connection, night: Job, state: RetrainingState, *, stable_night: int) -> Situation:
     name = night.portfolio
     since = None if state.last_night_id is None else count_nights_after(connection, name, state.last_night_id)
     return Situation(
@@ -159,7 +159,7 @@ def _situation(connection: Connection, night: Job, state: RetrainingState, *, ca
         nights_since_last=since,
         failures=state.failures,
         fine_tunings_this_month=count_fine_tunings(connection, name),
-        new_bad_outcomes=_count_learnable(connection, night, state, calm=calm),
+        new_bad_outcomes=_count_learnable(connection, night, state, stable_night=stable_night),
     )
 
 
@@ -204,20 +204,20 @@ def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, st
     if champion is None or newest is None:
         return None
     known = find_champion_vintages(connection, definition.name, champion.version)
-    told = tell_difference(
+    difference = tell_difference(
         newest_level(Level(one.outcomes, one.bad, one.outcomes * one.figures["expected_bad_rate"]) for one in known)
     )
-    if told is None:
+    if difference is None:
         return None
     # The cool-down runs from tonight, not from the night, long ago, whose outcomes came in.
     night, policy = find_job(connection, newest), definition.retraining
     policy = replace(policy, when_drifted=policy.when_outcomes_differ, without_outcomes=WithoutOutcomes.ALERT)
-    answer, why = answer_drift(_situation(connection, night, state, calm=0), policy)
-    return _act(connection, night, state, answer, f"{told}; {why}", calm=0)
+    answer, why = answer_drift(_situation(connection, night, state, stable_night=0), policy)
+    return _act(connection, night, state, answer, f"{difference}; {why}", stable_night=0)
 
 
-def _count_learnable(connection: Connection, night: Job, state: RetrainingState, *, calm: int) -> int:
-    """Bad outcomes of nights after `calm` that neither champion nor last fine-tuning knew.
+def _count_learnable(connection: Connection, night: Job, state: RetrainingState, *, stable_night: int) -> int:
+    """Bad outcomes of nights after `stable_night` that neither champion nor last fine-tuning knew.
 
     The source's target counts where it is dated.
     """
@@ -225,17 +225,17 @@ def _count_learnable(connection: Connection, night: Job, state: RetrainingState,
     learned = find_model(connection, night.model_version).learned_until
     after_id = max(learned.outcome_id, state.tried_outcome_id or 0)
     newest = max(learned.as_of, state.tried_as_of or "")
-    return count_new_bad(connection, night.portfolio, after_id=after_id, after_job=calm) + (
+    return count_new_bad(connection, night.portfolio, after_id=after_id, after_job=stable_night) + (
         count_newer_bad(connection, night.definition, newest) if newest else 0
     )
 
 
 def _act(
-    connection: Connection, night: Job, state: RetrainingState, answer: Answer, why: str, *, calm: int
+    connection: Connection, night: Job, state: RetrainingState, answer: Answer, why: str, *, stable_night: int
 ) -> int | None:
     job_id = None
     if answer is not Answer.ALERT:
-        job_id = insert_follow_up(connection, JobTask(answer), night, {"after_job": calm})
+        job_id = insert_follow_up(connection, JobTask(answer), night, {"after_job": stable_night})
     if job_id is not None:
         changed = {"last_job_id": job_id, "last_night_id": night.id, "failures": state.failures + 1}
         change_retraining(connection, night.portfolio, **changed)
@@ -245,7 +245,9 @@ def _act(
     return job_id
 
 
-def _calm_down(connection: Connection, report: DriftReport, state: RetrainingState, policy: RetrainingPolicy) -> None:
+def _end_cool_down(
+    connection: Connection, report: DriftReport, state: RetrainingState, policy: RetrainingPolicy
+) -> None:
     """Forget failures once the last fine-tuning's own model has a stable night, or the cool-down passed quietly."""
     if not state.failures:
         return

@@ -114,8 +114,8 @@ class OnlineAnswerer:
         if not store_answer(self.context.engine, request_id, json.dumps(answer)):
             return False
         self._ring(request_id)
-        told = (portfolio.name, answer.get("model_version"), perf_counter() - started)
-        logger.info("Online request answered: portfolio %s, model %s, %.3f s.", *told)
+        log_fields = (portfolio.name, answer.get("model_version"), perf_counter() - started)
+        logger.info("Online request answered: portfolio %s, model %s, %.3f s.", *log_fields)
         return True
 
     def _is_called(self) -> bool:
@@ -185,7 +185,7 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
         }
         for at, row in enumerate(scored.rows)
     ]
-    told = [
+    rejects = [
         {
             "index": index,
             "record_key": _key_of(records[index], definition.key),
@@ -195,7 +195,7 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
         }
         for index, (field, reason, detail) in sorted(rejects.items())
     ]
-    return {"model_version": scorer.version, "scores": scores, "rejects": told, "ignored_columns": ignored}
+    return {"model_version": scorer.version, "scores": scores, "rejects": rejects, "ignored_columns": ignored}
 
 
 def _find_missing_column(record: dict[str, Any], needed: tuple[str, ...]) -> tuple[str, str, str] | None:

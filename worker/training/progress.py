@@ -65,10 +65,10 @@ class ProgressBoard:
         if report.stage.startswith("refitting") and "refitting" in self._spans:
             self.enter("refitting")
         figures = {"valid_auc": report.valid_auc, "train_loss": report.train_loss}
-        told = {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
+        rounded = {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
         with self._lock:
             self._done += (self._end - self._done) * 0.5 / (max(0, report.epochs - report.epoch) + 2)
-            self._stage, self._figures = report.stage, {"epoch": report.epoch, "epochs": report.epochs, **told}
+            self._stage, self._figures = report.stage, {"epoch": report.epoch, "epochs": report.epochs, **rounded}
             return self._document()
 
     def tick(self) -> dict[str, Any]:
@@ -81,8 +81,8 @@ class ProgressBoard:
         seconds = self._clock() - self._began
         is_known = self._done >= _LEAST_SHARE and seconds >= _LEAST_SECONDS
         left = round(seconds * (1 - self._done) / self._done) if is_known else None
-        told = {"stage": self._stage, "done": round(self._done, 4), "seconds": round(seconds), "seconds_left": left}
-        return told | self._figures
+        document = {"stage": self._stage, "done": round(self._done, 4), "seconds": round(seconds), "seconds_left": left}
+        return document | self._figures
 
 
 @contextmanager

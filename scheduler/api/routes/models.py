@@ -114,8 +114,8 @@ def show(caller: Reader, version: Version) -> ShownModelDocument:
     """Show one model version: figures on held-out records, reference, decisions."""
     model = caller.model(version)
     decided = [one for one in list_decisions(caller.engine, model.portfolio, limit=_ALL) if one.version == version]
-    told = [_describe_decision(one) for one in decided]
-    return ShownModelDocument(**_values_of(model), reference=model.reference, decisions=told)
+    decisions = [_describe_decision(one) for one in decided]
+    return ShownModelDocument(**_values_of(model), reference=model.reference, decisions=decisions)
 
 
 @router.get("/models/{version}/report", response_model=ModelReportDocument, responses=problems(404))

@@ -144,12 +144,12 @@ async def load_outcomes(
 def list_realised(caller: Reader, name: PortfolioName, cursor: NumberCursor = None, limit: Limit = 50) -> VintagePage:
     """List the realised figures of each scoring job, newest first."""
     caller.portfolio(name)
-    seen = list_vintages(caller.engine, name, limit=_ALL)
-    found = [one for one in seen if cursor is None or one.job_id < int(cursor)]
+    measured = list_vintages(caller.engine, name, limit=_ALL)
+    found = [one for one in measured if cursor is None or one.job_id < int(cursor)]
     more = str(found[limit - 1].job_id) if len(found) > limit else None
     names = [field for field in VintageDocument.model_fields if field != "job"]
-    told = [VintageDocument(job=one.job_id, **{n: getattr(one, n) for n in names}) for one in found[:limit]]
-    return VintagePage(portfolio=name, vintages=told, next_cursor=more)
+    vintages = [VintageDocument(job=one.job_id, **{n: getattr(one, n) for n in names}) for one in found[:limit]]
+    return VintagePage(portfolio=name, vintages=vintages, next_cursor=more)
 
 
 def _set_hold(caller: Caller, name: str, reason: Reason | None, *, held: bool) -> HoldDocument:

@@ -144,10 +144,10 @@ def _read_headers(request: Request) -> tuple[str, Any]:
 
 def refusal_of(error: DataFileError, path: Path) -> Problem:
     """Return the refusal of an upload; the message begins with the place of a file that the sender does not know."""
-    told = str(error).replace(str(path), _UPLOAD_NAME)
+    message = str(error).replace(str(path), _UPLOAD_NAME)
     if isinstance(error, DataTooLargeError):
-        return Problem(413, "too-large", told)
-    return Problem(422, "invalid-records", told)
+        return Problem(413, "too-large", message)
+    return Problem(422, "invalid-records", message)
 
 
 def _load(

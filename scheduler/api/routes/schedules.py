@@ -106,8 +106,10 @@ def add(caller: Operator, wanted: NewSchedule) -> Response:
 @router.get("", response_model=SchedulePage, responses=problems())
 def list_(caller: Reader, cursor: _IdCursor = None, limit: Limit = 50) -> SchedulePage:
     """List the schedules of the portfolios that the key reaches; removed ones are left out."""
-    seen = sorted((one for one in list_schedules(caller.engine) if caller.may_see(one.portfolio)), key=lambda s: s.id)
-    found = [one for one in seen if cursor is None or one.id > int(cursor)]
+    visible = sorted(
+        (one for one in list_schedules(caller.engine) if caller.may_see(one.portfolio)), key=lambda s: s.id
+    )
+    found = [one for one in visible if cursor is None or one.id > int(cursor)]
     more = str(found[limit - 1].id) if len(found) > limit else None
     return SchedulePage(schedules=[_describe(one) for one in found[:limit]], next_cursor=more)
 

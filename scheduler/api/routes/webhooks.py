@@ -113,8 +113,8 @@ def create(caller: Admin, wanted: NewWebhook) -> NewWebhookDocument:
 @router.get("", response_model=WebhookPage, responses=problems())
 def list_(caller: Admin, cursor: NumberCursor = None, limit: Limit = 50) -> WebhookPage:
     """List the webhooks that this key reaches."""
-    seen = [hook for hook in list_webhooks(caller.engine) if _reaches(caller, hook)]
-    found = [hook for hook in seen if cursor is None or hook.id > int(cursor)]
+    visible = [hook for hook in list_webhooks(caller.engine) if _reaches(caller, hook)]
+    found = [hook for hook in visible if cursor is None or hook.id > int(cursor)]
     more = str(found[limit - 1].id) if len(found) > limit else None
     return WebhookPage(webhooks=[_describe(hook) for hook in found[:limit]], next_cursor=more)
 
@@ -144,8 +144,8 @@ def list_deliveries(
     found = page_deliveries(caller.engine, webhook_id, before=before, limit=limit + 1)
     more = str(found[limit - 1].id) if len(found) > limit else None
     names = [name for name in DeliveryDocument.model_fields if name != "delivery"]
-    told = [DeliveryDocument(delivery=one.id, **{n: getattr(one, n) for n in names}) for one in found[:limit]]
-    return DeliveryPage(deliveries=told, next_cursor=more)
+    deliveries = [DeliveryDocument(delivery=one.id, **{n: getattr(one, n) for n in names}) for one in found[:limit]]
+    return DeliveryPage(deliveries=deliveries, next_cursor=more)
 
 
 def _reaches(caller: Caller, hook: Webhook) -> bool:

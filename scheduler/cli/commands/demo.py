@@ -37,8 +37,8 @@ def demo(
             result = play_demo(stage, customers=customers, seed=seed, nights=0 if quick else nights)
         figures, output = describe(result), session.output
         output.emit(figures | {"database": session.database_address})
-        told = [(name, value) for name, value in figures.items() if name not in ("nights", "promotions", "plots")]
-        output.show_table(("", "value"), told, title="The demo in figures")
+        shown = [(name, value) for name, value in figures.items() if name not in ("nights", "promotions", "plots")]
+        output.show_table(("", "value"), shown, title="The demo in figures")
         output.show("\nScores in points (higher is safer)")
         most = max(count for _, count in points_histogram(result.frame))
         for label, count in points_histogram(result.frame):
@@ -68,8 +68,8 @@ def _show_nights(output: "Output", nights: "Sequence[Night]", plots: "Sequence[P
         output.show(
             f"Night {one['night']}: {one['version']} was promoted. On outcomes that neither model was trained on:"
         )
-        for figure, told in (("ROC AUC", one["roc_auc"]), ("Brier score", one["brier"])):
-            output.show(f"  {figure} {told['before']} before, {told['after']} after")
+        for figure, change in (("ROC AUC", one["roc_auc"]), ("Brier score", one["brier"])):
+            output.show(f"  {figure} {change['before']} before, {change['after']} after")
     for path in plots:
         output.show(f"Drawn: {path}")
 

@@ -92,9 +92,9 @@ def doctor(json: Json = False) -> int:
     output = Output(wants_json=json)
     findings = examine()
     is_well = all(one.state != "fail" for one in findings)
-    told = [{"check": one.check, "state": one.state, "found": one.found, "advice": one.advice} for one in findings]
-    output.emit({"ok": is_well, "checks": told})
-    output.show_table(("check", "state", "found", "what to do"), [tuple(one.values()) for one in told])
+    checks = [{"check": one.check, "state": one.state, "found": one.found, "advice": one.advice} for one in findings]
+    output.emit({"ok": is_well, "checks": checks})
+    output.show_table(("check", "state", "found", "what to do"), [tuple(one.values()) for one in checks])
     return DONE if is_well else FAILED
 
 
@@ -134,10 +134,10 @@ def roles(
     from scheduler.cli.output import Output
     from scheduler.requests.database_roles import read_analysts
 
-    told = roles_sql(read_analysts(analyst or []))
+    sql = roles_sql(read_analysts(analyst or []))
     output = Output(wants_json=json)
-    output.emit({"sql": told})
-    output.show(told)
+    output.emit({"sql": sql})
+    output.show(sql)
 
 
 def _become(module_and_arguments: list[str], *, wants_json: bool) -> None:

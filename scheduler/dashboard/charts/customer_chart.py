@@ -37,5 +37,5 @@ def customer_chart(found: Sequence[PersonScore], texts: Mapping[str, str]) -> Ch
 def _row(one: PersonScore, texts: Mapping[str, str]) -> tuple[Any, ...]:
     why = one.unusable_reason or (None if one.rejected is None else f"rejected: {one.rejected}")
     reasons = "; ".join(texts.get(code, code) for code in one.reasons)
-    told = (one.points, one.band, one.probability, reasons)
-    return (f"{one.finished_at:%Y-%m-%d %H:%M}", one.job_id, one.model_version, *told, why)
+    score = (one.points, one.band, one.probability, reasons)
+    return (f"{one.finished_at:%Y-%m-%d %H:%M}", one.job_id, one.model_version, *score, why)

@@ -18,7 +18,7 @@ _LABELLED_NIGHTS = 12
 _MARKERS = {"stable": "o", "watch": "^", "drifted": "s", "broken_pipeline": "X", "insufficient": "d"}
 
 
-def scores_chart(reference: Mapping[str, int], night: Mapping[str, int], told: str) -> Chart:
+def scores_chart(reference: Mapping[str, int], night: Mapping[str, int], night_label: str) -> Chart:
     """How the night's points are spread, beside the reference's; both are counts by points."""
     edges = _edges([int(point) for point in (*reference, *night)])
     counts = [_count(points, edges) for points in (reference, night)]
@@ -26,7 +26,7 @@ def scores_chart(reference: Mapping[str, int], night: Mapping[str, int], told: s
 
     def draw(figure: Any, palette: Palette) -> None:
         axes = figure.subplots()
-        axes.stairs(shares[0] * 100, edges, fill=True, color=palette.first, alpha=0.35, label=told)
+        axes.stairs(shares[0] * 100, edges, fill=True, color=palette.first, alpha=0.35, label=night_label)
         axes.stairs(shares[1] * 100, edges, color=palette.second, linewidth=2, label="this night")
         axes.set(xlabel="points (higher is safer)", ylabel="% of the records")
         axes.legend(loc="upper left")
@@ -36,7 +36,7 @@ def scores_chart(reference: Mapping[str, int], night: Mapping[str, int], told: s
         for low, high, a, x, b, y in zip(edges[:-1], edges[1:], counts[0], shares[0], counts[1], shares[1], strict=True)
     ]
     table = Table(("points", "reference", "share of it", "night", "share of the night"), rows)
-    said = f"The night's scores against the reference ({told}); the table below holds every number."
+    said = f"The night's scores against the reference ({night_label}); the table below holds every number."
     return Chart("scores", "Scores against the reference", said, table, draw)
 
 
@@ -119,9 +119,9 @@ def _night_row(night: ShownNight) -> tuple[Any, ...]:
     figures = night.report.figures
     low, high = figures.get("psi_interval") or (None, None)
     expected = (figures.get("expected") or {}).get("bad_rate")
-    told = (figures.get("psi_corrected"), low, high, figures.get("shift"), expected)
+    values = (figures.get("psi_corrected"), low, high, figures.get("shift"), expected)
     why = "; ".join(figures.get("reasons") or [])
-    return (night.date, night.report.job_id, str(night.report.verdict), *told, night.report.model_version, why)
+    return (night.date, night.report.job_id, str(night.report.verdict), *values, night.report.model_version, why)
 
 
 def _interval(night: ShownNight) -> tuple[float, float]:

@@ -54,8 +54,8 @@ def view_drift(caller: Caller, name: str, job_id: int | None) -> DriftView:
 
 def _draw_night(caller: Caller, chosen: ShownNight) -> list[Chart]:
     figures, policy = chosen.report.figures, get_job(caller.engine, chosen.report.job_id).definition.monitoring
-    reference, night, told = _read_points(caller, chosen)
-    charts = [scores_chart(reference, night, told)] if reference or night else []
+    reference, night, night_label = _read_points(caller, chosen)
+    charts = [scores_chart(reference, night, night_label)] if reference or night else []
     if figures.get("fields"):
         charts.append(fields_chart(figures["fields"], policy))
     if figures.get("migration"):

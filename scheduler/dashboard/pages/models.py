@@ -120,9 +120,9 @@ def send_picture(
 
 def _tell(decision: Decision) -> ToldDecision:
     checks = [(one["name"], MARKS[one["passed"]], one["said"]) for one in decision.figures.get("checks", [])]
-    told = (name_action(decision), tell_outcome(decision), decision.reason)
+    summary = (name_action(decision), tell_outcome(decision), decision.reason)
     numbers = list(flatten(decision.figures))
-    return ToldDecision(decision.id, decision.version, *told, list_facts(decision), checks, numbers)
+    return ToldDecision(decision.id, decision.version, *summary, list_facts(decision), checks, numbers)
 
 
 def _find_report(caller: Caller, model: ModelVersion) -> tuple[Report | None, str | None]:

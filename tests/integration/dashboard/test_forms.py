@@ -120,7 +120,7 @@ def test_a_suspicious_model_is_promoted_only_where_the_box_is_ticked(api: Runnin
     strange = {"suspicious": [{"column": "recovered", "told": "recovered nearly decides the outcome by itself"}]}
     refused = Decision(BOOK, "m2", "m1", promoted=False, reason="r", figures=strange, decided_by="gate", job_id=None)
     with writing(engine) as connection:
-        decide(connection, refused, seen=get_champion(engine, BOOK))
+        decide(connection, refused, champion_before=get_champion(engine, BOOK))
     window = opened(api)
     page = window.page("/portfolios/book/models").text
     assert page.count('name="accept_suspicious"') == 1

@@ -44,7 +44,7 @@ def erase(
 def _show(output: "Output", erasure: "Erasure") -> None:
     rows = [(one.name, one.erased, one.left, one.unseen or one.note) for one in erasure.places]
     output.show_table(("place", "erased", "left", ""), rows)
-    told: dict[str, Any] = {
+    messages: dict[str, Any] = {
         "erased": "Nothing is left.",
         "unknown_key": "No such key: it was not found in any of these places.",
         "left": f"Not created by Tidemark; erase it there yourself: {', '.join(_left_in(erasure))}",
@@ -52,7 +52,7 @@ def _show(output: "Output", erasure: "Erasure") -> None:
         "not_yet_gone": _listed("Erased, but not yet removed from", erasure.pending),
     }
     say = output.show if erasure.is_proven else output.say
-    say(told[erasure.outcome])
+    say(messages[erasure.outcome])
     output.show(f"Outside Tidemark's control:  {'; '.join(erasure.beyond_reach)}.")
 
 

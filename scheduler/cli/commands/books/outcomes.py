@@ -82,7 +82,7 @@ def show(
 
     with open_session(wants_json=json) as session:
         get_portfolio(session.engine, name)
-        told: list[dict[str, Any]] = [
+        vintages: list[dict[str, Any]] = [
             {
                 "job": one.job_id,
                 "model_version": one.model_version,
@@ -93,7 +93,7 @@ def show(
             }
             for one in list_vintages(session.engine, name, limit=limit)
         ]
-        session.output.emit({"portfolio": name, "vintages": told})
+        session.output.emit({"portfolio": name, "vintages": vintages})
         columns = ("job", "model_version", "outcomes", "bad")
-        rows = [[*(one[column] for column in columns), *(one["figures"].get(f) for f in _FIGURES)] for one in told]
+        rows = [[*(one[column] for column in columns), *(one["figures"].get(f) for f in _FIGURES)] for one in vintages]
         session.output.show_table((*columns, *_FIGURES), rows, title=f"Outcomes of {name} by scoring job")

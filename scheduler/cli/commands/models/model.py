@@ -49,7 +49,7 @@ def show(version: Annotated[str, typer.Argument(metavar="VERSION", help="Model v
     with open_session(wants_json=json) as session:
         model = get_model(session.engine, version)
         decisions = [one for one in list_decisions(session.engine, model.portfolio) if one.version == version]
-        told = [
+        decisions = [
             {
                 "at": one.created_at,
                 "promoted": one.promoted,
@@ -60,11 +60,13 @@ def show(version: Annotated[str, typer.Argument(metavar="VERSION", help="Model v
             }
             for one in decisions
         ]
-        session.output.emit(_document(model) | {"decisions": told})
+        session.output.emit(_document(model) | {"decisions": decisions})
         facts = [(key, value) for key, value in _document(model).items() if key != "metrics"]
         session.output.show_table(("", "value"), [*facts, *model.metrics.items()], title=f"Model {version}")
         columns = ("at", "promoted", "reason", "by", "against")
-        session.output.show_table(columns, [[one[column] for column in columns] for one in told], title="Decisions")
+        session.output.show_table(
+            columns, [[one[column] for column in columns] for one in decisions], title="Decisions"
+        )
 
 
 @app.command("report")

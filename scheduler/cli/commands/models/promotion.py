@@ -63,10 +63,10 @@ def decisions(
 
     with open_session(wants_json=json) as session:
         get_portfolio(session.engine, name)
-        told = [_document(one) for one in list_decisions(session.engine, name, limit=limit)]
-        session.output.emit({"portfolio": name, "decisions": told})
+        decisions = [_document(one) for one in list_decisions(session.engine, name, limit=limit)]
+        session.output.emit({"portfolio": name, "decisions": decisions})
         columns = ("decision", "at", "action", "version", "against", "promoted", "by", "reason")
-        session.output.show_table(columns, [[one[column] for column in columns] for one in told])
+        session.output.show_table(columns, [[one[column] for column in columns] for one in decisions])
 
 
 @app.command("decision")

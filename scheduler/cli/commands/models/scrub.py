@@ -44,12 +44,12 @@ def scrub(
             get_model(session.engine, version)
         found = find_bundles_with_people(session.engine, session.settings.bundles_url)
         chosen = [one for one in found if version in (None, one.version)]
-        told, code = _tell_only(chosen), 0
+        rows, code = _tell_only(chosen), 0
         if not dry_run:
-            told, code = _scrub_all(session, chosen, timeout)
-        session.output.emit({"dry_run": dry_run, "bundles": told})
-        session.output.show_table(_COLUMNS, [[one[name] for name in _COLUMNS] for one in told])
-        if not told:
+            rows, code = _scrub_all(session, chosen, timeout)
+        session.output.emit({"dry_run": dry_run, "bundles": rows})
+        session.output.show_table(_COLUMNS, [[one[name] for name in _COLUMNS] for one in rows])
+        if not rows:
             session.output.show("No bundle contains personal records.")
     return code
 
@@ -68,16 +68,16 @@ def _told_before(bundle: "PeopledBundle") -> str:
 
 def _scrub_all(session: "Session", bundles: "list[PeopledBundle]", timeout: float | None) -> tuple[list[Any], int]:
     """Scrub one after the other; return what became of each, and the exit code of the worst."""
-    told, worst = list[dict[str, Any]](), 0
+    rows, worst = list[dict[str, Any]](), 0
     for bundle in bundles:
         said, replaced_by, code = _told_before(bundle), None, 0
         if said == "to be scrubbed":
             said, replaced_by, code = _scrub_one(session, bundle.version, timeout)
         elif said == _FOREIGN:
             code = FAILED
-        told.append(_row(bundle, replaced_by, said))
+        rows.append(_row(bundle, replaced_by, said))
         worst = max(worst, code)
-    return told, worst
+    return rows, worst
 
 
 def _scrub_one(session: "Session", version: str, timeout: float | None) -> tuple[str, str | None, int]:
@@ -98,5 +98,5 @@ def _scrub_one(session: "Session", version: str, timeout: float | None) -> tuple
 
 
 def _row(bundle: "PeopledBundle", replaced_by: str | None, said: str) -> dict[str, Any]:
-    told = {"version": bundle.version, "portfolio": bundle.portfolio, "holds": bundle.holds}
-    return told | {"replaced_by": replaced_by, "told": said}
+    row = {"version": bundle.version, "portfolio": bundle.portfolio, "holds": bundle.holds}
+    return row | {"replaced_by": replaced_by, "told": said}

@@ -21,7 +21,9 @@ def book(engine: Engine) -> Engine:
 
 def _decide(engine: Engine, version: str, seen: Champion | None, *, promoted: bool = True) -> bool:
     with writing(engine) as connection:
-        return decide(connection, Decision(BOOK, version, None, promoted, "why", {"n": 1}, "gate", None), seen=seen)
+        return decide(
+            connection, Decision(BOOK, version, None, promoted, "why", {"n": 1}, "gate", None), champion_before=seen
+        )
 
 
 def test_a_promotion_retires_the_champion_before_it(book: Engine) -> None:

@@ -105,7 +105,7 @@ def test_a_suspicious_version_is_promoted_by_hand_only_by_who_accepts_it(book: E
     strange = {"suspicious": [{"column": "recovered", "told": "recovered nearly decides the outcome by itself"}]}
     refused = Decision(BOOK, "m3", "m2", promoted=False, reason="r", figures=strange, decided_by="gate", job_id=None)
     with writing(book) as connection:
-        decide(connection, refused, seen=get_champion(book, BOOK))
+        decide(connection, refused, champion_before=get_champion(book, BOOK))
     with pytest.raises(StateConflictError, match=r"recovered alone.*--accept-suspicious"):
         promote_version(book, "m3", who="ann", why="")
     assert champion_of(book) == "m2"
