@@ -1,4 +1,4 @@
-"""What can go wrong with the database, in our own words."""
+"""Errors of the database, translated into our own classes."""
 
 _SHOWN_NAMES = 10
 

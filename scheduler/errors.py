@@ -1,4 +1,4 @@
-"""What can go wrong in the scheduler and its commands, in our own words."""
+"""Errors of the scheduler and its commands."""
 
 from worker.contract.messages import QUEUES
 

@@ -1,4 +1,4 @@
-"""Settings of the scheduler and of what it starts on this machine."""
+"""Settings of the scheduler and of the parts that it starts on this machine."""
 
 import os
 from pathlib import Path

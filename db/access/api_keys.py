@@ -1,4 +1,4 @@
-"""API keys: shown once at creation, kept as a hash, checked at every request, revoked for good."""
+"""API keys: shown once when created, stored as a hash, checked on every request, revoked permanently."""
 
 import hashlib
 import hmac

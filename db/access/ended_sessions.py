@@ -1,4 +1,4 @@
-"""Sessions of the dashboard that were signed out before their time: a copy of their cookie opens nothing any more."""
+"""Dashboard sessions that were signed out early, so that a copy of their cookie no longer works."""
 
 from sqlalchemy import Engine, delete, exists, select
 from sqlalchemy.dialects import postgresql, sqlite

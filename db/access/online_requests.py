@@ -1,4 +1,4 @@
-"""Records to be scored at once: stored for a worker to read, answered in place, deleted with the answer."""
+"""Online requests: their records are stored for a worker, answered in the same row, and deleted with the answer."""
 
 import secrets
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Webhooks: who is told of which events, and the log of what was sent."""
+"""Webhooks: which events each one receives, and the log of its deliveries."""
 
 import base64
 import secrets

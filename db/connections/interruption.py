@@ -1,4 +1,4 @@
-"""Ends from another thread what a connection does, so that nobody has to wait for one book's slow table or view."""
+"""Interrupts a connection from another thread, so that a slow table or view of one book blocks no other."""
 
 import sqlite3
 import threading

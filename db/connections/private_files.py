@@ -1,4 +1,4 @@
-"""What a state folder holds is for its owner alone: made so whatever the umask, and tightened where it is not.
+"""Makes a state folder accessible only to its owner, whatever the umask, and tightens an existing one.
 
 Standard library alone.
 """

@@ -1,4 +1,4 @@
-"""Connections that waited in a pool are asked whether they still answer, unless they worked a moment ago."""
+"""Tests pooled connections before use, unless they were used a moment ago."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Ends of shards' ranges that are the key of who is erased.
+"""Boundaries of shards' key ranges that are the key of an erased person.
 
 A range that was scored is needed no more and is forgotten. One that is still to be scored ends at the neighbour's key
 instead: no record lies between the two.

@@ -1,4 +1,4 @@
-"""Online requests that hold a person who is erased: they go with their records and answers, and are not answered."""
+"""Deletes online requests that contain an erased person, with their records and answers."""
 
 import json
 from collections import Counter

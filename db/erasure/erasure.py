@@ -1,4 +1,4 @@
-"""Erases one person: records, scores, rejects, outcomes, in one transaction; and counts again what is left.
+"""Erases a person's records, scores, rejects and outcomes in one transaction, then counts what is left.
 
 Whoever read the person before the transaction writes nothing of it afterwards (`db.privacy.erased_keys`). What is
 proven, and what is not, is an `Erasure` (`db.erasure.erasure_proof`).

@@ -1,4 +1,4 @@
-"""The bytes of deleted rows in SQLite's files: overwritten in the database, and emptied out of its write-ahead log."""
+"""Overwrites the bytes of deleted rows in SQLite's database file, and empties its write-ahead log."""
 
 import sqlite3
 from typing import cast

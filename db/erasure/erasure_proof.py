@@ -1,4 +1,4 @@
-"""What an erasure proves: each place that was looked at, what was erased and is left there, what is out of reach."""
+"""The proof of an erasure: each place checked, what was erased and what is left there, and what cannot be checked."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The append-only log of what happened: who, when, why. Written in the transaction of what it tells."""
+"""The append-only event log: who, when and why. Each event is written in the transaction of the change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, Insert, Select, bindparam, insert, literal, not_, or_, select
 
 from db.connections.engine import reading
-from db.events.webhook_queue import ANY_LISTENS, is_told, queue_deliveries
+from db.events.webhook_queue import ANY_LISTENS, has_receivers_for, queue_deliveries
 from db.schema.core_tables import events
 
 _INSERT = insert(events).returning(events.c.id)
@@ -40,7 +40,7 @@ def record_event(  # noqa: PLR0913 - the columns of an event
 ) -> int:
     """Append one event in the caller's transaction, with its messages to webhooks; return its id."""
     values = {"event": event, "who": who, "why": why, "job_id": job_id, "shard_id": shard_id, "portfolio": portfolio}
-    if not is_told(event):
+    if not has_receivers_for(event):
         return connection.execute(_INSERT, values).scalar_one()
     event_id, any_listens = connection.execute(_INSERT_AND_ASK, values).one()
     if any_listens:

@@ -1,4 +1,4 @@
-"""The whole event log, newest first; and the trace in it of who looked at scores and rejects."""
+"""Pages of the whole event log, newest first, and the record of who read scores and rejects."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -78,8 +78,8 @@ def record_page(engine: Engine, access: Access) -> None:
     )
     recent = select(events.c.id).where(*same, events.c.at > now_plus(-_TOLD_AGAIN_AFTER_SECONDS)).limit(1)
     with reading(engine) as connection:
-        is_told = connection.execute(recent).scalar() is not None
-    if not is_told:
+        is_recorded = connection.execute(recent).scalar() is not None
+    if not is_recorded:
         record_access(engine, access)
 
 

@@ -1,4 +1,4 @@
-"""Tells webhooks of events: a delivery is stored in the transaction of its event, claimed, sent, and its end noted."""
+"""The queue of webhook deliveries: stored in the transaction of the event, claimed, sent, and completed."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Message:
     facts: dict[str, Any]
 
 
-def is_told(event: str) -> bool:
+def has_receivers_for(event: str) -> bool:
     """Tell whether webhooks may hear of events of this group."""
     return event.partition(".")[0] in TOLD_GROUPS
 

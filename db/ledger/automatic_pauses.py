@@ -1,4 +1,4 @@
-"""Jobs that pause by themselves, with the cause, while nothing is wrong with them, and go on when that is healed."""
+"""Automatic pauses of jobs that cannot write through no fault of their own, and their automatic end."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

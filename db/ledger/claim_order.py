@@ -1,4 +1,4 @@
-"""Which waiting shard is claimed next: by priority and age, or the next one of the oldest job, so that none starves."""
+"""The order of claims: by priority and age, or the oldest job first, so that no job starves."""
 
 from sqlalchemy import ColumnElement, Select, func, select
 

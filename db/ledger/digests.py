@@ -1,4 +1,4 @@
-"""Digests of scores and records that add up to the same job digest however the job was cut."""
+"""Digests of scores and records that add up to the same job digest however the job is split."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256

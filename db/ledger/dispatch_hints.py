@@ -1,4 +1,4 @@
-"""Which waiting shards are to be named in a message: as many as may run, most urgent first."""
+"""Selects the waiting shards to announce in messages: as many as may run, most urgent first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

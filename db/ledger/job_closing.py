@@ -1,4 +1,4 @@
-"""Closes jobs: exactly once, when the last shard is finished, with what must follow in the same transaction."""
+"""Closes jobs exactly once, when the last shard is finished, with all consequences in the same transaction."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a person does to a job under way: pause, resume, retry."""
+"""Pauses, resumes and retries jobs at the request of a person."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who plans which queued job: claimed under a lease, so that schedulers share them and a dead one keeps none."""
+"""Leases on the planning of queued jobs, so that schedulers share them and a dead one keeps none."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The limit of running shards per portfolio: a book that is not urgent leaves workers for the others.
+"""The limit of running shards per portfolio, which leaves workers for more urgent books.
 
 A shard keeps its place while its lease lasts, so a worker that died frees its place even before a sweep takes the
 shard back.

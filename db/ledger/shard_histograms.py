@@ -1,4 +1,4 @@
-"""What shards count for the monitor, and the sum over a job: exact by (job, shard), made once when the job closes.
+"""Counts of shards for the monitor, and their exact sum over a job, made once when the job closes.
 
 Adding up 100,000 shards takes half a minute, so a large job is added up on the way: as soon as all shards of a block
 (`BLOCK_SHARDS` neighbours) are over, their sum is stored as a part. Such shards never change again, so a part that is

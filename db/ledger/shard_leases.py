@@ -1,4 +1,4 @@
-"""The ledger of shards: planned once, claimed with a lease and a token, given back, taken back.
+"""The ledger of shards: planned once, claimed with a lease and a token, released, recovered.
 
 Every state change is one guarded statement. The database's clock alone decides about leases.
 """

@@ -1,4 +1,4 @@
-"""The shards of a job as a person looks at them: where each stands, in whose hands, with which counts."""
+"""The shards of a job for people: state, worker and counts of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether there is anything to plan or to send: the one question of a tick where nothing happens."""
+"""Tells whether anything is waiting to be planned or sent: the only query of an idle tick."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The roles of PostgreSQL, one for each kind of process, with the least rights that it needs: SQL for a person to run.
+"""PostgreSQL roles with minimal rights, one for each kind of process: SQL for a person to run.
 
 Every role is named here with what it may do, so that a new table is nobody's until it is written down.
 """

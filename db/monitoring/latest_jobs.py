@@ -1,4 +1,4 @@
-"""The newest jobs of each portfolio: what a person asks for who looks at tonight."""
+"""The newest jobs of each portfolio, for the page Tonight."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

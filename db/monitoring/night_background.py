@@ -1,4 +1,4 @@
-"""What the monitor must know of a night, as one row: every statement costs it time."""
+"""Everything that the monitor needs to know about a night, read as one row because every statement costs time."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Marks a scoring job's scores as not to be used: they stay for auditors, and nobody is shown them as the newest."""
+"""Marks a job's scores as unusable: they are kept for auditors, but no longer shown as the newest."""
 
 from sqlalchemy import Connection, update
 

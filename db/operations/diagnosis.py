@@ -1,4 +1,4 @@
-"""Facts about the database that `doctor` looks at."""
+"""Facts about the database that `doctor` checks."""
 
 from dataclasses import dataclass
 from datetime import datetime

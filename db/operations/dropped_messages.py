@@ -1,4 +1,4 @@
-"""How many messages of strangers were dropped, by queue: a count, never a content."""
+"""Counts of dropped foreign messages by queue, never their content."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Which schedulers and workers live: each writes its name now and then, for people and for `doctor`."""
+"""Running schedulers and workers: each records its name regularly, for people and for `doctor`."""
 
 from dataclasses import dataclass
 from datetime import datetime

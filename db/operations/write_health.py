@@ -1,4 +1,4 @@
-"""Asks the database itself whether it takes writes: one that does not cannot be told that a job pauses."""
+"""Tests whether the database accepts writes: if not, the pause of a job cannot be stored there."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Portfolios: stored as they were written, listed with their champion."""
+"""Stores portfolios as they were written, and lists them with their champion."""
 
 import difflib
 from dataclasses import dataclass

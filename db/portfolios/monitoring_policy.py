@@ -1,4 +1,4 @@
-"""What a portfolio says about being watched: the reference, bounds of the pipeline, size of a shift, the calendar."""
+"""The monitoring policy of a portfolio: reference, limits of pipeline faults, size of a shift, calendar."""
 
 import calendar as months
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Grants of sources to portfolios: the boundary that every reading and writing of records passes.
+"""Grants of sources to portfolios: the boundary that every read and write of records has to pass.
 
 A portfolio reads what `load` made for it, and what somebody granted who may see every portfolio. The answer is the same
 for a table that is not granted and one that is not there.

@@ -1,4 +1,4 @@
-"""The one name that the database gives a source, however it is written; and the tables that are no portfolio's source.
+"""The canonical name of a source in the database, and the tables that can never be a source.
 
 Never a source: Tidemark's tables and views, the database's catalogues, temporary tables, and a view that reads one of
 them, itself or through other views. What a function reads that a view calls cannot be seen: nobody should grant such a

@@ -1,4 +1,4 @@
-"""Keys of persons who were erased, as marks: what was read of a person before the erasure is not written after it.
+"""Marks of erased persons' keys: nothing read about a person before the erasure is written after it.
 
 erase    counts its portfolio's erasures one up and marks the keys, while no result of the portfolio is being written
 claim    remembers the count

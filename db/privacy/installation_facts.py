@@ -1,4 +1,4 @@
-"""Facts of the installation as names and values: told once, never changed by whoever comes later."""
+"""Facts of the installation as names and values: written once, never changed."""
 
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite

@@ -1,4 +1,4 @@
-"""Random secrets of this installation, each made at its first use and kept in the database alone."""
+"""Random secrets of this installation, each created at its first use and stored only in the database."""
 
 from secrets import token_hex
 

@@ -1,4 +1,4 @@
-"""Keys of records as keyed hashes: the same key has the same hash within a portfolio, and nobody can guess it back."""
+"""Record keys as keyed hashes: equal keys have equal hashes within a portfolio, and hashes do not reveal keys."""
 
 import hmac
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The secret that keys are hashed with is checked against a value that only it can make: a wrong one is noticed."""
+"""Detects a wrong key secret by comparing it with a stored check value."""
 
 from sqlalchemy import Connection, Engine, exists, or_, select
 

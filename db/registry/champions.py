@@ -1,4 +1,4 @@
-"""Which version is the champion, and every decision about versions."""
+"""The champion of each portfolio, and every decision about model versions."""
 
 from dataclasses import dataclass, fields, replace
 from datetime import datetime

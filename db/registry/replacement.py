@@ -1,4 +1,4 @@
-"""A version takes the place of another that is the same model: its bundle without records."""
+"""Replaces a model version by the same model in a bundle without personal records."""
 
 from sqlalchemy import Connection, Engine, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite

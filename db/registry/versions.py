@@ -1,4 +1,4 @@
-"""The registry of model versions: what each is, and where it stands in its life."""
+"""The registry of model versions, with the state of each."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime

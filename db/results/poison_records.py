@@ -1,4 +1,4 @@
-"""Finds the record that kills its worker: halves a shard until that record stands alone, and rejects it.
+"""Finds the record that kills its worker: splits a shard in half until the record is alone, then rejects it.
 
 shard of n records, killed its worker `max_attempts` times -> two shards of n / 2, one attempt each
 shard of one key, the same                                 -> its records are rejected as `poison`

@@ -1,4 +1,4 @@
-"""What was removed on purpose from a job's results, so that what is left can still be proven."""
+"""What was removed from a job's results on purpose, so that the rest can still be verified."""
 
 from dataclasses import dataclass
 

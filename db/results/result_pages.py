@@ -1,4 +1,4 @@
-"""Lists that people page through: jobs, events, scores, rejects; each page begins after the last row of another."""
+"""Pages of jobs, events, scores and rejects; each page begins after the last row of the previous one."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Removes the results of old jobs, as their portfolios ask for, some rows at a time."""
+"""Removes the results of old jobs in small batches, as their portfolios specify."""
 
 from dataclasses import dataclass
 

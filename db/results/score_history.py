@@ -1,4 +1,4 @@
-"""One record's scores over time: what every finished scoring job of its portfolio made of it."""
+"""One record's scores over time, from every finished scoring job of its portfolio."""
 
 import json
 from collections.abc import Sequence

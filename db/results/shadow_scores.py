@@ -1,4 +1,4 @@
-"""A challenger's scores beside the champion's: histograms of shards, enough to judge a night by."""
+"""Histograms of a challenger's scores compared with the champion's: enough to judge a night by."""
 
 from dataclasses import dataclass
 

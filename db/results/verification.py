@@ -1,4 +1,4 @@
-"""Proves a finished scoring job from what is stored: every record once, every row of the final attempt, the digest."""
+"""Verifies a finished scoring job: every record once, every row from the final attempt, the digest."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What became of records: outcomes loaded later than their scores, joined to the scores they judge."""
+"""Stores outcomes, and joins them to the scores that they belong to."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Changes of the champion that no gate decides: by a person, or back to the one before. Compare-and-set."""
+"""Changes of the champion outside the gate: by a person, or back to the previous one. Compare-and-set."""
 
 from dataclasses import dataclass
 from typing import Any

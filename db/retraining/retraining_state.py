@@ -1,4 +1,4 @@
-"""What the trigger must know before it asks for a fine-tuning, and what it leaves behind: one locked row each."""
+"""The trigger's state: one locked row per portfolio."""
 
 from dataclasses import dataclass, fields
 from typing import Any

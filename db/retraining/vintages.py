@@ -1,4 +1,4 @@
-"""Realised figures of each scoring job whose records' outcomes are known by now."""
+"""Realised figures of each scoring job whose outcomes are known."""
 
 from dataclasses import dataclass
 from datetime import datetime

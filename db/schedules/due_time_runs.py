@@ -1,4 +1,4 @@
-"""What became of each due time of a schedule: a job, or why there is none. The row and its job are one transaction."""
+"""The result of each due time of a schedule: a job, or why there is none, in one transaction with the job."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""Schedules: which portfolio is due when, kept, paused and removed.
+"""Schedules of portfolios: stored, paused and removed.
 
 What became of due times: `db.schedules.due_time_runs`.
 """

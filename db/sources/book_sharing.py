@@ -1,4 +1,4 @@
-"""Hands a table that was just made to the roles that load, read and erase, where the database has them."""
+"""Gives a new table to the roles that load, read and erase, if the database has them."""
 
 from sqlalchemy import Connection, Table, text
 

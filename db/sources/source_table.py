@@ -1,4 +1,4 @@
-"""The table or view that holds a portfolio's records: what it is made of, its key ranges, its rows as a frame.
+"""The table or view with a portfolio's records: its columns, its key ranges, its rows as a frame.
 
 Nothing is read here that is not granted to the portfolio it is read for (`db.portfolios.source_grants`).
 """

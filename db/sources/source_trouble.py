@@ -1,4 +1,4 @@
-"""What goes wrong with one book's table or view, told as that book's own trouble: the others go on."""
+"""Translates errors of one book's table or view into errors of that book, so that other books continue."""
 
 import sqlite3
 from collections.abc import Generator

@@ -1,4 +1,4 @@
-"""Reads the body of a request no further than is right: so many bytes, so many seconds, so many at once in memory."""
+"""Reads request bodies within limits of bytes, seconds and total memory."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What every request works with: engine, settings, limits; and the caller that its key makes it."""
+"""The context of a request: engine, settings, limits, and the caller that its key identifies."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, cast

@@ -1,4 +1,4 @@
-"""Jobs as JSON: what is sent and what comes back."""
+"""Jobs as JSON: request and response documents."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self

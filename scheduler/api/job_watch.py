@@ -1,4 +1,4 @@
-"""Looks at every job that somebody follows: one task and one thread at a time, however many streams are open."""
+"""Reads every followed job in one task and one thread, however many streams are open."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ class JobWatch:
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._followed: dict[int, _Followed] = {}
         self._task: asyncio.Task[None] | None = None
-        self._told: dict[tuple[int, int], asyncio.Task[list[tuple[int, str]]]] = {}
+        self._event_reads: dict[tuple[int, int], asyncio.Task[list[tuple[int, str]]]] = {}
 
     def follow(self, job_id: int) -> None:
         """Look at this job from now on."""
@@ -78,11 +78,11 @@ class JobWatch:
     async def events_after(self, job_id: int, after_id: int) -> list[tuple[int, str]]:
         """Return the job's events after one of them, with their ids, as JSON; streams in step share one look."""
         place = (job_id, after_id)
-        asked = self._told.get(place)
+        asked = self._event_reads.get(place)
         if asked is None:
             asked = asyncio.create_task(self._read_events(job_id, after_id))
-            self._told[place] = asked
-            asked.add_done_callback(lambda _: self._told.pop(place, None))
+            self._event_reads[place] = asked
+            asked.add_done_callback(lambda _: self._event_reads.pop(place, None))
         return await asyncio.shield(asked)
 
     async def _read_events(self, job_id: int, after_id: int) -> list[tuple[int, str]]:

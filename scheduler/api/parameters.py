@@ -1,4 +1,4 @@
-"""Parameters that several endpoints share, each described once for OpenAPI; and the cursors of pages."""
+"""Parameters shared by several endpoints, described once for OpenAPI, and the cursors of pages."""
 
 from typing import Annotated, Any
 

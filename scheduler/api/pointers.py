@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901) to mistakes in a body: each names a place that the body has, or a member that it lacks."""
+"""JSON pointers (RFC 6901) to mistakes in a body: to an existing place or to a missing member."""
 
 from collections.abc import Sequence
 from typing import Any, cast

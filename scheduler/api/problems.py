@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): one table from what went wrong to status and stable type."""
+"""Errors as problem details (RFC 9457): one table from error to status and stable type."""
 
 import re
 import traceback

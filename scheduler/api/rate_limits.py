@@ -1,4 +1,4 @@
-"""How many requests a key, or an address without one, may make: a bucket of a minute's worth that fills evenly."""
+"""Limits the requests of a key, or of an address without one: a token bucket of one minute."""
 
 import ipaddress
 import math

@@ -1,4 +1,4 @@
-"""Keys that were checked a moment ago: a client that asks often costs one look into the database a second, not each."""
+"""Caches checked keys for a moment, so that a busy client costs one lookup per second instead of one per request."""
 
 import hashlib
 import threading

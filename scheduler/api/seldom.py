@@ -1,4 +1,4 @@
-"""Log lines that a flood of requests must not multiply: one a second, whoever asks and however often."""
+"""Limits log lines to one per second, so that a flood of requests does not flood the log."""
 
 import threading
 import time

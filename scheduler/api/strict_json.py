@@ -1,4 +1,4 @@
-"""Reads JSON bodies strictly: what no database can store, or what only an attacker sends, is refused at the door."""
+"""Reads JSON bodies strictly: refuses what no database can store, and what only an attacker sends."""
 
 import json
 from collections.abc import Callable, Coroutine

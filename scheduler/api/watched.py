@@ -1,4 +1,4 @@
-"""Answers that last: the key is looked at again while they are sent, and one that has ended cuts the connection."""
+"""Long responses: checks the key again while sending, and closes the connection when it has ended."""
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable, Iterator

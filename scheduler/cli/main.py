@@ -1,4 +1,4 @@
-"""The `tidemark` command. Nothing heavy is imported before a command runs: `--help` must answer at once."""
+"""The `tidemark` command. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
 
 import sys
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""What a command prints: one JSON object on standard output where asked for, else text for people."""
+"""The output of a command: one JSON object on standard output if requested, otherwise text for people."""
 
 import json
 import sys

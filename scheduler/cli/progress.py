@@ -1,4 +1,4 @@
-"""Shows a job's progress while a command waits for it: a bar on a terminal, a line now and then elsewhere."""
+"""Shows a job's progress while a command waits: a bar on a terminal, a line from time to time elsewhere."""
 
 import time
 from collections.abc import Callable, Generator

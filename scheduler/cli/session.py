@@ -1,4 +1,4 @@
-"""What a command works with: settings, a prepared database, and who runs it."""
+"""The context of a command: settings, a prepared database, and the user's name."""
 
 import getpass
 from collections.abc import Generator

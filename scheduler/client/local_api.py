@@ -1,4 +1,4 @@
-"""Where the API of this machine's state folder answers, and the key for it. Standard library alone: clients read it."""
+"""The address and key of the API of this machine's state folder. Only needs the standard library."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Sends the client's requests: refusals become errors, and what may be sent again is."""
+"""Sends the client's requests: turns refusals into errors, and repeats what is safe to repeat."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Who looks at a page or sends a form: the caller that the session's key makes, with the same rules as the API's."""
+"""The visitor of a page or sender of a form: the caller that the session's key identifies, with the API's rules."""
 
 import secrets
 from dataclasses import dataclass

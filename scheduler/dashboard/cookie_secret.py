@@ -1,4 +1,4 @@
-"""The secret that signs the dashboard's cookies: a setting, or a file that its owner alone can read."""
+"""The secret that signs the dashboard's cookies: a setting, or a file that only its owner can read."""
 
 import os
 import secrets

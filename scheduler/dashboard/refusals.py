@@ -1,4 +1,4 @@
-"""What every page is sent with: refusals as pages for browsers, and headers that keep other sites and scripts out."""
+"""Error pages for browsers, and headers that keep other sites and scripts out."""
 
 import json
 from collections.abc import Callable

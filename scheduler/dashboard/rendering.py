@@ -1,4 +1,4 @@
-"""Renders pages: templates, what every page knows, and how numbers and times are written."""
+"""Renders pages: templates, values shared by all pages, formats of numbers and times."""
 
 import hashlib
 from collections.abc import Mapping

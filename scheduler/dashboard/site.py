@@ -1,4 +1,4 @@
-"""Puts the dashboard into the API's application."""
+"""Adds the dashboard to the API's application."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Turns columns of a data file, Arrow arrays, into numbers, categories, keys and dates of one fixed form.
+"""Converts columns of a data file, Arrow arrays, into numbers, categories, keys and dates in a fixed form.
 
 The same rules hold for text files and Parquet: blanks around a value never matter, the texts of `MISSING_TEXTS` mean
 "not known", and a category is the same text whether the file held 1, 1.0 or "1".

@@ -1,4 +1,4 @@
-"""What can be wrong with a data file that a user names."""
+"""Errors in a data file that a user names."""
 
 import difflib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Reads files of JSON lines: one object a line, every value as text, so that one bad value changes no column's type."""
+"""Reads files of JSON lines: one object per line, every value as text, so that bad values change no type."""
 
 import json
 from collections.abc import Iterator, Sequence

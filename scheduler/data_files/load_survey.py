@@ -1,4 +1,4 @@
-"""What a load finds in a file that scoring will reject: texts in place of numbers, by column, with examples."""
+"""Collects what scoring will reject from a loaded file: texts instead of numbers, by column, with examples."""
 
 import json
 from collections import Counter

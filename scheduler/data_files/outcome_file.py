@@ -1,4 +1,4 @@
-"""Loads a file of outcomes: key, what became of the record, and the day since when that is known."""
+"""Loads a file of outcomes: key, outcome, and the date when it became known."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

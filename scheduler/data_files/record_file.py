@@ -1,4 +1,4 @@
-"""Opens a CSV or Parquet file of records and gives it in batches, read as the portfolio says."""
+"""Opens a CSV or Parquet file of records and yields it in batches, as the portfolio specifies."""
 
 # pyarrow.compute makes its functions at run time, so their names are unknown before.
 # pyright: reportAttributeAccessIssue=false

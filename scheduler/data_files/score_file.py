@@ -1,4 +1,4 @@
-"""Reads the scores of a CSV or Parquet file as a distribution; an empty one is a record that could not be scored."""
+"""Reads the scores of a CSV or Parquet file as a distribution; an empty score is a record that could not be scored."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Opens a data file by its ending: text files and Parquet behind the same few methods."""
+"""Opens a data file by its ending: text files and Parquet with the same methods."""
 
 from collections import Counter
 from pathlib import Path

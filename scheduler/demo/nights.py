@@ -1,4 +1,4 @@
-"""Thirty nights of the demo's book, time compressed: each night is a real scoring job, and the loop acts by itself.
+"""Thirty nights of the demo's book in compressed time: each is a real scoring job, and the loop acts automatically.
 
 What is told of the nights beforehand is only what the world does: how people live, which feed breaks, which file of
 outcomes is wrong. What Tidemark makes of it is read from its own tables.

@@ -1,4 +1,4 @@
-"""Draws the demo's nights: how far the scores moved, how good they were, and who was the champion."""
+"""Draws the demo's nights: how far the scores moved, how good they were, and which model was the champion."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The demo: a simulated book of customers, loaded, trained on and scored through real queue workers."""
+"""The demo: simulates a book of customers, loads it, trains on it and scores it with real queue workers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Examines an installation: versions, database, Redis, processes, disk, jobs. Each check says what to do."""
+"""Examines an installation: versions, database, Redis, processes, disk, jobs. Each check says how to fix a problem."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""Runs every part of the installation in the foreground until it is told to stop."""
+"""Runs every part of the installation in the foreground until it is stopped."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Waits for a job to end, bringing up on this machine what is needed and not running."""
+"""Waits for a job to end, and starts the parts that are needed and not running on this machine."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Tells which stored model bundles may still hold something of people: those of releases that kept records in them."""
+"""Finds stored bundles that may contain personal records: those of older releases."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Keeps child processes alive: starts them, starts them again when they die, stops them in order."""
+"""Keeps child processes alive: starts them, restarts them when they die, stops them in order."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Finds jobs that cannot come to their end as things stand, and says what to do about each."""
+"""Finds jobs that cannot finish in the present situation, and says what to do about each."""
 
 from dataclasses import dataclass
 

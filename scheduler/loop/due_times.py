@@ -1,4 +1,4 @@
-"""The due times that a cron expression names in a time zone, right on daylight-saving nights. Pure: no clock."""
+"""The due times of a cron expression in a time zone, correct on daylight-saving nights. Pure: no clock."""
 
 import difflib
 from collections.abc import Iterator

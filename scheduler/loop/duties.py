@@ -1,4 +1,4 @@
-"""The duties of the scheduler's loop: each done when it is due, and none in the way of another's failure."""
+"""The duties of the scheduler's loop: each runs when it is due, and a failure of one does not affect the others."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Puts hints for waiting shards on the Redis queues. Losing, doubling or reordering them changes nothing but time."""
+"""Puts hints for waiting shards on the Redis queues. Lost, duplicated or reordered hints cost only time."""
 
 from collections.abc import Iterable, Mapping
 from logging import getLogger

@@ -1,4 +1,4 @@
-"""Looks for records that kill their workers, in threads: each look reads its book, which may be slow."""
+"""Isolates records that kill their workers, in threads, because reading a book may be slow."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Takes back what dead workers held, closes what is finished, cancels what nobody will work on."""
+"""Recovers the shards of dead workers, closes finished jobs, cancels jobs that no worker can process."""
 
 from collections.abc import Callable
 from logging import getLogger

@@ -1,4 +1,4 @@
-"""Jobs that paused by themselves: Redis that refuses to write pauses them, and what is healed goes on."""
+"""Pauses jobs when Redis refuses writes, and resumes automatic pauses when their cause is fixed."""
 
 from logging import getLogger
 

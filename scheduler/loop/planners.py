@@ -1,4 +1,4 @@
-"""Plans books at the same time, each in a thread of its own, so that a slow one holds up nobody.
+"""Plans several books at once, each in its own thread, so that a slow one does not delay the others.
 
 A planning that lasts for more than QUICK_SECONDS is slow, and so is its book from then on. Of SLOTS threads slow ones
 may have SLOW_SLOTS; where there are more, the youngest is cut off and waits for its turn among the slow ones. So a book

@@ -1,4 +1,4 @@
-"""Connects within a deadline, and to public addresses alone: a name is resolved once, and each address judged.
+"""Connects within a deadline, and only to public addresses: resolves a name once and checks each address.
 
 So a name that points inside the own network, now or at its next resolution (DNS rebinding), leads nowhere.
 """

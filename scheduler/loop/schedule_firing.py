@@ -1,4 +1,4 @@
-"""The timetable: turns due times that have come into jobs, whatever the downtime, however many schedulers look."""
+"""Turns due times into jobs, after any downtime and with any number of schedulers."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Plans queued jobs: cuts the book of a scoring job into shards; other jobs are one shard."""
+"""Plans queued jobs: splits the book of a scoring job into shards; other jobs are one shard."""
 
 from contextlib import nullcontext
 from logging import getLogger

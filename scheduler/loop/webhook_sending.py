@@ -1,4 +1,4 @@
-"""Sends the messages of webhooks, signed as Standard Webhooks say, until the receiver takes them."""
+"""Sends webhook messages, signed according to Standard Webhooks, until the receiver accepts them."""
 
 import json
 import threading

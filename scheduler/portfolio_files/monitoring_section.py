@@ -1,4 +1,4 @@
-"""Reads the section [monitoring] of a portfolio file: what a night is compared with, bounds, calendar effects."""
+"""Reads the section [monitoring] of a portfolio file: reference, limits, calendar effects."""
 
 from collections.abc import Callable
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Mistakes of a portfolio file, each with its place: file, line, and the key's dotted path."""
+"""Mistakes in a portfolio file, each with its place: file, line, and the key's dotted path."""
 
 import difflib
 import json

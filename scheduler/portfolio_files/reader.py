@@ -1,4 +1,4 @@
-"""Reads a portfolio file, the one thing a user writes, into a `PortfolioDefinition`, or tells every mistake in it."""
+"""Reads a portfolio file into a `PortfolioDefinition`, or reports every mistake in it."""
 
 import re
 import tomllib

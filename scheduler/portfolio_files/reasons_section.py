@@ -1,4 +1,4 @@
-"""Reads what a portfolio file says of reasons: the reference of reason codes, the texts of letters."""
+"""Reads the reasons of a portfolio file: the reference of reason codes, the texts of letters."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Reads the section [retraining] of a portfolio file: when to learn again, and the bounds of the gate."""
+"""Reads the section [retraining] of a portfolio file: when to train again, and the limits of the gate."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields

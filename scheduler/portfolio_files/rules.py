@@ -1,4 +1,4 @@
-"""Rules between the entries of a portfolio file: inputs there are, histories of one length, each column used once."""
+"""Rules across the entries of a portfolio file: at least one input, equal histories, each column used once."""
 
 from collections import Counter
 

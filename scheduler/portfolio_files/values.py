@@ -1,4 +1,4 @@
-"""Reads single values of a portfolio file: each reader returns the value, or notes a mistake and returns a default."""
+"""Reads single values of a portfolio file: returns the value, or notes a mistake and returns a default."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A decision as a person reads it: what, why, what was looked at, every number; also as a page in Markdown."""
+"""A decision for people: action, reason, evidence, every figure; also as a Markdown page."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

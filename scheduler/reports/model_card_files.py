@@ -1,4 +1,4 @@
-"""Takes files out of a model's bundle: checked by their SHA-256, without the network's libraries."""
+"""Reads files from a model's bundle: checked by SHA-256, without the network's libraries."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A portfolio's monitored nights: as documents, as bars for a terminal, as a picture."""
+"""A portfolio's monitored nights: as documents, as bars for a terminal, as a chart."""
 
 from dataclasses import dataclass
 from pathlib import Path

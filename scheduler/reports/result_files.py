@@ -1,4 +1,4 @@
-"""Writes frames to a CSV or Parquet file: whole or not at all, a page in memory at a time."""
+"""Writes frames to a CSV or Parquet file, completely or not at all, with one page in memory at a time."""
 
 import os
 import tempfile

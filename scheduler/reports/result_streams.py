@@ -1,4 +1,4 @@
-"""Sends frames as CSV, Parquet or Arrow, a page in memory at a time; and makes cells safe for spreadsheets."""
+"""Sends frames as CSV, Parquet or Arrow, with one page in memory at a time, and makes cells safe for spreadsheets."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Looks for the answers of all online requests that wait in this process: one thread, one subscription, one query.
+"""Reads the answers of all online requests waiting in this process: one thread, one subscription, one query.
 
 Workers publish the id of what they answered. Whatever was not heard is found by a look into the database each second.
 """

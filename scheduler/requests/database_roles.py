@@ -1,4 +1,4 @@
-"""Reads the analysts' roles that `tidemark database roles` is asked for."""
+"""Reads the analyst roles given to `tidemark database roles`."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Files that may hold a person outside of the database: looked for on this machine, and told with an erasure."""
+"""Files outside the database that may contain a person, counted on this machine for an erasure."""
 
 import tempfile
 from pathlib import Path

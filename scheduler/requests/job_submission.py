@@ -1,4 +1,4 @@
-"""Takes requests: checks that they can be carried out, and stores the job in one transaction."""
+"""Checks that requests can be carried out, and stores the job in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

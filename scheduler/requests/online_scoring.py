@@ -1,4 +1,4 @@
-"""Scores some records at once: stores them for a worker, sends it the request's id, waits for the answer.
+"""Scores a few records at once: stores them for a worker, sends it the request's id, waits for the answer.
 
 Waiting takes no thread: `AnswerWatch` looks for the answers of all requests that wait here.
 """

@@ -1,4 +1,4 @@
-"""The forms that the key of a person may have in results, and erasing a person under every one of them."""
+"""Erases a person under every form that the key may have in results."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What people do with schedules: add, pause, resume, remove, run now. Each is one transaction."""
+"""Changes of schedules by people: add, pause, resume, remove, run now. Each is one transaction."""
 
 from dataclasses import replace
 from datetime import datetime

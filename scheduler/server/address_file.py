@@ -1,4 +1,4 @@
-"""Notes where the API answers, for the clients of this machine."""
+"""Records the API's address, for clients on this machine."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Builds the application: routers, refusals, limits, and the description that OpenAPI clients read."""
+"""Builds the application: routers, errors, limits, and the OpenAPI description."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

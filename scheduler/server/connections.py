@@ -1,4 +1,4 @@
-"""The server's side of a connection: headers must come in time and may not be endless, connections are counted.
+"""The server's side of a connection: limits the time and size of headers, and the number of connections.
 
 The server itself waits for headers for ever and takes them at any length.
 """

@@ -1,4 +1,4 @@
-"""The API's door: who has no key is sent away before a byte of the body is read, and a body is read within limits.
+"""The API's entrance: refuses requests without a valid key before reading the body, and reads bodies within limits.
 
 The key is checked against memory, else in one of a few threads of its own, so that a flood of wrong keys takes no
 thread from those who came in.

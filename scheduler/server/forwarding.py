@@ -1,4 +1,4 @@
-"""Believes what a proxy says of the client only where the settings name that proxy."""
+"""Trusts forwarding headers only from proxies named in the settings."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware

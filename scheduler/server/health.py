@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`: is the process there, and can it work. The one thing that is answered without a key."""
+"""`/healthz` and `/readyz`: whether the process runs and can work. The only endpoints without a key."""
 
 from logging import getLogger
 from typing import Literal

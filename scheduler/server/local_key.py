@@ -1,4 +1,4 @@
-"""The key of the local installation: made at the first start, in a file that its owner alone can read."""
+"""The key of the local installation: created at the first start, in a file that only its owner can read."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: counted from the database at every scrape, so any number of API processes agree."""
+"""`/metrics` for Prometheus: counted from the database at every scrape, so that all API processes agree."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

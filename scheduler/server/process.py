@@ -113,18 +113,18 @@ async def _run(server: uvicorn.Server, listener: socket.socket, stopping: asynci
 
 async def _bind(settings: ApiSettings, stopping: asyncio.Event) -> socket.socket | None:
     address = (settings.api_host, settings.api_port)
-    has_told = False
+    has_warned = False
     while not stopping.is_set():
         try:
             family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
             return socket.create_server(address, family=family, backlog=512)
         except OSError as error:
-            if not has_told:
+            if not has_warned:
                 log_fields = (*address, error.strerror, BIND_AGAIN_SECONDS)
                 logger.warning(
                     "Cannot listen on %s:%d (%s); set TIDEMARK_API_PORT. Tried again every %g s.", *log_fields
                 )
-            has_told = True
+            has_warned = True
         try:
             await asyncio.wait_for(stopping.wait(), BIND_AGAIN_SECONDS)
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""The contract between scheduler and workers: queue names, task names, and messages that hold ids only."""
+"""The contract between scheduler and workers: queue names, task names, and messages with only ids."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""How much memory a process and its children hold, from the system's own accounts."""
+"""The memory of a process and its children, according to the operating system."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where the embedded Redis of a state folder listens. Standard library alone: both floors compute the same address."""
+"""The address of a state folder's embedded Redis. Uses only the standard library, because both floors compute it."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Folders for what a process needs while it works, and the removal of those whose process was killed.
+"""Temporary folders of a process, and the removal of those whose process was killed.
 
 A folder holds a lock for as long as its process lives. Files of a training have no name
 (`transformer.records.record_store`); older releases gave them one.

@@ -1,4 +1,4 @@
-"""Sets the limits of the sequential rule by simulating quiet nights of this portfolio.
+"""Sets the limits of the sequential rule by simulating quiet nights of the portfolio.
 
 Nights of the same customers are not independent. A quiet night's figures are modelled as what they are made of: the
 PSI as a sum of squares of B - 1 parts, each the sampling error of the reference, which is the same every night, plus

@@ -1,4 +1,4 @@
-"""How records moved between the bands of two nights, and a test of whether the bands' sizes stayed the same."""
+"""The migration of records between bands from one night to the next, and a test of marginal homogeneity."""
 
 from dataclasses import dataclass
 from typing import Any

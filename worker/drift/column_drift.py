@@ -1,4 +1,4 @@
-"""Every input column against the reference at once: PSI, missing and unseen records, the fullest bin."""
+"""Drift of every input column against the reference: PSI, missing and unseen records, the fullest bin."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Values with their counts, and the number of records that have none: all that a comparison needs to know."""
+"""Values with their counts, and the number of records without a value."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What calibrated scores promise before any outcome is known. It sees no drift of the concept: no ground to promote."""
+"""AUC and bad rate expected from calibrated scores. They cannot detect concept drift, so they never promote a model."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What the monitor says of one night: every figure, the reasons, the verdict. A pure function of counts."""
+"""The monitor's verdict on a night: every figure, the reasons, the verdict. A pure function of counts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Tells a broken pipeline from a moved population: the canary, missing and unseen records, columns that stand still."""
+"""Distinguishes a broken pipeline from a population shift: the canary, missing and unseen values, constant columns."""
 
 from collections.abc import Mapping
 from math import sqrt

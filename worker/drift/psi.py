@@ -1,4 +1,4 @@
-"""The population stability index (PSI) by one definition: bins, counts, value, mean without change, interval.
+"""The population stability index (PSI): bins, counts, value, its expected value without change, interval.
 
 Bins lie at the reference's quantiles and are frozen with it: right-closed, the outer ones open, ties merged. Records
 without a score are a bin of their own, where either side has any. One half is added to every count, and the logarithm

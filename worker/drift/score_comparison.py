@@ -1,4 +1,4 @@
-"""All figures of one distribution of scores against another, and the verdict where nothing but the two is known."""
+"""All figures that compare two distributions of scores, and the verdict without further evidence."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The gate for models that were trained from scratch: against the champion, and a first one against chance. Pure."""
+"""The gate for models trained from scratch: against the champion, or a first model against chance. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the gate writes down: a judgement as the row that is kept, and what passed but waits."""
+"""The gate's decision as a stored row, and judgements that passed but have to wait."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Puts together what the gate looks at: both models' scores on the same records, the saved bundle, the speed."""
+"""Collects the gate's evidence: both models' scores on the same records, the saved bundle, the speed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

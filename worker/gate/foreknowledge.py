@@ -1,4 +1,4 @@
-"""Finds columns that look as if they were known only after the outcome: one alone nearly decides it.
+"""Finds columns that seem to be known only after the outcome (target leakage).
 
 A column decides where the ROC AUC of its values alone is beyond what honest columns reach. The strongest honest ones
 that we know are those of breast_cancer (0.976, a measurement of the tumour itself), so the bound lies above; and it is

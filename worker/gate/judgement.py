@@ -1,4 +1,4 @@
-"""The gate: decides from figures alone whether a challenger becomes champion. Pure; bounds come from the portfolio."""
+"""The gate: decides from figures whether a challenger becomes champion. Pure; the portfolio sets the limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

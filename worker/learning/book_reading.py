@@ -1,4 +1,4 @@
-"""Reads the whole book of a portfolio to learn from: every record once, with what is known of its outcome."""
+"""Reads the whole book of a portfolio for training: every record once, with its outcome if known."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Under which secret the keys of held-out records are hashed in a portfolio's bundles."""
+"""The secret that hashes the keys of held-out records in a portfolio's bundles."""
 
 import hmac
 

@@ -1,4 +1,4 @@
-"""Joins records with what became of them: the source's target, and the outcomes that were loaded later."""
+"""Joins records with their outcomes: the source's target, and the outcomes that were loaded later."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Compares two model versions on the records that neither has learnt from, as their bundles keep them."""
+"""Compares two model versions on records that neither was trained on, as stored in their bundles."""
 
 from logging import getLogger
 from typing import Any

@@ -1,4 +1,4 @@
-"""Compares the scores of a finished job with the reference of its model. Costs O(bins), reads no score.
+"""Compares the scores of a finished job with its model's reference. Costs O(bins) and reads no scores.
 
 What is known of a night is read, the verdict is a pure function of it (`worker.drift.night_verdict`), and report,
 marks and what follows are written in one transaction.

@@ -1,4 +1,4 @@
-"""Whether what happened to scored records still fits what their scores had said. Pure.
+"""Tests whether outcomes still match the scores' predictions. Pure.
 
 Scores can stay as they are while the bad event becomes more or less frequent: no distribution of scores shows that,
 only outcomes do.

@@ -1,4 +1,4 @@
-"""What follows a monitored night: a fine-tuning, a gate, a rollback, or nothing. Decided by a pure function."""
+"""Answers a monitored night with a fine-tuning, a gate, a rollback or nothing. A pure function decides."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum

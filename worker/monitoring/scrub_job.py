@@ -1,4 +1,4 @@
-"""Takes the records out of a stored bundle: a new version, the same scores, and the old files removed at the end."""
+"""Removes personal records from a stored bundle: a new version with the same scores; the old files are deleted last."""
 
 from logging import getLogger
 

@@ -1,4 +1,4 @@
-"""Measures the vintages anew after outcomes were loaded, and tells the trigger that they came."""
+"""Measures the vintages again after outcomes were loaded, and notifies the trigger."""
 
 from logging import getLogger
 

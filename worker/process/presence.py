@@ -1,4 +1,4 @@
-"""A worker's parent process: says now and then that it lives, and ends where it can be of no use any more.
+"""A worker's parent process: reports regularly that it is running, and exits when it can no longer work.
 
 A worker that lost Redis or the database for long exits, so that its supervisor starts a fresh one: what holds it up may
 be its own (a stale address, exhausted sockets). One that is connected and hears nothing connects anew, and exits if

@@ -1,4 +1,4 @@
-"""Takes messages off the queues: what is not one of ours is dropped before Celery sees it, and counted.
+"""Takes messages off the queues: foreign messages are dropped before Celery sees them, and counted.
 
 Whoever may write to Redis may write anything. Of a message only what `worker.contract.messages` knows goes on,
 in a message made anew; Celery's own parser would let one that is no JSON end the whole worker.

@@ -1,4 +1,4 @@
-"""Brings TensorFlow into a worker process, with as many threads as its share of the cores."""
+"""Loads TensorFlow into a worker process, with as many threads as its share of the cores."""
 
 import sys
 from collections.abc import Generator

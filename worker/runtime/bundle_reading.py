@@ -1,4 +1,4 @@
-"""Reads stored bundles by their version; one that was scrubbed lies under the version that took its place."""
+"""Reads stored bundles by version; a scrubbed one is stored under its replacement."""
 
 from collections.abc import Callable
 from typing import TypeVar

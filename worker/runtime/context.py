@@ -1,4 +1,4 @@
-"""What a worker process works with: made once per process, after the fork."""
+"""The context of a worker process: created once per process, after the fork."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What goes wrong in a worker, and what is done about each kind of error: one table."""
+"""The errors of a worker, and the reaction to each kind: one table."""
 
 import errno
 from enum import StrEnum

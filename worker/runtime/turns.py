@@ -1,4 +1,4 @@
-"""Counts a worker's claims, so that every so many go to the oldest job: no flood of urgent ones keeps it waiting."""
+"""Counts a worker's claims: every so many go to the oldest job, so that urgent jobs cannot starve it."""
 
 from random import randrange
 from threading import Lock

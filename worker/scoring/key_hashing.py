@@ -1,4 +1,4 @@
-"""Puts keyed hashes in the place of keys in a shard's result, where the portfolio says so."""
+"""Replaces the keys in a shard's result by keyed hashes, if the portfolio asks for it."""
 
 from dataclasses import replace
 

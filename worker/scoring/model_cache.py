@@ -1,4 +1,4 @@
-"""Holds the models that a worker process scored with last, ready and warm."""
+"""Keeps the models that a worker process used last, loaded and warm."""
 
 from collections.abc import Callable
 from logging import getLogger

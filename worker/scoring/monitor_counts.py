@@ -1,4 +1,4 @@
-"""What a shard counts for the monitor beside its scores: fields, segments, migration of bands, and the canary."""
+"""Counts for the monitor while a shard is scored: fields, segments, migration of bands, and the canary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

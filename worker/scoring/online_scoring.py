@@ -1,4 +1,4 @@
-"""Answers a request of some records at once with the champion: read from SQL, scored, answered in SQL, a bell rung.
+"""Answers online requests with the champion: reads records from SQL, scores, writes the answer, announces it.
 
 Redis carries the request's id alone. An answer that nobody waits for any more is not written.
 """

@@ -1,4 +1,4 @@
-"""Scores shards one after the other so that the database works meanwhile: one is read ahead, one is written behind.
+"""Scores one shard while the next is read and the previous one is written.
 
 main thread     score 1 | score 2 | score 3
 reader          read 2  | read 3  | ...       claimed where more wait than other workers are busy

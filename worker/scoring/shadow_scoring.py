@@ -1,4 +1,4 @@
-"""Scores a shard with the waiting challenger too, where the portfolio asks for nights in shadow."""
+"""Scores a shard with the waiting challenger too, if the portfolio asks for shadow nights."""
 
 from collections.abc import Callable
 

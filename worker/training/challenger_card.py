@@ -1,4 +1,4 @@
-"""The model card of a challenger: what it learned from, and its figures on the newest outcomes."""
+"""The model card of a challenger: its training data, and its figures on the newest outcomes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Fine-tunes the champion on new outcomes and lets the gate judge two challengers: the tuned one and a recalibration.
+"""Fine-tunes the champion on new outcomes and lets the gate judge two challengers: the tuned model and a recalibration.
 
 read         worker.learning.outcome_labels    the labelled records, which of them are new, which came last
 make         transformer.training.fine_tuning  two challengers, each saved as a bundle before anything names it

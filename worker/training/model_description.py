@@ -1,4 +1,4 @@
-"""What a trained model's bundle says of it besides its weights: reasons, model card, held-out scores."""
+"""The parts of a bundle that describe its model: reasons, model card, held-out scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""How far a training is: one bar from reading the book to the gate, and the time left, written beside the work.
+"""The progress of a training: one bar from reading the book to the gate, and the time left.
 
 The bar is an estimate: how long each stage takes in comparison is known, how many fits a book needs is not. It never
 goes back. A thread writes it every two seconds, because one step of a library may take longer than that; the lease is

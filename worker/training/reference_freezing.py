@@ -1,4 +1,4 @@
-"""What is frozen of a model's held-out part: in its bundle the bins and the canary, in the registry their counts."""
+"""Freezes a model's reference on the held-out records: bins and canary in the bundle, counts in the registry."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Judges a challenger again that waited for evidence."""
+"""Judges a challenger again that was waiting for evidence."""
 
 from logging import getLogger
 

@@ -1,4 +1,4 @@
-"""Watches a champion: compares it with the one before on outcomes that came since."""
+"""Watches a champion: compares it with the previous one on outcomes that arrived since."""
 
 from dataclasses import replace
 from logging import getLogger

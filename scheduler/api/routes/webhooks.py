@@ -1,4 +1,4 @@
-"""`/v1/webhooks`: who is told of events, and the log of what was sent."""
+"""`/v1/webhooks`: which events each webhook receives, and the log of its deliveries."""
 
 from datetime import datetime
 from typing import Annotated

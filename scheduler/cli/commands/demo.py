@@ -1,4 +1,4 @@
-"""`tidemark demo`: plays the demo and prints what a person wants to see."""
+"""`tidemark demo`: runs the demo and prints its results."""
 
 from typing import TYPE_CHECKING, Annotated
 

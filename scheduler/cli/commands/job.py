@@ -1,4 +1,4 @@
-"""`tidemark job`: list, show, cancel, pause, resume, retry, verify; and what every command says of a job."""
+"""`tidemark job`: list, show, cancel, pause, resume, retry, verify; and how commands describe a job."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,4 +1,4 @@
-"""`tidemark up`, `scheduler`, `worker`, `api`, `doctor` and `database upgrade`: run the system and look after it."""
+"""`tidemark up`, `scheduler`, `worker`, `api`, `doctor` and `database upgrade`: run and maintain the system."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A square of a job's map: one shard, or some in a row where a job has very many."""
+"""A square of a job's map: one shard, or several neighbours if a job has very many."""
 
 from dataclasses import dataclass
 

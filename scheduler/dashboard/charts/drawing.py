@@ -1,4 +1,4 @@
-"""What a chart is, and how it becomes SVG, PNG or CSV: light or dark, wide or as narrow as a phone."""
+"""A chart, and its output as SVG, PNG or CSV: light or dark, wide or narrow."""
 
 import csv
 import io

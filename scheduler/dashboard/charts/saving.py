@@ -1,4 +1,4 @@
-"""Sends a chart as a picture of a page, or as a file to keep."""
+"""Sends a chart as a picture of a page, or as a file to save."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What the page of one job shows, read in one go: counts, shards by state, rejects, events, and what may be done."""
+"""The content of the page of one job, read at once: counts, shards by state, rejects, events, possible actions."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`/jobs`: list, submit, show one live, cancel, pause, resume and retry, one or all that fit a filter."""
+"""`/jobs`: list, submit, show one live, cancel, pause, resume and retry, one or all that match a filter."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`/portfolios/{name}/models`, `/models/{version}`: model versions, what was decided about them, and their reports."""
+"""`/portfolios/{name}/models`, `/models/{version}`: model versions, decisions about them, and their model cards."""
 
 import json
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _PICTURES = {
 
 
 @dataclass(frozen=True)
-class ToldDecision:
+class ShownDecision:
     """A decision as it is read: who, what, which checks, every number."""
 
     id: int | None
@@ -75,7 +75,7 @@ def show_models(request: Request, visitor: Reader, name: PortfolioName) -> HTMLR
     caller = visitor.caller
     portfolio = caller.portfolio(name)
     models = sorted(list_models(caller.engine, name), key=lambda one: one.state is not ModelState.CHAMPION)
-    decisions = [_tell(one) for one in list_decisions(caller.engine, name, limit=_MOST_DECISIONS)]
+    decisions = [_show(one) for one in list_decisions(caller.engine, name, limit=_MOST_DECISIONS)]
     with reading(caller.engine) as connection:
         doubts = find_doubts(connection, name)
     return show(
@@ -98,7 +98,7 @@ def show_model(request: Request, visitor: Reader, version: Version) -> HTMLRespo
     caller = visitor.caller
     model = caller.model(version)
     of_portfolio = list_decisions(caller.engine, model.portfolio, limit=10_000)
-    decisions = [_tell(one) for one in of_portfolio if one.version == version]
+    decisions = [_show(one) for one in of_portfolio if one.version == version]
     metrics = list(flatten(model.metrics))
     report, missing = _find_report(caller, model)
     values = {"decisions": decisions, "metrics": metrics, "report": report, "missing": missing}
@@ -118,11 +118,11 @@ def send_picture(
     return Response(content, headers=headers, media_type=kinds[ending])
 
 
-def _tell(decision: Decision) -> ToldDecision:
+def _show(decision: Decision) -> ShownDecision:
     checks = [(one["name"], MARKS[one["passed"]], one["said"]) for one in decision.figures.get("checks", [])]
     summary = (name_action(decision), tell_outcome(decision), decision.reason)
     numbers = list(flatten(decision.figures))
-    return ToldDecision(decision.id, decision.version, *summary, list_facts(decision), checks, numbers)
+    return ShownDecision(decision.id, decision.version, *summary, list_facts(decision), checks, numbers)
 
 
 def _find_report(caller: Caller, model: ModelVersion) -> tuple[Report | None, str | None]:

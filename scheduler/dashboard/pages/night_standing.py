@@ -1,4 +1,4 @@
-"""Where a portfolio's night stands, from its newest jobs and its schedules. Pure: the time is an argument."""
+"""The state of a portfolio's night, from its newest jobs and its schedules. Pure: the time is an argument."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Forms of the Models page: promote, roll back, hold, release; each with its reason, each by an admin."""
+"""Forms of the Models page: promote, roll back, hold, release; each needs a reason and an admin."""
 
 from typing import Annotated, Literal
 

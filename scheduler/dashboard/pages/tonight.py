@@ -1,4 +1,4 @@
-"""`/`: where each portfolio's night stands."""
+"""`/`: the state of each portfolio's night."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse

@@ -1,4 +1,4 @@
-"""`/workers`: which processes live, what they hold in memory, and what each worker works on."""
+"""`/workers`: running processes, their memory, and what each worker is working on."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Looks at a sample of one column and guesses how a portfolio should read it, with the reason in words."""
+"""Examines a sample of one column and guesses how a portfolio should read it, with the reason in words."""
 
 # pyarrow.compute makes its functions at run time, so their names are unknown before.
 # pyright: reportAttributeAccessIssue=false

@@ -1,4 +1,4 @@
-"""Finds columns that tell one behaviour over time (balance_01 ... balance_12) and guesses which one is the oldest."""
+"""Finds columns with one value over time (balance_01 ... balance_12) and guesses which one is the oldest."""
 
 import re
 from collections import Counter

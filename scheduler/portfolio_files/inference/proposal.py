@@ -1,4 +1,4 @@
-"""Proposes a portfolio file from a data file: a guess for every column, each with its reason, to be corrected."""
+"""Proposes a portfolio file from a data file: a guess for every column, with its reason, for people to correct."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

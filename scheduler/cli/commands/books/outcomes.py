@@ -1,4 +1,4 @@
-"""`tidemark outcomes`: load what became of records, and see how good each night's scores turned out to be."""
+"""`tidemark outcomes`: load outcomes, and show how good each night's scores turned out to be."""
 
 from pathlib import Path
 from typing import Annotated, Any

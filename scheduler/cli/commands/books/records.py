@@ -1,4 +1,4 @@
-"""`tidemark load`: records of a file into the source table."""
+"""`tidemark load`: loads a file of records into the source table."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated

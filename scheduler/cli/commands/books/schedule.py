@@ -1,4 +1,4 @@
-"""`tidemark schedule`: say which portfolio is scored when, and see what became of each due time."""
+"""`tidemark schedule`: set when a portfolio is scored, and show the result of each due time."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +48,7 @@ def add(
     with open_session(wants_json=json) as session:
         schedule, outcome = add_schedule(session.engine, request, who=session.who)
         session.output.emit(_document(schedule) | {"outcome": outcome})
-        session.output.show(f"Schedule {schedule.id} {outcome}: {_told(schedule)}.")
+        session.output.show(f"Schedule {schedule.id} {outcome}: {_describe(schedule)}.")
         _warn_without_champion(session, name)
 
 
@@ -91,7 +91,7 @@ def show(
         runs = list_runs(session.engine, schedule.id, limit=limit)
         session.output.emit(_document(schedule) | {"runs": [_run_document(run) for run in runs]})
         facts = _document(schedule) | {"next_due_at": _local(schedule, schedule.next_due_at)}
-        session.output.show_table(("", "value"), facts.items(), title=_told(schedule))
+        session.output.show_table(("", "value"), facts.items(), title=_describe(schedule))
         rows = [(_local(schedule, run.due_at), *list(_run_document(run).values())[1:]) for run in runs]
         session.output.show_table(("due", "state", "job", "cause", "detail", "by hand"), rows)
 
@@ -143,7 +143,7 @@ def run_now(name: _ScheduleName, json: Json = False) -> None:
 
 def _tell(session: "Session", schedule: "Schedule") -> None:
     session.output.emit(_document(schedule))
-    session.output.show(f"Schedule {schedule.id} is {schedule.state}: {_told(schedule)}.")
+    session.output.show(f"Schedule {schedule.id} is {schedule.state}: {_describe(schedule)}.")
 
 
 def _warn_without_champion(session: "Session", name: str) -> None:
@@ -156,7 +156,7 @@ def _warn_without_champion(session: "Session", name: str) -> None:
         )
 
 
-def _told(schedule: "Schedule") -> str:
+def _describe(schedule: "Schedule") -> str:
     due = _local(schedule, schedule.next_due_at)
     named = f'{schedule.portfolio}, "{schedule.cron}" in {schedule.time_zone}'
     return f"{named} ({_in_words(schedule)}){f', next due {due}' if due else ''}"

@@ -1,4 +1,4 @@
-"""`tidemark drift`: compare two files of scores, and look at a portfolio's nights."""
+"""`tidemark drift`: compare two files of scores, and show a portfolio's nights."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""`tidemark model promote`, `rollback`, `hold`, `release`, `decisions`, `decision`: who is the champion, and why."""
+"""`tidemark model promote`, `rollback`, `hold`, `release`, `decisions`, `decision`: change the champion."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""`tidemark model scrub`: take the records of people out of bundles that older releases wrote."""
+"""`tidemark model scrub`: remove personal records from bundles of older releases."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,7 +44,7 @@ def scrub(
             get_model(session.engine, version)
         found = find_bundles_with_people(session.engine, session.settings.bundles_url)
         chosen = [one for one in found if version in (None, one.version)]
-        rows, code = _tell_only(chosen), 0
+        rows, code = _list_bundles(chosen), 0
         if not dry_run:
             rows, code = _scrub_all(session, chosen, timeout)
         session.output.emit({"dry_run": dry_run, "bundles": rows})
@@ -54,11 +54,11 @@ def scrub(
     return code
 
 
-def _tell_only(bundles: "list[PeopledBundle]") -> list[dict[str, Any]]:
-    return [_row(one, None, _told_before(one)) for one in bundles]
+def _list_bundles(bundles: "list[PeopledBundle]") -> list[dict[str, Any]]:
+    return [_row(one, None, _describe_contents(one)) for one in bundles]
 
 
-def _told_before(bundle: "PeopledBundle") -> str:
+def _describe_contents(bundle: "PeopledBundle") -> str:
     from scheduler.installation.stored_bundles import VALUES
 
     if bundle.holds == VALUES:
@@ -70,7 +70,7 @@ def _scrub_all(session: "Session", bundles: "list[PeopledBundle]", timeout: floa
     """Scrub one after the other; return what became of each, and the exit code of the worst."""
     rows, worst = list[dict[str, Any]](), 0
     for bundle in bundles:
-        said, replaced_by, code = _told_before(bundle), None, 0
+        said, replaced_by, code = _describe_contents(bundle), None, 0
         if said == "to be scrubbed":
             said, replaced_by, code = _scrub_one(session, bundle.version, timeout)
         elif said == _FOREIGN:
