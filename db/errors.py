@@ -65,7 +65,7 @@ class SourceError(DatabaseError):
 
 
 class SourceNotGrantedError(SourceError):
-    """A portfolio names a source that is not granted to it. The same is told where there is no such table."""
+    """A portfolio names a source that is not granted to it. The message is the same if the table does not exist."""
 
     def __init__(self, portfolio: str, source: str) -> None:
         self.portfolio = portfolio

@@ -37,7 +37,7 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message."""
+    """The result of one message."""
 
     id: int
     event: str

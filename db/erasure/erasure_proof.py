@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-# What no command of Tidemark can look into, told with every erasure.
+# What Tidemark cannot check; listed with every erasure.
 BEYOND_REACH = (
     "backups of the database and of the models",
     "files exported earlier, and the page of at most 50,000 records that a running export had already sent",

@@ -29,7 +29,7 @@ class LoggedEvent:
 
 @dataclass(frozen=True)
 class Access:
-    """Somebody's look at results: `what` is scores or rejects, `how` the form and the number, never a record's key."""
+    """An access to results: `what` is scores or rejects, `how` the format and the count, never a record's key."""
 
     what: str
     who: str
@@ -57,7 +57,7 @@ def page_log(
 
 
 def record_access(engine: Engine, access: Access, *, exported: bool = False) -> None:
-    """Note a look, before anything is shown: what cannot be noted is not shown."""
+    """Record an access before anything is shown: if it cannot be recorded, nothing is shown."""
     with writing(engine) as connection:
         record_event(
             connection,

@@ -36,14 +36,14 @@ class Message:
 
 
 def has_receivers_for(event: str) -> bool:
-    """Tell whether webhooks may hear of events of this group."""
+    """Return whether webhooks can receive events of this group."""
     return event.partition(".")[0] in TOLD_GROUPS
 
 
 def queue_deliveries(
     connection: Connection, event_id: int, event: str, *, job_id: int | None, portfolio: str | None
 ) -> None:
-    """Store a delivery for each webhook that wants to hear of the event, in the caller's transaction."""
+    """Store a delivery for each webhook that receives the event, in the caller's transaction."""
     rows = connection.execute(_LISTENING).all()
     if rows and portfolio is None and job_id is not None:
         portfolio = connection.execute(select(jobs.c.portfolio).where(jobs.c.id == job_id)).scalar()

@@ -51,7 +51,7 @@ class MonitoringPolicy:
     calendar: tuple[CalendarEffect, ...] = ()
 
     def date_of(self, options: Mapping[str, Any], submitted_at: datetime) -> date:
-        """Return the date that a scoring job's records are of: as it was told, else the day it was submitted."""
+        """Return the date of a scoring job's records: as given, or else the day of submission."""
         night = options.get(NIGHT_OPTION)
         return date.fromisoformat(night) if night else submitted_at.astimezone(ZoneInfo(self.time_zone)).date()
 

@@ -7,7 +7,7 @@ from db.schema.privacy_tables import installation_facts
 
 
 def find_fact(connection: Connection, name: str) -> str | None:
-    """Return a fact, None where nobody told it yet."""
+    """Return a fact, or None if it is not stored yet."""
     found = select(installation_facts.c.value).where(installation_facts.c.name == name)
     return connection.execute(found).scalar()
 

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Vintage:
-    """What became of the records of one scoring job, against what its scores had said."""
+    """The outcomes of the records of one scoring job, compared with their scores."""
 
     job_id: int
     portfolio: str

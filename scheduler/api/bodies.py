@@ -19,13 +19,13 @@ SLOWEST_BYTES_A_SECOND = 4096
 
 @dataclass
 class BytesInFlight:
-    """How many bytes of bodies the process holds in memory now, and how many it may."""
+    """Counts the bytes of request bodies in memory, and limits them."""
 
     most: int
     held: int = 0
 
     def take(self, count: int) -> None:
-        """Hold so many more. Raises `HTTPException` (503) where that is too much."""
+        """Hold more bytes. Raises `HTTPException` (503) above the limit."""
         if self.held + count > self.most:
             detail = f"other requests fill the {self.most} bytes available for request bodies; try again"
             raise HTTPException(503, detail, headers={"Retry-After": "1"})
@@ -49,13 +49,13 @@ class GuardedBody:
         self._count = 0
 
     def let_go(self, budget: BytesInFlight) -> None:
-        """Give back the room that its bytes took in memory."""
+        """Release the memory of the body's bytes."""
         if not self._is_upload:
             budget.held -= self._count
             self._count = 0
 
     def check_length(self) -> None:
-        """Raise `Problem` (413) where its header says that it is too large."""
+        """Raise `Problem` (413) if the header announces a body that is too large."""
         if not self._is_upload and self._said.isdigit() and int(self._said[:20]) > self._limit:
             raise Problem(413, "too-large", self._too_large())
 
@@ -76,7 +76,7 @@ class GuardedBody:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass the answer on; one that comes before the whole body did ends the connection, so no more is read."""
+        """Pass the answer on; if it precedes the end of the body, close the connection so that no more is read."""
         if message["type"] == "http.response.start":
             self._has_begun = True
             if not self._is_complete:

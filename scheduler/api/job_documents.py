@@ -39,7 +39,7 @@ class ScoringSubmission(_Submission):
 
 
 class TrainingSubmission(_Submission):
-    """Train a model, from nothing or from another version's network; the gate decides on promotion."""
+    """Train a model, from scratch or from another version's network; the gate decides on promotion."""
 
     kind: Literal["training"] = Field(examples=["training"])
     seed: int | None = Field(strict=True, default=None, ge=0, le=2**31 - 1, description="Random seed.", examples=[1])
@@ -150,7 +150,7 @@ class JobPage(Page):
 
 
 class DryRunDocument(Document):
-    """What a scoring job would be. Nothing was stored."""
+    """What the scoring job would do. Nothing was stored."""
 
     dry_run: Literal[True] = Field(examples=[True])
     portfolio: str = Field(examples=["customers"])
@@ -164,13 +164,13 @@ class DryRunDocument(Document):
 
 
 class Reason(Document):
-    """Why something is done."""
+    """The reason for an action."""
 
     why: Why = ""
 
 
 class Promotion(Reason):
-    """Why a version becomes the champion."""
+    """The reason for a promotion."""
 
     accept_suspicious: bool = Field(
         strict=True,
@@ -181,7 +181,7 @@ class Promotion(Reason):
 
 
 class JobsAction(Document):
-    """What to do to every job that fits."""
+    """An action on every job that matches."""
 
     action: Literal["cancel", "pause", "resume", "retry"] = Field(examples=["cancel"])
     portfolio: str | None = Field(default=None, pattern=NAME_PATTERN, examples=["customers"])
@@ -193,13 +193,13 @@ class JobsAction(Document):
     why: Why = ""
 
     def fits(self, job: Job) -> bool:
-        """Whether a job fits the filter."""
+        """Whether a job matches the filter."""
         wanted = ((self.portfolio, job.portfolio), (self.kind, job.kind), (self.state, job.state))
         return all(asked in {None, found} for asked, found in wanted)
 
 
 class JobsActionOutcome(Document):
-    """Result for each job that was touched; of those whose state did not allow it, why."""
+    """The result for each job; for jobs whose state did not allow the action, the reason."""
 
     changed: list[int] = Field(examples=[[1, 2]])
     unchanged: dict[str, str] = Field(examples=[{"3": "job 3 is done; only a failed job can be retried"}])
@@ -214,7 +214,7 @@ def describe_job(job: Job) -> JobDocument:
 
 
 def show_job(job: Job, shards: dict[str, int], rejects: dict[str, int], waits_because: str | None) -> ShownJobDocument:
-    """Return a job with all that is told of one alone."""
+    """Return a job with everything that only its own page shows."""
     return ShownJobDocument(**_values_of(job), shards=shards, rejects=rejects, waits_because=waits_because)
 
 

@@ -24,7 +24,7 @@ _seldom = SeldomLogger(getLogger(__name__))
 
 @dataclass(frozen=True)
 class Sight:
-    """A job as it was seen: its counts as JSON, and the id of its newest event."""
+    """A snapshot of a job: its counts as JSON, and the id of its newest event."""
 
     is_open: bool
     counts: str
@@ -41,7 +41,7 @@ class _Followed:
 
 
 class JobWatch:
-    """Shared by the streams of one event loop. Looks only while somebody follows."""
+    """Shared by the streams of one event loop. Reads only while a stream is open."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -51,20 +51,20 @@ class JobWatch:
         self._event_reads: dict[tuple[int, int], asyncio.Task[list[tuple[int, str]]]] = {}
 
     def follow(self, job_id: int) -> None:
-        """Look at this job from now on."""
+        """Start reading this job."""
         self._followed.setdefault(job_id, _Followed()).streams += 1
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     def leave(self, job_id: int) -> None:
-        """Look at it no more, where this was its last stream."""
+        """Stop reading the job if this was its last stream."""
         followed = self._followed[job_id]
         followed.streams -= 1
         if followed.streams == 0:
             del self._followed[job_id]
 
     async def next_sight(self, job_id: int, before: Sight | None, *, seconds: float) -> Sight | None:
-        """Return the job as soon as it is not as it was before; as it was, after so many seconds."""
+        """Return the job as soon as it changes, or unchanged after so many seconds."""
         followed = self._followed[job_id]
         if followed.sight is not before:
             return followed.sight
@@ -76,7 +76,7 @@ class JobWatch:
         return followed.sight
 
     async def events_after(self, job_id: int, after_id: int) -> list[tuple[int, str]]:
-        """Return the job's events after one of them, with their ids, as JSON; streams in step share one look."""
+        """Return the job's events after one of them, with ids, as JSON; streams at the same event share a query."""
         place = (job_id, after_id)
         asked = self._event_reads.get(place)
         if asked is None:

@@ -47,13 +47,13 @@ Why = Annotated[
 
 
 class Document(BaseModel):
-    """Base of every JSON document: no name that is not known."""
+    """Base of every JSON document: unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True, protected_namespaces=())
 
 
 class Page(Document):
-    """What every page of a list holds beside its rows."""
+    """What every page of a list has besides its rows."""
 
     next_cursor: str | None = Field(description="null on the last page", examples=["17"])
 
@@ -97,7 +97,7 @@ _EVERYWHERE = (401, 403, 422, 429, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of an endpoint for the refusals that it can give beside the usual ones."""
+    """Return the OpenAPI responses of an endpoint for the refusals that it can give besides the usual ones."""
     return {
         status: {
             "description": _TEXTS[status],

@@ -110,7 +110,7 @@ class Problem(Exception):  # noqa: N818 - the standard's word
         super().__init__(detail)
 
     def response(self) -> JSONResponse:
-        """Return the answer that tells it."""
+        """Return the response."""
         document: dict[str, Any] = {"type": f"/problems/{self.name}", "title": TITLES[self.name]}
         document |= {"status": self.status, "detail": self.detail}
         if self.parts:
@@ -119,7 +119,7 @@ class Problem(Exception):  # noqa: N818 - the standard's word
 
 
 def not_found(thing: str, name: object) -> Problem:
-    """Return the refusal for what does not exist, or may not be seen by this key: the two look the same."""
+    """Return the refusal for something that does not exist or that the key has no access to; both look the same."""
     return Problem(404, "not-found", f"{thing} {name} does not exist")
 
 
@@ -141,7 +141,7 @@ _TABLE: tuple[tuple[type[Exception], int, str], ...] = (
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the refusal that an error of ours becomes."""
+    """Translate one of our errors into a refusal."""
     status, name = next((status, name) for kind, status, name in _TABLE if isinstance(error, kind))
     if isinstance(error, PortfolioFileError):
         return _portfolio_problem(error)
@@ -175,7 +175,7 @@ def _validation_problem(error: RequestValidationError) -> Problem:
 
 
 def _part_of(error: Mapping[str, Any], body: Any) -> dict[str, str]:
-    """One mistake without the value that came: it may be a person's."""
+    """One mistake, without the value, which may be personal data."""
     detail, (place, *path) = str(error["msg"]), error["loc"]
     if place == "body":
         return {"detail": detail, "pointer": pointer_to(path, body, is_missing=error["type"] == "missing")}
@@ -184,7 +184,7 @@ def _part_of(error: Mapping[str, Any], body: Any) -> dict[str, str]:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Let every error that a request can end with become problem details."""
+    """Turn every error of a request into problem details."""
 
     def tell(_request: Request, error: Exception) -> JSONResponse:
         return problem_of(error).response()
@@ -223,7 +223,7 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
 
 
 class FaultMiddleware:
-    """Answers what nobody foresaw with 500; logs where it happened, but no message: it may hold a person's data."""
+    """Answers unexpected errors with 500, and logs the place but not the message, which may contain personal data."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

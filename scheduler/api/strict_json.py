@@ -62,7 +62,7 @@ class StrictRoute(APIRoute):
 
 
 def require_json(request: Request) -> None:
-    """Raise `Problem` (415) where a body comes that is not declared as JSON."""
+    """Raise `Problem` (415) for a body that is not declared as JSON."""
     headers = request.headers
     if "transfer-encoding" not in headers and headers.get("content-length", "0").strip("0") == "":
         return
@@ -95,7 +95,7 @@ def _parse_and_check(body: bytes, field: ModelField) -> Any:
 
 
 def parse_strictly(body: bytes) -> Any:
-    """Return the JSON value of a body. Raises `Problem` (400) that tells what is wrong with it."""
+    """Return the JSON value of a body. Raises `Problem` (400) with the reason."""
     try:
         text = body.decode("utf-8")
         value = json.loads(

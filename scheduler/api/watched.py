@@ -20,7 +20,7 @@ _PIECE_BYTES = 64 << 10  # what the server passes on before it waits for a slow 
 
 
 class WatchedResponse(StreamingResponse):
-    """A stream that ends within a second or two of its key. What was sent by then is seen to be cut off."""
+    """A stream that ends within two seconds of its key, so that the client notices the cut."""
 
     def __init__(self, content: AsyncIterable[Any] | Iterable[Any], *, caller: Caller, **options: Any) -> None:
         super().__init__(content, **options)
@@ -52,7 +52,7 @@ class WatchedResponse(StreamingResponse):
 
 
 def in_pieces(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the stream in pieces, so that little is on its way to a slow reader when its key ends.
+    """Yield the stream in pieces, so that little is in transit to a slow reader when its key ends.
 
     >>> [len(piece) for piece in in_pieces([b"a" * 70_000, b"b"])]
     [65536, 4464, 1]

@@ -13,7 +13,7 @@ _OPEN = frozenset({"queued", "running", "paused"})
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it stood when it was asked for; `facts` holds everything that the API told."""
+    """A job as of the last request; `facts` contains the API's whole answer."""
 
     _transport: Transport
     facts: dict[str, Any]

@@ -34,7 +34,7 @@ _CONTENT_TYPES = {
 
 
 class TrainingOptions(TypedDict, total=False):
-    """What a training may be told; see `tidemark train --help`. `start_from` is a version, `time_limit` in minutes."""
+    """Options of a training; see `tidemark train --help`. `start_from` is a version, `time_limit` in minutes."""
 
     seed: int
     epochs: int

@@ -123,7 +123,7 @@ class CsvSource:
         ) from error
 
     def _lines(self, stream: BinaryIO) -> Iterator[str]:
-        """Yield the lines; one that is too long for a block is told, not read."""
+        """Yield the lines; a line that is too long for a block raises an error."""
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         number = 0
         while line := text.readline(_BLOCK_BYTES + 1):

@@ -149,7 +149,7 @@ class ParquetSource:
         return _is_text(self.schema.field(name).type)
 
     def _find_chained(self) -> frozenset[str]:
-        """Return the columns whose texts may be told as so many bytes of the one before: they are no dictionaries."""
+        """Return the columns without a dictionary, whose texts may be encoded as prefixes of the previous one."""
         found: set[str] = set()
         for group in range(self._metadata.num_row_groups):
             one = self._metadata.row_group(group)
@@ -161,7 +161,9 @@ class ParquetSource:
         with path.open("rb") as file:
             file.seek(max(0, self._bytes - 8))
             end = file.read(8)
-        size = struct.unpack("<I", end[:4])[0] if end[4:] == b"PAR1" else 0  # else it is no Parquet file: told below
+        size = (
+            struct.unpack("<I", end[:4])[0] if end[4:] == b"PAR1" else 0
+        )  # otherwise it is not a Parquet file, which is reported below
         if size > _FOOTER_BYTES:
             raise DataTooLargeError(self.where, f"its footer has {size} bytes; expected {_FOOTER_BYTES} at most")
 

@@ -95,7 +95,7 @@ class DataFile:
             for at, text in numbers.unreadable.items():
                 unreadable.setdefault(at, {})[name] = text
         columns[UNREADABLE] = _write_unreadable(unreadable, table.num_rows)
-        # The type is told because pandas would make text columns of its own kind from objects.
+        # The type is given because pandas would otherwise create its own kind of text column from objects.
         return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
 
     def _read_keys(self, table: pa.Table) -> npt.NDArray[np.object_]:

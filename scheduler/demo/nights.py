@@ -1,6 +1,6 @@
 """Thirty nights of the demo's book in compressed time: each is a real scoring job, and the loop acts automatically.
 
-What is told of the nights beforehand is only what the world does: how people live, which feed breaks, which file of
+The script fixes only what happens in the world: how people live, which feed breaks, which file of
 outcomes is wrong. What Tidemark makes of it is read from its own tables.
 """
 
@@ -71,7 +71,7 @@ class World:
 
 @dataclass(frozen=True)
 class Night:
-    """One night as it was told by the tables. `auc` is on the true outcomes, which only the simulator knows."""
+    """One night according to the tables. `auc` uses the true outcomes, which only the simulator knows."""
 
     number: int
     day: date

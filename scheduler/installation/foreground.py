@@ -24,7 +24,7 @@ def run_until_stopped(
 ) -> None:
     """Keep the parts running until SIGINT or SIGTERM, then stop them in order.
 
-    `sign_in` says how to get into the dashboard, whose address is told beside it.
+    `sign_in` says how to sign in to the dashboard, and is shown with its address.
     """
     stopping = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}

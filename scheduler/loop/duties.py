@@ -11,7 +11,7 @@ from scheduler.errors import RedisUnreachableError
 logger = getLogger(__name__)
 
 PAUSE_AFTER_TROUBLE_SECONDS = 2.0
-SAY_AGAIN_SECONDS = 60.0  # the same trouble is not told more often
+SAY_AGAIN_SECONDS = 60.0  # the same problem is not logged more often
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Duty:
 
 
 def do_due(duties: Sequence[Duty], is_stopping: Callable[[], bool]) -> None:
-    """Do each duty that is due; one that fails is told and tried again soon, and the others are done all the same."""
+    """Do each duty that is due; one that fails is logged and tried again soon; the others run anyway."""
     for duty in duties:
         # This clock only paces the loop; whether a lease is over is the database's to say.
         if is_stopping() or time.monotonic() < duty.due_at:

@@ -154,7 +154,7 @@ class Planners:
                 self._slow_books.discard(book)
             try:
                 self._answer(planning)
-            except DatabaseError as error:  # told at the next look; meanwhile the lease is kept
+            except DatabaseError as error:  # retried at the next check; the lease is kept meanwhile
                 logger.warning("The result of a planning could not be stored: job %d: %s", planning.job.job_id, error)
                 continue
             self._running.remove(planning)

@@ -43,7 +43,7 @@ DATABASE_AWAY_SECONDS = 2.0
 
 
 class Scheduler:
-    """Fires schedules, plans, dispatches and recovers until it is told to stop."""
+    """Fires schedules, plans, dispatches and recovers until it is stopped."""
 
     def __init__(
         self, engine: Engine, producer: Celery, settings: SchedulerSettings, *, key_secret: str | None = None
@@ -108,7 +108,7 @@ class Scheduler:
         self._say_goodbye()
 
     def tick(self) -> None:
-        """Do what is due. One duty that fails is told, and the others are done all the same."""
+        """Do what is due. A duty that fails is logged; the others run anyway."""
         do_due(self._duties, self._stopping.is_set)
 
     def wait_for_database(self) -> None:

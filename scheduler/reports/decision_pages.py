@@ -5,7 +5,7 @@ from typing import Any
 
 from db.registry.champions import Decision
 
-MARKS = {True: "passed", False: "FAILED", None: "told"}
+MARKS = {True: "passed", False: "FAILED", None: "noted"}
 _ACTIONS = {
     "gate": "The gate",
     "undecided": "Gate: no decision",

@@ -68,7 +68,7 @@ class OnlineScoring:
         """Return `model_version`, `scores` and `rejects` of the records.
 
         `until_gone` returns when the caller is gone. Raises `OnlineError` when no answer comes in time,
-        `CallerGoneError`, and `RedisUnreachableError` where no worker can be told.
+        `CallerGoneError`, and `RedisUnreachableError` if no worker can be notified.
         """
         request_id = await anyio.to_thread.run_sync(self._store, portfolio, records, limiter=self._threads)
         answered = self._watch.expect(request_id)

@@ -64,7 +64,7 @@ _ROUTERS = (  # what is asked for most often stands first
 
 
 def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: SchedulerSettings) -> FastAPI:
-    """Return the application on a database whose tables are there."""
+    """Return the application for a database with its tables."""
     app = FastAPI(
         title="Tidemark",
         version=version("tidemark"),
@@ -133,7 +133,7 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that may be left out is not one that may be null: addresses and headers know no null."""
+    """An optional parameter is not nullable: addresses and headers have no null."""
     kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     if len(kinds) != 1:
         return schema

@@ -29,7 +29,7 @@ _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fie
 
 @dataclass
 class Connections:
-    """Who is connected to one server, and how many may be."""
+    """Counts and limits the connections of one server."""
 
     header_seconds: float
     most: int
@@ -37,14 +37,14 @@ class Connections:
     open: Counter[str] = field(default_factory=Counter)
 
     def add(self, address: str) -> bool:
-        """Count a connection; False where it is one too many: no address may have more than half, but for proxies."""
+        """Count a connection; return False above the limit. An address may have half of them, a proxy all."""
         most_of_it = self.most if is_within(address, self.proxies) else self.most // 2
         is_welcome = self.open.total() < self.most and self.open[address] < most_of_it
         self.open[address] += 1
         return is_welcome
 
     def remove(self, address: str) -> None:
-        """Count a connection no more."""
+        """Stop counting a connection."""
         self.open[address] -= 1
         if self.open[address] <= 0:
             del self.open[address]
@@ -96,7 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came; give it up where it is no HTTP, or more headers than there should be."""
+        """Read data; close the connection if it is not HTTP or its headers are too large."""
         self._unset_keepalive_if_required()
         cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request
         if self._deadline is None and (cycle is None or cycle.response_complete):

@@ -29,7 +29,7 @@ _LOOKING = {"GET", "HEAD", "OPTIONS"}
 
 
 class DoorMiddleware:
-    """Lets in who has a key, or a session of the dashboard where that is what the page needs."""
+    """Lets requests pass with a valid key, or with a dashboard session for pages."""
 
     def __init__(self, app: ASGIApp, *, site: FastAPI) -> None:
         self._app = app
@@ -86,7 +86,7 @@ class DoorMiddleware:
         return key
 
     async def _look_up(self, text: str, address: str) -> ApiKey:
-        """Ask the database for a key. An address that sends wrong ones too often is not even asked about."""
+        """Look up a key in the database, except for an address that sends wrong keys too often."""
         context = self._context
         is_familiar = text != "" and context.keys.is_familiar(text)
         if not is_familiar:

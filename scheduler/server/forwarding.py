@@ -10,8 +10,8 @@ _SCHEMES = {b"http": "http", b"https": "https"}
 class ForwardingMiddleware:
     """Puts the client's address and scheme into the scope.
 
-    Where no proxy is named, one on this machine may say that a request came over TLS, but not from whom: anybody on it
-    could say that, and every request would be somebody else's.
+    Without a configured proxy, a proxy on this machine may say that a request came over TLS, but not who sent it: any
+    process here could claim to be another client.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: tuple[str, ...]) -> None:

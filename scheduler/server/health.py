@@ -20,13 +20,13 @@ _seldom = SeldomLogger(getLogger(__name__))
 
 
 class Health(Document):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"] = Field(examples=["ok"])
 
 
 class Readiness(Document):
-    """Whether work can be taken and done: each check "ok", or what is missing."""
+    """Whether jobs can be accepted and processed: each check is "ok", or says what is missing."""
 
     status: Literal["ok", "not ready"] = Field(examples=["ok"])
     database: str = Field(examples=["ok"])
@@ -37,7 +37,7 @@ class Readiness(Document):
 
 @router.get("/healthz", response_model=Health)
 async def healthz() -> Health:
-    """Say that the process lives. Needs no thread: it is answered while all of them are busy."""
+    """Say that the process is running. Needs no thread, so it answers even when all threads are busy."""
     return Health(status="ok")
 
 
@@ -45,7 +45,7 @@ async def healthz() -> Health:
     503: {"description": "Something required is missing.", "model": Readiness}
 })  # fmt: skip
 def readyz(request: Request) -> JSONResponse:
-    """Say whether database, tables, a scheduler and a worker are there."""
+    """Say whether the database, its tables, a scheduler and a worker are available."""
     engine = context_of(request).engine
     checks = dict.fromkeys(("database", "schema_version", "scheduler", "workers"), "missing")
     try:

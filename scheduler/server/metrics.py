@@ -61,7 +61,7 @@ class _Collector:
     **problems(403),
 })  # fmt: skip
 def metrics(caller: Reader) -> Response:
-    """Tell Prometheus jobs, shards, records, rejects, lease losses, queue age, model versions and drift."""
+    """Return metrics for Prometheus: jobs, shards, records, rejects, lease losses, queue age, model versions, drift."""
     found = _within_reach(caller, read_metrics(caller.engine))
     registry = CollectorRegistry()
     registry.register(_Collector(found, list_processes(caller.engine)))

@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes uvloop's loop where there is one; None, for Python's own, on Windows."""
+    """Return uvloop's loop factory, or None (for Python's own loop) on Windows."""
     try:
         from uvloop import new_event_loop  # noqa: PLC0415 - no wheel for Windows
     except ImportError:
@@ -70,7 +70,7 @@ def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _serve(
     engine: Engine, settings: ApiSettings, scheduler_settings: SchedulerSettings, *, ends_with_parent: bool
 ) -> None:
-    """Bind, note the address, serve; a port that is taken is tried again, so that `tidemark up` runs all the same."""
+    """Bind, store the address, serve; retry while the port is taken, so that `tidemark up` keeps running."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -94,7 +94,7 @@ async def _serve(
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to this process: it also has to end while it waits for its port."""
+    """A server that leaves signals to this process, which must be able to stop while it waits for its port."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

@@ -1,4 +1,4 @@
-"""Cuts labelled records into parts for learning, for stopping and calibration, and for the figures that are told."""
+"""Cuts labelled records into parts for learning, for early stopping and calibration, and for the reported figures."""
 
 from dataclasses import dataclass
 from hashlib import blake2b

@@ -19,7 +19,7 @@ from transformer.evaluation.paired_differences import (
 )
 from worker.drift import Histogram, compare
 
-LEAST_PER_SEGMENT = 30  # records of each outcome; a smaller segment is told but not judged
+LEAST_PER_SEGMENT = 30  # records of each outcome; a smaller segment is reported but not judged
 USUAL_TURNED_AWAY = 0.1  # share that the champion turns away where the portfolio names no cut-off
 
 Floats = NDArray[np.float64]
@@ -92,7 +92,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: passed, failed, or (None) told without a bound."""
+    """One check: passed, failed, or (None) noted without a limit."""
 
     name: str
     passed: bool | None

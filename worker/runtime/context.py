@@ -68,7 +68,7 @@ def open_context(settings: WorkerSettings, database: DatabaseSettings) -> Worker
     """Make the context of this process, which closes it. The engine connects at its first use."""
     name = f"{socket.gethostname()}:{os.getpid()}"
     if settings.models_url is None:  # a folder that hosts share is its owner's business
-        with suppress(OSError):  # told where a bundle cannot be written
+        with suppress(OSError):  # reported when a bundle cannot be written
             make_private_folder(Path(settings.bundles_url))
     turns = Turns(settings.oldest_first_every)
     return WorkerContext(open_engine(database.url), settings, name, database.key_secret_text, turns=turns)

@@ -20,7 +20,7 @@ class Action(StrEnum):
     RETRY = "retry"  # the shard waits again, or fails when it was tried too often
     FAIL_JOB = "fail_job"  # trying again cannot help
     PAUSE = "pause"  # nothing is wrong with the shard: it waits again, no attempt is charged, its job pauses
-    DROP = "drop"  # the shard is not ours any more, or the database cannot be told: the lease will end
+    DROP = "drop"  # the shard is no longer ours, or the database is unreachable: the lease will expire
 
 
 # Disk full, over quota, read-only file system: it heals when someone makes room.

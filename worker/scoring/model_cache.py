@@ -42,7 +42,7 @@ class ModelSlot:
         return self._scorers.get(version)
 
     def load_champions(self, engine: Engine) -> None:
-        """Make the newest champions ready before a shard asks for them; what cannot be loaded is told when it does."""
+        """Preload the newest champions; a load error is reported when a shard needs the model."""
         try:
             for version in reversed(list_champion_versions(engine, limit=HELD_MODELS)):
                 self.scorer(version)

@@ -155,7 +155,7 @@ class OnlineAnswerer:
 def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Portfolio) -> dict[str, Any]:
     """Score records as they came in JSON; each is a score or a reject, by its index in the request.
 
-    Columns that the portfolio does not name are ignored, as loading in bulk does, and told.
+    Columns that the portfolio does not name are ignored, as in bulk loading, and listed.
     """
     definition = portfolio.definition
     known = {definition.key, definition.target, definition.as_of, *definition.input_columns, *scorer.schema.columns}

@@ -133,7 +133,7 @@ class _Overlap:
         self._context.between_batches()
         shard = self._ahead.result() if self._ahead is not None and self._ahead.done() else None
         if shard is not None:
-            with suppress(DatabaseError):  # told when its turn comes
+            with suppress(DatabaseError):  # raised when its turn comes
                 shard.heartbeat.renew_if_due()
 
     @staticmethod

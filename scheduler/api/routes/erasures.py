@@ -16,13 +16,13 @@ router = APIRouter(prefix="/v1/portfolios", tags=["privacy"], route_class=Strict
 
 
 class PersonToErase(Document):
-    """The key of a record. It stands in the body, since addresses are logged on the way."""
+    """The key of a record, sent in the body because addresses are logged on the way."""
 
     record_key: str = Field(min_length=1, max_length=1024, pattern=TEXT_PATTERN, examples=["42"])
 
 
 class ErasureDocument(Document):
-    """What was erased, and what is left, by place; every place that was looked at is named, with 0 too."""
+    """What was erased and what is left, by place; every checked place is listed, even with 0."""
 
     portfolio: str = Field(examples=["customers"])
     erased: dict[str, int] = Field(examples=[{"customers": 1, "tidemark_scores": 12}])
@@ -47,7 +47,7 @@ _NOT_OVER: dict[int | str, dict[str, Any]] = {
 
 @router.post("/{name}/erasures", response_model=ErasureDocument, responses=_NOT_OVER | problems(400, 404, 413, 415))
 def erase(caller: Admin, name: PortfolioName, person: PersonToErase, response: Response) -> ErasureDocument:
-    """Erase a person's record, scores, rejects and outcomes, then look everywhere again."""
+    """Erase a person's record, scores, rejects and outcomes, then check that nothing is left."""
     caller.portfolio(name)
     erasure = erase_person(caller.engine, name, person.record_key, who=caller.who)
     if erasure.outcome is Outcome.UNKNOWN_KEY:

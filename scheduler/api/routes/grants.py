@@ -17,7 +17,7 @@ _SOURCE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f.]{1,63}(\.[^\x00-\x1f\x7f-\x9f.]{1,63}
 
 
 class SourceToGrant(Document):
-    """A table or view, which need not be there yet."""
+    """A table or view, which need not exist yet."""
 
     source: str = Field(pattern=_SOURCE_PATTERN, description='"table" or "schema.table"', examples=["customers"])
 

@@ -60,7 +60,7 @@ _ACCEPTED = {
 def submit(
     caller: Operator, submission: Annotated[Submission, Body()], idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Ask for a book to be scored, or for a model to be trained."""
+    """Submit a scoring or training job."""
     _require_priority(caller, submission.priority)
     caller.portfolio(submission.portfolio)
     if isinstance(submission, TrainingSubmission) and submission.start_from is not None:
@@ -94,7 +94,7 @@ def list_(
     "", responses=problems(400, 413, 415), response_model=JobsActionOutcome, response_model_exclude_none=True
 )
 def act_on_many(caller: Operator, wanted: JobsAction) -> JobsActionOutcome:
-    """Cancel, pause, resume or retry the jobs that are named, or every one that fits a filter: 1,000, newest first."""
+    """Cancel, pause, resume or retry the given jobs, or the newest jobs that match a filter (at most 1,000)."""
     ids = None if wanted.jobs is None else tuple(wanted.jobs)
     reach = visible_portfolios(caller, wanted.portfolio) if ids is None else caller.key.portfolios
     chosen = JobFilter(reach, wanted.kind, wanted.state) if ids is None else JobFilter(reach, ids=ids)
@@ -108,7 +108,7 @@ def act_on_many(caller: Operator, wanted: JobsAction) -> JobsActionOutcome:
 
 
 def _act(caller: Caller, wanted: JobsAction, job: Job) -> str | None:
-    """Do to one job what is wanted; return why not where it was refused."""
+    """Carry out the action on one job; return the reason if it was refused."""
     if not wanted.fits(job):
         return f"job {job.id} does not match the filter that was sent with its id"
     try:
@@ -145,7 +145,7 @@ _add_action("retry", retry_job, "Run the failed shards of a failed job again; fi
 
 
 def visible_portfolios(caller: Caller, wanted: str | None) -> tuple[str, ...] | None:
-    """Return the portfolios to look in: the wanted one, where the key reaches it, or all that it reaches."""
+    """Return the requested portfolio if the key has access to it, or all that it has access to."""
     if wanted is None:
         return caller.key.portfolios
     return (wanted,) if caller.may_see(wanted) else ()
@@ -160,7 +160,7 @@ def _require_priority(caller: Caller, priority: str) -> None:
 
 @contextmanager
 def _in_flight(caller: Caller, portfolio: str, key: str | None) -> Generator[None]:
-    """Refuse a request whose idempotency key is being worked on now. Other processes meet in the database."""
+    """Refuse a request whose idempotency key is in use right now. The database settles conflicts between processes."""
     name = None if key is None else hashlib.sha256(f"{portfolio} {key}".encode()).hexdigest()
     running = caller.context.in_flight
     if name is None:

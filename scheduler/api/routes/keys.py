@@ -24,7 +24,7 @@ _KeyCursor = Annotated[
 
 
 class NewKey(Document):
-    """What a new key shall be."""
+    """The rights of a new key."""
 
     name: str = Field(min_length=1, max_length=64, pattern=TEXT_PATTERN, examples=["nightly"])
     role: KeyRole = Field(examples=["operate"])
@@ -59,7 +59,7 @@ class KeyDocument(Document):
 
 
 class NewKeyDocument(KeyDocument):
-    """A new key. Its text is shown this once and never again."""
+    """A new key. Its text is shown only once."""
 
     key: str = Field(examples=["tdm_3f9c2a10be77_..."])
 
@@ -72,7 +72,7 @@ class KeyPage(Page):
 
 @router.post("", status_code=201, response_model=NewKeyDocument, responses=problems(400, 404, 413, 415))
 def create(caller: Admin, wanted: NewKey) -> NewKeyDocument:
-    """Make a key that reaches no further than this one, lasts no longer, and ends with it."""
+    """Create a key with no more rights than this one, that expires no later, and ends with it."""
     reach = caller.key.portfolios
     names = wanted.portfolios if wanted.portfolios is not None or reach is None else list(reach)
     for name in names or ():
@@ -91,7 +91,7 @@ def create(caller: Admin, wanted: NewKey) -> NewKeyDocument:
 
 @router.get("", response_model=KeyPage, responses=problems())
 def list_(caller: Admin, cursor: _KeyCursor = None, limit: Limit = 50) -> KeyPage:
-    """List every key that reaches no further than this one, revoked ones too."""
+    """List every key with no more rights than this one, including revoked ones."""
     first = int(cursor or 0)
     found = [key for key in list_keys(caller.engine) if caller.key.reaches(key.portfolios)]
     more = str(first + limit) if len(found) > first + limit else None
@@ -100,7 +100,7 @@ def list_(caller: Admin, cursor: _KeyCursor = None, limit: Limit = 50) -> KeyPag
 
 @router.delete("/{public_id}", response_model=KeyDocument, responses=problems(404, 409))
 def revoke(caller: Admin, public_id: _PublicId) -> KeyDocument:
-    """End a key, with every key that it made, at once and for good."""
+    """Revoke a key, and every key created with it, at once and permanently."""
     known = {key.public_id: key for key in list_keys(caller.engine)}
     if public_id not in known or not caller.key.reaches(known[public_id].portfolios):
         raise not_found("API key", public_id)

@@ -27,7 +27,7 @@ _VersionCursor = Annotated[
 
 
 class DecisionDocument(Document):
-    """What was decided about a model version, with all numbers."""
+    """A decision about a model version, with all its figures."""
 
     decision: int | None = Field(examples=[1])
     action: str = Field(description="gate, or the action of a person or the trigger", examples=["gate"])
@@ -82,7 +82,7 @@ class DecisionPage(Page):
 
 
 class ReportDocument(Document):
-    """What the monitor found for one scoring job."""
+    """The monitor's report about one scoring job."""
 
     job: int = Field(examples=[2])
     portfolio: str = Field(examples=["customers"])
@@ -120,7 +120,7 @@ def show(caller: Reader, version: Version) -> ShownModelDocument:
 
 @router.get("/models/{version}/report", response_model=ModelReportDocument, responses=problems(404))
 def show_report(caller: Reader, version: Version) -> ModelReportDocument:
-    """Give the model card: data, preparation, figures with intervals, calibration, segments, reasons, limits."""
+    """Return the model card: data, preparation, figures with intervals, calibration, segments, reasons, limits."""
     kept = caller.model(version).kept_as
     try:
         card = json.loads(read_card_file(caller.context.scheduler_settings.bundles_url, kept, "card.json"))
@@ -131,7 +131,7 @@ def show_report(caller: Reader, version: Version) -> ModelReportDocument:
 
 @router.get("/portfolios/{name}/decisions", response_model=DecisionPage, responses=problems(404))
 def list_decided(caller: Reader, name: PortfolioName, cursor: _VersionCursor = None, limit: Limit = 50) -> DecisionPage:
-    """List what was decided about a portfolio's models, newest first, with all numbers."""
+    """List the decisions about a portfolio's models, newest first, with all their figures."""
     caller.portfolio(name)
     found, more = _cut(list_decisions(caller.engine, name, limit=_ALL), cursor, limit)
     return DecisionPage(portfolio=name, decisions=[_describe_decision(one) for one in found], next_cursor=more)
@@ -158,7 +158,7 @@ def show_drift(caller: Reader, job_id: JobId) -> ReportDocument:
 
 
 def _cut(rows: list[Any], cursor: str | None, limit: int) -> tuple[list[Any], str | None]:
-    """Return a page. The cursor counts from the oldest row, so that new rows shift nothing."""
+    """Return a page. The cursor counts from the oldest row, so that new rows do not shift the pages."""
     upto = len(rows) if cursor is None else min(int(cursor), len(rows))
     newest_first = rows[len(rows) - upto :]
     return newest_first[:limit], str(upto - limit) if upto > limit else None

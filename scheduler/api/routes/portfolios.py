@@ -65,7 +65,7 @@ class PortfolioPage(Page):
 
 
 class StoredPortfolio(Document):
-    """What storing a portfolio did."""
+    """The result of storing a portfolio."""
 
     portfolio: str = Field(examples=["customers"])
     outcome: str = Field(description="added, changed or unchanged", examples=["added"])
@@ -82,9 +82,9 @@ class StoredPortfolio(Document):
         "application/json": {"schema": {"type": "object"}, "example": tomllib.loads(_TOML)},
     }}})  # fmt: skip
 async def add(caller: Admin, request: Request) -> Response:
-    """Check a portfolio and store it; sent again, it is changed.
+    """Check a portfolio and store it; sending it again updates it.
 
-    A key without a portfolio limit grants the sources that it names; for any other key they must be granted already.
+    A key without a portfolio limit grants the sources in the file; for any other key they must already be granted.
     """
     body = await request.body()
     if len(body) > LARGEST_FILE_BYTES:
@@ -114,7 +114,7 @@ async def add(caller: Admin, request: Request) -> Response:
 
 @router.get("", response_model=PortfolioPage, responses=problems())
 def list_(caller: Reader, cursor: _NameCursor = None, limit: Limit = 50) -> PortfolioPage:
-    """List the portfolios that the key reaches."""
+    """List the portfolios that the key has access to."""
     names = [one for one in list_portfolios(caller.engine) if caller.may_see(one.name)]
     found = [one for one in names if cursor is None or one.name > cursor]
     more = found[limit - 1].name if len(found) > limit else None

@@ -30,7 +30,7 @@ _Column = Annotated[str | None, Query(pattern=r"^[^\x00-\x1f\x7f]{1,63}$", examp
 
 
 class ChampionDocument(Document):
-    """What a promotion or a rollback did."""
+    """The result of a promotion or a rollback."""
 
     portfolio: str = Field(examples=["customers"])
     champion: str = Field(examples=["m-3f9c2a"])
@@ -40,7 +40,7 @@ class ChampionDocument(Document):
 
 
 class HoldDocument(Document):
-    """Whether fine-tuning and promotion may happen by themselves."""
+    """Whether automatic fine-tuning and promotion are stopped."""
 
     portfolio: str = Field(examples=["customers"])
     held: bool = Field(examples=[True])
@@ -48,7 +48,7 @@ class HoldDocument(Document):
 
 
 class LoadedOutcomes(Document):
-    """What an upload of outcomes did."""
+    """The result of an upload of outcomes."""
 
     portfolio: str = Field(examples=["customers"])
     loaded: int = Field(examples=[1200])
@@ -59,7 +59,7 @@ class LoadedOutcomes(Document):
 
 
 class VintageDocument(Document):
-    """What became of the records of one scoring job, against what its scores had said."""
+    """The outcomes of the records of one scoring job, compared with their scores."""
 
     job: int = Field(examples=[2])
     model_version: str = Field(examples=["m-3f9c2a"])
@@ -78,7 +78,7 @@ class VintagePage(Page):
 
 @router.post("/models/{version}/promote", response_model=ChampionDocument, responses=_CHANGED)
 def promote(caller: Admin, version: Version, reason: Annotated[Promotion | None, Body()] = None) -> ChampionDocument:
-    """Make a version the champion of its portfolio, whatever the gate said; a suspicious one is accepted as such."""
+    """Make a version the champion of its portfolio, whatever the gate decided."""
     caller.model(version)
     accepts = reason is not None and reason.accept_suspicious
     changed = promote_version(caller.engine, version, who=caller.who, why=_why(reason), accept_suspicious=accepts)
@@ -124,7 +124,7 @@ async def load_outcomes(
         int | None, Query(ge=1, le=LARGEST_ID, description="Scoring job the outcomes belong to.", examples=[2])
     ] = None,
 ) -> LoadedOutcomes:
-    """Load what became of records; a file that was loaded before changes nothing."""
+    """Load outcomes; loading the same file twice changes nothing."""
     await anyio.to_thread.run_sync(caller.portfolio, name)
     if job is not None:
         await anyio.to_thread.run_sync(caller.job, job)

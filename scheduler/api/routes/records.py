@@ -37,14 +37,14 @@ _UNPACK_BYTES = 1 << 20
 
 
 class UnreadableValues(Document):
-    """Texts that stand where a number belongs."""
+    """Texts in place of numbers."""
 
     values: int = Field(examples=[12])
     examples: list[str] = Field(examples=[["41000,50"]])
 
 
 class LoadedRecords(Document):
-    """What an upload did, in records."""
+    """The result of an upload, in records."""
 
     portfolio: str = Field(examples=["customers"])
     source: str = Field(examples=["customers"])
@@ -112,7 +112,7 @@ async def upload(
         bool, Query(description="Recreate the table; its present rows are deleted.", examples=[False])
     ] = False,
 ) -> LoadedRecords:
-    """Load records into the portfolio's source table; rows of the same key are replaced. All or nothing."""
+    """Load records into the portfolio's source table, all or nothing. Rows with the same key are replaced."""
     portfolio = await anyio.to_thread.run_sync(caller.portfolio, name)
     settings = caller.context.settings
     with own_folder("upload") as folder:

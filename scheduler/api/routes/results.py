@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["results"])
 
 
 class FileFormat(StrEnum):
-    """How a whole result is sent."""
+    """The format of a complete result."""
 
     CSV = "csv"
     PARQUET = "parquet"
@@ -112,7 +112,7 @@ def list_scores(
     limit: Limit = 100,
     band: Annotated[str | None, Query(pattern="^[A-H]$", description="Only this band.", examples=["H"])] = None,
 ) -> ScorePage:
-    """Page through the scores of a job that is done, in key order."""
+    """List the scores of a finished job, ordered by key."""
     job = _finished_job(caller, job_id)
     record_page(caller.engine, _access(caller, job, "scores", "pages"))
     found = page_scores(caller.engine, job_id, after=decode_key(cursor), limit=limit + 1, band=band)
@@ -131,7 +131,7 @@ def list_rejects(
         str | None, Query(pattern="^[a-z_]{1,40}$", description="Only this reason.", examples=["not_a_number"])
     ] = None,
 ) -> RejectPage:
-    """Page through the records that a scoring job could not score."""
+    """List the records that a scoring job could not score."""
     record_page(caller.engine, _access(caller, _scoring_job(caller, job_id), "rejects", "pages"))
     found = page_rejects(caller.engine, job_id, after=decode_place(cursor), limit=limit + 1, reason=reason)
     more = f"{found[limit - 1].shard_id}-{found[limit - 1].ordinal}" if len(found) > limit else None
@@ -144,7 +144,7 @@ def list_rejects(
 
 @router.get("/{job_id}/scores.{file_format}", response_class=StreamingResponse, responses=_FILES)
 def send_scores(caller: Reader, job_id: JobId, file_format: _Format, raw: Raw = False) -> StreamingResponse:
-    """Send every score of a job that is done, in key order."""
+    """Send every score of a finished job, ordered by key."""
     access = _access(caller, _finished_job(caller, job_id), "scores", file_format)
     frames = read_scores(caller.engine, job_id)
     return _send(caller, access, file_format, frames, SCORE_COLUMNS, raw=raw)

@@ -62,7 +62,7 @@ class ScheduleDocument(Document):
 
 
 class RunDocument(Document):
-    """What became of a due time."""
+    """The result of a due time."""
 
     due_at: datetime = Field(examples=["2026-11-24T01:30:00Z"])
     state: RunState = Field(examples=["submitted"])
@@ -79,7 +79,7 @@ class ShownScheduleDocument(ScheduleDocument):
 
 
 class SchedulePage(Page):
-    """Schedules, in the order of their making."""
+    """Schedules, in the order of their creation."""
 
     schedules: list[ScheduleDocument]
 
@@ -90,7 +90,7 @@ class SchedulePage(Page):
     **problems(400, 404, 409, 413, 415),
 })  # fmt: skip
 def add(caller: Operator, wanted: NewSchedule) -> Response:
-    """Add a schedule; sent again, its policies are changed."""
+    """Add a schedule; sending it again changes its policies."""
     caller.portfolio(wanted.portfolio)
     request = ScheduleRequest(wanted.portfolio, wanted.cron, wanted.time_zone, wanted.catch_up, wanted.overlap)
     try:
@@ -105,7 +105,7 @@ def add(caller: Operator, wanted: NewSchedule) -> Response:
 
 @router.get("", response_model=SchedulePage, responses=problems())
 def list_(caller: Reader, cursor: _IdCursor = None, limit: Limit = 50) -> SchedulePage:
-    """List the schedules of the portfolios that the key reaches; removed ones are left out."""
+    """List the schedules of the portfolios that the key has access to, except removed ones."""
     visible = sorted(
         (one for one in list_schedules(caller.engine) if caller.may_see(one.portfolio)), key=lambda s: s.id
     )
@@ -116,7 +116,7 @@ def list_(caller: Reader, cursor: _IdCursor = None, limit: Limit = 50) -> Schedu
 
 @router.get("/{schedule_id}", response_model=ShownScheduleDocument, responses=problems(404))
 def show(caller: Reader, schedule_id: ScheduleId) -> ShownScheduleDocument:
-    """Show one schedule with what became of its newest due times."""
+    """Show one schedule with the results of its latest due times."""
     schedule = _find(caller, schedule_id)
     runs = [
         RunDocument(
@@ -144,7 +144,7 @@ def run_now(caller: Operator, schedule_id: ScheduleId, response: Response) -> Jo
 
 @router.delete("/{schedule_id}", response_model=ScheduleDocument, responses=problems(404))
 def remove(caller: Operator, schedule_id: ScheduleId) -> ScheduleDocument:
-    """End a schedule for good; its history and its jobs stay."""
+    """Remove a schedule permanently; its history and jobs are kept."""
     _find(caller, schedule_id)
     return _describe(remove_schedule(caller.engine, str(schedule_id), who=caller.who))
 

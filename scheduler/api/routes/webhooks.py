@@ -30,7 +30,7 @@ _EVENT_PATTERN = r"^((job|drift|model|schedule)\.(\*|[a-z_]{1,40}))$"
 
 
 class NewWebhook(Document):
-    """Who shall be told of what."""
+    """A receiver and the events that it wants."""
 
     url: str = Field(
         min_length=9, max_length=2000, pattern=r"^https?://[!-~]+$", examples=["https://receiver.example/hook"]
@@ -56,7 +56,7 @@ class WebhookDocument(Document):
 
 
 class NewWebhookDocument(WebhookDocument):
-    """A new webhook. The secret that signs its messages is shown this once."""
+    """A new webhook. The secret that signs its messages is shown only once."""
 
     secret: str = Field(examples=["whsec_..."])
 
@@ -68,7 +68,7 @@ class WebhookPage(Page):
 
 
 class DeliveryDocument(Document):
-    """What became of one message."""
+    """The result of one message."""
 
     delivery: int = Field(examples=[7])
     event: str = Field(examples=["job.done"])
@@ -88,14 +88,14 @@ class DeliveryPage(Page):
 
 
 class QueuedTest(Document):
-    """A message of the event `webhook.test` is on its way."""
+    """A message of the event `webhook.test` has been queued."""
 
     delivery: int = Field(examples=[8])
 
 
 @router.post("", status_code=201, response_model=NewWebhookDocument, responses=problems(400, 404, 413, 415))
 def create(caller: Admin, wanted: NewWebhook) -> NewWebhookDocument:
-    """Send events to a URL, signed as Standard Webhooks say."""
+    """Send events to a URL, signed according to Standard Webhooks."""
     allows_private = caller.context.scheduler_settings.webhook_private_addresses
     try:
         check_url(wanted.url, allows_private=allows_private)
@@ -112,7 +112,7 @@ def create(caller: Admin, wanted: NewWebhook) -> NewWebhookDocument:
 
 @router.get("", response_model=WebhookPage, responses=problems())
 def list_(caller: Admin, cursor: NumberCursor = None, limit: Limit = 50) -> WebhookPage:
-    """List the webhooks that this key reaches."""
+    """List the webhooks that this key has access to."""
     visible = [hook for hook in list_webhooks(caller.engine) if _reaches(caller, hook)]
     found = [hook for hook in visible if cursor is None or hook.id > int(cursor)]
     more = str(found[limit - 1].id) if len(found) > limit else None
@@ -121,7 +121,7 @@ def list_(caller: Admin, cursor: NumberCursor = None, limit: Limit = 50) -> Webh
 
 @router.delete("/{webhook_id}", response_model=WebhookDocument, responses=problems(404))
 def remove(caller: Admin, webhook_id: _WebhookId) -> WebhookDocument:
-    """Send nothing more to a webhook. Its log is kept."""
+    """Remove a webhook. Its log is kept."""
     _find(caller, webhook_id)
     return _describe(switch_off(caller.engine, webhook_id, who=caller.who))
 
@@ -138,7 +138,7 @@ def test(caller: Admin, webhook_id: _WebhookId) -> QueuedTest:
 def list_deliveries(
     caller: Admin, webhook_id: _WebhookId, cursor: NumberCursor = None, limit: Limit = 50
 ) -> DeliveryPage:
-    """List what was sent to a webhook, newest first."""
+    """List the deliveries to a webhook, newest first."""
     _find(caller, webhook_id)
     before = None if cursor is None else int(cursor)
     found = page_deliveries(caller.engine, webhook_id, before=before, limit=limit + 1)

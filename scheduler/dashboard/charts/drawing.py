@@ -49,7 +49,7 @@ class Width(StrEnum):
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of a scheme; `first` and `second` are also told apart by people who see no red or green."""
+    """The colours of a scheme; `first` and `second` can be distinguished without seeing red or green."""
 
     paper: str
     ink: str

@@ -14,7 +14,7 @@ from scheduler.reports.night_report import ShownNight
 _BINS = 36
 _DRAWN_FIELDS = 12
 _LABELLED_NIGHTS = 12
-# A verdict is told by its shape too, not by its colour alone.
+# A verdict also has its own marker shape, so that colour is not needed.
 _MARKERS = {"stable": "o", "watch": "^", "drifted": "s", "broken_pipeline": "X", "insufficient": "d"}
 
 
