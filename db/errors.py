@@ -78,13 +78,13 @@ class SourceNotGrantedError(SourceError):
 
 
 class SourceReservedError(SourceError):
-    """A portfolio names a table of Tidemark or of the database itself, which nobody can grant."""
+    """A portfolio names a table of Tidemark or of the database, which cannot be granted."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         super().__init__(
             f"the source {source} is reserved for Tidemark or the database, or is a view over such a table: no "
-            "portfolio reads it, and nobody can grant it. Name another table or view"
+            "portfolio may read it, and it cannot be granted. Choose another table or view"
         )
 
 

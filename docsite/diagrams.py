@@ -4,7 +4,7 @@
 
 A page holds a diagram as Mermaid text, which code hosts draw. For the site it is drawn ahead, into a file named by the
 text's hash: a text that was changed has no drawing, and `tests/architecture/test_site.py` says so. Needs `mmdc` of the
-npm package `@mermaid-js/mermaid-cli` and a Chromium, whoever reads the site needs neither.
+npm package `@mermaid-js/mermaid-cli` and a Chromium; readers of the site need neither.
 """
 
 import hashlib

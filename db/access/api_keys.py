@@ -77,7 +77,7 @@ _CHECKED = select(*_COLUMNS, api_keys.c.secret_hash, _IS_OVER.label("is_over"), 
 
 
 def create_key(engine: Engine, request: KeyRequest, *, who: str, maker: ApiKey | None = None) -> tuple[str, ApiKey]:
-    """Store a new key and return its whole text, which nobody can read again, with what is known of it.
+    """Store a new key and return its text, which cannot be read again, and its properties.
 
     A key that is made by another one ends with it at the latest, and is nowhere wider. Raises `KeyTooWideError`, and
     `NotFoundError` for a portfolio that does not exist.

@@ -40,7 +40,7 @@ def find_request(engine: Engine, request_id: str) -> OnlineRequest | None:
 
 
 def store_answer(engine: Engine, request_id: str, answer: str) -> bool:
-    """Put the answer in the records' place; False where another worker did it first or nobody waits any more."""
+    """Replace the records by the answer; return False if another worker was first or no client is waiting."""
     is_waiting = (online_requests.c.id == request_id, online_requests.c.answer.is_(None))
     with writing_lightly(engine) as connection:
         answered = update(online_requests).where(*is_waiting).values(records=None, answer=answer)

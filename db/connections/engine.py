@@ -60,7 +60,7 @@ _JSON: dict[str, Any] = {"json_serializer": _as_json, "json_deserializer": from_
 
 
 def open_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engine:
-    """Open an engine for a SQLite or PostgreSQL URL. Nothing is connected yet; whoever opens it disposes of it.
+    """Open an engine for a SQLite or PostgreSQL URL. Nothing is connected yet; the caller has to dispose of it.
 
     A SQLite writer waits for `busy_seconds` for another one. Raises `DatabaseError` for a URL that is not understood.
     """
@@ -118,7 +118,7 @@ def writing(engine: Engine) -> Generator[Connection]:
 def writing_lightly(engine: Engine) -> Generator[Connection]:
     """Give a connection as `writing` does, but do not wait for the disk: a power cut may take the last moments back.
 
-    For rows that nobody misses after a restart, such as requests whose sender waits for the answer.
+    For rows that may be lost in a restart, such as requests whose sender waits for the answer.
     """
     is_sqlite = engine.dialect.name == "sqlite"
     with (
@@ -217,7 +217,7 @@ def _open_sqlite(address: URL, busy_seconds: float) -> Engine:
 
 
 def _keep_from_others(address: URL) -> None:
-    """Make the file before SQLite does, readable by its owner alone; the files beside it follow its rights."""
+    """Create the file before SQLite does, readable only by its owner; SQLite's other files copy its permissions."""
     with suppress(OSError):  # SQLite tells what is wrong with it
         make_private_file(Path(str(address.database)).expanduser())
 

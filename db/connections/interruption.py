@@ -38,7 +38,7 @@ class Interruption:
             if isinstance(self._driver, sqlite3.Connection):
                 self._driver.interrupt()
             elif isinstance(self._driver, psycopg.Connection):
-                with suppress(psycopg.Error, TimeoutError):  # a lost server ends the statement by itself
+                with suppress(psycopg.Error, TimeoutError):  # a lost server ends the statement anyway
                     self._driver.cancel_safe(timeout=_CANCEL_SECONDS)
         finally:
             self._lock.release()

@@ -1,6 +1,6 @@
 """Erases a person's records, scores, rejects and outcomes in one transaction, then counts what is left.
 
-Whoever read the person before the transaction writes nothing of it afterwards (`db.privacy.erased_keys`). What is
+Work that read the person before the transaction writes nothing of it afterwards (`db.privacy.erased_keys`). What is
 proven, and what is not, is an `Erasure` (`db.erasure.erasure_proof`).
 """
 

@@ -13,7 +13,7 @@ from db.schema.api_tables import webhook_deliveries, webhooks
 from db.schema.core_tables import events, jobs
 from db.schema.states import DeliveryState
 
-# Events of shards are many and nobody's business outside.
+# Events of shards are too many, and of no interest outside.
 TOLD_GROUPS = ("job", "drift", "model", "schedule")
 _LISTENING = select(webhooks.c.id, webhooks.c.events, webhooks.c.portfolio).where(webhooks.c.is_active)
 ANY_LISTENS = exists(webhooks.c.id).where(webhooks.c.is_active).select().scalar_subquery()  # not *: its secret is there

@@ -53,7 +53,7 @@ def pause_waiting_jobs(
 
 
 def list_due(engine: Engine) -> list[PausedJob]:
-    """Return jobs that paused by themselves and are to be tried again."""
+    """Return automatically paused jobs that are due for another try."""
     statement = select(jobs.c.id, jobs.c.cause).where(_is_due()).order_by(jobs.c.id)
     with reading(engine) as connection:
         return [PausedJob(row.id, PauseCause(row.cause)) for row in connection.execute(statement)]
@@ -73,7 +73,7 @@ def resume_due(engine: Engine, job_id: int, *, who: str) -> bool:
 
 
 def prolong(engine: Engine, job_id: int, trouble: Trouble) -> None:
-    """Let a job that paused by itself wait longer, because its cause is not healed."""
+    """Extend an automatic pause, because its cause is not fixed."""
     with writing(engine) as connection:
         _tell(connection, job_id, trouble)
 

@@ -84,7 +84,7 @@ def fail_expired_shard(engine: Engine, expired: ExpiredLease) -> bool:
 def complete_whole_job(
     connection: Connection, claim: Claim, *, result: dict[str, Any], model_version: str | None = None
 ) -> None:
-    """Finish a job of one shard (training, monitoring) in the caller's transaction, beside what it produced.
+    """Finish a job of one shard (training, monitoring) in the caller's transaction, together with its results.
 
     Raises `LeaseLostError`, so that the caller's transaction writes nothing, if the token is no longer the shard's.
     """

@@ -21,7 +21,7 @@ _NOT_ENDED: dict[str, Any] = {"finished_at": None, "shards_failed": 0} | _NO_CAU
 def pause_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
     """Let no further shard of the job begin; those that are running go on to their end. Pausing twice is harmless.
 
-    A job that had paused by itself no longer goes on by itself. Raises `StateConflictError` for a job that has ended.
+    An automatic pause becomes a manual one. Raises `StateConflictError` for a job that has ended.
     """
     with writing(engine) as connection:
         can_pause = jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING)) | jobs.c.resume_at.is_not(None)

@@ -45,7 +45,7 @@ class JobRequest:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what was asked for, whoever asked."""
+        """SHA-256 of the request, independent of the sender."""
         version = "champion" if self.asks_for_champion else self.model_version
         options = dict(self.options) | ({} if self.task is None else {"task": self.task})
         asked = [self.kind, self.portfolio, version, options, self.priority]

@@ -16,7 +16,7 @@ AGED_SECONDS = 600.0  # a job that waits for longer is planned before more urgen
 
 @dataclass(frozen=True)
 class UnplannedJob:
-    """A queued job that nobody plans now."""
+    """A queued job that no scheduler is planning now."""
 
     job_id: int
     kind: JobKind
@@ -24,7 +24,7 @@ class UnplannedJob:
 
 
 def is_unplanned() -> ColumnElement[bool]:
-    """A queued job that nobody plans, and that is not to be left alone for a while."""
+    """A queued job that no scheduler is planning, and that does not have to wait first."""
     is_free = or_(jobs.c.planning_until.is_(None), jobs.c.planning_until < now_plus())
     return and_(jobs.c.state == JobState.QUEUED, is_free)
 
@@ -75,7 +75,7 @@ def put_off_planning(engine: Engine, job_id: int, *, planner: str, why: str, sec
 
 
 def give_back_planning(engine: Engine, job_id: int, *, planner: str) -> None:
-    """Let a job that was not the cause wait as if nobody had begun: no attempt is charged."""
+    """Put a job that was not at fault back in the queue without counting an attempt."""
     with writing(engine) as connection:
         waiting = update(jobs).where(jobs.c.id == job_id, jobs.c.planner == planner)
         attempts = jobs.c.planning_attempts - 1

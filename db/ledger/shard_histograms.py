@@ -2,7 +2,7 @@
 
 Adding up 100,000 shards takes half a minute, so a large job is added up on the way: as soon as all shards of a block
 (`BLOCK_SHARDS` neighbours) are over, their sum is stored as a part. Such shards never change again, so a part that is
-there is right whoever made it, and one that is lacking is made up for at the end.
+there is correct whichever worker wrote it, and a missing one is added at the end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ Counts = dict[str, Any]  # numbers, lists and further counts by name; adding is 
 
 @dataclass(frozen=True)
 class ShardMonitoring:
-    """What one shard counted beside its scores, None where it had no ground to.
+    """What one shard counted in addition to its scores; None if nothing had to be counted.
 
     `fields` are records per bin of the model's reference, `segments` histograms of points by column and value,
     `migration` records by band of the night before and band; `canary` is no count, it is the worst check. `bands` are

@@ -120,7 +120,7 @@ def claim_ahead(
 ) -> Claim | None:
     """Claim a shard to read while another one is scored; None where no more wait than other workers are busy.
 
-    So each of them finds one when it is done, and nobody idles while a shard lies claimed elsewhere. Only one that was
+    So each worker finds one when it is done, and none idles while a shard is claimed elsewhere. Only one that was
     never tried: a record that kills its worker must not charge the same other shard every time.
     """
     choice = untried_among_many(queue, worker, oldest_first=oldest_first)
@@ -159,7 +159,7 @@ def show_progress(engine: Engine, claim: Claim, progress: dict[str, Any]) -> boo
 
 
 def is_held(engine: Engine, claim: Claim) -> bool:
-    """Whether the shard is still this worker's: nobody took it back, and its job was not cancelled."""
+    """Whether the shard still belongs to this worker: it was not recovered, and its job was not cancelled."""
     with reading(engine) as connection:
         return connection.execute(select(shards.c.id).where(_is_ours(claim))).scalar() is not None
 

@@ -1,6 +1,6 @@
 """PostgreSQL roles with minimal rights, one for each kind of process: SQL for a person to run.
 
-Every role is named here with what it may do, so that a new table is nobody's until it is written down.
+Every role is named here with what it may do, so that no role can use a new table until it is listed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -134,7 +134,7 @@ def _owned_tables() -> Iterable[str]:
 
 
 def _loaded_tables() -> str:
-    """Tables of records belong to a role that whoever loads and erases is a member of."""
+    """Tables of records belong to a role whose members load and erase."""
     name = "format('%I.%I', split_part(source, '.', 1), split_part(source, '.', 2))"
     return f"""DO $$ DECLARE book text; BEGIN
     FOR book IN SELECT {name} FROM {PREFIX}source_grants

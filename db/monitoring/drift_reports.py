@@ -104,7 +104,7 @@ def find_first_night(connection: Connection, portfolio: str, model_version: str)
 
 
 def store_limits(connection: Connection, portfolio: str, model_version: str, limits: dict[str, Any]) -> None:
-    """Set the limits of the sequential rule anew, in the caller's transaction."""
+    """Replace the limits of the sequential rule, in the caller's transaction."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {"nights": limits["nights"], "limits": limits, "made_at": now_plus()}
     stored = dialect.insert(alarm_limits).values(portfolio=portfolio, model_version=model_version, **values)

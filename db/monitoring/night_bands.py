@@ -1,7 +1,7 @@
 """Bands of the previous night, counted for the keys of one shard.
 
 Most shards hold the same keys as the night before. Their bands lie in one row then; only where keys came or went is
-each looked up by itself, which costs the server a row of its scores for every record.
+each looked up separately, which costs the server a row of its scores for every record.
 """
 
 import json

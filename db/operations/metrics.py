@@ -32,7 +32,7 @@ class Metrics:
 
 
 def read_metrics(engine: Engine) -> Metrics:
-    """Count everything anew, in one snapshot."""
+    """Count everything again, in one snapshot."""
     with reading(engine) as connection:
 
         def rows(statement: Any) -> list[Any]:

@@ -31,7 +31,7 @@ def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:
 def get_job_as_it_stands(engine: Engine, job_id: int) -> Job:
     """Return a job; an open one shows as paused, with the cause, while the database takes no writes.
 
-    Such a database cannot hold that state itself. Work goes on by itself when it takes writes again.
+    Such a database cannot store that state. Work continues automatically when it accepts writes again.
     """
     job = get_job(engine, job_id)
     refusal = find_write_refusal(engine) if job.is_open else None

@@ -32,7 +32,7 @@ class Grant:
 def grant_source(engine: Engine, portfolio: str, source: str, *, who: str) -> Grant:
     """Let a portfolio read a table or view, which need not be there yet; granted again, nothing changes.
 
-    Raises `SourceReservedError` for what is nobody's.
+    Raises `SourceReservedError` for a reserved table.
     """
     with writing(engine) as connection:
         name = put_grant(connection, Source(portfolio, source), who=who)
@@ -117,7 +117,7 @@ def is_made_by_load(connection: Connection, source: Source) -> bool:
 def note_made_by_load(connection: Connection, source: Source, *, who: str) -> None:
     """Note in the caller's transaction that `load` has just made the table for this portfolio.
 
-    Whoever made a table of this name before reads it no more: that one is gone.
+    A portfolio that owned an earlier table of this name loses access: that table is gone.
     """
     name = name_source(connection, source.name)
     others = (source_grants.c.source == name, source_grants.c.portfolio != source.portfolio)

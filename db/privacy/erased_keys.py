@@ -23,7 +23,7 @@ from db.schema.core_tables import jobs, portfolios, shards
 from db.schema.privacy_tables import erased_keys
 from db.schema.states import ShardState
 
-_LOCK_CLASS = 7_243_002  # any constant beside that of `db.migrations.upgrade`
+_LOCK_CLASS = 7_243_002  # any constant other than that of `db.migrations.upgrade`
 _SALT = "erased_keys_salt"
 # A load compares what it read before with what was erased meanwhile, and no load takes so long.
 KEPT_SECONDS = 24 * 3600.0
@@ -79,7 +79,7 @@ def were_marked(connection: Connection, portfolio: str, keys: Iterable[str]) -> 
 
 
 def find_erased(connection: Connection, keys: Iterable[str | None], erasures_before: ErasureCount) -> frozenset[str]:
-    """Return those of the keys that were erased since; nothing is hashed where nobody was."""
+    """Return the keys that were erased since then; hashes nothing if none was erased."""
     since = select(erased_keys.c.mark).where(
         erased_keys.c.portfolio == erasures_before.portfolio, erased_keys.c.erasure > erasures_before.number
     )

@@ -49,7 +49,7 @@ def _read_pages(
 ) -> Iterator[pd.DataFrame]:
     """Pages by the last key read, each in its own transaction, so that no snapshot is held for long.
 
-    A page is handed out if nobody of the portfolio was erased while it was read; else it is read again.
+    A page is returned if no one was erased from the portfolio while it was read; otherwise it is read again.
     """
     page = statement.order_by(*order).limit(page_rows)
     last: tuple[Any, ...] | None = None

@@ -30,7 +30,7 @@ class _Old:
 def apply_retention(engine: Engine, *, most_chunks: int = 10) -> int:
     """Remove results that are kept for too long, at most so many chunks; return how many rows went.
 
-    Each chunk is its own transaction, so that nobody waits for long. Jobs, their counts and their digests stay.
+    Each chunk is its own transaction, so that others wait only briefly. Jobs, counts and digests are kept.
     """
     removed = 0
     forget_boundaries(engine)

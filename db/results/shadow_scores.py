@@ -24,7 +24,7 @@ class ShadowResult:
 
 
 def find_shadow(engine: Engine, job: Job) -> str | None:
-    """Return the challenger that scores beside the champion in this job; None for a job of another model."""
+    """Return the challenger that scores together with the champion in this job; None for a job of another model."""
     newest = select(model_versions.c.version).where(
         model_versions.c.portfolio == job.portfolio, model_versions.c.state == ModelState.CHALLENGER
     )

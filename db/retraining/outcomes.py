@@ -38,7 +38,7 @@ _COLUMNS = ["record_key", "outcome", "outcome_date", "outcome_id", "scored_job"]
 
 @dataclass(frozen=True)
 class OutcomeLoad:
-    """What a load did, in outcomes. `job_id` is the job that measures the vintages anew, None where nothing changed."""
+    """The result of a load, in outcomes. `job_id` is the job that measures the vintages again; None without changes."""
 
     loaded: int
     changed: int

@@ -117,7 +117,7 @@ def find_previous_champion(connection: Connection, portfolio: str, version: str)
 
 
 def hold(engine: Engine, portfolio: str, *, held: bool, who: str, why: str) -> bool:
-    """Stop fine-tuning and promotion by itself, or let them go on; return whether that changed anything."""
+    """Stop or allow automatic fine-tuning and promotion; return whether that changed anything."""
     with writing(engine) as connection:
         find_portfolio(connection, portfolio)
         state = lock_retraining(connection, portfolio)

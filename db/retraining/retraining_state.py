@@ -111,5 +111,5 @@ def find_challengers(connection: Connection, portfolio: str) -> list[ModelVersio
 
 
 def count_shadow_nights(connection: Connection, version: str) -> int:
-    """Return in how many finished scoring jobs a challenger scored every record beside the champion."""
+    """Return the number of finished scoring jobs in which a challenger scored every record too."""
     return len(connection.execute(select_shadow_jobs(version)).all())

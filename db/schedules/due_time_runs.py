@@ -89,7 +89,7 @@ def store_missed(
     *,
     who: str,
 ) -> None:
-    """Store due times that nobody will run any more, in the caller's transaction. The schedule must be locked."""
+    """Store due times that will never be run, in the caller's transaction. The schedule must be locked."""
     known = _known_due_times(connection, schedule.id, [DueTime(due_at, is_wanted=False) for due_at in due_times])
     missed = [ScheduleRun(one, RunState.MISSED, None, cause, detail) for one in due_times if one not in known]
     _insert_runs(connection, schedule, missed, who=who)

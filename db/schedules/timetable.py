@@ -100,7 +100,7 @@ def find_schedule_named(connection: Connection, name: str) -> Schedule:
 
 
 def lock_schedule(connection: Connection, schedule_id: int) -> tuple[Schedule, datetime]:
-    """Return a schedule and the database's time; nobody else changes it until the caller's transaction ends."""
+    """Return a schedule and the database's time; no other process changes it until the caller's transaction ends."""
     statement = select(*_COLUMNS).where(schedules.c.id == schedule_id).with_for_update()
     schedule = _as_schedule(connection.execute(statement).one())
     # After the lock, in a statement of its own: the wait for it may have been long.

@@ -109,7 +109,7 @@ def _find_repeated(connection: Connection, staged_key: Column[Any]) -> tuple[int
 def _require_loadable(connection: Connection, definition: PortfolioDefinition) -> str | None:
     """Return the kind of what stands where records go: a table that `load` made for this portfolio, or nothing.
 
-    A new table's name is granted too: else whoever loads could ask which tables there are.
+    The name of a new table must be granted too; otherwise loading could be used to find out which tables exist.
     """
     source, name = definition.records, name_source(connection, definition.source)
     require_grant(connection, source, name)

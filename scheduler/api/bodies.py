@@ -13,7 +13,7 @@ from scheduler.api.problems import Problem
 
 # These are streamed to a file, which stops at its own limit.
 _UPLOADS = re.compile(r"^/v1/portfolios/[^/]+/(records|outcomes)$")
-# Whoever sends more slowly than a telephone line of 1998 does so on purpose.
+# A client slower than a telephone line of 1998 is slow on purpose.
 SLOWEST_BYTES_A_SECOND = 4096
 
 

@@ -67,7 +67,7 @@ def _is_known(error: BaseException) -> bool:
 
 
 def _describe_unexpected(error: BaseException) -> str:
-    """Keep the traceback in a file: a user sees one line, whoever mends it finds the rest."""
+    """Keep the traceback in a file: the user sees one line, the developer finds the rest."""
     from db.connections.private_files import open_private_log
 
     message = f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"

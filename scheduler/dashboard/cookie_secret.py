@@ -29,7 +29,7 @@ def read_secret(settings: ApiSettings) -> str:
             _make(path)
         return path.read_text(encoding="ascii").strip()
     except OSError as error:
-        logger.error("The dashboard's cookie secret could not be created: %s: %s", path, error.strerror)  # noqa: TRY400 - the cause is told
+        logger.error("The dashboard's cookie secret could not be created: %s: %s", path, error.strerror)  # noqa: TRY400 - the cause is logged
         detail = "the state folder cannot be written; set TIDEMARK_DASHBOARD_SECRET"
         raise Problem(503, "unavailable", detail) from error
 

@@ -42,7 +42,7 @@ class ParquetSource:
         self._bytes = path.stat().st_size
         self._require_footer(path)
         try:
-            # Closed at once: each reading opens the file anew, so that an abandoned one holds nothing open.
+            # Closed at once: each reading opens the file again, so that an abandoned one keeps nothing open.
             with arrow_parquet.ParquetFile(path) as file:
                 self.schema: pa.Schema = file.schema_arrow
                 self._metadata = file.metadata

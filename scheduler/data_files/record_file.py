@@ -38,7 +38,7 @@ from scheduler.data_files.source import Source, open_source
 
 KeyType = Literal["integer", "text"]
 _CUT_BYTES = 64 << 20
-# The index of the keys: PostgreSQL's takes no more, and nobody calls a customer so.
+# PostgreSQL's index of the keys accepts no more, and real keys are shorter.
 LONGEST_KEY_BYTES = 1024
 
 

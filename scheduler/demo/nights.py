@@ -226,7 +226,7 @@ def _newest_job(stage: NightsStage) -> int:
 
 
 def _answers(stage: NightsStage, before: int) -> Iterator[str]:
-    """What the loop did by itself since the job `before`, in words."""
+    """What the loop did automatically since the job `before`, in words."""
     for job in reversed(list_jobs(stage.engine, portfolio=stage.definition.name, kind=JobKind.FINE_TUNING, limit=20)):
         if job.id > before:
             result: dict[str, Any] = job.result or {}

@@ -40,7 +40,7 @@ def find_bundles_with_people(engine: Engine, models_url: str) -> list[PeopledBun
 
 
 def may_hold_records_of(engine: Engine, models_url: str, portfolio: str) -> list[str]:
-    """Return the versions whose bundles may hold records of a portfolio's people, and which nobody can look into.
+    """Return the versions whose bundles may contain a portfolio's personal records, and which cannot be checked.
 
     An erasure is not proven for these: `tidemark model scrub --all` takes the records out. Raises `OSError`.
     """
@@ -49,7 +49,7 @@ def may_hold_records_of(engine: Engine, models_url: str, portfolio: str) -> list
 
 
 def _read_holds(store: fsspec.AbstractFileSystem, place: str) -> str:
-    """Return what a manifest says; one that is not there or says nothing may stand beside records."""
+    """Return what a manifest says; without a usable manifest the bundle may contain records."""
     try:
         return str(json.loads(store.cat_file(f"{place}/{_MANIFEST}")).get(_HOLDS, RECORDS))
     except (FileNotFoundError, ValueError):

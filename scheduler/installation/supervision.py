@@ -106,7 +106,7 @@ class _Watched:
 class Supervisor:
     """Runs the parts that no other process of this installation runs, and runs them again when they die.
 
-    Each part has a lock file; whoever holds it is answerable for the part. So two commands at once share one set of
+    Each part has a lock file; its holder is responsible for the part. So two commands at once share one set of
     processes, and when the first ends the second takes over at its next `tend`.
     """
 

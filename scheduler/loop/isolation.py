@@ -52,7 +52,7 @@ class Isolations:
         return False
 
     def stop(self) -> None:
-        """Interrupt every look: the next scheduler begins anew."""
+        """Interrupt every isolation: the next scheduler starts again."""
         ends = time.monotonic() + _STOP_SECONDS
         while (looks := self._alive()) and time.monotonic() < ends:
             for thread, look in looks:  # again and again: it may lie between two statements

@@ -123,7 +123,7 @@ class Planners:
         attempt = claim_planning(self._engine, job.job_id, planner=self._name, lease_seconds=LEASE_SECONDS)
         if attempt is None:
             return
-        if attempt > self._max_attempts:  # whoever planned it died of it, or was cut off from the database every time
+        if attempt > self._max_attempts:  # its planner died, or lost the database, every time
             fail_unplanned(self._engine, job.job_id, f"planning never finished in {counted(attempt - 1, 'attempt')}")
             return
         planning = Planning(job, attempt)

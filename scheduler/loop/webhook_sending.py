@@ -49,7 +49,7 @@ def check_url(url: str, *, allows_private: bool) -> None:
 
 
 class WebhookSender:
-    """Sends what is due, in threads of its own: a slow receiver holds up its own messages and nobody else's.
+    """Sends due messages in separate threads: a slow receiver delays only its own messages.
 
     A receiver that took its last message at once has `AT_ONCE_EACH` under way at most, any other one a single one; and
     those that failed or were slow the last time have half of the places together, however many they are.

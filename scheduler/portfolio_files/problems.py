@@ -12,7 +12,7 @@ from scheduler.errors import UsageError
 KeyPath = tuple[str, ...]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_DEEPEST, _LONGEST_LINE = 8, 10_000  # beyond, whoever wrote it wants no line numbers
+_DEEPEST, _LONGEST_LINE = 8, 10_000  # beyond these, mistakes have no line numbers
 _QUOTED_OR_EQUALS = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|=')
 
 

@@ -49,7 +49,7 @@ def name_action(decision: Decision) -> str:
 
 
 def list_facts(decision: Decision) -> list[tuple[str, Any]]:
-    """Return what is known of a decision beside its figures, by name."""
+    """Return the facts of a decision besides its figures, by name."""
     facts = {
         "model version": decision.version,
         "compared with": decision.against_version,

@@ -31,7 +31,7 @@ def write_results(
     *,
     is_safe: bool,
 ) -> int:
-    """Write results of a portfolio as `write_frames` does, and anew where somebody was erased meanwhile."""
+    """Write results of a portfolio as `write_frames` does; start again if someone was erased meanwhile."""
     while True:
         count = read_erasures(engine, portfolio)
         is_current = lambda count=count: read_erasures(engine, portfolio) == count  # noqa: E731 - a name says what it is

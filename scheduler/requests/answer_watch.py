@@ -101,7 +101,7 @@ class AnswerWatch:
         with self._lock:
             ready = [(*self._waiting.pop(one), answer) for one, answer in found.items() if one in self._waiting]
         for loop, waiting, answer in ready:
-            with suppress(RuntimeError):  # the loop was closed: nobody waits
+            with suppress(RuntimeError):  # the loop was closed: no one is waiting
                 loop.call_soon_threadsafe(_settle, waiting, answer)
 
 

@@ -108,7 +108,7 @@ def submit_comparison(engine: Engine, first: str, second: str, request: Request)
 
 
 def submit_scrubbing(engine: Engine, version: str, request: Request) -> int:
-    """Ask for a version's bundle to be written anew without records of people; return the job's id."""
+    """Submit a job that rewrites a version's bundle without personal records; return its id."""
     asked = {"version": version}
     return submit_job(engine, _monitoring(JobTask.SCRUB, get_model(engine, version).portfolio, asked, request))
 

@@ -44,7 +44,7 @@ class OnlineError(SchedulerError):
 
 
 class CallerGoneError(SchedulerError):
-    """Nobody waits for the answer any more."""
+    """The caller no longer waits for the answer."""
 
     def __init__(self) -> None:
         super().__init__("the client went away")
@@ -85,7 +85,7 @@ class OnlineScoring:
 
     def send(self, request_id: str) -> None:
         """Tell the workers of a stored request. Raises `RedisUnreachableError`."""
-        # After this time nobody waits, and workers that come back need not look for it.
+        # After this time no client is waiting, and workers that return can ignore it.
         options: dict[str, Any] = {"queue": ONLINE_QUEUE, "retry": False, "expires": self._seconds}
         try:
             with self._redis.pipeline() as pipeline:

@@ -18,7 +18,7 @@ _MOST_CODES = 20
 
 
 def write_markdown(document: dict[str, Any], *, pictures: Sequence[str]) -> str:
-    """Return the card's text; `pictures` are the files beside it."""
+    """Return the card's text; `pictures` are its image files."""
     sections = [
         _head(document),
         _facts("Data", document["data"]),

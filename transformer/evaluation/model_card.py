@@ -1,6 +1,6 @@
 """The model card: what a model was made of, how good it is on held-out records, and what it is not for.
 
-`card.json` holds everything; `card.md` tells it to people, with the plots beside it as PNG.
+`card.json` contains everything; `card.md` is for people, with the plots as PNG files.
 """
 
 import json

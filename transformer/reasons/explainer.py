@@ -187,7 +187,7 @@ def choose_reasons(effects: Any) -> Any:
     """Return the positions (B, 4) of the columns with the largest effects, given both kinds (B, C, 2).
 
     Strongest first, -1 where an effect is too small to tell. A record whose score is made by what speaks for it, the
-    strongest push against it being small beside that, has no reasons.
+    strongest push being small compared with it, has no reasons.
     """
     many = min(REASONS, effects.shape[1])
     largest = tf.reduce_max(tf.abs(effects[:, :, 0]), axis=1, keepdims=True)

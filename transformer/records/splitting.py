@@ -44,7 +44,7 @@ def split_labelled(labelled: Labelled, *, valid_share: float, holdout_share: flo
 
 
 def split_beside(labelled: Labelled, is_holdout: NDArray[np.bool_], *, valid_share: float) -> Parts:
-    """Cut the labelled rows beside a holdout that is given.
+    """Split the labelled rows outside a given holdout.
 
     The validation part is a share of each class with the highest hashes, or all records of so many entities.
     """

@@ -21,7 +21,7 @@ CHANCE = 0.9  # of passing the quiet years without an alarm, for each limit
 USUAL_AUTOCORRELATION = 0.9  # until there is history
 USUAL_DEVIATION = 0.05  # of the nightly mean in standard deviations of the scores, until there is history
 USUAL_WEIGHT = 10.0  # in independent nights: how much the usual deviation weighs against the portfolio's own
-# Smaller limits would tell of shifts that nobody asked to find: the sums pass PSI 0.1 in two nights.
+# Smaller limits would report shifts that need not be found: the sums pass PSI 0.1 in two nights.
 SMALLEST = {"psi_limit": 0.1, "psi_night": 0.15, "shift_limit": 0.24, "shift_night": 0.27}
 _LARGEST_AUTOCORRELATION = 0.95
 _SEED = 20_000

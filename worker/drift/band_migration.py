@@ -58,7 +58,7 @@ def stuart_maxwell(matrix: Floats) -> tuple[float, int]:
     """Return the statistic of marginal homogeneity of a square table, and its degrees of freedom.
 
     With d = row sums - column sums and S_ii = n_i. + n_.i - 2 n_ii, S_ij = -(n_ij + n_ji), both without one band:
-    d' S^-1 d. Bands that nobody is in, or that nobody left or entered, say nothing. Source: Stuart 1955, Maxwell 1970.
+    d' S^-1 d. Empty bands, and bands that no record left or entered, are ignored. Source: Stuart 1955, Maxwell 1970.
     """
     rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
     covariance = np.diag(rows + columns) - matrix - matrix.T

@@ -30,12 +30,12 @@ class Suspicion:
     """A column, what is strange about it in words, and its ROC AUC alone where that is it."""
 
     column: str
-    told: str
+    reason: str
     roc_auc: float | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return it as a JSON document."""
-        return {"column": self.column, "told": self.told, "roc_auc": self.roc_auc}
+        return {"column": self.column, "told": self.reason, "roc_auc": self.roc_auc}
 
 
 def find_suspicions(columns: Iterable[tuple[str, Values]], target: Floats) -> list[Suspicion]:
@@ -105,7 +105,7 @@ def _ranges_of(values: Floats) -> NDArray[np.int64]:
 def _auc_of_groups(ids: NDArray[np.int64], outcome: Floats) -> float:
     """Score each record by the share of bad ones of its group in the other folds: no record says its own outcome.
 
-    Shares of folds differ by what they leave out, so each fold's order is judged by itself.
+    Shares of folds differ by what they leave out, so each fold's order is judged separately.
     """
     folds = np.random.default_rng(0).permutation(len(ids)) % _FOLDS
     ids, mean, found = ids + 1, float(outcome.mean()), list[float]()

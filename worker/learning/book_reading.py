@@ -153,7 +153,7 @@ def _lowest(
 
 
 def _read_entity(own: pd.DataFrame, definition: PortfolioDefinition) -> NDArray[np.object_] | None:
-    """Return whose record each is, where the portfolio says so; a record of nobody stands for itself."""
+    """Return the entity of each record, if the portfolio names one; a record without an entity is its own."""
     if definition.entity is None:
         return None
     named = own[definition.entity].astype("object")

@@ -102,7 +102,7 @@ def read_known(engine: Engine, job: Job) -> Known:
 
 
 def limits_for(known: Known) -> AlarmLimits:
-    """Return the limits of the sequential rule; set anew where the history has doubled or the book's size changed."""
+    """Return the limits of the sequential rule; replaced if the history has doubled or the book's size has changed."""
     counted = known.counts[known.night.id]
     quiet, n_current = known.quiet, max(1, sum(counted["points"].values()))
     if known.limits is not None and not are_outdated(known.limits, nights=len(quiet), n_current=n_current):

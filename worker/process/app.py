@@ -66,7 +66,7 @@ def _limits_of_silence() -> dict[str, Any]:
     """How long Redis may be silent.
 
     A host that is gone for good is noticed after half a minute instead of two hours, where the system can do so; an
-    answer that does not come holds up nobody's stop.
+    missing answer does not delay a stop.
     """
     wanted = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
     options = {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}

@@ -1,7 +1,7 @@
 """A worker's parent process: reports regularly that it is running, and exits when it can no longer work.
 
 A worker that lost Redis or the database for long exits, so that its supervisor starts a fresh one: what holds it up may
-be its own (a stale address, exhausted sockets). One that is connected and hears nothing connects anew, and exits if
+be its own (a stale address, exhausted sockets). One that is connected but receives nothing reconnects, and exits if
 that does not help. The watch runs on an alarm of the system, because Celery's own timers stand still while it looks
 for Redis, and a thread would not survive the forks.
 """
@@ -106,7 +106,7 @@ class PresenceStep(bootsteps.StartStopStep):
             self._connected_anew = False
 
     def _end_deafness(self) -> None:
-        """Let Celery connect anew, as it does after a lost connection; where that did not help, let the worker exit."""
+        """Let Celery reconnect, as after a lost connection; if that did not help, let the worker exit."""
         if self._connected_anew:
             logger.critical(
                 "This worker receives nothing on its new connection either; it exits and will be restarted."

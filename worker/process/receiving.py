@@ -1,7 +1,7 @@
 """Takes messages off the queues: foreign messages are dropped before Celery sees them, and counted.
 
-Whoever may write to Redis may write anything. Of a message only what `worker.contract.messages` knows goes on,
-in a message made anew; Celery's own parser would let one that is no JSON end the whole worker.
+Anyone with write access to Redis can write anything. Only the parts known to `worker.contract.messages` are kept,
+in a new message; Celery's own parser would let a message that is not JSON end the whole worker.
 """
 
 import base64
@@ -33,7 +33,7 @@ def use_strict_transport() -> None:
 
 
 def clean_message(message: Any, queue: str) -> dict[str, Any] | None:
-    """Return a message of ours made anew, None for anything else."""
+    """Return one of our messages, rebuilt, or None for anything else."""
     try:
         given = _arguments_of(message, queue)
         expires = message["headers"].get("expires")

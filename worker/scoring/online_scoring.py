@@ -1,6 +1,6 @@
 """Answers online requests with the champion: reads records from SQL, scores, writes the answer, announces it.
 
-Redis carries the request's id alone. An answer that nobody waits for any more is not written.
+Redis carries the request's id alone. An answer is not written if no client is waiting.
 """
 
 import json
@@ -97,7 +97,7 @@ class OnlineAnswerer:
             logger.warning("Foreign online requests dropped: %d.", strange)
 
     def stop_listening(self) -> None:
-        """Hear no more calls until the next look: while nobody looks they would pile up."""
+        """Stop listening until the next check, because unread calls would accumulate."""
         calls, self.calls = self.calls, None
         if calls is not None:
             with suppress(redis.RedisError):

@@ -129,7 +129,7 @@ def _fine_tune(context: WorkerContext, claim: Claim, board: ProgressBoard) -> No
 def _pretrained(
     context: WorkerContext, definition: PortfolioDefinition, champion: LoadedModel, heartbeat: Heartbeat
 ) -> keras.Model:
-    """Pretrain the champion's network further on tonight's book, whose outcomes nobody knows."""
+    """Pretrain the champion's network further on tonight's book, whose outcomes are not yet known."""
     columns = champion.schema.columns
     book = read_all(context.engine, definition.records, definition.key, columns)
     frame = pd.concat(sample_lowest(book, MOST_PRETRAINED), ignore_index=True)

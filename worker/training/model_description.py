@@ -54,7 +54,7 @@ def describe_model(
     target = book.target[rows]
     held_out = HeldOut(book.records.take(rows, definition.segments), target, model.reference_probabilities)
     suspicions = find_suspicious_columns(book, model.schema)
-    facts = replace(facts_of(model, book, definition, folds), suspicions=tuple(one.told for one in suspicions))
+    facts = replace(facts_of(model, book, definition, folds), suspicions=tuple(one.reason for one in suspicions))
     files = write_card(facts, held_out, explainer)
     kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities, secret=secret)
     roc_auc = auc_against_chance(target, model.reference_probabilities)
@@ -117,7 +117,7 @@ def _facts_of_training(model: TrainedModel) -> dict[str, Any]:
 
 
 def _facts_of_branches(strategy: dict[str, Any]) -> dict[str, Any]:
-    """What each branch to the logit counts for, and how well it ordered the validation records by itself."""
+    """The share of each branch in the logit, and how well it orders the validation records alone."""
     if "mixture" not in strategy:
         return {}
     counts = {name: round(share, 3) for name, share in strategy["mixture"].items()}

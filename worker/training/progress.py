@@ -92,7 +92,7 @@ def shown(engine: Engine, claim: Claim, board: ProgressBoard) -> Generator[Progr
 
     def write() -> None:
         while not ending.wait(WRITE_SECONDS):
-            with suppress(DatabaseError):  # a bar that stands still for a moment harms nobody
+            with suppress(DatabaseError):  # a bar may stand still for a moment
                 show_progress(engine, claim, board.tick())
 
     thread = threading.Thread(target=write, name="progress", daemon=True)

@@ -157,7 +157,7 @@ def _cross_validate(
 def _doubts_about(
     context: WorkerContext, claim: Claim, champion_before: Champion | None, suspicions: list[Suspicion]
 ) -> Doubts | None:
-    """Return what nobody has looked at yet: a column that the champion reads too is in use already."""
+    """Return the new suspicions: a column that the champion also reads is already in use."""
     known = (
         () if champion_before is None else get_model(context.engine, champion_before.version).definition.input_columns
     )

@@ -143,7 +143,7 @@ def _tell_moved(session: "Session", job: "Job") -> None:
 
 
 def job_document(job: "Job") -> dict[str, Any]:
-    """Return what is told of a job, by name."""
+    """Return the shown facts of a job, by name."""
     return {
         "job": job.id,
         "kind": job.kind,

@@ -19,7 +19,7 @@ _MARKERS = {"stable": "o", "watch": "^", "drifted": "s", "broken_pipeline": "X",
 
 
 def scores_chart(reference: Mapping[str, int], night: Mapping[str, int], night_label: str) -> Chart:
-    """How the night's points are spread, beside the reference's; both are counts by points."""
+    """The distribution of the night's points, compared with the reference; both are counts by points."""
     edges = _edges([int(point) for point in (*reference, *night)])
     counts = [_count(points, edges) for points in (reference, night)]
     shares = [one / max(1, one.sum()) for one in counts]

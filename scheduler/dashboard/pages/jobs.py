@@ -113,7 +113,7 @@ def show_one(request: Request, visitor: Reader, job_id: JobId) -> HTMLResponse:
 
 @router.get("/{job_id}/live")
 def show_live(request: Request, visitor: Reader, job_id: JobId) -> HTMLResponse:
-    """Show the part of a job's page that changes by itself."""
+    """Show the live part of a job's page."""
     return show(request, visitor, "job_live.html", view=view_job(visitor.caller, job_id))
 
 

@@ -12,7 +12,7 @@ from db.schedules.due_time_runs import ScheduleHistory
 from db.schedules.timetable import Schedule
 from db.schema.states import JobState, Verdict
 
-# A due time is run within a second or two; after this nobody is there to run it.
+# A due time is run within a second or two; after this no scheduler is running.
 LATE_AFTER = timedelta(minutes=2)
 # A night is slow when it takes twice as long as the one before and a minute more.
 SLOW_FACTOR, SLOW_SECONDS = 2.0, 60.0

@@ -33,7 +33,7 @@ def rollback(visitor: Admin, name: PortfolioName, why: Reason) -> Response:
 
 @router.post("/portfolios/{name}/retraining/{action}")
 def change_hold(visitor: Admin, name: PortfolioName, action: Literal["hold", "release"], why: Reason) -> Response:
-    """Stop fine-tuning and promotion by itself, or let them go on."""
+    """Stop or allow automatic fine-tuning and promotion."""
     visitor.caller.portfolio(name)
     hold(visitor.caller.engine, name, held=action == "hold", who=visitor.caller.who, why=why)
     return RedirectResponse(f"/portfolios/{name}/models?done={action}", 303)

@@ -25,7 +25,7 @@ def tonight(request: Request, visitor: Reader) -> HTMLResponse:
 
 @router.get("/tonight/live")
 def tonight_live(request: Request, visitor: Reader) -> HTMLResponse:
-    """Show the part of the page that changes by itself."""
+    """Show the live part of the page."""
     return _show(request, visitor, "tonight_live.html")
 
 

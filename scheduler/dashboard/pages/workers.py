@@ -23,7 +23,7 @@ def show_workers(request: Request, visitor: Reader) -> HTMLResponse:
 
 @router.get("/live")
 def show_live(request: Request, visitor: Reader) -> HTMLResponse:
-    """Show the part of the page that changes by itself."""
+    """Show the live part of the page."""
     return show(request, visitor, "workers_live.html", **_read(visitor.caller))
 
 

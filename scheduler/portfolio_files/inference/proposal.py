@@ -101,7 +101,7 @@ def _find_suspicions(sample: pa.Table, profiles: list[ColumnProfile], truths: Fl
     """Return what is strange about columns that a model would read: they may be known only after the outcome."""
     used = [one for one in profiles if one.guess is not Guess.LEFT_OUT]
     columns = ((one.name, _values_of(sample, one)) for one in used)
-    return [one.told for one in find_suspicions(columns, truths)]
+    return [one.reason for one in find_suspicions(columns, truths)]
 
 
 def _values_of(sample: pa.Table, profile: ColumnProfile) -> npt.NDArray[Any]:

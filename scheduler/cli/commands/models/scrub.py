@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from scheduler.cli.session import Session
     from scheduler.installation.stored_bundles import PeopledBundle
 
-_COLUMNS = ("version", "portfolio", "holds", "replaced_by", "told")
+_KEYS = ("version", "portfolio", "holds", "replaced_by", "told")
+_COLUMNS = ("version", "portfolio", "contains", "replaced by", "status")
 _FOREIGN = "not a version in the registry: remove its folder by hand"
 _VALUES = "bin edges and categories of an older release: train again to replace them"
 
@@ -48,7 +49,7 @@ def scrub(
         if not dry_run:
             rows, code = _scrub_all(session, chosen, timeout)
         session.output.emit({"dry_run": dry_run, "bundles": rows})
-        session.output.show_table(_COLUMNS, [[one[name] for name in _COLUMNS] for one in rows])
+        session.output.show_table(_COLUMNS, [[one[name] for name in _KEYS] for one in rows])
         if not rows:
             session.output.show("No bundle contains personal records.")
     return code

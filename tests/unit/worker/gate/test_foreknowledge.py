@@ -15,7 +15,7 @@ DATA = Path(__file__).parents[5] / "shared" / "data"
 
 
 def told(values: np.ndarray, target: np.ndarray = TARGET) -> list[str]:
-    return [one.told for one in find_suspicions([("x", values)], target)]
+    return [one.reason for one in find_suspicions([("x", values)], target)]
 
 
 def test_an_amount_that_only_bad_records_have_is_suspicious_by_its_figure() -> None:
