@@ -26,7 +26,7 @@ class DatabaseSettings(BaseSettings):
 
     @property
     def key_secret_text(self) -> str | None:
-        """The secret in force, None where there is none. Never log it."""
+        """The secret in force, None if there is none. Never log it."""
         return None if self.key_secret is None else self.key_secret.get_secret_value()
 
     @property

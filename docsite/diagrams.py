@@ -44,7 +44,7 @@ def show_drawings(page: str, *, to_root: str) -> str:
 
 
 def draw(text: str, path: Path, *, mermaid: str, browser: str) -> None:
-    """Draw one diagram. Raises `CalledProcessError` where Mermaid refuses it."""
+    """Draw one diagram. Raises `CalledProcessError` if Mermaid refuses it."""
     with tempfile.TemporaryDirectory() as folder:
         source, look, browsing = (Path(folder) / name for name in ("diagram.mmd", "look.json", "browsing.json"))
         source.write_text(text, encoding="utf-8")

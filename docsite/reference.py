@@ -179,7 +179,7 @@ def _kind(parameter: Any) -> str:
 
 
 def _default(value: object) -> str:
-    """A default as it would be typed; nothing where there is none, or where it is secret or made at run time."""
+    """A default as it would be typed; nothing if there is none, or where it is secret or made at run time."""
     if value is None or callable(value) or isinstance(value, SecretStr) or "Undefined" in repr(value):
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

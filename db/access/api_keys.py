@@ -110,14 +110,14 @@ def _check_width(request: KeyRequest, maker: ApiKey | None) -> None:
 
 
 def check_key(engine: Engine, text: str) -> ApiKey | None:
-    """Return the key that this text is, None where it is none, or one that has ended."""
+    """Return the key that this text is, None if it is none, or one that has ended."""
     prefix, _, rest = text.partition("_")
     public_id, _, secret = rest.partition("_")
     if prefix != KEY_PREFIX or not (public_id.isascii() and public_id.isalnum()):
         return None
     with reading(engine) as connection:
         row = connection.execute(_CHECKED, {"public_id": public_id}).one_or_none()
-    # Compared even where there is no such key, so that the time tells nothing.
+    # Compared even if there is no such key, so that the time tells nothing.
     is_right = hmac.compare_digest(_hash(secret), "" if row is None else row.secret_hash)
     if row is None or not is_right or row.is_over:
         return None
@@ -127,7 +127,7 @@ def check_key(engine: Engine, text: str) -> ApiKey | None:
 
 
 def find_key_in_force(engine: Engine, public_id: str) -> ApiKey | None:
-    """Return a key that is neither revoked nor expired, for somebody who proved earlier to hold it; else None."""
+    """Return a key that is neither revoked nor expired, for someone who proved earlier to hold it; else None."""
     with reading(engine) as connection:
         row = connection.execute(_CHECKED, {"public_id": public_id}).one_or_none()
     if row is None or row.is_over:
@@ -150,7 +150,7 @@ def list_keys(engine: Engine) -> list[ApiKey]:
 
 
 def revoke_key(engine: Engine, public_id: str, *, who: str) -> list[ApiKey]:
-    """End a key, and every key that it made, at once and for good; return them, itself first.
+    """End a key, and every key that it made, at once and permanently; return them, itself first.
 
     Revoking twice is harmless: then it ends nothing. Raises `NotFoundError`.
     """

@@ -22,7 +22,7 @@ class OnlineRequest:
 
 
 def store_request(engine: Engine, portfolio: str, records: str, *, seconds: float) -> str:
-    """Store the records for so many seconds and return the request's id."""
+    """Store the records for that many seconds and return the request's id."""
     request_id = secrets.token_hex(16)
     values = {"id": request_id, "portfolio": portfolio, "records": records, "expires_at": now_plus(seconds)}
     with writing_lightly(engine) as connection:
@@ -31,7 +31,7 @@ def store_request(engine: Engine, portfolio: str, records: str, *, seconds: floa
 
 
 def find_request(engine: Engine, request_id: str) -> OnlineRequest | None:
-    """Return a request that waits for its answer; None where it was answered, given up, or is over."""
+    """Return a request that waits for its answer; None if it was answered, given up, or is over."""
     columns = (online_requests.c.portfolio, online_requests.c.records)
     is_waiting = (online_requests.c.records.is_not(None), online_requests.c.expires_at > now_plus())
     with reading(engine) as connection:

@@ -37,7 +37,7 @@ __all__ = [
 BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
 # No writing transaction waits for anything but the database for long: models and networks stay outside.
 _IDLE_LIMIT = "30s"
-# A server that is gone for good is noticed within half a minute, not after the system's two hours.
+# A server that is gone permanently is noticed within half a minute, not after the system's two hours.
 _ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 POSTGRESQL_OPTIONS = {"connect_timeout": 10, "application_name": "tidemark"} | _ALIVE
 # Above the five that are kept: the API's threads are twenty, and none of them should wait for another's connection.

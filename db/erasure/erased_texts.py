@@ -1,4 +1,4 @@
-"""Free texts that may name a person by accident, such as an error that quotes a key or a reason that somebody typed.
+"""Free texts that may name a person by accident, such as an error that quotes a key or a reason that someone typed.
 
 Tidemark writes no key into them; a database's error or a person may. A short or numeric key counts where it stands in
 quotes or brackets, since a count may look like it; any other one wherever it stands as a word.

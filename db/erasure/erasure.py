@@ -38,7 +38,7 @@ HASHED_KEYS = "results under hashed keys"
 
 @dataclass(frozen=True)
 class Person:
-    """Whom to erase: a key as its source holds it, and the secret that its hash is made with, where there is one."""
+    """Whom to erase: a key as its source holds it, and the secret that its hash is made with, if there is one."""
 
     portfolio: str
     key: str
@@ -95,7 +95,7 @@ def erase_record(engine: Engine, person: Person, *, who: str, extra: tuple[Place
 
 
 def _erase_in_source(connection: Connection, named: NamedSource, keys: tuple[str, ...], erased: Counter[str]) -> bool:
-    """Erase in a source that was made for the portfolio; False where the source is somebody else's."""
+    """Erase in a source that was made for the portfolio; False if the source is someone else's."""
     table = find_source(connection, named.source)
     if table is None or named.key not in table.c:
         return not _is_out_of_sight(connection, named)
@@ -156,7 +156,9 @@ def _count_left(engine: Engine, person: Person, sources: list[NamedSource]) -> l
         for table in _tables_with_keys():
             found = select(func.count()).select_from(table).where(_is_person(table, portfolio, keys))
             places.append(Place(table.name, left=connection.execute(found).scalar_one()))
-        places.append(Place(shards.name, left=count_boundaries(connection, portfolio, keys), note="ends of ranges"))
+        places.append(
+            Place(shards.name, left=count_boundaries(connection, portfolio, keys), note="boundaries of key ranges")
+        )
         places.append(count_requests(connection, definition, keys))
         places += count_texts(connection, portfolio, keys)
     places.append(Place("exports in progress", note="each one checks for erased persons before every page it sends"))

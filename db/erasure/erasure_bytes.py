@@ -39,7 +39,7 @@ def overwrite_free_space(engine: Engine) -> Place | None:
 def empty_log(engine: Engine) -> Place | None:
     """Move the write-ahead log into the database and empty it, for it holds old copies of pages; None on PostgreSQL.
 
-    One is left where somebody reads an older state for longer than `LOG_WAIT_SECONDS`: the log is needed for that.
+    One is left where someone reads an older state for longer than `LOG_WAIT_SECONDS`: the log is needed for that.
     """
     if engine.dialect.name != "sqlite":
         return None

@@ -20,7 +20,7 @@ class Outcome(StrEnum):
     ERASED = "erased"  # everything was looked at and nothing is left
     UNKNOWN_KEY = "unknown_key"  # everything was looked at and the key was nowhere
     LEFT = "left"  # something is left that is not Tidemark's to erase
-    NOT_YET_GONE = "not_yet_gone"  # erased, but bytes stay where somebody still reads
+    NOT_YET_GONE = "not_yet_gone"  # erased, but bytes stay where someone still reads
     NOT_EVERYWHERE = "not_everywhere"  # there is a place that could not be looked at
 
 
@@ -29,7 +29,7 @@ class Place:
     """A place that may hold a person: rows or files erased there, and left there.
 
     `unseen` says why it could not be looked at, and what to do; `note` what is to be known of it. What is left in a
-    place that `is_pending` is erased already, and goes when somebody stops reading it.
+    place that `is_pending` is erased already, and goes when someone stops reading it.
     """
 
     name: str

@@ -45,7 +45,7 @@ def list_unplanned(engine: Engine) -> list[UnplannedJob]:
 
 
 def claim_planning(engine: Engine, job_id: int, *, planner: str, lease_seconds: float) -> int | None:
-    """Take a queued job to plan it; return the number of this attempt, None where another scheduler was first."""
+    """Take a queued job to plan it; return the number of this attempt, None if another scheduler was first."""
     claimed = update(jobs).where(jobs.c.id == job_id, is_unplanned())
     claimed = claimed.values(
         planner=planner,

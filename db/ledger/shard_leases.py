@@ -118,7 +118,7 @@ def claim_shard(
 def claim_ahead(
     engine: Engine, queue: str, *, worker: str, lease_seconds: float, oldest_first: bool = False
 ) -> Claim | None:
-    """Claim a shard to read while another one is scored; None where no more wait than other workers are busy.
+    """Claim a shard to read while another one is scored; None if no more wait than other workers are busy.
 
     So each worker finds one when it is done, and none idles while a shard is claimed elsewhere. Only one that was
     never tried: a record that kills its worker must not charge the same other shard every time.
@@ -233,7 +233,7 @@ def is_still_expired(expired: ExpiredLease) -> ColumnElement[bool]:
 
 
 def find_waiting_error(engine: Engine, job_id: int) -> str | None:
-    """Return why a shard of the job that waits had to be given up last, None where nothing went wrong."""
+    """Return why a shard of the job that waits had to be given up last, None if nothing went wrong."""
     statement = select(shards.c.error).where(
         shards.c.job_id == job_id, shards.c.state == ShardState.WAITING, shards.c.error.is_not(None)
     )

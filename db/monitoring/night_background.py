@@ -19,7 +19,7 @@ from db.schema.states import Verdict
 class NightBackground:
     """A scoring job, the model that scored it, and the limits of its sequential rule, None while there are none.
 
-    `compared_version` is the model of the night that it is compared with, None where there is no such night. `nights`
+    `compared_version` is the model of the night that it is compared with, None if there is no such night. `nights`
     are those of the model before it, oldest first, at most `NIGHTS`. `counts` are of the night and the one that it is
     compared with, by job; a job that was closed by an older release has none.
     """

@@ -55,7 +55,7 @@ def hash_keys(keys: Keys) -> str:
 
 
 def find_bands(engine: Engine, job_id: int, ordinal: int, keys_hash: str) -> bytes | None:
-    """Return the bands that a job's shard gave to just these keys in this order; None where it held others."""
+    """Return the bands that a job's shard gave to just these keys in this order; None if it held others."""
     with reading(engine) as connection:
         return connection.execute(_OF_SHARD, {"job": job_id, "ordinal": ordinal, "keys": keys_hash}).scalar()
 

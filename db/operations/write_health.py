@@ -11,11 +11,11 @@ from db.schema.core_tables import processes
 from db.schema.states import JobState, PauseCause
 
 _PROBE = "probe"
-_BUSY_SECONDS = 1.0  # somebody who writes for longer proves that writes are taken
+_BUSY_SECONDS = 1.0  # someone who writes for longer proves that writes are taken
 
 
 def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:
-    """Write a row and take it away again; return the refusal, None where the database took it, or is busy."""
+    """Write a row and take it away again; return the refusal, None if the database took it, or is busy."""
     url = engine.url.render_as_string(hide_password=False)
     try:
         with opened_engine(url, busy_seconds=_BUSY_SECONDS) as impatient, writing(impatient) as connection:

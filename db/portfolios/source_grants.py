@@ -1,6 +1,6 @@
 """Grants of sources to portfolios: the boundary that every read and write of records has to pass.
 
-A portfolio reads what `load` made for it, and what somebody granted who may see every portfolio. The answer is the same
+A portfolio reads what `load` made for it, and what someone granted who may see every portfolio. The answer is the same
 for a table that is not granted and one that is not there.
 """
 
@@ -40,7 +40,7 @@ def grant_source(engine: Engine, portfolio: str, source: str, *, who: str) -> Gr
 
 
 def revoke_source(engine: Engine, portfolio: str, source: str, *, who: str) -> Grant:
-    """End a grant at once, also for open jobs; return what it was. Raises `NotFoundError` where there is none."""
+    """End a grant at once, also for open jobs; return what it was. Raises `NotFoundError` if there is none."""
     with writing(engine) as connection:
         name = name_source(connection, source)
         granted = _find_grant(connection, portfolio, name)
@@ -78,7 +78,7 @@ def put_grants_of(connection: Connection, definition: PortfolioDefinition, *, wh
 def require_named_sources(
     connection: Connection, definition: PortfolioDefinition, stored: PortfolioDefinition | None
 ) -> None:
-    """Raise `SourceNotGrantedError` where a definition names a source that is not granted and did not stand there."""
+    """Raise `SourceNotGrantedError` if a definition names a source that is not granted and did not stand there."""
     known = set() if stored is None else {stored.source, stored.learning_source}
     for source in (definition.records, definition.learning_records):
         name = name_source(connection, source.name)
@@ -87,7 +87,7 @@ def require_named_sources(
 
 
 def require_granted(connection: Connection, source: Source) -> str:
-    """Return the name that the database gives a source. Raises `SourceError` where the portfolio may not read it."""
+    """Return the name that the database gives a source. Raises `SourceError` if the portfolio may not read it."""
     name = name_source(connection, source.name)
     require_grant(connection, source, name)
     if find_kind(connection, name) is not None:
@@ -96,7 +96,7 @@ def require_granted(connection: Connection, source: Source) -> str:
 
 
 def require_grant(connection: Connection, source: Source, name: str) -> None:
-    """Raise `SourceNotGrantedError` where the grant is not there, or not any more: one look-up by primary key."""
+    """Raise `SourceNotGrantedError` if the grant is not there, or not any more: one look-up by primary key."""
     if not is_granted(connection, source.portfolio, name):
         raise SourceNotGrantedError(source.portfolio, source.name)
 

@@ -89,7 +89,7 @@ def is_reserved(schema: str | None, name: str) -> bool:
 
 
 def find_kind(connection: Connection, name: str) -> str | None:
-    """Return "table" or "view" for a source by the name that the database gives it, None where there is none."""
+    """Return "table" or "view" for a source by the name that the database gives it, None if there is none."""
     if connection.dialect.name == "sqlite":
         return next((row.type for row in connection.execute(_KIND_ON_SQLITE) if _fold(row.name) == name), None)
     schema, table = split_source(name)

@@ -18,9 +18,9 @@ def hash_key(secret: str, portfolio: str, key: str) -> str:
 
 
 def stored_keys(definition: PortfolioDefinition, secret: str | None, keys: Sequence[str | None]) -> list[str | None]:
-    """Return the keys as results hold them: as they are, or as hashes where the portfolio says so.
+    """Return the keys as results hold them: as they are, or as hashes if the portfolio says so.
 
-    Raises `KeySecretMissingError` where it does and there is no secret.
+    Raises `KeySecretMissingError` if it does and there is no secret.
     """
     if not definition.privacy.hashed_keys:
         return list(keys)

@@ -35,7 +35,7 @@ def require_key_secret(engine: Engine, definition: PortfolioDefinition, secret: 
 def why_hashes_are_unseen(
     connection: Connection, definition: PortfolioDefinition, secret: str | None, *, found: frozenset[str]
 ) -> str | None:
-    """Return why a key cannot be looked for among hashed ones; None where it can, or where no keys are hashed.
+    """Return why a key cannot be looked for among hashed ones; None if it can, or where no keys are hashed.
 
     `found` are hashes of the key that stood in results: they can only have been made with the right secret.
     """

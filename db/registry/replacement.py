@@ -15,7 +15,7 @@ ACTION = "scrub"
 
 
 def find_replacement(engine: Engine, version: str) -> str | None:
-    """Return the version that took the place of this one, None where none did or where it is not known."""
+    """Return the version that took the place of this one, None if none did or where it is not known."""
     with reading(engine) as connection:
         statement = select(model_versions.c.replaced_by).where(model_versions.c.version == version)
         return connection.execute(statement).scalar()
@@ -31,7 +31,7 @@ def list_versions(engine: Engine) -> dict[str, str]:
 def replace_version(connection: Connection, old: str, new: str, *, who: str, job_id: int) -> None:
     """Put `new` in the place of `old` in the caller's transaction: state, figures, and the champion's pointer.
 
-    `old` keeps its history, and whatever names it finds its bundle under `new`. Raises `StateConflictError` where it
+    `old` keeps its history, and whatever names it finds its bundle under `new`. Raises `StateConflictError` if it
     has been replaced by now, or where the champion changes at this moment.
     """
     model = find_model(connection, old)

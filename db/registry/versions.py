@@ -18,7 +18,7 @@ from db.schema.states import ModelState
 class LearnedUntil:
     """The newest outcome of some records, its date, and the latest date of a target that the source holds itself.
 
-    0 and empty where there is none.
+    0 and empty if there is none.
     """
 
     outcome_id: int = 0
@@ -74,7 +74,7 @@ def find_model(connection: Connection, version: str) -> ModelVersion:
 
 
 def find_model_of(engine: Engine, portfolio: str, version: str) -> ModelVersion | None:
-    """Return a model version of this portfolio, None where it has none of that name."""
+    """Return a model version of this portfolio, None if it has none of that name."""
     is_wanted = (model_versions.c.version == version, model_versions.c.portfolio == portfolio)
     with reading(engine) as connection:
         row = connection.execute(select(*MODEL_COLUMNS).where(*is_wanted)).one_or_none()

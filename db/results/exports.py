@@ -28,7 +28,7 @@ def read_scores(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> I
 
 
 def split_reasons(texts: "pd.Series[str]") -> pd.DataFrame:
-    """Return the columns `REASON_COLUMNS` of JSON arrays of codes; None where a record has fewer, or no array."""
+    """Return the columns `REASON_COLUMNS` of JSON arrays of codes; None if a record has fewer, or no array."""
     lists = {text: json.loads(text) if text else [] for text in texts.unique()}
     padded = {text: [*codes, *[None] * len(REASON_COLUMNS)][: len(REASON_COLUMNS)] for text, codes in lists.items()}
     rows = [padded[text] for text in texts]

@@ -53,7 +53,7 @@ def isolate_poison(
 ) -> bool:
     """Split a shard whose workers died, or reject its only key; False if its worker finished in the meantime.
 
-    Raises `SourceBusyError` where the source may be readable another time, or the `interruption` came.
+    Raises `SourceBusyError` if the source may be readable another time, or the `interruption` came.
     """
     suspect = _read_suspect(engine, expired)
     definition = suspect.job.definition

@@ -12,7 +12,7 @@ from db.schema.states import RemovalCause
 
 @dataclass(frozen=True)
 class Removed:
-    """Sums over the removals of a job. `digest` is of the removed scores; None where that is not known any more."""
+    """Sums over the removals of a job. `digest` is of the removed scores; None if that is not known any more."""
 
     scores: int
     rejects: int

@@ -85,7 +85,7 @@ def _remove_chunk(engine: Engine, old: _Old) -> int:
             chosen = chosen if last is None else chosen & (scores.c.record_key <= last)
             forget_bands(connection, old.job_id)
         else:
-            # Whole shards, as many as together have so many rows.
+            # Whole shards, as many as together have that many rows.
             of_job = select(rejects.c.shard_id).where(rejects.c.job_id == old.job_id)
             of_job = of_job.order_by(rejects.c.shard_id, rejects.c.ordinal)
             last = connection.execute(of_job.limit(1).offset(CHUNK_ROWS - 1)).scalar()

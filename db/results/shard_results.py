@@ -40,7 +40,7 @@ class Reject:
 class ShardResult:
     """Everything a scored shard leaves behind; the columns of scores (arrays or lists) have equal length.
 
-    `reasons` are JSON arrays of reason codes, strongest first; None where none were asked for.
+    `reasons` are JSON arrays of reason codes, strongest first; None if none were asked for.
     """
 
     record_keys: Sequence[str] | NDArray[np.object_]

@@ -40,7 +40,7 @@ def promote_version(
 ) -> ChampionChange:
     """Make a version the champion because a person says so.
 
-    Raises `StateConflictError` where it is already, and where the gate has found columns that look as if they were
+    Raises `StateConflictError` if it is already, and where the gate has found columns that look as if they were
     known only after the outcome, unless the person accepts them: then the decision and the event say so.
     """
     with writing(engine) as connection:
@@ -75,7 +75,7 @@ def find_doubts(connection: Connection, portfolio: str) -> dict[str, str]:
 def roll_back(engine: Engine, portfolio: str, *, who: str, why: str) -> ChampionChange:
     """Put the champion before the present one back, as the gate or a person left it.
 
-    Raises `StateConflictError` where there is none before it, or where the present one came by a rollback.
+    Raises `StateConflictError` if there is none before it, or where the present one came by a rollback.
     """
     with writing(engine) as connection:
         find_portfolio(connection, portfolio)

@@ -86,7 +86,7 @@ def find_last_stable_night(connection: Connection, portfolio: str) -> int:
 
 
 def find_newest_night(connection: Connection, portfolio: str, version: str) -> int | None:
-    """Return the newest scoring job of a version that was monitored; None where none was."""
+    """Return the newest scoring job of a version that was monitored; None if none was."""
     statement = select(func.max(drift_reports.c.job_id))
     wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.model_version == version)
     return connection.execute(statement.where(*wanted)).scalar()

@@ -131,7 +131,7 @@ def _prepare_table(
         return _create_table(connection, definition, key_type)
     table = reflect_source(connection, definition.records)
     if replace_all:
-        if ROW not in table.c:  # somebody dropped ours and made another one of its name
+        if ROW not in table.c:  # someone dropped ours and made another one of its name
             raise SourceError(f"the table {table.fullname} was not made by Tidemark, so it cannot be dropped")
         table.drop(connection)
         return _create_table(connection, definition, key_type)

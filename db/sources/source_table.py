@@ -75,7 +75,7 @@ def check_source(engine: Engine, source: Source, columns: tuple[str, ...]) -> No
 
 
 def reflect_source(connection: Connection, source: Source) -> Table:
-    """Return the source's columns and their types. Raises `SourceError` where it is not granted or not there."""
+    """Return the source's columns and their types. Raises `SourceError` if it is not granted or not there."""
     return _find_source(connection, source).table
 
 
@@ -92,7 +92,7 @@ def _find_source(connection: Connection, source: Source) -> _FoundSource:
 
 
 def find_source(connection: Connection, source: Source) -> Table | None:
-    """Return the source as `reflect_source` does; None where it is not granted or not there."""
+    """Return the source as `reflect_source` does; None if it is not granted or not there."""
     try:
         return reflect_source(connection, source)
     except SourceError:
@@ -140,7 +140,7 @@ def plan_key_ranges(
 ) -> list[KeyRange]:
     """Cut the source into ranges of about `shard_rows` records in key order; records of one key stay together.
 
-    Records without a key come last, in a range of their own. Raises `SourceError` where the key or one of `columns` is
+    Records without a key come last, in a range of their own. Raises `SourceError` if the key or one of `columns` is
     missing, or the source may not be read, and `SourceBusyError`.
     """
     with reading_source(connection.engine, source):

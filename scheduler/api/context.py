@@ -72,7 +72,7 @@ class Caller:
         return self.context.keys.is_in_force(self.key.public_id)
 
     def require_in_force(self) -> None:
-        """Raise `Problem` (401) where the key expired or was revoked during the request."""
+        """Raise `Problem` (401) if the key expired or was revoked during the request."""
         if find_key_in_force(self.engine, self.key.public_id) is None:
             raise key_required("the key expired or was revoked during the request")
 

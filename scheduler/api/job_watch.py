@@ -64,7 +64,7 @@ class JobWatch:
             del self._followed[job_id]
 
     async def next_sight(self, job_id: int, before: Sight | None, *, seconds: float) -> Sight | None:
-        """Return the job as soon as it changes, or unchanged after so many seconds."""
+        """Return the job as soon as it changes, or unchanged after that many seconds."""
         followed = self._followed[job_id]
         if followed.sight is not before:
             return followed.sight

@@ -17,7 +17,7 @@ class LocalApi:
 
 
 def find_local_address(home: Path) -> tuple[str, int] | None:
-    """Return where the API of a state folder answers, and its process; None where it does not run."""
+    """Return where the API of a state folder answers, and its process; None if it does not run."""
     try:
         noted = json.loads((home / ADDRESS_FILE).read_text(encoding="utf-8"))
         return str(noted["url"]), int(noted["pid"])
@@ -26,7 +26,7 @@ def find_local_address(home: Path) -> tuple[str, int] | None:
 
 
 def find_local_api(home: Path) -> LocalApi | None:
-    """Return address and key of the API of a state folder, None where it does not run or has no key."""
+    """Return address and key of the API of a state folder, None if it does not run or has no key."""
     try:
         address = json.loads((home / ADDRESS_FILE).read_text(encoding="utf-8"))
         key = (home / KEY_FILE).read_text(encoding="utf-8").strip()

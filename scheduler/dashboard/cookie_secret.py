@@ -19,7 +19,7 @@ _BYTES = 32
 def read_secret(settings: ApiSettings) -> str:
     """Return the secret; the first one to ask in a state folder makes it, all others read that one.
 
-    Raises `Problem` (503) where the folder cannot be written and no secret is set.
+    Raises `Problem` (503) if the folder cannot be written and no secret is set.
     """
     if settings.dashboard_secret is not None:
         return settings.dashboard_secret.get_secret_value()

@@ -60,7 +60,7 @@ def pages_of(request: Request) -> Pages:
 
 
 def show(request: Request, visitor: Visitor, template: str, **values: Any) -> HTMLResponse:
-    """Return a page for somebody who is signed in."""
+    """Return a page for someone who is signed in."""
     notice = _DONE.get(request.query_params.get("done", ""))
     known = {"visitor": visitor, "path": request.url.path, "notice": notice}
     return HTMLResponse(pages_of(request).render(template, known | values))

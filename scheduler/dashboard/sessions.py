@@ -65,7 +65,7 @@ class Sessions:
         return Session(secrets.token_urlsafe(_ID_BYTES), key_id)
 
     def read(self, request: Request, kind: CookieKind) -> Session | None:
-        """Return the session of a request; None where it has none, or one that is forged or too old."""
+        """Return the session of a request; None if it has none, or one that is forged or too old."""
         cookie = request.cookies.get(kind.name)
         if cookie is None:
             return None
@@ -102,7 +102,7 @@ class Sessions:
 def goes_over_tls_alone(request: Request, rule: CookieRule) -> bool:
     """Whether the cookies of this request's answer are `Secure`.
 
-    By the rule `auto` they are, unless somebody sits at this very machine and speaks to it without a proxy: whether a
+    By the rule `auto` they are, unless someone sits at this very machine and speaks to it without a proxy: whether a
     proxy that ends TLS is believed must not decide about it.
     """
     if rule != "auto":

@@ -107,7 +107,7 @@ def read_truths(array: pa.Array) -> Numbers:
 
 
 def read_categories(array: pa.Array) -> npt.NDArray[np.object_]:
-    """Read a categorical column as str, None where missing; Python looks at each distinct value once."""
+    """Read a categorical column as str, None if missing; Python looks at each distinct value once."""
     if is_text(array.type):
         array = clean_texts(array)
     encoded = array.dictionary_encode()
@@ -128,7 +128,7 @@ def _name_category(value: Any) -> str:
 
 
 def read_times(array: pa.Array) -> npt.NDArray[np.object_]:
-    """Read dates and times as ISO text (midnight as the date alone), text as it is; None where missing."""
+    """Read dates and times as ISO text (midnight as the date alone), text as it is; None if missing."""
     if is_text(array.type):
         return _as_objects(pc.replace_substring(clean_texts(array), *_NUL))
     texts = pc.replace_substring_regex(array.cast(pa.string()), r"\.0+(Z?)$", r"\1")
@@ -148,7 +148,7 @@ def clean_keys(array: pa.Array) -> pa.Array:
 
 
 def read_keys(array: pa.Array, key_type: str) -> npt.NDArray[np.object_]:
-    """Read keys as Python integers or texts, None where missing."""
+    """Read keys as Python integers or texts, None if missing."""
     keys = clean_keys(array)
     return _as_objects(keys.cast(pa.int64()) if key_type == "integer" else keys)
 

@@ -66,7 +66,7 @@ class ParquetSource:
         return sum(self._row_group_rows)
 
     def require_size(self, columns: Sequence[str], most_bytes: int | None = None) -> None:
-        """Raise `DataTooLargeError` where the columns decode to too much, and `DataFileError` where they are nested.
+        """Raise `DataTooLargeError` if the columns decode to too much, and `DataFileError` where they are nested.
 
         Without `most_bytes`, too much is what no honest file decodes to. Nothing is decoded on the way.
         """

@@ -128,7 +128,7 @@ def _find_binary() -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder that only this user can enter; refuse one that somebody else made under the same name."""
+    """Make a folder that only this user can enter; refuse one that someone else made under the same name."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

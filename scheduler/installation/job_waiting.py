@@ -78,7 +78,7 @@ def _wait(
 
 
 class Patience:
-    """How long to wait; none means for ever."""
+    """How long to wait; none means forever."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds

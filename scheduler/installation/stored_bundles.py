@@ -16,7 +16,7 @@ RECORDS, VALUES = "records", "values"
 class PeopledBundle:
     """A bundle that may hold whole records, or single values that few records share (its edges and names).
 
-    `portfolio` is None where no registered version names the bundle.
+    `portfolio` is None if no registered version names the bundle.
     """
 
     version: str
@@ -27,7 +27,7 @@ class PeopledBundle:
 def find_bundles_with_people(engine: Engine, models_url: str) -> list[PeopledBundle]:
     """Look at every bundle that is stored; those that hold nothing of people are left out.
 
-    Raises `OSError` where the store cannot be read.
+    Raises `OSError` if the store cannot be read.
     """
     portfolios = list_versions(engine)
     store, root = fsspec.core.url_to_fs(models_url)

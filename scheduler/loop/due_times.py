@@ -31,7 +31,7 @@ class Timetable:
     zone: ZoneInfo
 
     def due_after(self, moment: datetime) -> Iterator[datetime]:
-        """Yield the due times later than `moment` for ever, in UTC, each later than the one before."""
+        """Yield the due times later than `moment` forever, in UTC, each later than the one before."""
         last = moment
         for on_the_wall in CronSim(self.cron, moment.astimezone(self.zone)):
             due = on_the_wall.astimezone(UTC)

@@ -16,7 +16,7 @@ SAY_AGAIN_SECONDS = 60.0  # the same problem is not logged more often
 
 @dataclass
 class Duty:
-    """Something to do every so many seconds; 0 is at every look."""
+    """Something to do every so many seconds; 0 means at every check."""
 
     name: str
     act: Callable[[], None]

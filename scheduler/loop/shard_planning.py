@@ -53,7 +53,7 @@ def plan_job(
 ) -> bool:
     """Plan one job; False if another scheduler was first. A job whose source is not usable fails with its cause.
 
-    Raises `SourceBusyError` where the source may be readable another time, or the `interruption` came.
+    Raises `SourceBusyError` if the source may be readable another time, or the `interruption` came.
     """
     job = get_job(engine, job_id)
     erasures_before = read_erasures(engine, job.portfolio)

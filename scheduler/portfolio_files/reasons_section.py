@@ -24,5 +24,5 @@ def read_reference(document: Table, problems: Problems) -> ReasonsReference:
 
 
 def read_reason(table: Table, path: tuple[str, ...], problems: Problems) -> str | None:
-    """Return the text that stands for the column in a letter; None where the file gives none."""
+    """Return the text that stands for the column in a letter; None if the file gives none."""
     return read_text(table, (*path, "reason"), problems)

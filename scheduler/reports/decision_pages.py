@@ -27,7 +27,7 @@ def _lines(decision: Decision) -> Iterator[str]:
     yield ""
     yield f"**{tell_outcome(decision)}** {decision.reason}."
     yield ""
-    yield from _table(("", "value"), list_facts(decision))
+    yield from _table(("name", "value"), list_facts(decision))
     checks = decision.figures.get("checks", [])
     if checks:
         yield "## Evidence"

@@ -73,7 +73,7 @@ def bar_of(psi: float | None) -> str:
 def draw_nights(nights: list[ShownNight], portfolio: str, path: Path) -> None:
     """Write a picture of the nights: PSI with its interval over the bounds, and the shift of the mean below it.
 
-    Raises `UsageError` where nothing can be drawn or written.
+    Raises `UsageError` if nothing can be drawn or written.
     """
     shown = [one for one in nights if one.report.figures.get("psi_corrected") is not None]
     if path.suffix.lower() != ".png":

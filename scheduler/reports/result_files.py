@@ -19,7 +19,7 @@ _ARROW_TYPES = {"probability": pa.float64(), "points": pa.int32()}  # every othe
 
 
 class _OutdatedError(Exception):
-    """Somebody was erased while the file was written; it is not to appear."""
+    """Someone was erased while the file was written; it is not to appear."""
 
 
 def write_results(

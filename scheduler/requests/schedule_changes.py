@@ -38,7 +38,7 @@ def pause_schedule(engine: Engine, name: str, *, who: str, why: str = "") -> Sch
 
 
 def remove_schedule(engine: Engine, name: str, *, who: str, why: str = "") -> Schedule:
-    """End a schedule for good. Its history and its jobs stay."""
+    """End a schedule permanently. Its history and its jobs stay."""
     return _stop(engine, name, ScheduleState.REMOVED, who=who, why=why)
 
 

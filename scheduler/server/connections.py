@@ -1,6 +1,6 @@
 """The server's side of a connection: limits the time and size of headers, and the number of connections.
 
-The server itself waits for headers for ever and takes them at any length.
+The server itself waits for headers forever and takes them at any length.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 def least_holders(records: int) -> int:
-    """Return how many of so many records must share a number.
+    """Return how many of that many records must share a number.
 
     >>> least_holders(50), least_holders(200), least_holders(10_000)
     (5, 10, 20)

@@ -97,7 +97,7 @@ class Scorer:
 
     @property
     def reference(self) -> ModelReference | None:
-        """What the model is watched by; None where it was never saved, or by an older release."""
+        """What the model is watched by; None if it was never saved, or by an older release."""
         return self._model.reference if isinstance(self._model, LoadedModel) else None
 
     def warm_up(self) -> None:

@@ -34,7 +34,7 @@ class Migration:
 
 
 def describe_migration(counts: dict[str, dict[str, int]]) -> Migration | None:
-    """Describe records by old band and new band; None where no record has both."""
+    """Describe records by old band and new band; None if no record has both."""
     rows = [counts.get(band, {}) for band in BANDS]
     matrix = np.array([[row.get(band, 0) for band in BANDS] for row in rows], dtype=np.float64)
     matched = matrix.sum()

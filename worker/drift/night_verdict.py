@@ -58,7 +58,7 @@ class NightEvidence:
 
 @dataclass(frozen=True)
 class Examination:
-    """The verdict, why, and the figures; `series` is what later nights add up, None where this one does not count."""
+    """The verdict, why, and the figures; `series` is what later nights add up, None if this one does not count."""
 
     verdict: Verdict
     figures: dict[str, Any]

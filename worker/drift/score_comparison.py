@@ -20,7 +20,7 @@ class DriftFigures:
     """How far a night's scores are from the reference.
 
     `wasserstein` is in the scores' own unit; `jensen_shannon` is the distance to base 2, 0 to 1, on the PSI's bins;
-    `shift` is the difference of the means in standard deviations of the reference, None where that has none.
+    `shift` is the difference of the means in standard deviations of the reference, None if that has none.
     """
 
     psi: float
@@ -68,7 +68,7 @@ def compare(
 
 
 def shift_of(reference: Distribution, current: Distribution) -> float | None:
-    """Return the difference of the means in standard deviations of the reference, None where that has none."""
+    """Return the difference of the means in standard deviations of the reference, None if that has none."""
     moved, deviation = current.mean - reference.mean, reference.deviation
     if deviation > 0:
         return moved / deviation

@@ -59,7 +59,7 @@ class LeftOut:
 
     @property
     def sentence(self) -> str:
-        """What training says of them, without a value of anybody; empty where there are none."""
+        """What training says of them, without a value of anybody; empty if there are none."""
         if not self.records:
             return ""
         columns = ", ".join(f"{name} ({count})" for name, count in self.by_column.most_common(_SHOWN_COLUMNS))

@@ -17,7 +17,7 @@ def held_out_secret(context: WorkerContext, portfolio: str) -> bytes:
 def comparable(version: str, scores: HeldOutScores, secret: bytes) -> HeldOutScores:
     """Return scores whose hashes are keyed with this secret; those of an older release, which are not keyed, become so.
 
-    Raises `BundleError` where they are keyed with another one.
+    Raises `BundleError` if they are keyed with another one.
     """
     if scores.keyed_with in ("", name_of(secret)):
         return scores.keyed(secret)

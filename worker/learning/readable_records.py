@@ -25,7 +25,7 @@ MOST_SEGMENT_VALUES = 20
 class Records:
     """Every labelled record that can be read, one row each; `is_new` where the champion was not trained on it.
 
-    `groups` is what a hash chooses sides by: the entity where the portfolio names one, else the key.
+    `groups` is what a hash chooses sides by: the entity if the portfolio names one, else the key.
     """
 
     store: RecordStore

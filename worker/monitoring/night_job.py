@@ -46,7 +46,7 @@ class Known:
 
     @property
     def reference(self) -> Reference:
-        """The first night of the model where the portfolio says so and there was one, else the held-out part."""
+        """The first night of the model if the portfolio says so and there was one, else the held-out part."""
         if self.first is not None:
             return Reference("first_night", self.counts[self.first], self.first)
         return Reference("training", self.model.reference)

@@ -35,7 +35,7 @@ def newest_level(levels: Iterable[Level]) -> Level:
 
 
 def tell_difference(level: Level) -> str | None:
-    """Say in a sentence that the outcomes do not fit the scores; None where they do or are too few to tell."""
+    """Say in a sentence that the outcomes do not fit the scores; None if they do or are too few to tell."""
     if max(level.bad, level.expected) < LEAST_EXPECTED:
         return None
     difference = level.bad - level.expected

@@ -65,7 +65,7 @@ def create_app(
 def _limits_of_silence() -> dict[str, Any]:
     """How long Redis may be silent.
 
-    A host that is gone for good is noticed after half a minute instead of two hours, where the system can do so; an
+    A host that is gone permanently is noticed after half a minute instead of two hours, where the system can do so; an
     missing answer does not delay a stop.
     """
     wanted = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}

@@ -23,7 +23,7 @@ _TASKS = TASK_OF_QUEUE | {ONLINE_QUEUE: ONLINE_TASK}
 _MOST_LETTERS = 4096  # of a body: ours has 150
 _LARGEST_ID = 2**63 - 1
 
-dropped = Counter[str]()  # by queue, since the last time that somebody took them to the database
+dropped = Counter[str]()  # by queue, since the last time that someone took them to the database
 
 
 def use_strict_transport() -> None:

@@ -41,7 +41,7 @@ class WorkerContext:
         self.engine.dispose()
 
     def claim(self, queue: str, hint: int | None = None) -> Claim | None:
-        """Claim the hinted shard, or the best waiting one of the queue; None where nothing waits."""
+        """Claim the hinted shard, or the best waiting one of the queue; None if nothing waits."""
         lease, turn = self.settings.lease_of(queue), self._is_turn_of_oldest(queue)
         return claim_shard(self.engine, queue, worker=self.name, lease_seconds=lease, hint=hint, oldest_first=turn)
 

@@ -52,7 +52,7 @@ class ModelSlot:
     def canary(self, version: str, job_id: int) -> CanaryOutcome | None:
         """Return what becomes of the model's frozen records in this process; scored again for each job.
 
-        None where the model has none, as those of older releases.
+        None if the model has none, as those of older releases.
         """
         if self._checked is None or self._checked[:2] != (version, job_id):
             scorer = self.scorer(version)

@@ -44,7 +44,7 @@ logger = getLogger(__name__)
 
 LOOK_SECONDS = 0.015  # a batch takes a third of it
 ASK_SECONDS = 0.5  # a call may get lost; asking Redis costs ten times as much as looking whether it called
-AGAIN_SECONDS = 2.0  # without Redis shards are scored all the same
+AGAIN_SECONDS = 2.0  # without Redis shards are scored anyway
 BATCH_ROWS = 32  # a single record must not wait for a batch of a thousand
 _REASON_TEXTS = {"not_a_number": "expected a number", "infinite": "expected a finite number"}
 
@@ -104,7 +104,7 @@ class OnlineAnswerer:
                 calls.close()
 
     def answer(self, request_id: str) -> bool:
-        """Answer one request; return whether somebody waited for it."""
+        """Answer one request; return whether someone waited for it."""
         started = perf_counter()
         request = find_request(self.context.engine, request_id)
         if request is None:

@@ -30,7 +30,7 @@ MOST_EXPLAINED = 100_000  # records from which the ordinary one and the learnt o
 class Description:
     """The explainer, further files of the bundle by name, and what the gate looks at.
 
-    `roc_auc` is None where one outcome is missing among the held-out records.
+    `roc_auc` is None if one outcome is missing among the held-out records.
     """
 
     explainer: Explainer

@@ -38,7 +38,7 @@ def demo(
         figures, output = describe(result), session.output
         output.emit(figures | {"database": session.database_address})
         shown = [(name, value) for name, value in figures.items() if name not in ("nights", "promotions", "plots")]
-        output.show_table(("", "value"), shown, title="The demo in figures")
+        output.show_table(("name", "value"), shown, title="The demo in figures")
         output.show("\nScores in points (higher is safer)")
         most = max(count for _, count in points_histogram(result.frame))
         for label, count in points_histogram(result.frame):

@@ -58,7 +58,7 @@ def show(job_id: JobId, json: Json = False) -> None:
         session.output.emit(document | {"options": job.options, "result": job.result, "events": log})
         facts = [(name, value) for name, value in document.items() if name != "shards"]
         facts.append(("shards", ", ".join(f"{count} {state}" for state, count in shards.items())))
-        session.output.show_table(("", "value"), facts, title=f"Job {job_id}")
+        session.output.show_table(("name", "value"), facts, title=f"Job {job_id}")
         session.output.show_table(("at", "event", "who", "why"), [tuple(one.values()) for one in log[-20:]])
 
 

@@ -119,7 +119,7 @@ def score(
         if dry_run:
             check = check_scoring(session.engine, name, model=model, shard_rows=session.settings.shard_rows)
             session.output.emit({"dry_run": True} | check)
-            session.output.show_table(("", "value"), check.items(), title="Dry run: nothing was submitted")
+            session.output.show_table(("name", "value"), check.items(), title="Dry run: nothing was submitted")
             return 0
         asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)
         options: dict[str, Any] = {} if night is None else {"night": night}
@@ -194,7 +194,7 @@ def _tell_scored(session: "Session", job: "Job") -> int:
     document = _scored_document(job) | {"verdict": None if report is None else report.verdict}
     session.output.emit(document)
     title = f"Job {job.id}: {job.portfolio}"
-    session.output.show_table(("", "value"), document.items(), title=title)
+    session.output.show_table(("name", "value"), document.items(), title=title)
     show_failure(session, job)
     code = exit_code_of(job)
     if code == UNUSABLE:

@@ -19,7 +19,7 @@ MOST_NIGHTS = 60
 
 @dataclass(frozen=True)
 class DriftView:
-    """`nights` are oldest first; `chosen` is the one in full, None where there is none; `charts` by name."""
+    """`nights` are oldest first; `chosen` is the one in full, None if there is none; `charts` by name."""
 
     portfolio: Portfolio
     nights: list[ShownNight]

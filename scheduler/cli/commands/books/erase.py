@@ -43,7 +43,7 @@ def erase(
 
 def _show(output: "Output", erasure: "Erasure") -> None:
     rows = [(one.name, one.erased, one.left, one.unseen or one.note) for one in erasure.places]
-    output.show_table(("place", "erased", "left", ""), rows)
+    output.show_table(("place", "erased", "left", "note"), rows)
     messages: dict[str, Any] = {
         "erased": "Nothing is left.",
         "unknown_key": "No such key: it was not found in any of these places.",
@@ -53,7 +53,7 @@ def _show(output: "Output", erasure: "Erasure") -> None:
     }
     say = output.show if erasure.is_proven else output.say
     say(messages[erasure.outcome])
-    output.show(f"Outside Tidemark's control:  {'; '.join(erasure.beyond_reach)}.")
+    output.show(f"Outside Tidemark's control: {'; '.join(erasure.beyond_reach)}.")
 
 
 def _left_in(erasure: "Erasure") -> list[str]:

@@ -63,7 +63,7 @@ def show(name: PortfolioName, json: Json = False) -> None:
             for one in definition.histories
         ]
         facts = [(key, value) for key, value in _summary(portfolio).items()]
-        session.output.show_table(("", "value"), facts, title=definition.title)
+        session.output.show_table(("name", "value"), facts, title=definition.title)
         session.output.show_table(("column", "kind", "missing codes"), columns)
 
 

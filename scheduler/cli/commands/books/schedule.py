@@ -91,7 +91,7 @@ def show(
         runs = list_runs(session.engine, schedule.id, limit=limit)
         session.output.emit(_document(schedule) | {"runs": [_run_document(run) for run in runs]})
         facts = _document(schedule) | {"next_due_at": _local(schedule, schedule.next_due_at)}
-        session.output.show_table(("", "value"), facts.items(), title=_describe(schedule))
+        session.output.show_table(("name", "value"), facts.items(), title=_describe(schedule))
         rows = [(_local(schedule, run.due_at), *list(_run_document(run).values())[1:]) for run in runs]
         session.output.show_table(("due", "state", "job", "cause", "detail", "by hand"), rows)
 
@@ -173,7 +173,7 @@ def _in_words(schedule: "Schedule") -> str:
 
 
 def _local(schedule: "Schedule", moment: "datetime | None") -> str | None:
-    """A moment as the clocks of the schedule's time zone show it, or in UTC where there is no such zone."""
+    """A moment as the clocks of the schedule's time zone show it, or in UTC if there is no such zone."""
     from datetime import UTC
     from zoneinfo import ZoneInfo
 

@@ -33,7 +33,7 @@ def compare_files(
     output = Output(wants_json=json)
     output.emit(document)
     shown = [(name, as_range(value) if isinstance(value, list) else value) for name, value in document.items()]
-    output.show_table(("", "value"), shown, title=f"{current.name} against {reference.name}")
+    output.show_table(("name", "value"), shown, title=f"{current.name} against {reference.name}")
 
 
 @app.command("show")

@@ -62,7 +62,7 @@ def show(version: Annotated[str, typer.Argument(metavar="VERSION", help="Model v
         ]
         session.output.emit(_document(model) | {"decisions": decisions})
         facts = [(key, value) for key, value in _document(model).items() if key != "metrics"]
-        session.output.show_table(("", "value"), [*facts, *model.metrics.items()], title=f"Model {version}")
+        session.output.show_table(("name", "value"), [*facts, *model.metrics.items()], title=f"Model {version}")
         columns = ("at", "promoted", "reason", "by", "against")
         session.output.show_table(
             columns, [[one[column] for column in columns] for one in decisions], title="Decisions"
