@@ -111,8 +111,10 @@ def test_a_champion_is_promoted_rolled_back_and_held_with_a_reason(api: RunningA
     assert champion.version == "m1"
     assert window.send("/portfolios/book/retraining/hold", {"why": WHY}).status_code == 303
     assert is_held(engine, BOOK)
-    told = [one for one in events_of(engine) if one[0] in ("model.promoted", "model.rolled_back", "retraining.hold")]
-    assert all(who.startswith("key ") for _, who, _ in told[-3:])
+    events_found = [
+        one for one in events_of(engine) if one[0] in ("model.promoted", "model.rolled_back", "retraining.hold")
+    ]
+    assert all(who.startswith("key ") for _, who, _ in events_found[-3:])
 
 
 @pytest.mark.usefixtures("two_nights")

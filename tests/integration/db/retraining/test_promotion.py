@@ -49,8 +49,8 @@ def champion_of(engine: Engine) -> str:
 
 def test_a_person_promotes_and_the_decision_says_who_and_why(book: Engine) -> None:
     decision = list_decisions(book, BOOK)[0]
-    told = (decision.action, decision.decided_by, decision.reason, decision.version, decision.against_version)
-    assert told == ("promote", "ann", "better", "m2", "m1")
+    result = (decision.action, decision.decided_by, decision.reason, decision.version, decision.against_version)
+    assert result == ("promote", "ann", "better", "m2", "m1")
     assert decision.id is not None
     assert get_decision(book, decision.id) == decision
     with pytest.raises(StateConflictError, match="already"):
@@ -111,8 +111,8 @@ def test_a_suspicious_version_is_promoted_by_hand_only_by_who_accepts_it(book: E
     assert champion_of(book) == "m2"
     promote_version(book, "m3", who="ann", why="known before", accept_suspicious=True)
     assert champion_of(book) == "m3"
-    told = [one.why or "" for one in list_portfolio_events(book, BOOK) if one.event == "model.promoted"]
-    assert "known before; ann accepted that recovered nearly decides the outcome by itself" in told
+    events_found = [one.why or "" for one in list_portfolio_events(book, BOOK) if one.event == "model.promoted"]
+    assert "known before; ann accepted that recovered nearly decides the outcome by itself" in events_found
 
 
 def test_a_scrubbed_champion_keeps_its_state_its_nights_and_who_was_before(book: Engine) -> None:

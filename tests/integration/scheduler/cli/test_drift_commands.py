@@ -56,10 +56,10 @@ def test_the_nights_are_told_oldest_first_and_drawn(
     book: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = tmp_path / "nights.png"
-    told = run(capsys, "drift", "show", BOOK, "--out", str(picture))
-    assert [night["verdict"] for night in told["nights"]] == ["drifted", "broken_pipeline"]
-    assert told["nights"][0]["figures"]["psi_corrected"] == 0.31
-    assert told["nights"][1]["unusable_reason"] == "no feed"
+    document = run(capsys, "drift", "show", BOOK, "--out", str(picture))
+    assert [night["verdict"] for night in document["nights"]] == ["drifted", "broken_pipeline"]
+    assert document["nights"][0]["figures"]["psi_corrected"] == 0.31
+    assert document["nights"][1]["unusable_reason"] == "no feed"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -99,9 +99,9 @@ def test_scoring_with_a_broken_pipeline_has_an_exit_code_and_a_next_step_that_wo
     with writing(book) as connection:
         mark_unusable(connection, job_id, "amount is missing in 19.0%", who="monitor")
     assert main(["score", BOOK, "--idempotency-key", "tonight"]) == 8
-    told = capsys.readouterr().err
-    assert "unusable: amount is missing in 19.0%" in told
-    following = next(line for line in told.splitlines() if line.startswith("Next: "))
+    output = capsys.readouterr().err
+    assert "unusable: amount is missing in 19.0%" in output
+    following = next(line for line in output.splitlines() if line.startswith("Next: "))
     shown = following.partition("The scores all the same: tidemark ")[2].split()
     assert main([*shown[:3], str(tmp_path / shown[3]), *shown[4:]]) == 0
     assert "tidemark drift show book" in following

@@ -40,8 +40,8 @@ def write(folder: Path, number: str, *, repeated: int = 0) -> str:
 
 def load(capsys: pytest.CaptureFixture[str], path: str) -> tuple[dict[str, Any], str]:
     assert main(["load", BOOK, path, "--json"]) == 0
-    told = capsys.readouterr()
-    return json.loads(told.out), told.err
+    output = capsys.readouterr()
+    return json.loads(output.out), output.err
 
 
 def test_a_load_tells_decimal_commas_by_column_with_examples(url, tmp_path, capsys):
