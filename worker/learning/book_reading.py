@@ -49,7 +49,7 @@ class LeftOut:
     with_comma: int = 0
     by_column: Counter[str] = field(default_factory=Counter[str])
 
-    def look(self, texts: "pd.Series[Any]") -> None:
+    def add(self, texts: "pd.Series[Any]") -> None:
         """Count the records of a frame, by what stands in `tidemark_unreadable`."""
         for unreadable in texts.dropna():
             columns: dict[str, str] = json.loads(unreadable)
@@ -121,7 +121,7 @@ def read_labelled(
 def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat, left_out: LeftOut) -> Iterator[pd.DataFrame]:
     """Records of one key come in one frame."""
     for frame in frames:
-        left_out.look(frame[UNREADABLE])
+        left_out.add(frame[UNREADABLE])
         yield frame[~frame[RECORD_KEY].duplicated() & frame[UNREADABLE].isna()].reset_index(drop=True)
         heartbeat()
 

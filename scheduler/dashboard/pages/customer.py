@@ -17,7 +17,7 @@ from scheduler.api.parameters import PortfolioName
 from scheduler.dashboard.access import Reader, Sender, Visitor
 from scheduler.dashboard.charts.customer_chart import customer_chart
 from scheduler.dashboard.charts.drawing import Chart, FileFormat, Scheme, Width, save_chart
-from scheduler.dashboard.charts.saving import Look, send_chart
+from scheduler.dashboard.charts.saving import ChartOptions, send_chart
 from scheduler.dashboard.rendering import show
 from scheduler.requests.person_erasure import forms_of_key
 
@@ -50,7 +50,7 @@ def save(
     portfolio = visitor.caller.portfolio(name)
     form = f"as {file_format}"
     chart = _chart_of(visitor, portfolio, record_key, form, exported=True) or customer_chart([], {})
-    return send_chart(chart, Look(file_format, save=True), file_name=f"{name}-one-record")
+    return send_chart(chart, ChartOptions(file_format, save=True), file_name=f"{name}-one-record")
 
 
 def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, exported: bool = False) -> Chart | None:

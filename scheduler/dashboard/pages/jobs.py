@@ -118,9 +118,9 @@ def show_live(request: Request, visitor: Reader, job_id: JobId) -> HTMLResponse:
 
 
 @router.get("/{job_id}/charts/{name}.{file_format}")
-def send(visitor: Reader, job_id: JobId, name: Literal["rejects", "shards"], look: Wanted) -> Response:
+def send(visitor: Reader, job_id: JobId, name: Literal["rejects", "shards"], options: Wanted) -> Response:
     """Send a chart of the job."""
-    return send_chart(_chart_of(visitor, job_id, name), look, file_name=f"job-{job_id}-{name}")
+    return send_chart(_chart_of(visitor, job_id, name), options, file_name=f"job-{job_id}-{name}")
 
 
 @router.post("/{job_id}/{action}")

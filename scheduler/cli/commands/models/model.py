@@ -104,9 +104,9 @@ def compare(
 
     with open_session(wants_json=json) as session:
         job_id, say = submit_comparison(session.engine, first, second, Request(session.who)), session.output.say
-        with job_progress(say) as look:
+        with job_progress(say) as show_progress:
             job = wait_for_job(
-                session.engine, session.settings, job_id, on_look=look, on_event=say, timeout_seconds=timeout
+                session.engine, session.settings, job_id, on_look=show_progress, on_event=say, timeout_seconds=timeout
             )
         found = job.result or {}
         if exit_code_of(job):

@@ -89,9 +89,9 @@ def _scrub_one(session: "Session", version: str, timeout: float | None) -> tuple
 
     job_id, say = submit_scrubbing(session.engine, version, Request(session.who)), session.output.say
     say(f"Scrubbing {version} in job {job_id} ...")
-    with job_progress(say) as look:
+    with job_progress(say) as show_progress:
         job = wait_for_job(
-            session.engine, session.settings, job_id, on_look=look, on_event=say, timeout_seconds=timeout
+            session.engine, session.settings, job_id, on_look=show_progress, on_event=say, timeout_seconds=timeout
         )
     if exit_code_of(job):
         return f"job {job.id} has {job.state}: {job.detail}", None, exit_code_of(job)
