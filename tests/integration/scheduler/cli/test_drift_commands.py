@@ -102,7 +102,7 @@ def test_scoring_with_a_broken_pipeline_has_an_exit_code_and_a_next_step_that_wo
     output = capsys.readouterr().err
     assert "unusable: amount is missing in 19.0%" in output
     following = next(line for line in output.splitlines() if line.startswith("Next: "))
-    shown = following.partition("The scores all the same: tidemark ")[2].split()
+    shown = following.partition("To export the scores anyway: tidemark ")[2].split()
     assert main([*shown[:3], str(tmp_path / shown[3]), *shown[4:]]) == 0
     assert "tidemark drift show book" in following
     assert main(["drift", "show", BOOK]) == 0
