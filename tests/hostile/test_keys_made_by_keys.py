@@ -53,7 +53,7 @@ def test_a_key_cannot_be_asked_to_outlive_its_maker(api: RunningApi, days: float
 def test_no_caller_of_the_program_makes_a_wider_key_either(engine: Engine, wider: KeyRequest) -> None:
     load_book(engine, [1])
     _, maker = create_key(engine, KeyRequest("maker", KeyRole.OPERATE, ["book"]), who="test")
-    with pytest.raises(KeyTooWideError, match="wider than itself"):
+    with pytest.raises(KeyTooWideError, match="wider rights than its own"):
         create_key(engine, wider, who="test", maker=maker)
 
 

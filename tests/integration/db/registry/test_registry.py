@@ -42,7 +42,7 @@ def test_a_promotion_that_saw_an_older_champion_is_not_made(book: Engine) -> Non
     assert _decide(book, "m2", seen)
     assert not _decide(book, "m3", seen)
     assert get_champion(book, BOOK) == Champion("m2", 2)
-    assert "came first" in list_decisions(book, BOOK)[0].reason
+    assert "was promoted first" in list_decisions(book, BOOK)[0].reason
 
 
 def test_a_refusal_is_a_decision_too(book: Engine) -> None:
