@@ -12,7 +12,7 @@ from db.schema.api_tables import online_requests
 
 
 def forget_requests_of(connection: Connection, definition: PortfolioDefinition, keys: tuple[str, ...]) -> Counter[str]:
-    """Delete the requests that name one of the keys, in the erasure's transaction; a worker finds them gone."""
+    """Delete the requests with one of the keys, in the erasure's transaction."""
     found = _find_requests(connection, definition, keys)
     if found:
         connection.execute(delete(online_requests).where(online_requests.c.id.in_(found)))
@@ -20,7 +20,7 @@ def forget_requests_of(connection: Connection, definition: PortfolioDefinition, 
 
 
 def count_requests(connection: Connection, definition: PortfolioDefinition, keys: tuple[str, ...]) -> Place:
-    """Return how many requests of this moment name one of the keys."""
+    """Return how many requests have one of the keys now."""
     return Place(online_requests.name, left=len(_find_requests(connection, definition, keys)))
 
 

@@ -19,7 +19,7 @@ _LEAST_TELLING = 6  # characters
 
 
 def redact_texts(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> Counter[str]:
-    """Take the keys out of the texts of the portfolio, in the erasure's transaction; return how many texts by table."""
+    """Remove the keys from the texts of the portfolio, in the erasure's transaction; return their number by table."""
     counted = Counter[str]()
     pattern = _pattern(keys)
     for column, of_portfolio in _texts(portfolio):

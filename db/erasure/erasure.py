@@ -38,7 +38,7 @@ HASHED_KEYS = "results under hashed keys"
 
 @dataclass(frozen=True)
 class Person:
-    """Whom to erase: a key as its source holds it, and the secret that its hash is made with, if there is one."""
+    """The person to erase: the key as in the source, and the secret of its hash, if there is one."""
 
     portfolio: str
     key: str
@@ -46,7 +46,7 @@ class Person:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """The key as results may hold it in the place of the key."""
+        """The forms that the key may have in results."""
         return () if self.key_secret is None else (hash_key(self.key_secret, self.portfolio, self.key),)
 
     @property
@@ -58,8 +58,8 @@ class Person:
 def erase_record(engine: Engine, person: Person, *, who: str, extra: tuple[Place, ...] = ()) -> Erasure:
     """Erase every row of a portfolio's person, under every form of its key; then count what is left.
 
-    A source that Tidemark did not make is not changed, only counted: who owns it erases there. The event log tells
-    counts, not the key. Erasing again finds nothing. `extra` are places outside of the database that were looked at.
+    A source that Tidemark did not create is only counted: its owner has to erase there. The event log has
+    counts, not the key. Erasing again finds nothing. `extra` are places outside of the database that were checked.
     Raises `NotFoundError` for an unknown portfolio.
     """
     portfolio, keys = person.portfolio, person.keys
@@ -117,7 +117,7 @@ def _is_out_of_sight(connection: Connection, named: NamedSource) -> bool:
 
 
 def _note_scores(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> frozenset[str]:
-    """Keep the digest of each score that goes, so that the rest of its job stays proven; return the keys found."""
+    """Keep the digest of each deleted score, so that the rest of its job can be verified; return the keys found."""
     columns = (scores.c.job_id, scores.c.record_key, scores.c.probability, jobs.c.model_version)
     found = select(*columns).join(jobs, jobs.c.id == scores.c.job_id)
     going: dict[int, list[Any]] = defaultdict(list)
@@ -137,7 +137,7 @@ def _note_scores(connection: Connection, portfolio: str, keys: tuple[str, ...]) 
 
 
 def _tables_with_keys() -> list[Table]:
-    """Every table of Tidemark that names records: those of today, and those that are added tomorrow."""
+    """Every table of Tidemark with record keys, including tables added later."""
     return [table for table in metadata.sorted_tables if "record_key" in table.c]
 
 

@@ -17,7 +17,7 @@ _FACT = "free_space"
 
 
 def overwrite_free_space(engine: Engine) -> Place | None:
-    """Rewrite a SQLite file once that an older release has deleted from without overwriting; None on PostgreSQL."""
+    """Rewrite a SQLite file once if an older release has deleted rows without overwriting; None on PostgreSQL."""
     if engine.dialect.name != "sqlite":
         return None
     with reading(engine) as connection:
@@ -37,9 +37,9 @@ def overwrite_free_space(engine: Engine) -> Place | None:
 
 
 def empty_log(engine: Engine) -> Place | None:
-    """Move the write-ahead log into the database and empty it, for it holds old copies of pages; None on PostgreSQL.
+    """Empty the write-ahead log, which has old copies of pages, into the database; None on PostgreSQL.
 
-    One is left where someone reads an older state for longer than `LOG_WAIT_SECONDS`: the log is needed for that.
+    The log remains if someone reads an older state for longer than `LOG_WAIT_SECONDS`, because the reader needs it.
     """
     if engine.dialect.name != "sqlite":
         return None

@@ -15,7 +15,7 @@ BEYOND_POSTGRESQL = ("PostgreSQL's own files: deleted rows until VACUUM has run,
 
 
 class Outcome(StrEnum):
-    """What an erasure came to; programs may rely on these codes."""
+    """The outcome of an erasure; programs may rely on these codes."""
 
     ERASED = "erased"  # everything was looked at and nothing is left
     UNKNOWN_KEY = "unknown_key"  # everything was looked at and the key was nowhere
@@ -26,9 +26,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """A place that may hold a person: rows or files erased there, and left there.
+    """A place that may contain a person: rows or files erased there, and left there.
 
-    `unseen` says why it could not be looked at, and what to do; `note` what is to be known of it. What is left in a
+    `unseen` says why it could not be checked, and what to do; `note` is a remark. What is left in a
     place that `is_pending` is erased already, and goes when someone stops reading it.
     """
 
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Erasure:
-    """What an erasure did. `foreign` are sources that are not Tidemark's to change."""
+    """The result of an erasure. `foreign` are sources that Tidemark may not change."""
 
     places: tuple[Place, ...]
     foreign: tuple[str, ...]
@@ -61,17 +61,17 @@ class Erasure:
 
     @property
     def unseen(self) -> tuple[Place, ...]:
-        """The places that could not be looked at."""
+        """The places that could not be checked."""
         return tuple(one for one in self.places if one.unseen is not None)
 
     @property
     def pending(self) -> tuple[Place, ...]:
-        """The places where bytes stay yet."""
+        """The places where bytes still remain."""
         return tuple(one for one in self.places if one.is_pending)
 
     @property
     def outcome(self) -> Outcome:
-        """What it came to; the worst that is true."""
+        """The outcome; the worst that applies."""
         if self.unseen:
             return Outcome.NOT_EVERYWHERE
         if self.pending:
@@ -83,5 +83,5 @@ class Erasure:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the person was there, every place was looked at, and nothing is left."""
+        """Whether the person was found, every place was checked, and nothing is left."""
         return self.outcome is Outcome.ERASED

@@ -17,7 +17,7 @@ _LONGEST_DETAIL = 2000
 
 @dataclass(frozen=True)
 class Trouble:
-    """What keeps jobs from going on, as a code and a sentence, and when it is worth trying again."""
+    """What prevents jobs from continuing, as a code and a sentence, and when to try again."""
 
     cause: PauseCause
     detail: str
@@ -26,14 +26,14 @@ class Trouble:
 
 @dataclass(frozen=True)
 class PausedJob:
-    """A job whose pause is over: it is to be tried whether the cause is healed."""
+    """A job whose automatic pause is over: it is tried again to see whether the cause is fixed."""
 
     job_id: int
     cause: PauseCause
 
 
 def pause_claimed(engine: Engine, claim: Claim, trouble: Trouble, *, worker: str) -> None:
-    """Give the shard back unharmed, no attempt charged, and pause its job until `resume_due`: one transaction."""
+    """Release the shard without counting an attempt, and pause its job until `resume_due`, in one transaction."""
     with writing(engine) as connection:
         free_shard(connection, claim, worker=worker, why=trouble.detail)
         _pause(connection, claim.job.id, trouble, who=worker)
@@ -60,7 +60,7 @@ def list_due(engine: Engine) -> list[PausedJob]:
 
 
 def resume_due(engine: Engine, job_id: int, *, who: str) -> bool:
-    """Let a job go on whose pause is over; False if a person or another scheduler was first."""
+    """Resume a job whose pause is over; return False if a person or another scheduler was first."""
     with writing(engine) as connection:
         resumed = update(jobs).where(jobs.c.id == job_id, _is_due())
         resumed = resumed.values(state=JobState.RUNNING, cause=None, detail=None, resume_at=None)
@@ -88,7 +88,7 @@ def _pause(connection: Connection, job_id: int, trouble: Trouble, *, who: str) -
 
 
 def _tell(connection: Connection, job_id: int, trouble: Trouble) -> None:
-    """A job that a person paused has no time to resume at: it stays that person's."""
+    """A job paused by a person has no time to resume at, so it stays paused."""
     by_itself = (jobs.c.state == JobState.PAUSED) & jobs.c.resume_at.is_not(None)
     connection.execute(update(jobs).where(jobs.c.id == job_id, by_itself).values(**_values(trouble)))
 

@@ -23,7 +23,7 @@ _MOST_UNFOLDED = 8  # blocks that may be added up within the transaction that cl
 def count_shard_done(connection: Connection, job_id: int, *, scored: int, rejected: int, unplanned: int) -> bool:
     """Count one finished shard on the job row, in the caller's transaction; return whether the job may be over.
 
-    `unplanned` is how many more records (or fewer, negative) were read than were there at planning.
+    `unplanned` is the number of records read minus the number counted at planning.
     """
     counted = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES))
     counted = counted.values(
@@ -39,7 +39,7 @@ def count_shard_done(connection: Connection, job_id: int, *, scored: int, reject
 def close_if_finished(connection: Connection, job_id: int) -> bool:
     """Close a running job that has no open shard; return whether this call did it.
 
-    The row lock that counting took makes two last shards follow each other, so one of them sees zero. A job whose
+    Counting locks the row, so of two last shards the second one sees zero. A job whose
     histograms would take too long here (one under way at an upgrade) is left to the sweep.
     """
     job = find_job(connection, job_id)
@@ -63,7 +63,7 @@ def close_if_finished(connection: Connection, job_id: int) -> bool:
 
 
 def fail_shard(engine: Engine, claim: Claim, error: str, *, worker: str) -> None:
-    """End a shard that failed too often; its job goes on with the others and fails at its end."""
+    """Fail a shard after too many attempts; its job continues with the others and fails at the end."""
     with writing(engine) as connection:
         _end_shard(connection, claim, ShardState.FAILED, error=error)
         _count_shard_failed(connection, claim.job.id, claim.shard_id, error, who=worker)
@@ -101,7 +101,7 @@ def complete_whole_job(
 
 
 def list_finished_jobs(engine: Engine) -> list[int]:
-    """Return running jobs without an open shard: what the counter left to the sweep."""
+    """Return running jobs without an open shard, which the sweep has to close."""
     statement = select(jobs.c.id).where(jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0)
     with reading(engine) as connection:
         return list(connection.execute(statement.order_by(jobs.c.id)).scalars())

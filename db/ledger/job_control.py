@@ -19,7 +19,7 @@ _NOT_ENDED: dict[str, Any] = {"finished_at": None, "shards_failed": 0} | _NO_CAU
 
 
 def pause_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
-    """Let no further shard of the job begin; those that are running go on to their end. Pausing twice is harmless.
+    """Pause the job: start no more of its shards; running shards finish. Pausing twice is harmless.
 
     An automatic pause becomes a manual one. Raises `StateConflictError` for a job that has ended.
     """
@@ -55,7 +55,7 @@ def resume_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
 
 
 def retry_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
-    """Let a failed job try its failed shards again; what is done stays done, what happened stays in the event log.
+    """Run the failed shards of a failed job again; finished shards and the event log are kept.
 
     Raises `StateConflictError` for a job that has not failed, or that has no shard left to try.
     """
@@ -80,7 +80,7 @@ def retry_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
 
 
 def _revive_shards(connection: Connection, job_id: int) -> list[int]:
-    """Failed shards, and those that were cancelled because their job failed, wait again with all their attempts."""
+    """Failed shards, and those cancelled because their job failed, wait again with all their attempts."""
     has_failed = jobs.select().with_only_columns(jobs.c.id).where(jobs.c.state == JobState.FAILED)
     ended = shards.c.state.in_((ShardState.FAILED, ShardState.CANCELLED))
     revived = update(shards).where(shards.c.job_id == job_id, shards.c.job_id.in_(has_failed), ended)

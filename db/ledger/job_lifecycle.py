@@ -53,9 +53,9 @@ class JobRequest:
 
     @property
     def remembered_key(self) -> str | None:
-        """The idempotency key as the table holds it, with its portfolio: two books may use one word.
+        """The idempotency key in its stored form, with its portfolio, so that two books can use the same key.
 
-        In one column, for SQLite exchanges no unique constraint. The name of a portfolio holds no blank.
+        In one column, because SQLite cannot change a unique constraint. The name of a portfolio has no blank.
         """
         return None if self.idempotency_key is None else f"{self.portfolio} {self.idempotency_key}"
 
@@ -102,12 +102,12 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether work may still happen on it."""
+        """Whether the job can still be processed."""
         return self.state in OPEN_JOB_STATES
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from the first claim to the end; None before the end, or where nothing was ever claimed."""
+        """Seconds from the first claim to the end; None before the end, or if nothing was ever claimed."""
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
@@ -127,7 +127,7 @@ def submit_job(engine: Engine, request: JobRequest) -> int:
 
 
 def insert_job(connection: Connection, request: JobRequest) -> int:
-    """Insert the job in the caller's transaction and return its id, as `submit_job` does in one of its own."""
+    """Insert the job in the caller's transaction and return its id, like `submit_job` in its own transaction."""
     definition = find_portfolio(connection, request.portfolio).definition
     values = _values_of(request) | {"definition": definition.to_json()}
     job_id = _insert_unless_repeated(connection, request, values)

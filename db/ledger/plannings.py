@@ -32,7 +32,7 @@ def is_unplanned() -> ColumnElement[bool]:
 def list_unplanned(engine: Engine) -> list[UnplannedJob]:
     """Return the first scoring job of each book and every other job, most urgent first; a long wait is urgent too.
 
-    One job a book: however many of one book wait, they hide no other.
+    One job per book, so that many waiting jobs of one book hide no other.
     """
     rank = case((jobs.c.created_at < now_plus(-AGED_SECONDS), 0), else_=jobs.c.priority)
     place = func.row_number().over(partition_by=(jobs.c.portfolio, jobs.c.kind), order_by=(rank, jobs.c.id))
@@ -58,7 +58,7 @@ def claim_planning(engine: Engine, job_id: int, *, planner: str, lease_seconds: 
 
 
 def renew_plannings(engine: Engine, job_ids: Collection[int], *, planner: str, lease_seconds: float) -> set[int]:
-    """Prolong the leases; return the jobs that are still to be planned by us: not those cancelled or paused."""
+    """Renew the leases; return the jobs that we still have to plan, without those cancelled or paused."""
     held = update(jobs).where(jobs.c.id.in_(job_ids), jobs.c.planner == planner, jobs.c.state == JobState.QUEUED)
     with writing(engine) as connection:
         renewed = held.values(planning_until=now_plus(lease_seconds)).returning(jobs.c.id)
@@ -66,7 +66,7 @@ def renew_plannings(engine: Engine, job_ids: Collection[int], *, planner: str, l
 
 
 def put_off_planning(engine: Engine, job_id: int, *, planner: str, why: str, seconds: float) -> None:
-    """Let a job that could not be planned wait, with the reason in sight; the attempt counts."""
+    """Put a job that could not be planned back in the queue, with the reason; the attempt counts."""
     with writing(engine) as connection:
         waiting = update(jobs).where(jobs.c.id == job_id, jobs.c.planner == planner)
         planning = {"planner": None, "planning_since": None, "planning_until": now_plus(seconds), "detail": why}

@@ -18,7 +18,7 @@ from db.schema.states import Verdict
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What the monitor found for one scoring job; what cannot be said is None."""
+    """The monitor's report about one scoring job; unknown values are None."""
 
     portfolio: str
     job_id: int

@@ -31,8 +31,8 @@ def list_versions(engine: Engine) -> dict[str, str]:
 def replace_version(connection: Connection, old: str, new: str, *, who: str, job_id: int) -> None:
     """Put `new` in the place of `old` in the caller's transaction: state, figures, and the champion's pointer.
 
-    `old` keeps its history, and whatever names it finds its bundle under `new`. Raises `StateConflictError` if it
-    has been replaced by now, or where the champion changes at this moment.
+    `old` keeps its history, and its bundle is found under `new`. Raises `StateConflictError` if it
+    has been replaced already, or if the champion changes at this moment.
     """
     model = find_model(connection, old)
     noted = update(model_versions).where(model_versions.c.version == old, model_versions.c.replaced_by.is_(None))

@@ -20,7 +20,7 @@ _SECONDS_OF_A_DAY = 24 * 3600.0
 
 @dataclass(frozen=True)
 class _Old:
-    """Results of one job that are past their time."""
+    """Results of one job that are past their retention period."""
 
     job_id: int
     portfolio: str
@@ -28,7 +28,7 @@ class _Old:
 
 
 def apply_retention(engine: Engine, *, most_chunks: int = 10) -> int:
-    """Remove results that are kept for too long, at most so many chunks; return how many rows went.
+    """Remove results past their retention period, at most so many chunks; return the number of rows.
 
     Each chunk is its own transaction, so that others wait only briefly. Jobs, counts and digests are kept.
     """
@@ -44,7 +44,7 @@ def apply_retention(engine: Engine, *, most_chunks: int = 10) -> int:
 
 
 def forget_boundaries(engine: Engine) -> int:
-    """Forget where the shards of finished jobs began and ended, in portfolios that store keys as hashes alone."""
+    """Delete the key ranges of finished jobs, in portfolios that store only hashed keys."""
     hiding = [one.name for one in list_portfolios(engine) if one.definition.privacy.hashed_keys]
     if not hiding:
         return 0

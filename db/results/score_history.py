@@ -15,7 +15,7 @@ from db.schema.states import JobKind, JobState
 
 @dataclass(frozen=True)
 class PersonScore:
-    """What one job made of the record: a score, or why there is none."""
+    """One job's result for the record: a score, or the reason for its rejection."""
 
     job_id: int
     finished_at: datetime

@@ -15,7 +15,7 @@ from db.schema.states import JobState, ModelState
 
 @dataclass(frozen=True)
 class ShadowResult:
-    """What a challenger made of a shard: its points as a histogram, and its largest distance from the champion."""
+    """A challenger's result for a shard: its points as a histogram, and its largest distance from the champion."""
 
     model_version: str
     points: dict[str, int]
@@ -49,7 +49,7 @@ def list_shadow_jobs(engine: Engine, version: str) -> list[int]:
 
 
 def select_shadow_jobs(version: str) -> Select[int]:
-    """Return the statement behind `list_shadow_jobs`. A challenger that came in mid-job has no such night."""
+    """Return the statement behind `list_shadow_jobs`. A challenger that arrived during the job has no such night."""
     night = select(jobs.c.id).join(shadow_histograms, shadow_histograms.c.job_id == jobs.c.id)
     night = night.where(shadow_histograms.c.model_version == version, jobs.c.state == JobState.DONE)
     whole = night.group_by(jobs.c.id, jobs.c.scored).having(func.sum(shadow_histograms.c.records) == jobs.c.scored)

@@ -38,7 +38,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Everything a scored shard leaves behind; the columns of scores (arrays or lists) have equal length.
+    """The result of a scored shard; the columns of scores (arrays or lists) have equal length.
 
     `reasons` are JSON arrays of reason codes, strongest first; None if none were asked for.
     """
@@ -57,14 +57,14 @@ class ShardResult:
 
     @property
     def read_rows(self) -> int:
-        """Records that were read: every one is a score or a reject."""
+        """The number of records read: each is a score or a reject."""
         return len(self.record_keys) + len(self.rejects)
 
 
 def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, worker: str) -> bool:
     """Write the results and mark the shard done, all or nothing; return whether this closed the job.
 
-    Who was erased since the claim is counted as scored, as everybody is who is erased later, and not written. Raises
+    A person erased since the claim is counted as scored, like anyone erased later, but not written. Raises
     `LeaseLostError`, and writes nothing, if the token is no longer the shard's.
     """
     with writing(engine) as connection:
@@ -138,7 +138,7 @@ def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Rej
 def _without_erased(
     connection: Connection, claim: Claim, result: ShardResult, erasures_before: ErasureCount
 ) -> ShardResult:
-    """Leave out who was erased since, and note it as an erasure of stored results does: both orders leave the same."""
+    """Leave out erased persons, and record it like an erasure of stored results, so that both orders give the same."""
     keys = [str(key) for key in result.record_keys]
     erased = find_erased(connection, [*keys, *(one.record_key for one in result.rejects)], erasures_before)
     if not erased:

@@ -17,7 +17,7 @@ from db.schema.states import JobKind, JobState
 
 @dataclass(frozen=True)
 class Verification:
-    """What is stored and what was counted again. `problems` is empty for a job that holds what it says."""
+    """The stored and the recounted results. `problems` is empty if they agree."""
 
     job: Job
     digest: str

@@ -55,11 +55,11 @@ def load_outcomes(
     who: str,
     scoring_job: int | None = None,
 ) -> OutcomeLoad:
-    """Store (record key, outcome, date as YYYY-MM-DD), all or nothing; what is there already changes nothing.
+    """Store (record key, outcome, date as YYYY-MM-DD), all or nothing; known outcomes change nothing.
 
-    An outcome judges the score of `scoring_job`, or else of the newest finished job, not later than the outcome, that
-    holds a score of the record. An outcome that was corrected replaces the old one and counts as new. Who was erased
-    since the load began is left out.
+    An outcome belongs to the score of `scoring_job`, or else of the newest finished job with a score of the record up
+    to the date of the outcome. A corrected outcome replaces the old one and counts as new. Persons erased since the
+    load began are left out.
     """
     erasures_before = read_erasures(engine, portfolio)
     with writing(engine) as connection:
@@ -98,7 +98,7 @@ def read_outcomes(engine: Engine, portfolio: str) -> pd.DataFrame:
 
 
 def count_new_bad(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> int:
-    """Return how many bad outcomes came after the one with this id, of records that were scored after that job."""
+    """Return the number of bad outcomes after the one with this id, of records that were scored after that job."""
     wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > after_id, outcomes.c.outcome == 1)
     if after_job:
         wanted = (*wanted, outcomes.c.scored_job_id.is_(None) | (outcomes.c.scored_job_id > after_job))

@@ -26,7 +26,7 @@ SUSPICIOUS, REFUSED_FOR, CHANCE = "suspicious", "refused_for", "chance"
 
 @dataclass(frozen=True)
 class ChampionChange:
-    """What a promotion or a rollback did. `nights` are the scoring jobs that it marked; `job_id` scores again."""
+    """The result of a promotion or a rollback. `nights` are the scoring jobs that it marked; `job_id` scores again."""
 
     portfolio: str
     version: str
@@ -38,10 +38,10 @@ class ChampionChange:
 def promote_version(
     engine: Engine, version: str, *, who: str, why: str, accept_suspicious: bool = False
 ) -> ChampionChange:
-    """Make a version the champion because a person says so.
+    """Make a version the champion at the request of a person.
 
-    Raises `StateConflictError` if it is already, and where the gate has found columns that look as if they were
-    known only after the outcome, unless the person accepts them: then the decision and the event say so.
+    Raises `StateConflictError` if it already is, and if the gate found columns that seem to be known only after the
+    outcome, unless the person accepts them; then the decision and the event say so.
     """
     with writing(engine) as connection:
         model = find_model(connection, version)
@@ -63,7 +63,7 @@ def promote_version(
 
 
 def find_doubts(connection: Connection, portfolio: str) -> dict[str, str]:
-    """Return, by version, what the gate found strange about its columns; versions without doubts are left out."""
+    """Return the gate's suspicions by version; versions without suspicions are left out."""
     statement = select(decisions.c.version, decisions.c.figures).where(decisions.c.portfolio == portfolio)
     doubts: dict[str, dict[str, None]] = {}
     for version, figures in connection.execute(statement):
@@ -73,9 +73,9 @@ def find_doubts(connection: Connection, portfolio: str) -> dict[str, str]:
 
 
 def roll_back(engine: Engine, portfolio: str, *, who: str, why: str) -> ChampionChange:
-    """Put the champion before the present one back, as the gate or a person left it.
+    """Restore the previous champion, as the gate or a person left it.
 
-    Raises `StateConflictError` if there is none before it, or where the present one came by a rollback.
+    Raises `StateConflictError` if there is none, or if the present one was itself restored by a rollback.
     """
     with writing(engine) as connection:
         find_portfolio(connection, portfolio)
@@ -86,7 +86,7 @@ def roll_back(engine: Engine, portfolio: str, *, who: str, why: str) -> Champion
 def roll_back_within(
     connection: Connection, portfolio: str, *, who: str, why: str, figures: dict[str, Any]
 ) -> ChampionChange:
-    """Do what `roll_back` does in the caller's transaction, with the figures that speak for it."""
+    """Do what `roll_back` does in the caller's transaction, with the figures behind it."""
     champion_before = find_champion(connection, portfolio)
     before = None if champion_before is None else find_previous_champion(connection, portfolio, champion_before.version)
     if champion_before is None or before is None:
@@ -105,7 +105,7 @@ def roll_back_within(
 
 
 def find_previous_champion(connection: Connection, portfolio: str, version: str) -> str | None:
-    """Return the champion that `version` took the place of; None for a first one, or one put back by a rollback."""
+    """Return the champion that `version` replaced; None for a first one, or one restored by a rollback."""
     wanted = (decisions.c.portfolio == portfolio, decisions.c.version == version, decisions.c.promoted)
     newest = select(decisions.c.against_version, decisions.c.action).where(*wanted)
     row = connection.execute(newest.order_by(decisions.c.id.desc()).limit(1)).one_or_none()
@@ -134,7 +134,7 @@ def hold(engine: Engine, portfolio: str, *, held: bool, who: str, why: str) -> b
 
 
 def is_held(engine: Engine, portfolio: str) -> bool:
-    """Whether a portfolio is held."""
+    """Whether a portfolio is on hold."""
     with writing(engine) as connection:
         statement = select(retraining.c.is_held).where(retraining.c.portfolio == portfolio)
         return bool(connection.execute(statement).scalar())
@@ -163,7 +163,7 @@ def _decision(  # noqa: PLR0913, PLR0917 - the columns of a decision
 
 
 def _nights_of(connection: Connection, portfolio: str, version: str, since: Any) -> tuple[int, ...]:
-    """Return the nights that a champion scored, under its former name too where it was scrubbed."""
+    """Return the nights that a champion scored, including those under its former name if it was scrubbed."""
     wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.SCORING, jobs.c.state == JobState.DONE)
     named = or_(model_versions.c.version == version, model_versions.c.replaced_by == version)
     is_own = jobs.c.model_version.in_(select(model_versions.c.version).where(named))
@@ -174,7 +174,7 @@ def _nights_of(connection: Connection, portfolio: str, version: str, since: Any)
 def _answer_for_nights(
     connection: Connection, portfolio: str, nights: tuple[int, ...], version: str, why: str
 ) -> int | None:
-    """Mark the nights of a champion that was taken back; by policy the book is scored again with the one put back."""
+    """Mark the nights of a champion that was rolled back; by policy, score the book again with the restored one."""
     for job_id in nights:
         mark_unusable(connection, job_id, why, who="rollback")
     policy = find_portfolio(connection, portfolio).definition.retraining

@@ -31,7 +31,7 @@ class DueTime:
 
 @dataclass(frozen=True)
 class ScheduleRun:
-    """One row of the run table: what became of a due time."""
+    """One row of the run table: the result of a due time."""
 
     due_at: datetime
     state: RunState
@@ -68,10 +68,10 @@ _COLUMNS = tuple(schedule_runs.c[field.name] for field in fields(ScheduleRun))
 def store_due_times(
     connection: Connection, schedule: Schedule, due_times: Sequence[DueTime], *, may_overlap: bool
 ) -> list[ScheduleRun]:
-    """Submit a job for each wanted due time and store what became of every one, in the caller's transaction.
+    """Submit a job for each wanted due time and store the result of every one, in the caller's transaction.
 
-    The schedule must be locked. A due time that is stored already is left out. Whether a job of this schedule is not
-    finished is asked once, before the first; with `may_overlap` it is not asked at all.
+    The schedule must be locked. A due time that is already stored is left out. Unfinished jobs of the schedule are
+    checked once, before the first; with `may_overlap` they are not checked at all.
     """
     obstacle = _find_obstacle(connection, schedule, may_overlap=may_overlap)
     known = _known_due_times(connection, schedule.id, due_times)
@@ -98,7 +98,7 @@ def store_missed(
 def submit_by_hand(connection: Connection, schedule: Schedule, now: datetime, *, who: str) -> int:
     """Submit a job of the schedule now, in the caller's transaction; return the job's id.
 
-    Raises `StateConflictError` for a removed schedule, and where a due time would be skipped, or missed.
+    Raises `StateConflictError` for a removed schedule, and if a due time would be skipped or missed.
     """
     if schedule.state is ScheduleState.REMOVED:
         raise StateConflictError(f"schedule {schedule.id} is removed")
@@ -190,7 +190,7 @@ def _insert_runs(connection: Connection, schedule: Schedule, runs: Sequence[Sche
 
 
 def _record_without_job(connection: Connection, schedule: Schedule, runs: Sequence[ScheduleRun], *, who: str) -> None:
-    """One event for all: a downtime of months is one thing that happened."""
+    """One event for all: a downtime of months is one event."""
     if not runs:
         return
     first, last = runs[0].due_at.isoformat(), runs[-1].due_at.isoformat()

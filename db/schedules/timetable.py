@@ -56,7 +56,7 @@ def save_schedule(
 ) -> tuple[Schedule, str]:
     """Store a schedule in the caller's transaction; return it with "added", "changed" or "unchanged".
 
-    A schedule that is there keeps its state and its next due time; only its policies change. Raises `NotFoundError`
+    An existing schedule keeps its state and its next due time; only its policies change. Raises `NotFoundError`
     for an unknown portfolio.
     """
     portfolio = find_portfolio(connection, request.portfolio).name
@@ -82,7 +82,7 @@ def find_schedule(connection: Connection, schedule_id: int) -> Schedule:
 
 
 def find_schedule_named(connection: Connection, name: str) -> Schedule:
-    """Return a schedule by its id or, where it is the portfolio's only one, by the portfolio's name.
+    """Return a schedule by its id or, if it is the portfolio's only one, by the portfolio's name.
 
     An id finds removed schedules too, a portfolio's name does not. Raises `NotFoundError`, and `StateConflictError`
     for a portfolio with several.
@@ -116,7 +116,7 @@ def list_schedules(engine: Engine, *, with_removed: bool = False) -> list[Schedu
 
 
 def list_due_schedule_ids(engine: Engine) -> list[int]:
-    """Return the active schedules whose next due time has come, the longest due first."""
+    """Return the active schedules whose next due time has passed, the longest due first."""
     is_due = (schedules.c.state == ScheduleState.ACTIVE, schedules.c.next_due_at <= now_plus())
     statement = select(schedules.c.id).where(*is_due).order_by(schedules.c.next_due_at, schedules.c.id)
     with reading(engine) as connection:
@@ -124,7 +124,7 @@ def list_due_schedule_ids(engine: Engine) -> list[int]:
 
 
 def advance_schedule(connection: Connection, schedule: Schedule, next_due_at: datetime) -> None:
-    """Note in the caller's transaction that every due time before `next_due_at` was looked at."""
+    """Record in the caller's transaction that every due time before `next_due_at` was handled."""
     _change(connection, schedule, next_due_at=next_due_at)
 
 

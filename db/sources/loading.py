@@ -44,7 +44,7 @@ _SHOWN_KEYS = 3
 
 @dataclass(frozen=True)
 class LoadOutcome:
-    """What a load did, in records."""
+    """The result of a load, in records."""
 
     loaded: int
     replaced: int
@@ -67,8 +67,8 @@ def load_records(
 
     `key_type` is "integer" or "text". All or nothing: one transaction. Rows without a key replace those without a key
     of earlier loads. A key that the file holds twice is kept twice, so that scoring can reject the second one.
-    Loading the same file again changes nothing. The table is made where it is not there, and belongs to this portfolio
-    from then on. Who was erased since the load began is left out; a file that holds the key and is loaded later brings
+    Loading the same file again changes nothing. A missing table is created, and belongs to this portfolio
+    from then on. Persons erased since the load began are left out; a file with the key that is loaded later brings
     the person back. Raises `SourceError` when the table was not made for this portfolio, is a view or lacks a column,
     and `KeyTypeError` when the keys are of another type than the table's.
     """
@@ -107,7 +107,7 @@ def _find_repeated(connection: Connection, staged_key: Column[Any]) -> tuple[int
 
 
 def _require_loadable(connection: Connection, definition: PortfolioDefinition) -> str | None:
-    """Return the kind of what stands where records go: a table that `load` made for this portfolio, or nothing.
+    """Return the kind of the target: a table that `load` created for this portfolio, or nothing.
 
     The name of a new table must be granted too; otherwise loading could be used to find out which tables exist.
     """

@@ -31,7 +31,7 @@ def shard_hint(shard_id: int) -> dict[str, int]:
 
 
 def online_hint(request_id: str) -> dict[str, str]:
-    """The arguments of the task that answers an online request: where its records lie in the database."""
+    """The arguments of the task that answers an online request: the id of its row in the database."""
     return {"request_id": request_id}
 
 
@@ -41,7 +41,7 @@ def is_request_id(text: str) -> bool:
 
 
 def bell_of(request_id: str) -> str:
-    """The Redis list that an API of an older version waits on."""
+    """The Redis list that an API of an older version reads."""
     return f"tidemark:online:{request_id}"
 
 

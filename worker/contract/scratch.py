@@ -25,13 +25,13 @@ _FORGOTTEN_SECONDS = 24 * 3600.0  # what has no lock is left alone for so long
 
 @contextmanager
 def own_folder(kind: str) -> Generator[Path]:
-    """Give an empty folder that this user alone can read; it goes at the end, or when a worker starts after a kill."""
+    """Yield an empty folder that only this user can read; deleted at the end, or at a worker's start after a kill."""
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{kind}-") as name, FileLock(Path(name) / _LOCK):
         yield Path(name)
 
 
 def remove_leftovers(scratch: Path) -> int:
-    """Remove folders and files of processes of this host that are gone; return how many. Others' are left alone."""
+    """Remove folders and files of dead processes of this host; return how many. Those of other hosts are kept."""
     gone = [path for path in _folders() if _is_abandoned(path)]
     for path in gone:
         shutil.rmtree(path, ignore_errors=True)

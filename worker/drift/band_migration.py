@@ -13,7 +13,7 @@ BANDS = ("A", "B", "C", "D", "E", "F", "G", "H")
 
 @dataclass(frozen=True)
 class Migration:
-    """`counts` has a row for each band of the night before and a column for each of tonight's.
+    """`counts` has a row for each band of the previous night and a column for each of tonight's.
 
     `mean_move` is in bands, above 0 = riskier. `statistic` is Stuart and Maxwell's: chi-squared with `degrees` degrees
     of freedom where the bands' sizes stayed the same. `p_value` is reported, but decides nothing.

@@ -22,7 +22,7 @@ Counts = Mapping[str, Any]  # as the shards wrote them and the database added th
 
 @dataclass(frozen=True)
 class Reference:
-    """What the night is compared with: counts, where they come from, and the job for those of a night."""
+    """What the night is compared with: counts, their origin, and the job if they are those of a night."""
 
     kind: str
     counts: Counts
@@ -31,7 +31,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class PreviousNight:
-    """The night before, on the same bins."""
+    """The previous night, on the same bins."""
 
     job_id: int
     counts: Counts
@@ -40,9 +40,9 @@ class PreviousNight:
 
 @dataclass(frozen=True)
 class NightEvidence:
-    """All that is known of a night. `history` are the nights of this model before it that the sequential rule counts.
+    """Everything known about a night. `history` has the earlier nights of this model that the sequential rule counts.
 
-    `same_day` is the last night on which the same declared effect fell.
+    `same_day` is the previous night with the same declared effect.
     """
 
     job_id: int
@@ -58,7 +58,7 @@ class NightEvidence:
 
 @dataclass(frozen=True)
 class Examination:
-    """The verdict, why, and the figures; `series` is what later nights add up, None if this one does not count."""
+    """The verdict, the reasons and the figures; `series` is what later nights add up, None if it does not count."""
 
     verdict: Verdict
     figures: dict[str, Any]
@@ -67,7 +67,7 @@ class Examination:
 
 
 def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examination:
-    """Compare a night with its reference and the night before, run the sequential rule, and give the verdict."""
+    """Compare a night with its reference and the previous night, run the sequential rule, and return the verdict."""
     reference, current = _scores(evidence.reference.counts), _scores(evidence.counts)
     fields = compare_fields(evidence.reference.counts.get("fields") or {}, evidence.counts.get("fields") or {})
     faults = find_faults(evidence.counts.get("canary"), fields, policy)
@@ -124,14 +124,14 @@ def _judge(
 
 
 def is_far(figures: DriftFigures, policy: MonitoringPolicy) -> bool:
-    """Whether one night is enough: the shift is large, and its interval does not reach down to a small one."""
+    """Whether one night is enough: the shift is large, and its interval excludes a small one."""
     return figures.psi_corrected >= policy.drifted_psi and figures.psi_interval[0] >= policy.watch_psi
 
 
 def _judge_effect(
     evidence: NightEvidence, policy: MonitoringPolicy, figures: DriftFigures
 ) -> tuple[Verdict, list[str]]:
-    """A declared effect explains a shift from the usual, but not one from the last time the effect fell on a night."""
+    """A declared effect explains a shift from usual nights, but not from the previous night with the same effect."""
     if evidence.same_day is not None:
         last = _scores(evidence.same_day.counts)
         if last.count >= policy.least_records:
@@ -156,7 +156,7 @@ def _tell_alarm(alarm: AlarmState) -> str:
 def _moved_parts(
     fields: Mapping[str, FieldFigures], segments: Mapping[str, Mapping[str, Any]], policy: MonitoringPolicy
 ) -> list[str]:
-    """Columns and segments that moved far while the book as a whole did not."""
+    """Columns and segments that moved far although the whole book did not."""
     moved = [
         f"the column {name} moved: PSI {one.psi_corrected:.3f}"
         for name, one in fields.items()
@@ -172,7 +172,7 @@ def _moved_parts(
 
 
 def _compare_previous(evidence: NightEvidence, current: Distribution) -> dict[str, Any] | None:
-    """The night before on the reference's bins, so that both figures speak of the same."""
+    """The previous night on the reference's bins, so that both figures are comparable."""
     if evidence.previous is None:
         return None
     before = _scores(evidence.previous.counts)
@@ -190,7 +190,7 @@ def _migration(evidence: NightEvidence) -> dict[str, Any] | None:
 
 
 def _expect(reference: Distribution, current: Distribution, scale: ScoreScale) -> dict[str, float | None]:
-    """AUC and bad rate that the calibrated scores promise, from points as they are stored."""
+    """AUC and bad rate expected from calibrated scores, computed from the stored points."""
     figures: dict[str, float | None] = {}
     for prefix, side in (("", current), ("reference_", reference)):
         probabilities = _probabilities(side, scale)

@@ -14,7 +14,7 @@ _FULL, _NEVER_FULL = 0.99, 0.9  # one bin holds nearly all records, and did not 
 def find_faults(
     canary: Mapping[str, Any] | None, fields: Mapping[str, FieldFigures], policy: MonitoringPolicy
 ) -> list[str]:
-    """Return a sentence for each sign of a broken pipeline; none means that what moved are the records."""
+    """Return a sentence for each sign of a broken pipeline; none means that the records themselves have moved."""
     faults: list[str] = []
     if canary is not None and canary["mismatches"] and canary["largest_difference"] > policy.canary_tolerance:
         faults.append(

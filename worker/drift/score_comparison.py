@@ -76,7 +76,7 @@ def shift_of(reference: Distribution, current: Distribution) -> float | None:
 
 
 def judge(figures: DriftFigures) -> Verdict:
-    """Return the verdict on two distributions alone: by effect size, never by a p-value."""
+    """Return the verdict on two distributions: by effect size, never by a p-value."""
     if min(figures.n_reference, figures.n_current) < MINIMUM_RECORDS:
         return Verdict.INSUFFICIENT
     if figures.psi_corrected >= DRIFTED_PSI:

@@ -20,7 +20,7 @@ class Doubts:
 
     @property
     def reasons(self) -> str:
-        """What is strange, in words."""
+        """The suspicions, in words."""
         return "; ".join(one.reason for one in self.columns)
 
     def to_document(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ GATE = "gate"
 
 
 def held_back(judgement: Judgement) -> Judgement:
-    """Return the judgement of a portfolio that is held: what passed waits."""
+    """Return the judgement for a portfolio on hold: a promotion becomes undecided."""
     if judgement.outcome is not Outcome.PROMOTE:
         return judgement
     return replace(judgement, promoted=False, outcome=Outcome.UNDECIDED, reason="the portfolio is on hold")
@@ -19,7 +19,7 @@ def held_back(judgement: Judgement) -> Judgement:
 def decision_of(
     claim: Claim, version: str, champion_before: Champion, judgement: Judgement, *, is_first: bool, made: str
 ) -> Decision:
-    """Return a judgement as the row that is kept. A job has one decision of its own; the control's names it inside."""
+    """Return a judgement as a stored row. A job has one decision; the control's decision only refers to the job."""
     return Decision(
         portfolio=claim.job.portfolio,
         version=version,

@@ -36,7 +36,7 @@ class Parts:
 
 
 class Measured:
-    """Scores the parts by the scorer that a night runs, each model once."""
+    """Scores the parts with the scorer of a night, each model once."""
 
     def __init__(self, parts: Parts, on_batch: Callable[[], None]) -> None:
         self._parts = parts
@@ -44,11 +44,11 @@ class Measured:
         self._known: dict[int, tuple[Floats, float]] = {}
 
     def probabilities(self, model: LoadedModel | TrainedModel) -> Floats:
-        """Return the probabilities that a night would write for every row of the parts."""
+        """Return the probabilities that a night would store, for every row of the parts."""
         return self._run(model)[0]
 
     def seconds(self, model: LoadedModel | TrainedModel) -> float:
-        """Return how long a batch takes: the quickest of some, since the machine has other work too."""
+        """Return the time of a batch: the quickest of several, because the machine does other work too."""
         return self._run(model)[1]
 
     def _run(self, model: LoadedModel | TrainedModel) -> tuple[Floats, float]:

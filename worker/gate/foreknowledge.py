@@ -27,7 +27,7 @@ Values = NDArray[Any]  # float64 with NaN for "not known", or objects with None
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A column, what is strange about it in words, and its ROC AUC alone where that is it."""
+    """A column, the suspicion in words, and the column's own ROC AUC if that is the reason."""
 
     column: str
     reason: str
@@ -39,7 +39,7 @@ class Suspicion:
 
 
 def find_suspicions(columns: Iterable[tuple[str, Values]], target: Floats) -> list[Suspicion]:
-    """Return what is strange about columns of N records whose outcomes (N) are 1.0, 0.0 or else (not known)."""
+    """Return the suspicious columns of N records with outcomes (N) of 1.0, 0.0 or something else (not known)."""
     return [one for name, values in columns for one in _look_at(name, values, target)]
 
 
@@ -75,7 +75,7 @@ def _is_exactly(missing: NDArray[np.bool_], outcome: Floats) -> bool:
 
 
 def auc_alone(values: Values, outcome: Floats) -> float:
-    """Return how well a column alone orders N records by outcome (N, 0.0 or 1.0), in whichever direction is better.
+    """Return the ROC AUC of a single column for N outcomes (0.0 or 1.0), in the better direction.
 
     >>> auc_alone(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 1.0, 0.0, 0.0]))
     1.0
@@ -88,7 +88,7 @@ def auc_alone(values: Values, outcome: Floats) -> float:
 
 
 def roc_auc(scores: Floats, outcome: Floats) -> float:
-    """Return the chance that a bad record has the higher score than a good one, equal scores counting half."""
+    """Return the probability that a bad record has a higher score than a good one; ties count half."""
     ranks = pd.Series(scores).rank().to_numpy()
     bad = int((outcome == 1).sum())
     return float((ranks[outcome == 1].sum() - bad * (bad + 1) / 2) / (bad * (len(outcome) - bad)))
@@ -103,7 +103,7 @@ def _ranges_of(values: Floats) -> NDArray[np.int64]:
 
 
 def _auc_of_groups(ids: NDArray[np.int64], outcome: Floats) -> float:
-    """Score each record by the share of bad ones of its group in the other folds: no record says its own outcome.
+    """Score each record by the bad rate of its group in the other folds, so that no record uses its own outcome.
 
     Shares of folds differ by what they leave out, so each fold's order is judged separately.
     """

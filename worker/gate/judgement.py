@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 class Outcome(StrEnum):
-    """What the gate says."""
+    """The outcome of a judgement."""
 
     PROMOTE = "promote"
     REFUSE = "refuse"
@@ -35,7 +35,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate says, in a sentence and in figures."""
+    """The gate's judgement, as a sentence and as figures."""
 
     promoted: bool
     reason: str
@@ -45,7 +45,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Scored:
-    """Records of known outcome with both models' probabilities and points."""
+    """Records with known outcomes, with both models' probabilities and points."""
 
     target: Floats
     champion: Floats
@@ -71,7 +71,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the gate looks at. Dates are texts that sort as dates; "" where nothing was learned or kept back.
+    """Everything the gate needs. Dates are texts that sort as dates; "" if there are none.
 
     `segments` has a mask over `judging` for each name. `old` are earlier records that neither model was trained on.
     """
@@ -107,7 +107,7 @@ class Check:
 def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = False) -> Judgement:
     """Judge a challenger by outcomes later than anything that it was trained on.
 
-    Too little evidence is no decision, so that later evidence may decide. Otherwise every check must pass.
+    Too little evidence gives no decision, so that later evidence can decide. Otherwise every check must pass.
     """
     lacking = _lacking(evidence, policy)
     if lacking is not None:
@@ -147,7 +147,7 @@ def _lacking(evidence: Evidence, policy: GatePolicy) -> str | None:
 
 
 def _check_merit(judging: Scored, policy: GatePolicy) -> list[Check]:
-    """The AUC must not be lost, and something must be proven better."""
+    """The AUC must not be worse, and at least one figure must be proven better."""
     compared = {
         "ROC AUC": compare_auc(*_sides(judging), confidence=policy.confidence),
         "Brier score": compare_brier(*_sides(judging), confidence=policy.confidence),
@@ -215,7 +215,7 @@ def _check_points(evidence: Evidence, policy: GatePolicy) -> Check:
 
 
 def _check_swaps(evidence: Evidence, policy: GatePolicy) -> Check:
-    """Those that the challenger accepts and the champion does not must not be worse than those the other way round."""
+    """Records that only the challenger accepts must not be worse than those that only the champion accepts."""
     judging = evidence.judging
     cut_off = evidence.cut_off
     if cut_off is None:

@@ -27,7 +27,7 @@ _SHOWN_COLUMNS = 5
 def read_book(
     context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat, *, most: int | None = None
 ) -> tuple[Book, Labels]:
-    """Return the book of a portfolio that names a target, or a sample of `most` records of it.
+    """Return the book of a portfolio with a target, or a sample of `most` records.
 
     Raises `TrainingDataError`.
     """
@@ -43,14 +43,14 @@ def read_book(
 
 @dataclass
 class LeftOut:
-    """Records that hold text in place of a number: how many, in which columns, and how many have a decimal comma."""
+    """Records with text in place of a number: how many, in which columns, and how many with a decimal comma."""
 
     records: int = 0
     with_comma: int = 0
     by_column: Counter[str] = field(default_factory=Counter[str])
 
     def add(self, texts: "pd.Series[Any]") -> None:
-        """Count the records of a frame, by what stands in `tidemark_unreadable`."""
+        """Count the records of a frame by the content of `tidemark_unreadable`."""
         for unreadable in texts.dropna():
             columns: dict[str, str] = json.loads(unreadable)
             self.records += 1
@@ -59,7 +59,7 @@ class LeftOut:
 
     @property
     def sentence(self) -> str:
-        """What training says of them, without a value of anybody; empty if there are none."""
+        """A sentence for the result of the training, without any record's value; empty if there are none."""
         if not self.records:
             return ""
         columns = ", ".join(f"{name} ({count})" for name, count in self.by_column.most_common(_SHOWN_COLUMNS))
@@ -69,7 +69,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class LabelledRecords:
-    """N records and what is known of them, row by row. `own` holds the key, the target, `as_of` and the entity."""
+    """N records with their labels, row by row. `own` has the key, the target, `as_of` and the entity."""
 
     records: RecordStore
     own: pd.DataFrame
@@ -91,10 +91,10 @@ def read_labelled(
     *,
     most: int | None = None,
 ) -> LabelledRecords:
-    """Return every record that has a key, of those with the same key the first, and their outcomes, row by row.
+    """Return every record with a key (for equal keys the first one) and their outcomes, row by row.
 
-    `most` limits them to those of the lowest hashes of the key: the same ones at every training. Records with text in
-    place of a number are left out: they could not be scored either. A book larger than the setting
+    `most` limits them to the lowest hashes of the key: the same ones in every training. Records with text in place of
+    a number are left out, because they could not be scored either. A book larger than the setting
     `training_memory_mb` is kept in a file. Raises `TrainingDataError`.
     """
     own = tuple(name for name in (definition.target, definition.as_of, definition.entity) if name is not None)
@@ -127,12 +127,12 @@ def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat, left_out: Le
 
 
 def _copy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return values of their own: a view, and Arrow text from a driver, would keep every other column alive."""
+    """Return copies: a view, and Arrow text from a driver, would keep every other column alive."""
     return pd.DataFrame({name: pd.Series(frame[name].to_numpy(copy=True), dtype=frame[name].dtype) for name in frame})
 
 
 def sample_lowest(frames: Iterator[pd.DataFrame], most: int) -> Iterator[pd.DataFrame]:
-    """Yield the `most` records of the lowest hashes, in their order; at most twice as many are held at a time."""
+    """Yield the `most` records with the lowest hashes, in their order; at most twice as many are in memory."""
     held: list[tuple[NDArray[np.float64], pd.DataFrame]] = []
     for frame in frames:
         held.append((hash_order(frame[RECORD_KEY].to_numpy(dtype=object)), frame))

@@ -48,9 +48,9 @@ def read_records(
     *,
     after_job: int = 0,
 ) -> Records:
-    """Read the labelled records that the champion can read; of those with the same key the first.
+    """Read the labelled records that the champion can read; for equal keys the first one.
 
-    New are those that `parent` was not trained on, scored after the job `after_job`.
+    New records are those that `parent` was not trained on and that were scored after the job `after_job`.
     """
     columns = (*champion.schema.columns, *definition.segments)
     known = read_labelled(context, definition, columns, heartbeat)
@@ -74,7 +74,7 @@ def parts_of(records: Records, plan: TrainingPlan, segments: tuple[str, ...]) ->
 
 
 def _segment_masks(judging: pd.DataFrame, segments: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
-    """A mask for each of the commonest values of each segment column."""
+    """A mask for each of the most frequent values of each segment column."""
     masks: dict[str, NDArray[np.bool_]] = {}
     for column in segments:
         values = judging[column].astype("object")

@@ -17,7 +17,7 @@ LEAST_EXPECTED = 30.0  # bad outcomes expected or seen; with fewer nothing is sa
 
 @dataclass(frozen=True)
 class Level:
-    """Records of known outcome: how many, how many of them bad, and how many bad ones their scores had expected."""
+    """Records with known outcomes: their number, the bad ones, and the bad ones predicted by their scores."""
 
     outcomes: int
     bad: int
@@ -25,7 +25,7 @@ class Level:
 
 
 def newest_level(levels: Iterable[Level]) -> Level:
-    """Join levels, newest first, until they hold enough to judge by."""
+    """Join levels, newest first, until there are enough records to judge."""
     outcomes, bad, expected = 0, 0, 0.0
     for one in levels:
         outcomes, bad, expected = outcomes + one.outcomes, bad + one.bad, expected + one.expected
@@ -35,7 +35,7 @@ def newest_level(levels: Iterable[Level]) -> Level:
 
 
 def tell_difference(level: Level) -> str | None:
-    """Say in a sentence that the outcomes do not fit the scores; None if they do or are too few to tell."""
+    """Return a sentence if the outcomes contradict the scores; None if they do not or are too few."""
     if max(level.bad, level.expected) < LEAST_EXPECTED:
         return None
     difference = level.bad - level.expected

@@ -39,7 +39,7 @@ WHO = "monitor"
 
 
 class Answer(StrEnum):
-    """What the trigger asks for."""
+    """The trigger's answer."""
 
     FINE_TUNE = JobTask.FINE_TUNE
     PRETRAIN = JobTask.PRETRAIN
@@ -48,7 +48,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known when a night has drifted."""
+    """The situation after a night has drifted."""
 
     is_held: bool
     is_in_flight: bool
@@ -60,11 +60,11 @@ class Situation:
 
 
 def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | None:
-    """Act on a report in the transaction that stores it; return the id of the job that it asked for.
+    """Act on a report in the transaction that stores it; return the id of the requested job.
 
     `job` is the monitoring job. Call it only for a report that was stored just now. A night that was not scored by the
-    champion, or whose pipeline was broken, is followed by nothing. A champion on probation is taken back by a night
-    that has drifted; otherwise a waiting challenger is judged when its nights in shadow are complete, and a drifted
+    champion, or whose pipeline was broken, triggers nothing. A champion on probation is rolled back by a night
+    that has drifted; otherwise a waiting challenger is judged when its shadow nights are complete, and a drifted
     night may ask for a fine-tuning.
     """
     champion = find_champion(connection, report.portfolio)
@@ -87,9 +87,9 @@ def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | No
 
 
 def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> int | None:
-    """Act on outcomes that came: judge a waiting challenger, look again at a new champion, or learn again.
+    """Act on new outcomes: judge a waiting challenger, watch a new champion, or fine-tune again.
 
-    Returns the id of the job that it asked for, in the caller's transaction.
+    Returns the id of the requested job, in the caller's transaction.
     """
     state = lock_retraining(connection, definition.name)
     for answer in (judge_waiting, _watch_champion, _answer_outcomes):
@@ -100,7 +100,7 @@ def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> 
 
 
 def judge_waiting(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
-    """Ask for the gate where a challenger waits and there is evidence that it has not been judged by."""
+    """Submit a gate job if a challenger is waiting and there is evidence that it has not been judged on."""
     name, policy = definition.name, definition.retraining
     waiting = find_challengers(connection, name)
     if not waiting or state.is_held or has_open_fine_tuning(connection, name):
@@ -117,7 +117,7 @@ def judge_waiting(connection: Connection, definition: PortfolioDefinition, state
 
 
 def answer_drift(situation: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
-    """Return what follows a drifted night, and why in a sentence."""
+    """Return the answer to a drifted night, and the reason as a sentence."""
     cool_down = cool_down_nights(policy, situation.failures)
     refusals = (
         (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert only"),
@@ -145,7 +145,7 @@ def answer_drift(situation: Situation, policy: RetrainingPolicy) -> tuple[Answer
 
 
 def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
-    """Return the nights between two fine-tunings: doubled for every one in a row that cured nothing, but the first."""
+    """Return the nights between two fine-tunings: doubled for every further consecutive one without success."""
     return policy.cool_down_nights * 2 ** min(max(0, failures - 1), 10)
 
 
@@ -170,7 +170,7 @@ def _is_in_shadow(connection: Connection, definition: PortfolioDefinition) -> bo
 
 
 def _is_on_probation(connection: Connection, report: DriftReport, policy: RetrainingPolicy) -> bool:
-    """Whether the champion is new and there is one to go back to; this night's report is counted already."""
+    """Whether the champion is new and there is a previous one; this night's report is already counted."""
     if find_previous_champion(connection, report.portfolio, report.model_version) is None:
         return False
     return count_champion_nights(connection, report.portfolio) <= policy.probation_nights
@@ -198,7 +198,7 @@ def _watch_champion(connection: Connection, definition: PortfolioDefinition, sta
 
 
 def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
-    """Fine-tune where the newest outcomes of the champion's own nights do not fit its scores, calm as they may be."""
+    """Fine-tune if the newest outcomes of the champion's own nights contradict its scores, even if these are stable."""
     champion = find_champion(connection, definition.name)
     newest = None if champion is None else find_newest_night(connection, definition.name, champion.version)
     if champion is None or newest is None:
@@ -217,9 +217,9 @@ def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, st
 
 
 def _count_learnable(connection: Connection, night: Job, state: RetrainingState, *, stable_night: int) -> int:
-    """Bad outcomes of nights after `stable_night` that neither champion nor last fine-tuning knew.
+    """Bad outcomes of nights after `stable_night` that neither the champion nor the last fine-tuning was trained on.
 
-    The source's target counts where it is dated.
+    The source's target counts if it has a date.
     """
     assert night.model_version is not None, "a scoring job must have a model version"
     learned = find_model(connection, night.model_version).learned_until
@@ -248,7 +248,7 @@ def _act(
 def _end_cool_down(
     connection: Connection, report: DriftReport, state: RetrainingState, policy: RetrainingPolicy
 ) -> None:
-    """Forget failures once the last fine-tuning's own model has a stable night, or the cool-down passed quietly."""
+    """Reset the failures once the last fine-tuning's model has a stable night, or the cool-down has passed quietly."""
     if not state.failures:
         return
     is_cured = find_model(connection, report.model_version).job_id == state.last_job_id

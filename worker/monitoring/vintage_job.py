@@ -15,7 +15,7 @@ logger = getLogger(__name__)
 
 
 def measure_vintages_claimed(context: WorkerContext, claim: Claim) -> None:
-    """Measure every scoring job whose known outcomes changed; done twice it finds nothing left to do."""
+    """Measure every scoring job whose known outcomes have changed; repeating it changes nothing."""
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
     measured: list[Vintage] = []
     for job_id, version in list_grown_vintages(context.engine, definition.name):

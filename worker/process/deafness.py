@@ -38,7 +38,7 @@ class Hearing:
         return time.monotonic() - self._heard_at > after_seconds
 
     def begin_anew(self) -> None:
-        """Count from now, since the worker listens on a new connection."""
+        """Restart the count, because the worker listens on a new connection."""
         self._hear()
 
     def _hear(self, **_signal: Any) -> None:

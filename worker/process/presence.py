@@ -38,7 +38,7 @@ LOST_SERVER = 1  # the exit code of a worker that lost a server
 
 
 class PresenceStep(bootsteps.StartStopStep):
-    """A step of the worker's start; runs in its event loop, so that no thread lives across a fork."""
+    """A step of the worker's start; runs in its event loop, so that no thread exists across a fork."""
 
     requires = frozenset({"celery.worker.components:Timer"})
     url = ""
@@ -58,7 +58,7 @@ class PresenceStep(bootsteps.StartStopStep):
         self._connected_anew = False
 
     def start(self, parent: Any) -> None:
-        """Say it now, and every so often from now on."""
+        """Record it now, and regularly from now on."""
         self._say()
         parent.timer.call_repeatedly(min(EVERY_SECONDS, self.lost_after_seconds / 3), self._say)
         parent.timer.call_repeatedly(min(EVERY_SECONDS, self.lost_after_seconds / 3), self._ask_redis)
@@ -66,12 +66,12 @@ class PresenceStep(bootsteps.StartStopStep):
         signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Take the name off the list at a clean stop."""
+        """Remove the name at a clean stop."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._with_engine(lambda engine: forget(engine, self._name))
 
     def terminate(self, parent: Any) -> None:
-        """Do the same where Celery stops at once, as it does after SIGQUIT."""
+        """Do the same if Celery stops at once, as after SIGQUIT."""
         self.stop(parent)
 
     def _look(self) -> None:

@@ -27,7 +27,7 @@ dropped = Counter[str]()  # by queue, since the last time that someone took them
 
 
 def use_strict_transport() -> None:
-    """Let every connection of this process to a queue in Redis drop what is not ours."""
+    """Make every connection of this process to a Redis queue drop foreign messages."""
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:Transport"
     TRANSPORT_ALIASES["sentinel"] = f"{__name__}:SentinelTransport"
 
@@ -71,7 +71,7 @@ def _make_message(queue: str, given: Mapping[str, Any], expires: str | None) -> 
 
 
 class _StrictChannel:
-    """A channel that survives what is no JSON: it is off the queue by then."""
+    """A channel that survives a message that is not JSON; the message is off the queue by then."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -82,7 +82,7 @@ class _StrictChannel:
 
 
 class _StrictTransport:
-    """A transport that delivers clean messages alone."""
+    """A transport that delivers only clean messages."""
 
     def _deliver(self, message: Any, queue: str) -> None:
         clean = clean_message(message, queue)

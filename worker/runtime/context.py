@@ -46,7 +46,7 @@ class WorkerContext:
         return claim_shard(self.engine, queue, worker=self.name, lease_seconds=lease, hint=hint, oldest_first=turn)
 
     def claim_ahead(self, queue: str) -> Claim | None:
-        """Claim a shard to read while another one is scored, where enough wait for that."""
+        """Claim a shard to read while another one is scored, if enough are waiting."""
         lease, turn = self.settings.lease_of(queue), self._is_turn_of_oldest(queue)
         return claim_ahead(self.engine, queue, worker=self.name, lease_seconds=lease, oldest_first=turn)
 
@@ -65,7 +65,7 @@ class WorkerContext:
 
 
 def open_context(settings: WorkerSettings, database: DatabaseSettings) -> WorkerContext:
-    """Make the context of this process, which closes it. The engine connects at its first use."""
+    """Create the context of this process, which has to close it. The engine connects at its first use."""
     name = f"{socket.gethostname()}:{os.getpid()}"
     if settings.models_url is None:  # a folder that hosts share is its owner's business
         with suppress(OSError):  # reported when a bundle cannot be written
@@ -76,9 +76,9 @@ def open_context(settings: WorkerSettings, database: DatabaseSettings) -> Worker
 
 @contextmanager
 def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Generator[Claim | None]:
-    """Give a claimed shard of the queue (None when nothing waits), and answer for what happens to it.
+    """Yield a claimed shard of the queue (None if nothing is waiting), and handle its end.
 
-    Whatever error ends the block, the shard is given back, tried later, failed or left to its lease, or its job pauses,
+    After an error, the shard is released, tried later, failed or left to its lease, or its job pauses,
     as the table in `worker.runtime.error_table` says; the error is logged here, once.
     """
     claim = context.claim(queue, hint)
@@ -91,7 +91,7 @@ def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Gener
 
 @contextmanager
 def answered(context: WorkerContext, claim: Claim) -> Generator[None]:
-    """Answer for what happens to a claimed shard, as `claimed_shard` does."""
+    """Handle the end of a claimed shard, as `claimed_shard` does."""
     try:
         yield
     except (SystemExit, KeyboardInterrupt):

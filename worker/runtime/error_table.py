@@ -15,7 +15,7 @@ from transformer.errors import BundleError, SchemaError, TrainingDataError
 
 
 class Action(StrEnum):
-    """What follows an error."""
+    """The reaction to an error."""
 
     RETRY = "retry"  # the shard waits again, or fails when it was tried too often
     FAIL_JOB = "fail_job"  # trying again cannot help
@@ -44,7 +44,7 @@ _CAUSES: tuple[tuple[type[BaseException], FailureCause], ...] = (
 
 
 def action_for(error: BaseException) -> Action:
-    """Return what to do about an error; what is not in the table is tried again."""
+    """Return the reaction to an error; errors that are not in the table are tried again."""
     if isinstance(error, OSError) and error.errno in _FULL_OR_READ_ONLY:
         return Action.PAUSE
     return next((action for kind, action in _ACTIONS if isinstance(error, kind)), Action.RETRY)

@@ -60,12 +60,12 @@ class WorkerSettings(BaseSettings):
 
     @property
     def bundles_url(self) -> str:
-        """Where model bundles live."""
+        """Where model bundles are stored."""
         return self.models_url or str(self.home.expanduser().resolve() / "models")
 
     @property
     def scratch(self) -> Path:
-        """Where files lie that a process needs while it works."""
+        """Where temporary files of a process are stored."""
         return self.scratch_folder or self.home.expanduser().resolve() / "scratch"
 
     def lease_of(self, queue: str) -> float:

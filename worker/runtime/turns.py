@@ -15,7 +15,7 @@ class Turns:
     def take(self, queue: str) -> bool:
         """Count one claim of a queue and return whether it is the oldest job's turn.
 
-        A process begins anywhere in the count: those that live for a few claims alone have their share of turns too.
+        A process starts at a random place of the count, so that short-lived processes also have their share of turns.
         """
         if self._every == 0:
             return False

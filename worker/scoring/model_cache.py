@@ -19,7 +19,7 @@ HELD_MODELS = 3  # some megabytes each; a night scores one book after the other,
 
 
 class ModelSlot:
-    """Loads a model version once and keeps it until `HELD_MODELS` others were asked for."""
+    """Loads a model version once and keeps it until `HELD_MODELS` others were requested."""
 
     def __init__(self, engine: Engine, models_url: str, load: Callable[[str, str], Scorer] | None = None) -> None:
         self._engine, self._models_url = engine, models_url
@@ -38,7 +38,7 @@ class ModelSlot:
         return scorer
 
     def held(self, version: str) -> Scorer | None:
-        """Return the scorer of a version where it is ready; nothing is loaded or dropped, in any thread."""
+        """Return the scorer of a version if it is loaded; loads and drops nothing, so any thread may call it."""
         return self._scorers.get(version)
 
     def load_champions(self, engine: Engine) -> None:
@@ -50,7 +50,7 @@ class ModelSlot:
             logger.info("No champion was preloaded: %s", error)
 
     def canary(self, version: str, job_id: int) -> CanaryOutcome | None:
-        """Return what becomes of the model's frozen records in this process; scored again for each job.
+        """Return the canary check in this process; the records are scored again for each job.
 
         None if the model has none, as those of older releases.
         """

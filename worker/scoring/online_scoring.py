@@ -51,7 +51,7 @@ _REASON_TEXTS = {"not_a_number": "expected a number", "infinite": "expected a fi
 
 @dataclass
 class OnlineAnswerer:
-    """What answering needs; lives as long as the worker process, its model loaded and warm."""
+    """Answers online requests; exists as long as the worker process, with its model loaded and warm."""
 
     context: WorkerContext
     slot: ModelSlot
@@ -62,7 +62,7 @@ class OnlineAnswerer:
 
     @classmethod
     def for_worker(cls, context: WorkerContext) -> Self:
-        """Return the answerer of this process. The model has a slot of its own: a night's shards do not evict it."""
+        """Return the answerer of this process. Its model has its own slot, so that a night's shards do not evict it."""
         slot = ModelSlot(context.engine, context.settings.bundles_url, _load_scorer)
         limits = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
         # A batch must not wait for another try.
@@ -70,7 +70,7 @@ class OnlineAnswerer:
         return cls(context, slot, bell)
 
     def answer_waiting(self) -> None:
-        """Answer the requests that wait now; called between two batches of a shard, so it raises nothing."""
+        """Answer the waiting requests; called between two batches of a shard, so it raises nothing."""
         if monotonic() < self.look_at:
             return
         pause = LOOK_SECONDS
@@ -119,7 +119,7 @@ class OnlineAnswerer:
         return True
 
     def _is_called(self) -> bool:
-        """Whether Redis called since the last look: a look into a socket, nothing is sent."""
+        """Whether Redis announced a request since the last check; only reads a socket."""
         if self.calls is None:
             calls = self.bell.pubsub(ignore_subscribe_messages=True)
             calls.subscribe(ONLINE_CALLS)
@@ -153,7 +153,7 @@ class OnlineAnswerer:
 
 
 def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Portfolio) -> dict[str, Any]:
-    """Score records as they came in JSON; each is a score or a reject, by its index in the request.
+    """Score records as received in JSON; each becomes a score or a reject, by its index in the request.
 
     Columns that the portfolio does not name are ignored, as in bulk loading, and listed.
     """
@@ -212,7 +212,7 @@ def _reasons_of(scored: ScoredRecords, at: int, scorer: Scorer) -> list[str] | N
 
 
 def _as_column(values: list[Any]) -> "NDArray[Any]":
-    """Plain numbers at once as numbers: reading them one by one would take longer than scoring."""
+    """Read plain numbers at once: reading them one by one would take longer than scoring."""
     if all(value is None or type(value) in {int, float} for value in values):
         return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
     column = np.empty(len(values), dtype=object)

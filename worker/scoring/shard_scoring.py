@@ -67,7 +67,7 @@ def read_claimed(context: WorkerContext, claim: Claim, columns: tuple[str, ...])
 def score_claimed(
     context: WorkerContext, slot: ModelSlot, claim: Claim, frame: pd.DataFrame, heartbeat: Heartbeat
 ) -> ShardResult:
-    """Return what is to be written of a shard: scores, rejects, and what the monitor counts."""
+    """Return the result of a shard: scores, rejects, and the monitor's counts."""
     heartbeat()
     job, scorer = claim.job, slot.scorer(model_of(claim))
     unusable = find_unusable_rows(frame, job.definition.key)
@@ -84,7 +84,7 @@ def score_claimed(
 
 
 def write_claimed(context: WorkerContext, claim: Claim, result: ShardResult, *, started: float) -> None:
-    """Write the result and complete the shard. Raises `LeaseLostError`, with nothing written, where it is lost."""
+    """Write the result and complete the shard. Raises `LeaseLostError`, and writes nothing, if the lease is lost."""
     complete_scored_shard(context.engine, claim, result, worker=context.name)
     logger.info(
         "Shard scored: job %d, shard %d, attempt %d, model %s, %d scored, %d rejected, %.2f s.",
@@ -100,7 +100,7 @@ def model_of(claim: Claim) -> str:
 
 
 def find_unusable_rows(frame: pd.DataFrame, key: str) -> dict[int, Problem]:
-    """Return the rows that no network is needed to reject, by position: no key, a key that was there, unread text."""
+    """Return the rows rejected before scoring, by position: missing key, duplicate key, unreadable text."""
     keys = frame[RECORD_KEY]
     missing = keys.isna().to_numpy()
     repeated = keys.duplicated(keep="first").to_numpy() & ~missing

@@ -20,14 +20,14 @@ def describe_challenger(
     parent: str,
     explainer: Explainer | None,
 ) -> dict[str, bytes]:
-    """Return the card's files. It says no times, so that the same lesson gives the same bundle."""
+    """Return the card's files. It contains no times, so that the same training gives the same bundle."""
     newest = lesson.exam if len(lesson.exam) else lesson.stop
     held_out = HeldOut(newest.frame, newest.target, model.reference_probabilities)
     return write_card(_facts(model, lesson, definition, made, parent), held_out, explainer)
 
 
 def keep_held_out(model: TrainedModel, lesson: Lesson, *, secret: bytes) -> dict[str, bytes]:
-    """Return the scores of the records that it is judged by, as training's bundles have them."""
+    """Return the scores of the judging part, in the form of a training's bundle."""
     newest = lesson.exam if len(lesson.exam) else lesson.stop
     kept = HeldOutScores.of(model.holdout_keys, newest.target, model.reference_probabilities, secret=secret)
     return {HELD_OUT: kept.to_bytes()}

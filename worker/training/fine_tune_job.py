@@ -64,7 +64,7 @@ REASONS = ExplanationOptions(most_rows=3_000, predictions=75_000)
 
 @dataclass(frozen=True)
 class Offered:
-    """A challenger before it is saved. A recalibrated model gives the champion's reasons: its network is the same."""
+    """A challenger before it is saved. A recalibrated model has the champion's network, and so its reasons."""
 
     model: TrainedModel
     explainer: Explainer | None
@@ -74,7 +74,7 @@ class Offered:
 
 @dataclass(frozen=True)
 class Challenger:
-    """A challenger that was saved, and what the gate says of it."""
+    """A saved challenger, and the gate's judgement."""
 
     name: str
     version: str
@@ -84,7 +84,7 @@ class Challenger:
 
 
 def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
-    """Carry out one fine-tuning job. Without a champion, or with too little to learn from, the job fails."""
+    """Carry out one fine-tuning job. Without a champion, or with too little data, the job fails."""
     with shown(context.engine, claim, ProgressBoard(FINE_TUNING)) as board:
         _fine_tune(context, claim, board)
 
@@ -139,7 +139,7 @@ def _pretrained(
 
 
 def explain_tuned(model: TrainedModel, lesson: Lesson, heartbeat: Heartbeat) -> Explainer:
-    """Fit the reasons of a tuned network on what it learned from."""
+    """Fit the reasons of a tuned network on its training records."""
     learned = (lesson.learn, lesson.replay)
     frame = pd.concat([part.frame for part in learned], ignore_index=True)
     target = np.concatenate([part.target for part in learned])
@@ -148,7 +148,7 @@ def explain_tuned(model: TrainedModel, lesson: Lesson, heartbeat: Heartbeat) -> 
 
 
 def options_of(options: dict[str, Any]) -> FineTuningOptions:
-    """Return the options of a job: those that a user may set, the rest as they are by default."""
+    """Return the options of a job: those that a user may set, with defaults for the rest."""
     allowed = {name: options[name] for name in ("seed", "epochs") if options.get(name) is not None}
     return FineTuningOptions(**allowed)
 
@@ -199,7 +199,7 @@ def _examine(
 
 
 def prefer_one(challengers: list[Challenger], parts: Parts, measured: Measured, confidence: float) -> list[Challenger]:
-    """Of two that passed keep one: the tuned one only where it is proven better than the mere recalibration."""
+    """Keep one of two that passed: the tuned model only if it is proven better than the recalibration."""
     passed = [one for one in challengers if one.judgement.outcome is not Outcome.REFUSE]
     if len(passed) < 2:
         return challengers

@@ -28,7 +28,7 @@ MOST_EXPLAINED = 100_000  # records from which the ordinary one and the learnt o
 
 @dataclass(frozen=True)
 class Description:
-    """The explainer, further files of the bundle by name, and what the gate looks at.
+    """The explainer, further files of the bundle by name, and evidence for the gate.
 
     `roc_auc` is None if one outcome is missing among the held-out records.
     """
@@ -62,7 +62,7 @@ def describe_model(
 
 
 def find_suspicious_columns(book: Book, schema: RecordSchema) -> list[Suspicion]:
-    """Return the columns that look as if they were known only after the outcome, of very large books by a sample."""
+    """Return the columns that seem to be known only after the outcome; large books are sampled."""
     rows = np.arange(len(book.records))
     most = rows_at_once(len(schema.columns), most=MOST_EXPLAINED)
     if len(rows) > most:
@@ -73,7 +73,7 @@ def find_suspicious_columns(book: Book, schema: RecordSchema) -> list[Suspicion]
 
 
 def _rows_of(keys: NDArray[np.object_], book: Book) -> NDArray[np.int64]:
-    """Return where keys of the book stand in it. Only they are hashed: a large book's keys take too much memory."""
+    """Return the rows of these keys in the book. Only these are hashed: a large book's keys take too much memory."""
     places = pd.Index(keys).get_indexer(pd.Index(book.keys))
     found = np.flatnonzero(places >= 0)
     rows = np.empty(len(keys), dtype=np.int64)
@@ -128,7 +128,7 @@ def _facts_of_branches(strategy: dict[str, Any]) -> dict[str, Any]:
 def facts_of(
     model: TrainedModel, book: Book, definition: PortfolioDefinition, folds: dict[str, Any] | None
 ) -> CardFacts:
-    """Return what the card says of how a model was made; `folds` are the figures of a cross-validation."""
+    """Return the card's facts about the training; `folds` are the figures of a cross-validation."""
     known = book.target[np.isin(book.target, (0.0, 1.0))]
     schema = model.schema
     data = {

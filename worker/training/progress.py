@@ -37,7 +37,7 @@ def training_plan(folds: int) -> dict[str, float]:
 
 
 class ProgressBoard:
-    """One training's bar. Every method returns the document that is shown."""
+    """The progress of one training. Every method returns the document that is shown."""
 
     def __init__(self, plan: Mapping[str, float], *, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with the first stage of the plan."""
@@ -53,7 +53,7 @@ class ProgressBoard:
         self.enter(next(iter(plan)))
 
     def enter(self, stage: str, **figures: Any) -> dict[str, Any]:
-        """Begin a stage of the plan, or say more of the present one."""
+        """Begin a stage of the plan, or add figures to the present one."""
         with self._lock:
             begin, end = self._spans[stage]
             self._done, self._end = max(self._done, begin), max(self._end, end)
@@ -61,7 +61,7 @@ class ProgressBoard:
             return self._document()
 
     def after_epoch(self, report: EpochReport) -> dict[str, Any]:
-        """Move on after an epoch of a fit; how many fits follow is not known, so each takes a part of what is left."""
+        """Advance after an epoch; the number of further fits is not known, so each takes a part of the rest."""
         if report.stage.startswith("refitting") and "refitting" in self._spans:
             self.enter("refitting")
         figures = {"valid_auc": report.valid_auc, "train_loss": report.train_loss}
@@ -72,7 +72,7 @@ class ProgressBoard:
             return self._document()
 
     def tick(self) -> dict[str, Any]:
-        """Move on a little because time has passed."""
+        """Advance a little because time has passed."""
         with self._lock:
             self._done += (self._end - self._done) * _STEP
             return self._document()

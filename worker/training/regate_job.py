@@ -28,7 +28,7 @@ logger = getLogger(__name__)
 
 
 def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
-    """Let the gate judge a waiting challenger by what is known by now; a version that no longer waits is left alone."""
+    """Let the gate judge a waiting challenger on the present evidence; other versions are left unchanged."""
     definition, heartbeat, engine = claim.job.definition, context.heartbeat(claim), context.engine
     version: str = claim.job.options["version"]
     champion_before, waiting = get_champion(engine, definition.name), get_model(engine, version)
@@ -79,7 +79,7 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
 
 
 def _shadow_of(context: WorkerContext, version: str) -> tuple[int, float | None]:
-    """Return the nights that a challenger scored in shadow, and the PSI between its points and the champion's."""
+    """Return the number of a challenger's shadow nights, and the PSI between its points and the champion's."""
     nights = list_shadow_jobs(context.engine, version)
     if not nights:
         return 0, None

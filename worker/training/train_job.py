@@ -42,9 +42,9 @@ logger = getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A saved model: what the gate says of it, the counts of its held-out part, the newest that it was trained on.
+    """A saved model: the gate's judgement, the counts of its held-out records, the newest outcome in its training.
 
-    `folds` holds the figures of a cross-validation, where one was asked for.
+    `folds` has the figures of a cross-validation, if one was requested.
     """
 
     model: TrainedModel
@@ -115,7 +115,7 @@ def _train(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
 
 
 def options_of(options: dict[str, Any]) -> TrainingOptions:
-    """Return the training options of a job: those that a user may set, the rest as they are by default."""
+    """Return the training options of a job: those that a user may set, with defaults for the rest."""
     names = {"seed": "seed", "seeds": "seeds", "epochs": "epochs", "time_limit": "time_limit_minutes"}
     allowed = {ours: options[name] for name, ours in names.items() if options.get(name) is not None}
     network = _SIZES[NetworkSize(options.get("size") or NetworkSize.USUAL)]
@@ -124,7 +124,7 @@ def options_of(options: dict[str, Any]) -> TrainingOptions:
 
 
 def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSchema) -> Start | None:
-    """Return the network that a job asks to start from. Raises `TrainingDataError` if it reads other columns."""
+    """Return the network that a job starts from. Raises `TrainingDataError` if it reads other columns."""
     version = options.get("from")
     if version is None:
         return None

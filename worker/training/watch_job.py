@@ -25,7 +25,7 @@ logger = getLogger(__name__)
 
 
 def watch_champion_claimed(context: WorkerContext, claim: Claim) -> None:
-    """Compare champion and predecessor on outcomes that came since; roll back a champion that is proven worse."""
+    """Compare champion and predecessor on later outcomes; roll back a champion that is proven worse."""
     definition, heartbeat, options = claim.job.definition, context.heartbeat(claim), claim.job.options
     champion_before = get_champion(context.engine, definition.name)
     if champion_before is None or champion_before.version != options["version"]:
