@@ -19,7 +19,7 @@ class DatabaseUnreachableError(DatabaseError):
 
 
 class DatabaseReadRefusedError(DatabaseUnreachableError):
-    """The database answers, but this user may not read there."""
+    """The database answers, but denies reading to this user."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
@@ -49,7 +49,7 @@ class SchemaOutdatedError(DatabaseError):
 
 
 class NotFoundError(DatabaseError):
-    """A named thing does not exist; `known` are the names that do, the likeliest first."""
+    """A named thing does not exist; `known` are the existing names, the most similar first."""
 
     def __init__(self, thing: str, name: object, known: tuple[str, ...] = (), advice: str = "") -> None:
         self.thing = thing
@@ -103,7 +103,7 @@ class SourceForbiddenError(SourceError):
 
 
 class SourceBusyError(DatabaseError):
-    """Reading the source was ended by a timeout or a limit: it may work another time."""
+    """A timeout or a limit ended reading the source; it may work another time."""
 
     def __init__(self, source: str, reason: str) -> None:
         self.source = source
@@ -135,7 +135,7 @@ class LeaseLostError(DatabaseError):
 
 
 class KeyTooWideError(DatabaseError):
-    """A key was asked for that may do more, or for longer, than the key that asks."""
+    """A requested key has more rights, or a later expiry, than the requesting key."""
 
     def __init__(self, field: str, expected: str) -> None:
         self.field = field
@@ -143,7 +143,7 @@ class KeyTooWideError(DatabaseError):
 
 
 class StateConflictError(DatabaseError):
-    """A state change was asked for that the present state does not allow."""
+    """The current state does not allow the requested change."""
 
 
 class IdempotencyConflictError(DatabaseError):
@@ -167,7 +167,7 @@ class KeySecretMissingError(DatabaseError):
 
 
 class KeySecretWrongError(KeySecretMissingError):
-    """This process has another secret than the one that the keys of the installation are hashed with."""
+    """This process has a different secret from the one that hashes the installation's keys."""
 
     def __init__(self, portfolio: str) -> None:
         self.portfolio = portfolio

@@ -23,7 +23,7 @@ class UnusableScoresError(SchedulerError):
 
 
 class RedisUnreachableError(SchedulerError):
-    """Redis does not answer. Jobs are safe in the database and go on when it is back."""
+    """Redis does not answer. Jobs are safe in the database and continue when it is back."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -31,7 +31,7 @@ class RedisUnreachableError(SchedulerError):
 
 
 class RedisRefusesWritesError(RedisUnreachableError):
-    """Redis answers but takes no message: out of memory, a read-only replica, its disk full, no right to."""
+    """Redis answers but accepts no message: out of memory, a read-only replica, a full disk, or no access."""
 
     def __init__(self, reason: str, *, queues: tuple[str, ...] = QUEUES) -> None:
         self.queues = queues

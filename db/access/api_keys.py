@@ -26,7 +26,7 @@ _SECONDS_OF_A_DAY = 24 * 3600.0
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key without its secret. `portfolios` None means every portfolio; `parent` is the public id of its maker."""
+    """A key without its secret. `portfolios` None means every portfolio; `parent` is the public id of the key that created it."""
 
     public_id: str
     name: str
@@ -41,13 +41,13 @@ class ApiKey:
     may_interactive: bool = True
 
     def reaches(self, portfolios: Collection[str] | None) -> bool:
-        """Whether it may see all of these portfolios; None means every one."""
+        """Whether the key may see all of these portfolios; None means every portfolio."""
         return self.portfolios is None or (portfolios is not None and set(portfolios) <= set(self.portfolios))
 
 
 @dataclass(frozen=True)
 class KeyRequest:
-    """What a new key shall be. `expires_in_days` None means never; `may_interactive`: may it go before all others."""
+    """The rights of a new key. `expires_in_days` None means never; `may_interactive` allows that priority."""
 
     name: str
     role: KeyRole
@@ -79,7 +79,7 @@ _CHECKED = select(*_COLUMNS, api_keys.c.secret_hash, _IS_OVER.label("is_over"), 
 def create_key(engine: Engine, request: KeyRequest, *, who: str, maker: ApiKey | None = None) -> tuple[str, ApiKey]:
     """Store a new key and return its text, which cannot be read again, and its properties.
 
-    A key that is made by another one ends with it at the latest, and is nowhere wider. Raises `KeyTooWideError`, and
+    A key created by another one expires no later and has no wider rights. Raises `KeyTooWideError`, and
     `NotFoundError` for a portfolio that does not exist.
     """
     _check_width(request, maker)
@@ -110,7 +110,7 @@ def _check_width(request: KeyRequest, maker: ApiKey | None) -> None:
 
 
 def check_key(engine: Engine, text: str) -> ApiKey | None:
-    """Return the key that this text is, None if it is none, or one that has ended."""
+    """Return the valid key with this text, or None."""
     prefix, _, rest = text.partition("_")
     public_id, _, secret = rest.partition("_")
     if prefix != KEY_PREFIX or not (public_id.isascii() and public_id.isalnum()):
@@ -127,7 +127,7 @@ def check_key(engine: Engine, text: str) -> ApiKey | None:
 
 
 def find_key_in_force(engine: Engine, public_id: str) -> ApiKey | None:
-    """Return a key that is neither revoked nor expired, for someone who proved earlier to hold it; else None."""
+    """Return a valid key whose holder proved it earlier; None if it was revoked or has expired."""
     with reading(engine) as connection:
         row = connection.execute(_CHECKED, {"public_id": public_id}).one_or_none()
     if row is None or row.is_over:
@@ -138,19 +138,19 @@ def find_key_in_force(engine: Engine, public_id: str) -> ApiKey | None:
 
 
 def record_session(engine: Engine, key: ApiKey, event: str, *, who: str) -> None:
-    """Note in the event log that a key's holder `signed_in` to the dashboard, or `signed_out`."""
+    """Record in the event log that a key's holder `signed_in` to the dashboard, or `signed_out`."""
     with writing(engine) as connection:
         _record(connection, event, key.public_id, key.name, who)
 
 
 def list_keys(engine: Engine) -> list[ApiKey]:
-    """Return every key, revoked ones too, oldest first."""
+    """Return every key, including revoked ones, oldest first."""
     with reading(engine) as connection:
         return [_as_key(row) for row in connection.execute(select(*_COLUMNS).order_by(api_keys.c.id))]
 
 
 def revoke_key(engine: Engine, public_id: str, *, who: str) -> list[ApiKey]:
-    """End a key, and every key that it made, at once and permanently; return them, itself first.
+    """Revoke a key, and every key created with it; return them, itself first.
 
     Revoking twice is harmless: then it ends nothing. Raises `NotFoundError`.
     """

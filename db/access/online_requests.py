@@ -48,7 +48,7 @@ def store_answer(engine: Engine, request_id: str, answer: str) -> bool:
 
 
 def find_answer(engine: Engine, request_id: str) -> str | None:
-    """Return the answer, None while there is none."""
+    """Return the answer; None if there is none yet."""
     with reading(engine) as connection:
         return connection.execute(
             select(online_requests.c.answer).where(online_requests.c.id == request_id)
@@ -56,7 +56,7 @@ def find_answer(engine: Engine, request_id: str) -> str | None:
 
 
 def find_answers(engine: Engine, request_ids: Sequence[str]) -> dict[str, str]:
-    """Return those of these requests that are answered, with their answers."""
+    """Return the answered ones among these requests, with their answers."""
     found: dict[str, str] = {}
     with reading(engine) as connection:
         for first in range(0, len(request_ids), _IDS_AT_ONCE):

@@ -89,7 +89,7 @@ def find_webhook(connection: Connection, webhook_id: int) -> Webhook:
 
 
 def switch_off(engine: Engine, webhook_id: int, *, who: str, why: str = "") -> Webhook:
-    """Send nothing more to a webhook; what waits for it has failed. Its log is kept."""
+    """Remove a webhook; its waiting messages fail. Its log is kept."""
     with writing(engine) as connection:
         find_webhook(connection, webhook_id)
         connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(is_active=False))

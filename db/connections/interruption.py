@@ -13,7 +13,7 @@ _CANCEL_SECONDS = 5.0  # for the way to the server and back
 
 
 class Interruption:
-    """The connection that a thread reads with, as long as it does."""
+    """The connection that a thread is reading with."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -31,7 +31,7 @@ class Interruption:
                 self._driver = None
 
     def interrupt(self) -> None:
-        """End the statement that runs now, if any; it raises in its own thread. Ask again where the thread goes on."""
+        """Interrupt the running statement, if any; it raises in its own thread. Repeat if the thread continues."""
         if not self._lock.acquire(blocking=False):  # another thread is at it, or the block ends this instant
             return
         try:

@@ -12,10 +12,10 @@ _RETURNED_AT = "tidemark_returned_at"
 
 
 def check_stale_connections(pool: Pool, answers: Callable[[Any], bool]) -> None:
-    """Ask a connection of the pool before it is given out again, when it was not in use within the last second.
+    """Test a pooled connection before use, unless it was in use within the last second.
 
-    One that does not answer takes all the others with it, which are from before the same trouble; a new one is made.
-    A loss within that second is met by the statement itself, as one in the middle of a transaction is.
+    If it does not answer, all other pooled connections are dropped too, and a new one is opened.
+    A loss within that second fails the statement itself, like one during a transaction.
     """
 
     def note(_connection: Any, record: Any) -> None:

@@ -76,7 +76,7 @@ def record_shard_events(
 
 
 def list_events(engine: Engine, job_id: int, *, limit: int = 200, of_shards: bool | None = None) -> list[Event]:
-    """Return the newest events of a job, oldest first; those of its shards alone, or of the job alone, where asked."""
+    """Return the newest events of a job, oldest first; optionally only those of its shards, or only its own."""
     columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
     statement = (
         select(*columns).where(events.c.job_id == job_id, IS_NO_ACCESS).order_by(events.c.id.desc()).limit(limit)

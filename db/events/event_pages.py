@@ -70,7 +70,7 @@ def record_access(engine: Engine, access: Access, *, exported: bool = False) -> 
 
 
 def record_page(engine: Engine, access: Access) -> None:
-    """Note that someone pages through a job's results, once an hour: a listing has thousands of pages."""
+    """Record that someone reads a job's results, once an hour, because a listing has thousands of pages."""
     same = (
         events.c.job_id == access.job_id,
         events.c.event == _name_of(access, exported=False),

@@ -22,7 +22,7 @@ CLAIM_SECONDS = 60.0  # a sender that dies in between: another one tries again a
 
 @dataclass(frozen=True)
 class Message:
-    """One claimed delivery: where it goes, how it is signed, and what it tells."""
+    """One claimed delivery: address, signature and content."""
 
     delivery_id: int
     webhook_id: int
@@ -63,7 +63,7 @@ def wants(patterns: Sequence[str], event: str) -> bool:
 
 
 def claim_message(engine: Engine, *, but_not: Collection[int] = ()) -> Message | None:
-    """Claim the delivery that is due for the longest time, but for those of some webhooks; None when nothing is due."""
+    """Claim the delivery that has been due longest, except for some webhooks; None if nothing is due."""
     is_due = (webhook_deliveries.c.state == DeliveryState.WAITING, webhook_deliveries.c.due_at <= now_plus())
     if but_not:
         is_due = (*is_due, webhook_deliveries.c.webhook_id.not_in(sorted(but_not)))
@@ -80,14 +80,14 @@ def claim_message(engine: Engine, *, but_not: Collection[int] = ()) -> Message |
 
 
 def note_delivered(engine: Engine, message: Message, status: int) -> None:
-    """Note that the receiver took the message."""
+    """Record that the receiver accepted the message."""
     _note(engine, message, state=DeliveryState.DELIVERED, status=status, error=None, finished_at=now_plus())
 
 
 def note_failed(
     engine: Engine, message: Message, *, status: int | None, error: str, again_in_seconds: float | None
 ) -> None:
-    """Note why an attempt failed, and when the next one is due; None = there is none."""
+    """Record why an attempt failed, and when the next one is due; None means no further attempt."""
     result = {"status": status, "error": error}
     if again_in_seconds is None:
         _note(engine, message, state=DeliveryState.FAILED, finished_at=now_plus(), **result)
@@ -111,7 +111,7 @@ def _read_message(connection: Connection, delivery: Any) -> Message:
 
 
 def _facts_of(connection: Connection, event: Any) -> dict[str, Any]:
-    """What a message says: names, states and counts. Free texts are left out, since people write into them."""
+    """The content of a message: names, states and counts. Free texts are left out, because people write them."""
     if event.job_id is None:
         return {"portfolio": event.portfolio}
     names = ("kind", "portfolio", "state", "model_version", "cause", "inputs", "scored", "rejected")

@@ -52,9 +52,9 @@ _INSERT_POSTGRESQL = insert_with_event(
 
 
 def insert_report(connection: Connection, report: DriftReport) -> bool:
-    """Store a report in the caller's transaction; return whether this call did: one that is there already stays.
+    """Store a report in the caller's transaction; return False if there already is one.
 
-    Webhooks hear of it.
+    Webhooks are notified.
     """
     event, job_id, portfolio = f"drift.{report.verdict}", report.job_id, report.portfolio
     values = {name: getattr(report, name) for name in _STORED}
@@ -97,7 +97,7 @@ def read_verdicts(engine: Engine, job_ids: Sequence[int]) -> dict[int, Verdict]:
 
 
 def find_first_night(connection: Connection, portfolio: str, model_version: str) -> int | None:
-    """Return the first job that a model scored and whose pipeline was found whole."""
+    """Return the first job that a model scored with an intact pipeline."""
     own = (drift_reports.c.portfolio == portfolio) & (drift_reports.c.model_version == model_version)
     is_whole = drift_reports.c.verdict.not_in((Verdict.BROKEN_PIPELINE, Verdict.INSUFFICIENT))
     return connection.execute(select(func.min(drift_reports.c.job_id)).where(own, is_whole)).scalar()

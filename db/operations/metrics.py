@@ -17,7 +17,7 @@ _RATE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Metrics:
-    """What `/metrics` tells; every name is of a portfolio, a state or a version, never of a person."""
+    """The content of `/metrics`; every name is a portfolio, a state or a version, never a person."""
 
     jobs: dict[tuple[str, str, str], int]  # portfolio, kind, state
     shards: dict[tuple[str, str], int]  # queue, state, of jobs that have not ended

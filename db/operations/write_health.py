@@ -15,7 +15,7 @@ _BUSY_SECONDS = 1.0  # someone who writes for longer proves that writes are take
 
 
 def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:
-    """Write a row and take it away again; return the refusal, None if the database took it, or is busy."""
+    """Write a row and delete it again; return the refusal; None if the database accepted it or is busy."""
     url = engine.url.render_as_string(hide_password=False)
     try:
         with opened_engine(url, busy_seconds=_BUSY_SECONDS) as impatient, writing(impatient) as connection:
@@ -29,7 +29,7 @@ def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:
 
 
 def get_job_as_it_stands(engine: Engine, job_id: int) -> Job:
-    """Return a job; an open one shows as paused, with the cause, while the database takes no writes.
+    """Return a job; an open one shows as paused, with the cause, while the database refuses writes.
 
     Such a database cannot store that state. Work continues automatically when it accepts writes again.
     """

@@ -38,13 +38,13 @@ class ErasureCount:
 
 
 def count_erasures(connection: Connection, portfolio: str) -> ErasureCount:
-    """Return the count of this moment, to be held against what is written later."""
+    """Return the current count, to be compared before a later write."""
     number = connection.execute(select(portfolios.c.erasures).where(portfolios.c.name == portfolio)).scalar()
     return ErasureCount(portfolio, number or 0)
 
 
 def read_erasures(engine: Engine, portfolio: str) -> ErasureCount:
-    """Return the count of this moment, as `count_erasures` does."""
+    """Return the current count, like `count_erasures`."""
     with reading(engine) as connection:
         return count_erasures(connection, portfolio)
 
@@ -52,14 +52,14 @@ def read_erasures(engine: Engine, portfolio: str) -> ErasureCount:
 def hold_off_erasures(connection: Connection, erasures_before: ErasureCount) -> bool:
     """Make erasures of the portfolio wait for this transaction; return whether there were any since `erasures_before`.
 
-    To be called before the transaction's first lock of a row: an erasure locks in this order too.
+    Called before the transaction's first lock of a row, because an erasure locks in this order too.
     """
     _lock(connection, erasures_before.portfolio, is_shared=True)
     return count_erasures(connection, erasures_before.portfolio) != erasures_before
 
 
 def begin_erasure(connection: Connection, portfolio: str) -> ErasureCount:
-    """Count one up, alone: who writes results of the portfolio is waited for, and waits until the transaction ends."""
+    """Count one up exclusively: writers of the portfolio's results and this transaction wait for each other."""
     _lock(connection, portfolio, is_shared=False)
     grown = update(portfolios).where(portfolios.c.name == portfolio).values(erasures=portfolios.c.erasures + 1)
     return ErasureCount(portfolio, connection.execute(grown.returning(portfolios.c.erasures)).scalar_one())
@@ -74,7 +74,7 @@ def mark_erased(connection: Connection, erasure: ErasureCount, keys: Iterable[st
 
 
 def were_marked(connection: Connection, portfolio: str, keys: Iterable[str]) -> bool:
-    """Return whether one of the keys was erased before, as far as its mark is kept."""
+    """Return whether one of the keys was erased before, while its mark is kept."""
     return bool(find_erased(connection, keys, ErasureCount(portfolio, 0)))
 
 
@@ -91,7 +91,7 @@ def find_erased(connection: Connection, keys: Iterable[str | None], erasures_bef
 
 
 def drop_erased(connection: Connection, staged_key: Column[Any], erasures_before: ErasureCount) -> int:
-    """Delete the rows of who was erased since from a table that a load has staged; return how many."""
+    """Delete the rows of persons erased since then from a staged table; return how many."""
     dropped = 0
     erased = find_erased(connection, map(str, connection.execute(select(staged_key)).scalars()), erasures_before)
     for key in sorted(erased):
@@ -100,9 +100,9 @@ def drop_erased(connection: Connection, staged_key: Column[Any], erasures_before
 
 
 def forget_marks(engine: Engine) -> int:
-    """Delete the marks that nothing can run into any more; return how many.
+    """Delete the marks that are no longer needed; return how many.
 
-    They are older than a day, and no shard of their portfolio runs that was claimed before them.
+    They are older than a day, and no shard claimed before them is still running in their portfolio.
     """
     with reading(engine) as connection:
         if connection.execute(_select_old().limit(1)).first() is None:
@@ -123,9 +123,9 @@ def _is_old():  # noqa: ANN202 - a condition
 
 
 def _lock(connection: Connection, portfolio: str, *, is_shared: bool) -> None:
-    """Not a lock of the portfolio's row: claims lock that too, and those who share it would starve the erasure.
+    """Not a lock of the portfolio's row, which claims share: they would starve the erasure.
 
-    SQLite needs none: its writers follow each other.
+    SQLite needs no lock: its writers are serialised.
     """
     if connection.dialect.name == "postgresql":
         lock = func.pg_advisory_xact_lock_shared if is_shared else func.pg_advisory_xact_lock

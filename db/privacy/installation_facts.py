@@ -13,7 +13,7 @@ def find_fact(connection: Connection, name: str) -> str | None:
 
 
 def tell_fact(connection: Connection, name: str, value: str) -> str:
-    """Tell a fact in the caller's transaction, and return it: of two who tell it at once the first one counts."""
+    """Store a fact in the caller's transaction, and return it; of two concurrent writers the first one wins."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     fact = dialect.insert(installation_facts).values(name=name, value=value)
     connection.execute(fact.on_conflict_do_nothing())

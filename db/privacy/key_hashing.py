@@ -18,7 +18,7 @@ def hash_key(secret: str, portfolio: str, key: str) -> str:
 
 
 def stored_keys(definition: PortfolioDefinition, secret: str | None, keys: Sequence[str | None]) -> list[str | None]:
-    """Return the keys as results hold them: as they are, or as hashes if the portfolio says so.
+    """Return the keys in the form of results: unchanged, or as hashes if the portfolio says so.
 
     Raises `KeySecretMissingError` if it does and there is no secret.
     """

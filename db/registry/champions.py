@@ -18,7 +18,7 @@ from db.schema.states import ModelState
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided about a version, by the gate or a person, with all numbers that were looked at.
+    """A decision about a version, by the gate or a person, with all the figures behind it.
 
     `action` is one of gate, undecided, promote, rollback, scrub, hold, release.
     """
@@ -48,7 +48,7 @@ _DECISION_COLUMNS = tuple(decisions.c[field.name] for field in fields(Decision))
 
 
 def get_champion(engine: Engine, portfolio: str) -> Champion | None:
-    """Return the present champion of a portfolio, None before the first promotion."""
+    """Return the present champion of a portfolio; None before the first promotion."""
     with reading(engine) as connection:
         return find_champion(connection, portfolio)
 
@@ -113,7 +113,7 @@ def decide(connection: Connection, decision: Decision, *, champion_before: Champ
 
 
 def write_decision(connection: Connection, decision: Decision) -> int:
-    """Write a decision as it stands, in the caller's transaction; return its id."""
+    """Write a decision unchanged, in the caller's transaction; return its id."""
     written = (field.name for field in fields(Decision) if field.name not in ("created_at", "id"))
     values = {name: getattr(decision, name) for name in written}
     return connection.execute(insert(decisions).values(**values).returning(decisions.c.id)).scalar_one()

@@ -15,7 +15,7 @@ ACTION = "scrub"
 
 
 def find_replacement(engine: Engine, version: str) -> str | None:
-    """Return the version that took the place of this one, None if none did or where it is not known."""
+    """Return the version that replaced this one; None if there is none or it is unknown."""
     with reading(engine) as connection:
         statement = select(model_versions.c.replaced_by).where(model_versions.c.version == version)
         return connection.execute(statement).scalar()
@@ -29,7 +29,7 @@ def list_versions(engine: Engine) -> dict[str, str]:
 
 
 def replace_version(connection: Connection, old: str, new: str, *, who: str, job_id: int) -> None:
-    """Put `new` in the place of `old` in the caller's transaction: state, figures, and the champion's pointer.
+    """Replace `old` by `new` in the caller's transaction: state, figures, and the champion's pointer.
 
     `old` keeps its history, and its bundle is found under `new`. Raises `StateConflictError` if it
     has been replaced already, or if the champion changes at this moment.

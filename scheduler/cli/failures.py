@@ -10,7 +10,7 @@ from scheduler.cli.output import Output
 
 
 def report_failure(error: BaseException, *, usage: str | None, wants_json: bool) -> int:
-    """Print the error on standard error (and as JSON where asked for) and return the exit code."""
+    """Print the error on standard error (and as JSON if requested) and return the exit code."""
     code, message = describe_failure(error, usage)
     if message:
         sys.stderr.write(f"{message}\n" if message.startswith("Usage:") else f"tidemark: {message}\n")

@@ -33,7 +33,7 @@ def _begin(
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """What stands before the name of a command."""
+    """Options before the name of a command."""
 
 
 app.add_typer(grants.app, name="portfolio")  # with the commands of cli/portfolio.py

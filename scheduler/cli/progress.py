@@ -18,7 +18,7 @@ _PARTS = 1000  # of a bar that counts no records
 
 @contextmanager
 def job_progress(say: Callable[[str], None]) -> Generator[Callable[[Job], None]]:
-    """Give a function that shows a job each time it is looked at."""
+    """Yield a function that shows a job at each poll."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines(say)
@@ -57,7 +57,7 @@ class _Figures(ProgressColumn):
 
 
 class _TimeLeft(TimeRemainingColumn):
-    """The time left as the training itself says it; of a scoring job as the bar's speed gives it."""
+    """The time left: the training's own estimate, or from the bar's speed for a scoring job."""
 
     def render(self, task: Task) -> Text:
         """Draw it as minutes and seconds."""

@@ -15,7 +15,7 @@ from scheduler.settings import SchedulerSettings
 
 @dataclass(frozen=True)
 class Session:
-    """Settings and an engine whose tables are there."""
+    """Settings and an engine with Tidemark's tables."""
 
     engine: Engine
     settings: SchedulerSettings
@@ -30,7 +30,7 @@ class Session:
 
 @contextmanager
 def open_session(*, wants_json: bool) -> Generator[Session]:
-    """Open the database, make its tables if there are none, and close it at the end."""
+    """Open the database, create its tables if there are none, and close it at the end."""
     settings, database = SchedulerSettings(), DatabaseSettings()
     tighten(settings.home)
     output = Output(wants_json=wants_json)

@@ -29,7 +29,7 @@ class Visitor:
         return self.caller.has_role(KeyRole(role))
 
     def fresh_name(self) -> str:
-        """Return a name for a form: sent twice, it does its work once."""
+        """Return an id for a form: sent twice, it takes effect once."""
         return secrets.token_urlsafe(12)
 
 
@@ -39,7 +39,7 @@ def sessions_of(request: Request) -> Sessions:
 
 
 def find_visitor(request: Request) -> Visitor:
-    """Return who is signed in. Raises `Problem` (401): the page shows the way to the sign-in."""
+    """Return the visitor of a page. Raises `Problem` (401), which leads to the sign-in page."""
     context, sessions = context_of(request), sessions_of(request)
     session = sessions.read(request, SIGNED_IN)
     key = None if session is None else find_key_in_force(context.engine, session.key_id)
@@ -50,7 +50,7 @@ def find_visitor(request: Request) -> Visitor:
 
 
 def check_origin(request: Request) -> None:
-    """Refuse a form that another site sent. Browsers say where a request comes from, and no page can change that."""
+    """Refuse a form from another site. Browsers send the origin of a request, and no page can change it."""
     if request.headers.get("sec-fetch-site", "none") not in _OWN_SITES:
         raise Problem(403, "not-allowed", "this form was sent by another site")
 

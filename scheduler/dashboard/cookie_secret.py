@@ -17,7 +17,7 @@ _BYTES = 32
 
 
 def read_secret(settings: ApiSettings) -> str:
-    """Return the secret; the first one to ask in a state folder makes it, all others read that one.
+    """Return the secret; the first process in a state folder creates it, all others read it.
 
     Raises `Problem` (503) if the folder cannot be written and no secret is set.
     """

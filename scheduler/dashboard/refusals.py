@@ -39,7 +39,7 @@ class PageMiddleware:
         self._render = render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; answer in its place where it is refused."""
+        """Pass a request on; replace a refusal by a page."""
         if scope["type"] != "http" or scope["path"].startswith(_OF_THE_API):
             await self._app(scope, receive, send)
             return

@@ -31,7 +31,7 @@ _DONE = {
 
 
 class Pages:
-    """The templates, and what is the same for all of them."""
+    """The templates, and their shared values."""
 
     def __init__(self) -> None:
         self._templates = Environment(
@@ -97,7 +97,7 @@ def write_moment(value: datetime | None) -> Markup:
 
 
 def write_duration(seconds: float | None) -> str:
-    """Return a span of time.
+    """Return a duration.
 
     >>> [write_duration(one) for one in (2.14, 75, 7300, None)]
     ['2.1 s', '1 min 15 s', '2 h 1 min', '–']

@@ -19,7 +19,7 @@ _ROUTERS = (
 
 
 def add_dashboard(app: FastAPI, settings: ApiSettings) -> None:
-    """Add the pages with what they are made of; none of them is part of the API's description."""
+    """Add the pages and their parts; they are not part of the API's description."""
     pages = Pages()
     app.state.pages = pages
     app.state.sessions = Sessions(partial(read_secret, settings), settings.cookie_secure)

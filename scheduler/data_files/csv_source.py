@@ -42,11 +42,11 @@ class CsvSource:
         self.names, self._header_lines, self._has_more = readings[best]
 
     def count_rows(self) -> int | None:
-        """Unknown before the file was read once."""
+        """Unknown before the file has been read once."""
         return None
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the columns as text, "" where nothing stands, a block at a time."""
+        """Yield the columns as text, "" for empty values, a block at a time."""
         if not self._has_more:
             return
         try:
@@ -59,7 +59,7 @@ class CsvSource:
             self._explain(error)
 
     def _require_short(self, batch: pa.RecordBatch) -> None:
-        """A quote that is never closed takes all that follows for one value, and the records in it would be lost."""
+        """An unclosed quote would make the rest of the file one value, and its records would be lost."""
         longest = max((pc.max(pc.binary_length(one)).as_py() or 0 for one in batch.columns), default=0)
         if longest > _LONGEST_VALUE_BYTES:
             message = (
@@ -110,7 +110,7 @@ class CsvSource:
             self._explain(error)
 
     def _explain(self, error: Exception) -> NoReturn:
-        """Read the file once more, slowly, to tell where it is wrong."""
+        """Read the file again, slowly, to find the place of the error."""
         if isinstance(error, OSError):
             raise DataFileError(self.where, f"cannot be read: {str(error).splitlines()[0]}") from error
         with self._open_arrow() as stream:

@@ -14,7 +14,7 @@ _LONGEST_LINE_BYTES = 1 << 20
 
 
 class JsonLinesSource:
-    """A UTF-8 file with one JSON object a line. The first line names the columns; later ones may leave some out."""
+    """A UTF-8 file with one JSON object per line. The first line names the columns; later ones may leave some out."""
 
     def __init__(self, path: Path) -> None:
         """Read the first line."""
@@ -26,11 +26,11 @@ class JsonLinesSource:
         self.names: tuple[str, ...] = tuple(first[1])
 
     def count_rows(self) -> int | None:
-        """Unknown before the file was read once."""
+        """Unknown before the file has been read once."""
         return None
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the columns as text, "" where nothing stands."""
+        """Yield the columns as text, "" for empty values."""
         rows: list[list[str]] = []
         known, size = set(self.names), 0
         for line, record in self._objects():

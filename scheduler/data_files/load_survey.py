@@ -31,12 +31,12 @@ class LoadSurvey:
 
     @property
     def unreadable(self) -> dict[str, dict[str, Any]]:
-        """By column, most first: how many values could not be read, and some of them."""
+        """Unreadable values by column, most first: their number and some examples."""
         return {name: {"values": count, "examples": self.examples[name]} for name, count in self.counts.most_common()}
 
     @property
     def warnings(self) -> list[str]:
-        """The same in sentences, with what to do; empty where everything could be read."""
+        """The same as sentences, with advice; empty if everything could be read."""
         if not self.counts:
             return []
         columns = [

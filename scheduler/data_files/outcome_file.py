@@ -40,10 +40,10 @@ def load_outcome_file(
     columns: OutcomeColumns | None = None,
     scoring_job: int | None = None,
 ) -> OutcomeLoad:
-    """Load a CSV, JSON lines or Parquet file; the same file again changes nothing.
+    """Load a CSV, JSON lines or Parquet file; loading the same file again changes nothing.
 
-    The key column is the portfolio's. Rows without an outcome are left out. Raises `DataFileError` for anything that is
-    not clear.
+    The key column is the portfolio's. Rows without an outcome are left out. Raises `DataFileError` for anything
+    ambiguous.
     """
     definition = get_portfolio(engine, name).definition
     rows = read_outcome_rows(path, definition, columns or OutcomeColumns())

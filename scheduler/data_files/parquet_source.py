@@ -62,13 +62,13 @@ class ParquetSource:
         self._chained = self._find_chained()
 
     def count_rows(self) -> int | None:
-        """Return the number of rows that the footer tells."""
+        """Return the number of rows according to the footer."""
         return sum(self._row_group_rows)
 
     def require_size(self, columns: Sequence[str], most_bytes: int | None = None) -> None:
         """Raise `DataTooLargeError` if the columns decode to too much, and `DataFileError` where they are nested.
 
-        Without `most_bytes`, too much is what no honest file decodes to. Nothing is decoded on the way.
+        Without `most_bytes`, the limit is what no honest file decodes to. Nothing is decoded for this check.
         """
         most = max(_HARMLESS_BYTES, _DENSEST * self._bytes) if most_bytes is None else most_bytes
         for name in columns:
@@ -111,7 +111,7 @@ class ParquetSource:
     def _read_encoded(
         self, columns: Sequence[str], row_groups: list[int] | None, rows: int
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the columns, texts as dictionaries: as many bytes as the file holds, whatever they stand for."""
+        """Yield the columns with texts as dictionaries, so that memory is bounded by the size of the file."""
         if not columns:
             return
         texts = [name for name in columns if self._is_text(name) and name not in self._chained]
@@ -176,7 +176,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _lengths(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """Return the lengths of the distinct texts and where each stands; of a plain column its lengths alone."""
+    """Return the lengths of the distinct texts and their positions; for a plain column only the lengths."""
     if not isinstance(column, pa.DictionaryArray):
         return pc.fill_null(pc.binary_length(column), 0).cast(pa.int64()), None
     return pc.fill_null(pc.binary_length(column.dictionary), 0).cast(pa.int64()), column.indices

@@ -49,7 +49,7 @@ class LoadBatch:
     Columns of `frame`, in this order: the key (object: int or str, None = missing); the target if the portfolio has
     one (float64: 0, 1, NaN = not known); as_of if it has one (object: ISO text or None); the input columns in the
     order of `definition.input_columns` (numeric: float64, NaN = missing, infinities kept; categorical: object, str or
-    None); `tidemark_unreadable` (object: None, or a JSON object of the texts that stood where a number belongs).
+    None); `tidemark_unreadable` (object: None, or a JSON object of the texts in place of numbers).
     """
 
     frame: pd.DataFrame
@@ -57,7 +57,7 @@ class LoadBatch:
 
 @dataclass(frozen=True)
 class DataFile:
-    """An opened file: what is known of it before its records are read."""
+    """An opened file, with what is known before its records are read."""
 
     path: Path
     definition: PortfolioDefinition
@@ -127,7 +127,7 @@ class DataFile:
 def open_data_file(path: Path | str, definition: PortfolioDefinition, *, most_bytes: int | None = None) -> DataFile:
     """Open a file for loading: names and types are checked, a CSV file is read through once for its key type.
 
-    A Parquet file may decode to `most_bytes`, or to what an honest file does. Raises `DataFileError`, and
+    A Parquet file may decode to at most `most_bytes`, or to the size of an honest file. Raises `DataFileError`, and
     `MissingColumnError` when the file lacks a column (the target may be absent).
     """
     path = Path(path)
@@ -191,7 +191,7 @@ def _scan_keys(source: CsvSource | JsonLinesSource, key: str) -> tuple[KeyType, 
 
 
 def _cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Yield tables of `rows` rows, the last one of what is left."""
+    """Yield tables of `rows` rows; the last one has the rest."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         if waiting and sum(one.nbytes for one in [*waiting, batch]) > _CUT_BYTES:  # long texts: fewer at a time

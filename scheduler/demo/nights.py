@@ -87,7 +87,7 @@ class Night:
 
 @dataclass
 class NightsStage:
-    """Where the nights are played. `tend` keeps the parts of this machine running while something is waited for."""
+    """The stage of the nights. `tend` keeps the parts of this machine running while the demo waits."""
 
     engine: Engine
     definition: PortfolioDefinition
@@ -98,7 +98,7 @@ class NightsStage:
 
 
 def plan_world(nights: int) -> list[World]:
-    """Return what happens in each of the first `nights` of thirty."""
+    """Return the script of the first `nights` of thirty nights."""
     return [_world_of(number) for number in range(1, nights + 1)]
 
 
@@ -124,7 +124,7 @@ def _world_of(number: int) -> World:
 
 
 def play_nights(stage: NightsStage, first_book: pd.DataFrame, nights: int) -> Iterator[Night]:
-    """Play the nights one after the other; each is yielded when everything that followed from it is done."""
+    """Play the nights in order; yield each when everything that it triggered is done."""
     definition = replace(stage.definition, source=SOURCE, retraining=POLICY)
     save_portfolio(stage.engine, definition, who="demo")
     stage.definition = definition
@@ -171,7 +171,7 @@ def _make_book(stage: NightsStage, number: int, world: World) -> pd.DataFrame:
 
 
 def _load_outcomes(stage: NightsStage, earlier: int, today: int, *, is_swapped: bool) -> None:
-    """The records as they were when scored go to the history; what became of them goes to the outcomes."""
+    """Store the records as they were when scored in the history, and their outcomes."""
     book, job_id = stage.books[earlier]
     _keep_history(stage, book.assign(default_next_month=np.nan))
     day = (FIRST_NIGHT + timedelta(days=earlier - 1 + 2)).isoformat()
@@ -198,7 +198,7 @@ def _load(stage: NightsStage, book: pd.DataFrame, source: str, *, replace_all: b
 
 
 def _promote_refused(stage: NightsStage) -> None:
-    """What no one should do: the gate refused it, and a person wants it."""
+    """What no one should do: promote a model that the gate refused."""
     refused = [one for one in list_decisions(stage.engine, stage.definition.name) if not one.promoted]
     tuned = next((one for one in refused if one.figures.get("made") == "fine_tuned"), None)
     if tuned is not None:

@@ -51,7 +51,7 @@ def _begin(title: str) -> tuple[Any, Any]:
 
 
 def _end(figure: Any, axes: Any, nights: Sequence[Night], path: Path) -> Path:
-    """Lines where the champion changed, then the file."""
+    """Draw lines where the champion changed, then write the file."""
     for before, after in pairwise(nights):
         if before.model != after.model:
             axes.axvline(after.number - 0.5, color="#555555", linestyle="--", linewidth=1)

@@ -43,7 +43,7 @@ SHOWN_CUSTOMERS = 10
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found out. `frame` holds truth and score of every customer."""
+    """The results of the demo. `frame` has the truth and the score of every customer."""
 
     training: Job
     scoring: Job
@@ -62,7 +62,7 @@ class DemoResult:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the demo is played, and who listens: `say` gets sentences, `on_look` the running job."""
+    """The stage of the demo and its listeners: `say` gets sentences, `on_look` the running job."""
 
     engine: Engine
     settings: SchedulerSettings
@@ -71,7 +71,7 @@ class Stage:
 
 
 def play_demo(stage: Stage, *, customers: int, seed: int, nights: int = 0) -> DemoResult:
-    """Simulate, load, train, score, then play nights; return what came out.
+    """Simulate, load, train, score, then play nights; return the results.
 
     Raises `SchedulerError` if a job does not succeed.
     """
@@ -144,7 +144,7 @@ def describe_night(night: Night) -> dict[str, Any]:
 
 
 def promotions(nights: Sequence[Night]) -> list[dict[str, Any]]:
-    """Return what each promotion by the gate brought, on outcomes of the moved population that neither learned from."""
+    """Return the gain of each promotion by the gate, on later outcomes that neither model was trained on."""
     documents: list[dict[str, Any]] = []
     for night in nights:
         for one in night.decisions:

@@ -57,7 +57,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Run every check; one that fails never hides the next, but without settings there is nothing to look at."""
+    """Run every check; a failing one never hides the next, but without valid settings there is nothing to check."""
     wrong = _wrong_settings()
     try:
         settings, database = SchedulerSettings(), DatabaseSettings()
@@ -74,7 +74,7 @@ def examine() -> list[Finding]:
 
 
 def _wrong_settings() -> list[Finding]:
-    """Return a finding for each mistake in what the API, a scheduler, a worker or anybody would read."""
+    """Return a finding for each mistake in the settings of the API, a scheduler, a worker or a command."""
     mistakes: dict[str, None] = {}
     for kind in (DatabaseSettings, SchedulerSettings, ApiSettings, WorkerSettings):
         try:

@@ -54,7 +54,7 @@ class EmbeddedRedis:
             return False
 
     def start(self) -> None:
-        """Start the server and wait until it answers; do nothing where one does. Raises `EmbeddedRedisError`."""
+        """Start the server and wait until it answers; do nothing if one already does. Raises `EmbeddedRedisError`."""
         _make_private(self.socket_path.parent.parent)
         _make_private(self.socket_path.parent)
         make_private_folder(self._data)
@@ -68,7 +68,7 @@ class EmbeddedRedis:
         self._wait_until_up()
 
     def ask_to_stop(self) -> None:
-        """Begin to stop. The server goes last and at once, so there is nothing to begin."""
+        """Begin to stop. The server stops last and at once, so there is nothing to do."""
 
     def stop(self) -> None:
         """Stop the server and wait until it is gone, whether it was started here or adopted."""

@@ -54,7 +54,7 @@ def run_until_stopped(
 def _address_teller(
     home: Path, owned: Sequence[Part], sign_in: str, on_event: Callable[[str], None]
 ) -> Callable[[], None]:
-    """Return a function that says where the dashboard is as soon as the API answers, and again when that changes."""
+    """Return a function that prints the dashboard's address once the API answers, and again when it changes."""
     own = next((part for part in owned if part.name == "api"), None)
     said = ""
 

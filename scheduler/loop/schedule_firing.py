@@ -21,7 +21,7 @@ LOOK_DUE_TIMES = 1000
 
 
 def fire_due_schedules(engine: Engine, *, grace_seconds: float) -> list[int]:
-    """Store what becomes of every due time that has come, and submit the jobs; return the ids of those jobs.
+    """Store the result of every due time that has passed, and submit the jobs; return their ids.
 
     Each schedule is one transaction under its lock, by the database's clock: any number of schedulers may call this at
     once, and each due time is stored once.
@@ -55,7 +55,7 @@ def split_due_times(
 def choose_due_times(
     came: Sequence[datetime], following: datetime, now: datetime, *, catch_up: CatchUp, grace: timedelta
 ) -> list[DueTime]:
-    """Say of each due time that has come whether it is run: the catch-up policy.
+    """Return for each past due time whether it is run, by the catch-up policy.
 
     `all` runs each, `none` those that are not older than the grace period, `latest` the newest alone - which is not
     among them where the due time that follows has come as well.
@@ -69,9 +69,9 @@ def choose_due_times(
 
 
 def may_overlap(schedule: Schedule, came: Sequence[datetime], now: datetime, *, grace: timedelta) -> bool:
-    """Say whether jobs are submitted while one of this schedule is not finished.
+    """Return whether jobs are submitted while one of this schedule is unfinished.
 
-    They are if the overlap policy says `queue`; and when `all` catches up, for then each due time has to run.
+    They are with the overlap policy `queue`, and while `all` catches up, because then each due time has to run.
     """
     is_late = bool(came) and now - came[0] > grace
     return schedule.overlap is Overlap.QUEUE or (schedule.catch_up is CatchUp.ALL and is_late)

@@ -27,7 +27,7 @@ _LONGEST_WHY = 2000
 
 
 def plan_queued_jobs(engine: Engine, *, shard_rows: int | None = None) -> list[int]:
-    """Plan every queued job in this thread; return the ids of those that were. One that cannot be never stops others.
+    """Plan every queued job in this thread; return the ids of the planned jobs. A failing one never stops the others.
 
     Without `shard_rows` the size of the book decides (`ranges_per_shard`).
     """
@@ -51,7 +51,7 @@ def ranges_per_shard(ranges: int, columns: int) -> list[int]:
 def plan_job(
     engine: Engine, job_id: int, *, shard_rows: int | None = None, interruption: Interruption | None = None
 ) -> bool:
-    """Plan one job; False if another scheduler was first. A job whose source is not usable fails with its cause.
+    """Plan one job; False if another scheduler was first. A job with an unusable source fails with its cause.
 
     Raises `SourceBusyError` if the source may be readable another time, or the `interruption` came.
     """
@@ -91,7 +91,7 @@ def fail_unplanned(engine: Engine, job_id: int, why: str) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """Say what went wrong: our own errors in their own words, others with their kind."""
+    """Describe an error: our own errors by their message, others also by their class."""
     return str(error) if isinstance(error, SourceError | SourceBusyError) else f"{type(error).__name__}: {error}"
 
 

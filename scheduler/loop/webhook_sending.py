@@ -51,8 +51,8 @@ def check_url(url: str, *, allows_private: bool) -> None:
 class WebhookSender:
     """Sends due messages in separate threads: a slow receiver delays only its own messages.
 
-    A receiver that took its last message at once has `AT_ONCE_EACH` under way at most, any other one a single one; and
-    those that failed or were slow the last time have half of the places together, however many they are.
+    A receiver that took its last message quickly gets up to `AT_ONCE_EACH` messages at once, any other one only one.
+    Receivers that failed or were slow last time share half of the places.
     """
 
     def __init__(self, engine: Engine, *, allows_private: bool, seconds: float = TIMEOUT_SECONDS) -> None:
@@ -72,7 +72,7 @@ class WebhookSender:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the messages that are under way."""
+        """Stop after the messages that are being sent."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
@@ -100,7 +100,7 @@ class WebhookSender:
                 self._changed.wait(LOOK_SECONDS)
 
     def _begin_due(self) -> int:
-        """Begin to send what is due, as far as there are places; return how many messages that are."""
+        """Begin to send due messages while there are free places; return their number."""
         begun = 0
         while not self._stopping.is_set() and self._under_way.total() < AT_ONCE:
             message = claim_message(self._engine, but_not=self._busy())
@@ -137,7 +137,7 @@ class WebhookSender:
                 self._changed.notify_all()
 
     def _deliver(self, message: Message) -> bool:
-        """Send a message and note what became of it; return whether it was taken."""
+        """Send a message and store the result; return whether it was accepted."""
         try:
             status = self._post(message)
         except PrivateAddressError as error:
@@ -183,6 +183,6 @@ class WebhookSender:
 
 
 def body_of(message: Message) -> str:
-    """Return what a message says, as JSON."""
+    """Return the content of a message, as JSON."""
     document = {"type": message.event, "timestamp": message.at.isoformat(), "data": message.facts}
     return json.dumps(document, separators=(",", ":"))

@@ -34,7 +34,7 @@ _GATE_RANGES: dict[str, tuple[float, float]] = {
 
 
 def read_retraining(document: Table, problems: Problems) -> RetrainingPolicy:
-    """Return the policy; what the section does not say is as it is by default."""
+    """Return the policy, with defaults for missing keys."""
     usual = RetrainingPolicy()
     table = read_section(document, (_SECTION,), problems)
     require_known_keys(table, (_SECTION,), [one.name for one in fields(RetrainingPolicy)], problems)

@@ -43,7 +43,7 @@ def _lines(decision: Decision) -> Iterator[str]:
 
 
 def name_action(decision: Decision) -> str:
-    """Return who or what decided, such as "The gate"."""
+    """Return the name of the action, such as "The gate"."""
     action = decision.action or "gate"
     return _ACTIONS.get(action, action)
 
@@ -62,14 +62,14 @@ def list_facts(decision: Decision) -> list[tuple[str, Any]]:
 
 
 def tell_outcome(decision: Decision) -> str:
-    """Return what was decided, as a short sentence."""
+    """Return the outcome of the decision, as a short sentence."""
     if decision.action in ("hold", "release", "undecided"):
         return {"hold": "Held.", "release": "Released.", "undecided": "No decision yet."}[decision.action]
     return "Promoted." if decision.promoted else "Refused."
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every number with the names that lead to it; the sentences of checks are left out."""
+    """Yield every figure with its path of names; the sentences of checks are left out."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if isinstance(inner, Mapping):

@@ -39,7 +39,7 @@ def list_card_files(models_url: str, version: str) -> list[str]:
 
 
 def read_card_file(models_url: str, version: str, name: str) -> bytes:
-    """Return one of the model card's files, found whole. Raises `UsageError` if it is not, or not there."""
+    """Return one of the model card's files, verified. Raises `UsageError` if it is missing or damaged."""
     checksum = _read_checksums(models_url, version).get(name)
     if checksum is None:
         raise UsageError(f"the bundle of model {version} has no {name}")

@@ -22,14 +22,14 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class ShownNight:
-    """One night with the date that its records are of, and the mark on its scores if there is one."""
+    """One night with the date of its records, and the mark on its scores if there is one."""
 
     date: str
     report: DriftReport
     unusable_reason: str | None
 
     def to_document(self) -> dict[str, Any]:
-        """Return everything that is known of the night."""
+        """Return everything known about the night."""
         report = self.report
         document = {"job": report.job_id, "date": self.date, "model_version": report.model_version}
         document |= {"verdict": report.verdict, "unusable_reason": self.unusable_reason, "calendar": report.calendar}
@@ -71,7 +71,7 @@ def bar_of(psi: float | None) -> str:
 
 
 def draw_nights(nights: list[ShownNight], portfolio: str, path: Path) -> None:
-    """Write a picture of the nights: PSI with its interval over the bounds, and the shift of the mean below it.
+    """Write a chart of the nights: PSI with its interval and limits, and the shift of the mean below.
 
     Raises `UsageError` if nothing can be drawn or written.
     """

@@ -51,8 +51,8 @@ def write_frames(
 ) -> int:
     """Write the frames to `path` (.csv, .csv.gz or .parquet) and return the number of rows.
 
-    In a CSV file with `is_safe` no text is a formula for a spreadsheet. The file appears under its name when it is
-    complete. Raises `UsageError` for another ending or a missing folder.
+    With `is_safe`, no text in a CSV file is a formula for a spreadsheet. The file appears under its name only when it
+    is complete. Raises `UsageError` for another ending or a missing folder.
     """
     write = _writer_for(path)
     if not path.parent.is_dir():
@@ -109,7 +109,7 @@ def _finished_or_absent(path: Path) -> Generator[Path]:
 
 
 def _umask() -> int:
-    """Return what the user takes off the rights of new files; the system tells it by changing it alone."""
+    """Return the umask; the system only returns it when it is changed."""
     found = os.umask(0o077)
     os.umask(found)
     return found

@@ -36,7 +36,7 @@ class AnswerWatch:
         self._thread: threading.Thread | None = None
 
     def expect(self, request_id: str) -> asyncio.Future[str]:
-        """Return what will hold the answer. Called on the event loop that awaits it."""
+        """Return a future for the answer. Called on the event loop that awaits it."""
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
         with self._lock:
@@ -47,7 +47,7 @@ class AnswerWatch:
         return answered
 
     def give_up(self, request_id: str) -> None:
-        """Wait for this one no more."""
+        """Stop waiting for this request."""
         with self._lock:
             self._waiting.pop(request_id, None)
 

@@ -11,7 +11,7 @@ _TRAININGS = ("tidemark-book-*", "tidemark-inputs-*")
 
 
 def look_at_files(home: Path) -> tuple[Place, ...]:
-    """Return the places outside of the database, each with what is to be known of it."""
+    """Return the places outside of the database, each with a remark."""
     scratch = home.expanduser().resolve() / "scratch"
     uploads = len(list(Path(tempfile.gettempdir()).glob(_UPLOADS)))
     trainings = sum(len(list(scratch.glob(pattern))) for pattern in _TRAININGS)

@@ -23,7 +23,7 @@ from scheduler.loop.shard_planning import SHARD_ROWS, ranges_per_shard
 
 @dataclass(frozen=True)
 class Request:
-    """Who asks, and how: the same idempotency key gives the same job; `priority` is one of `PRIORITIES`."""
+    """The sender of a request; the same idempotency key returns the same job; `priority` is one of `PRIORITIES`."""
 
     who: str
     idempotency_key: str | None = None
@@ -31,7 +31,7 @@ class Request:
 
     @property
     def rank(self) -> int:
-        """The priority as a number, smaller goes first. Raises `UsageError`."""
+        """The priority as a number; smaller is more urgent. Raises `UsageError`."""
         if self.priority not in PRIORITIES:
             raise UsageError(f"--priority expects one of {', '.join(PRIORITIES)}; got {self.priority!r}")
         return PRIORITIES[self.priority]
@@ -45,9 +45,9 @@ def submit_scoring(
     model: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> int:
-    """Ask for the whole book to be scored with a model version (default: the champion); return the job's id.
+    """Submit a job that scores the whole book with a model version (default: the champion); return its id.
 
-    The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
+    The version is pinned now: a promotion during the job changes nothing. Raises `UsageError` without a model, and what
     `db` raises for an unknown portfolio or a source that lacks a column. Options that are understood: `night`, the
     date that the records are of, and `reasons`: False stores no reason codes.
     """
@@ -61,7 +61,7 @@ def submit_scoring(
 
 
 def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_rows: int | None) -> dict[str, Any]:
-    """Check a scoring request as `submit_scoring` does, and return what it would be; nothing is stored."""
+    """Check a scoring request as `submit_scoring` does, and return what the job would do; nothing is stored."""
     version = _checked_version(engine, portfolio, model)
     source = get_portfolio(engine, portfolio).definition.source
     records = count_records(engine, Source(portfolio, source))
@@ -80,9 +80,9 @@ def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_ro
 def submit_training(
     engine: Engine, portfolio: str, request: Request, *, options: Mapping[str, Any] | None = None
 ) -> int:
-    """Ask for a model to be trained from scratch; return the job's id.
+    """Submit a training job; return its id.
 
-    Options that are understood are those of `tidemark train`, such as `hold` (do not promote the result). Raises
+    The options are those of `tidemark train`, such as `hold` (do not promote the result). Raises
     `UsageError` where they exclude each other.
     """
     given = dict(options or {})
@@ -98,7 +98,7 @@ def submit_training(
 
 
 def submit_comparison(engine: Engine, first: str, second: str, request: Request) -> int:
-    """Ask for two versions of one portfolio to be compared on records that both held out; return the job's id."""
+    """Submit a job that compares two versions of a portfolio on records that both held out; return its id."""
     models = [get_model(engine, version) for version in (first, second)]
     portfolio = models[0].portfolio
     if models[1].portfolio != portfolio:

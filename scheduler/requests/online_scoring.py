@@ -40,7 +40,7 @@ _THREADS = 3  # they store and send; a database whose lock is held must not take
 
 
 class OnlineError(SchedulerError):
-    """No answer came: no worker is free, or the one that answered could not score."""
+    """No answer: no worker is free, or the worker could not score."""
 
 
 class CallerGoneError(SchedulerError):
@@ -84,7 +84,7 @@ class OnlineScoring:
         return answer
 
     def send(self, request_id: str) -> None:
-        """Tell the workers of a stored request. Raises `RedisUnreachableError`."""
+        """Notify the workers of a stored request. Raises `RedisUnreachableError`."""
         # After this time no client is waiting, and workers that return can ignore it.
         options: dict[str, Any] = {"queue": ONLINE_QUEUE, "retry": False, "expires": self._seconds}
         try:

@@ -13,18 +13,18 @@ _NOTABLE = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One square of the map, in the state among its shards' that most needs a look."""
+    """One square of the map, in the most urgent state of its shards."""
 
     group: ShardGroup
 
     @property
     def state(self) -> ShardState:
-        """The state that it is painted in."""
+        """The state shown by its colour."""
         return min(self.group.states, key=_NOTABLE.index)
 
     @property
     def said(self) -> str:
-        """What it stands for, in words.
+        """A description in words.
 
         >>> Cell(ShardGroup(2, 2, {ShardState.DONE: 1}, 0)).said
         'shard 2: done'

@@ -11,7 +11,7 @@ _LABELLED = 10
 
 
 def customer_chart(found: Sequence[PersonScore], texts: Mapping[str, str]) -> Chart:
-    """Points of each night, oldest first; hollow where they are not to be used. `texts` are those of reason codes."""
+    """Points of each night, oldest first; hollow if the scores are unusable. `texts` are those of reason codes."""
     scored = [one for one in found if one.points is not None]
 
     def draw(figure: Any, palette: Palette) -> None:

@@ -19,7 +19,7 @@ _DRAWING = threading.Lock()
 
 
 class FileFormat(StrEnum):
-    """What a chart can be saved as."""
+    """The file formats of a chart."""
 
     SVG = "svg"
     PNG = "png"
@@ -41,7 +41,7 @@ class Scheme(StrEnum):
 
 
 class Width(StrEnum):
-    """For which window it is drawn: the letters keep their size."""
+    """The width of the window; the font size is the same."""
 
     WIDE = "wide"
     NARROW = "narrow"
@@ -86,7 +86,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with its table. `said` tells those who do not see it what it shows; `height` is in inches."""
+    """A drawing with its table. `said` is its text alternative; `height` is in inches."""
 
     name: str
     title: str

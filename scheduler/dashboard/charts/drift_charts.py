@@ -90,7 +90,7 @@ def fields_chart(fields: Mapping[str, Mapping[str, Any]], policy: MonitoringPoli
 
 
 def migration_chart(migration: Mapping[str, Any]) -> Chart:
-    """How records moved between the bands of the night before and those of this one."""
+    """How records moved between the bands of the previous night and those of this one."""
     bands, counts = list(migration["bands"]), np.asarray(migration["counts"], dtype=float)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
 

@@ -14,7 +14,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancesto
 
 @dataclass(frozen=True)
 class ChartOptions:
-    """How an address asks for a chart; with `save` a browser keeps it as a file."""
+    """The options of a chart's address; with `save` a browser stores it as a file."""
 
     file_format: FileFormat
     scheme: Scheme = Scheme.LIGHT

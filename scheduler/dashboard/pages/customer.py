@@ -54,7 +54,7 @@ def save(
 
 
 def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, exported: bool = False) -> Chart | None:
-    """Return the chart with its table; None if the record has no result. The event log tells of it, not whose."""
+    """Return the chart with its table; None if the record has no result. The event log records the access, but not the key."""
     forms = forms_of_key(portfolio.name, key)
     found = list_person_scores(visitor.caller.engine, portfolio.name, forms)
     access = Access("scores", visitor.caller.who, portfolio.name, f"one record {form}, {counted(len(found), 'night')}")
@@ -63,7 +63,7 @@ def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, ex
 
 
 def _draw_all(chart: Chart) -> dict[str, str]:
-    """Return the picture for each scheme and width as a data address: an address of its own would hold the key."""
+    """Return the picture for each scheme and width as a data URL: a normal address would contain the key."""
     return {
         f"{scheme}-{width}": "data:image/svg+xml;base64,"
         + base64.b64encode(save_chart(chart, FileFormat.SVG, scheme, width)).decode()

@@ -34,7 +34,7 @@ _PICTURES = {
 
 @dataclass(frozen=True)
 class ShownDecision:
-    """A decision as it is read: who, what, which checks, every number."""
+    """A decision for the page: person, action, checks, every figure."""
 
     id: int | None
     version: str
@@ -65,13 +65,13 @@ class Report:
 
     @property
     def importance(self) -> list[tuple[Any, ...]]:
-        """Columns with their importance, the largest first; none where no reasons were fitted."""
+        """Columns with their importance, the largest first; empty if no reasons were fitted."""
         return [(one["code"], one["importance"]) for one in (self.card["reasons"] or {}).get("importance", ())]
 
 
 @router.get("/portfolios/{name}/models")
 def show_models(request: Request, visitor: Reader, name: PortfolioName) -> HTMLResponse:
-    """Show champion and challengers, decisions, and what was done by whom."""
+    """Show champion and challengers, decisions, and events."""
     caller = visitor.caller
     portfolio = caller.portfolio(name)
     models = sorted(list_models(caller.engine, name), key=lambda one: one.state is not ModelState.CHAMPION)
@@ -126,7 +126,7 @@ def _show(decision: Decision) -> ShownDecision:
 
 
 def _find_report(caller: Caller, model: ModelVersion) -> tuple[Report | None, str | None]:
-    """Return the report, or why there is none."""
+    """Return the model card, or why there is none."""
     bundles = caller.context.scheduler_settings.bundles_url
     try:
         names = list_card_files(bundles, model.kept_as)

@@ -21,7 +21,7 @@ COMING = timedelta(hours=24)
 
 
 class Standing(StrEnum):
-    """Where the night of a portfolio stands, what most needs a look first."""
+    """The state of a portfolio's night, the most urgent first."""
 
     LATE = "late"
     FAILED = "failed"
@@ -70,7 +70,7 @@ def describe_night(
     rate: float | None,
     now: datetime,
 ) -> PortfolioNight:
-    """Return where a portfolio's night stands; `active` are its schedules, `runs` their histories."""
+    """Return the state of a portfolio's night; `active` are its schedules, `runs` their histories."""
     latest = latest or LatestJobs(None, None)
     due = min((one.next_due_at for one in active if one.next_due_at is not None), default=None)
     job, training = latest.newest, latest.training
@@ -113,7 +113,7 @@ def _is_tonight(job: Job, now: datetime) -> bool:
 
 
 def _stand(job: Job | None) -> tuple[Standing, str | None]:
-    """Where tonight's scoring job stands, and what is to be said of it; no job is idle."""
+    """The state of tonight's scoring job, and an explanation; without a job it is idle."""
     if job is None:
         return Standing.IDLE, None
     if job.is_open:
@@ -124,7 +124,7 @@ def _stand(job: Job | None) -> tuple[Standing, str | None]:
 
 
 def _is_over(standing: Standing, job: Job | None, due: datetime | None, now: datetime) -> bool:
-    """Whether the next run matters more than the last one: nothing was, or it was well and is further away."""
+    """Whether the next run is shown instead of the last one: there was none, or it went well and is further away."""
     if standing is Standing.DONE and job is not None and job.finished_at is not None and due is not None:
         return due - now < now - job.finished_at
     return standing is Standing.IDLE
@@ -154,7 +154,7 @@ def _find_slowness(latest: LatestJobs, now: datetime) -> str | None:
 
 
 def _rate_of(job: Job | None) -> float | None:
-    """Records per second of a job that has ended; of an open one the last minute tells."""
+    """Records per second of an ended job; an open one uses the last minute."""
     if job is None or job.is_open or not job.seconds:
         return None
     return (job.scored + job.rejected) / job.seconds

@@ -37,7 +37,7 @@ def sign_in(
     token: Annotated[str, Form(max_length=_LONGEST)] = "",
     next: Annotated[str, Form(max_length=_LONGEST)] = "/",  # noqa: A002 - the name in the form
 ) -> Response:
-    """Check the key and begin a session; a form that was not loaded from here is refused."""
+    """Check the key and begin a session; a form that was not loaded from this site is refused."""
     check_origin(request)
     context, sessions = context_of(request), sessions_of(request)
     context.rates.take(f"sign-in from {request.client.host if request.client else 'nowhere'}")

@@ -19,7 +19,7 @@ router = APIRouter()
 
 @router.get("/")
 def tonight(request: Request, visitor: Reader) -> HTMLResponse:
-    """Show every portfolio that the key reaches."""
+    """Show every portfolio that the key has access to."""
     return _show(request, visitor, "tonight.html")
 
 

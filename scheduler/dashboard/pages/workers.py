@@ -34,7 +34,7 @@ def _read(caller: Caller) -> dict[str, object]:
 
 
 def _seen_by(caller: Caller, shard: WorkerShard) -> WorkerShard:
-    """Hide what a worker does for a portfolio that the key does not reach."""
+    """Hide what a worker does for a portfolio that the key has no access to."""
     if caller.may_see(shard.portfolio):
         return shard
     return replace(shard, job_id=0, portfolio="another portfolio", model_version=None)

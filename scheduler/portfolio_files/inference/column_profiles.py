@@ -56,7 +56,7 @@ _HIGH_CODES = (96.0, 97.0, 98.0, 99.0, 996.0, 997.0, 998.0, 999.0, 9999.0, 99999
 
 
 class Guess(StrEnum):
-    """What a column seems to be; `LEFT_OUT` columns carry nothing that a network could learn."""
+    """The guessed kind of a column; `LEFT_OUT` columns contain nothing that a network could learn."""
 
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
@@ -67,7 +67,7 @@ class Guess(StrEnum):
 class ColumnProfile:
     """A guess about one column. `values` are its numbers, None for a column that holds texts or dates.
 
-    `missing_texts` are rare texts in a column of numbers, taken for "not known".
+    `missing_texts` are rare texts in a column of numbers, read as "not known".
     """
 
     name: str
@@ -93,7 +93,7 @@ def profile_column(name: str, column: pa.ChunkedArray) -> ColumnProfile:
 
 
 def guess_missing_codes(values: Floats) -> dict[int, float]:
-    """Return special numbers such as -9 or 9999 that stand far from the rest and are frequent, with their shares.
+    """Return special numbers such as -9 or 9999 that are far from the rest and frequent, with their shares.
 
     Low codes count when all other values are 0 or more; high ones when they are at least twice the largest other
     value. Frequent: at least 3 rows and 0.1 % of them.

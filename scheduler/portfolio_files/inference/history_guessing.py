@@ -32,7 +32,7 @@ class HistoryGuess:
 
 @dataclass(frozen=True)
 class Histories:
-    """The proposed histories, all of one length, and remarks on columns that look like one but stay fields."""
+    """The proposed histories, all of one length, and remarks on columns that resemble one but stay fields."""
 
     proposed: tuple[HistoryGuess, ...]
     remarks: Mapping[str, str]
@@ -50,7 +50,7 @@ class _Group:
 
 
 def guess_histories(profiles: Sequence[ColumnProfile], target: Floats | None) -> Histories:
-    """Propose histories; `target` (NaN = not known) helps to tell the newest month from the oldest."""
+    """Propose histories; `target` (NaN = not known) helps to find the newest month."""
     groups, remarks = [], {}
     for group in _find_groups(profiles):
         if _is_related(group):
@@ -132,7 +132,7 @@ def _guess_direction(groups: Sequence[_Group], target: Floats | None) -> tuple[b
 
 
 def _newest_is_last(group: _Group, target: Floats) -> float:
-    """Return how much more the last column tells of the target than the first one (rank correlations)."""
+    """Return how much better the last column predicts the target than the first one (rank correlations)."""
     first, last = group.columns[0].values, group.columns[-1].values
     if first is None or last is None:
         return 0.0

@@ -98,7 +98,7 @@ def _read_target(where: str, sample: pa.Table, target: str) -> Floats:
 
 
 def _find_suspicions(sample: pa.Table, profiles: list[ColumnProfile], truths: Floats) -> list[str]:
-    """Return what is strange about columns that a model would read: they may be known only after the outcome."""
+    """Return suspicions about columns of the model that may be known only after the outcome."""
     used = [one for one in profiles if one.guess is not Guess.LEFT_OUT]
     columns = ((one.name, _values_of(sample, one)) for one in used)
     return [one.reason for one in find_suspicions(columns, truths)]
@@ -112,7 +112,7 @@ def _values_of(sample: pa.Table, profile: ColumnProfile) -> npt.NDArray[Any]:
 
 
 def _profile_columns(sample: pa.Table, roles: Iterable[str]) -> list[ColumnProfile]:
-    """Guess every column that has no role; databases tell names apart neither by case nor beyond their limits."""
+    """Guess every column without a role; databases distinguish names neither by case nor beyond their length limits."""
     taken = {name.casefold() for name in roles}
     profiles: list[ColumnProfile] = []
     for name in (one for one in sample.column_names if one not in roles):

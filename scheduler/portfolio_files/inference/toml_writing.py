@@ -129,7 +129,7 @@ def _write_list(names: Iterable[str]) -> str:
 
 
 def _write_codes(kind: Guess, profiles: list[ColumnProfile]) -> str:
-    """Propose codes for "not known": texts among numbers are sure, special numbers only a question."""
+    """Propose codes for "not known": texts among numbers as certain, special numbers as a comment."""
     texts = sorted({text for profile in profiles for text in profile.missing_texts})
     values = [profile.values for profile in profiles if profile.values is not None]
     shares = guess_missing_codes(np.concatenate(values)) if values and kind is Guess.NUMERIC else {}
