@@ -26,7 +26,7 @@ _SECONDS_OF_A_DAY = 24 * 3600.0
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key without its secret. `portfolios` None means every portfolio; `parent` is the public id of the key that created it."""
+    """A key without its secret. `portfolios` None means every portfolio; `parent` is the key that created it."""
 
     public_id: str
     name: str

@@ -102,8 +102,8 @@ class Sessions:
 def goes_over_tls_alone(request: Request, rule: CookieRule) -> bool:
     """Whether the cookies of this request's answer are `Secure`.
 
-    By the rule `auto` they are, unless someone sits at this very machine and speaks to it without a proxy: whether a
-    proxy that ends TLS is believed must not decide about it.
+    With `auto` they are, except for a browser on this machine without a proxy. This must not depend on whether a proxy
+    that terminates TLS is trusted.
     """
     if rule != "auto":
         return rule == "always"

@@ -63,7 +63,7 @@ def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, ex
 
 
 def _draw_all(chart: Chart) -> dict[str, str]:
-    """Return the picture for each scheme and width as a data URL: a normal address would contain the key."""
+    """Return the picture for each scheme and width as a data URL, so that no address contains the key."""
     return {
         f"{scheme}-{width}": "data:image/svg+xml;base64,"
         + base64.b64encode(save_chart(chart, FileFormat.SVG, scheme, width)).decode()
