@@ -54,7 +54,7 @@ def save(
 
 
 def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, exported: bool = False) -> Chart | None:
-    """Return the chart with its table; None if the record has no result. The event log records the access, but not the key."""
+    """Return the chart with its table; None if the record has no result. The event log has the access, not the key."""
     forms = forms_of_key(portfolio.name, key)
     found = list_person_scores(visitor.caller.engine, portfolio.name, forms)
     access = Access("scores", visitor.caller.who, portfolio.name, f"one record {form}, {counted(len(found), 'night')}")
