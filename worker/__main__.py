@@ -46,7 +46,7 @@ def _run(
     from worker.process.app import create_app, has_lost_server  # noqa: PLC0415
     from worker.process.presence import LOST_SERVER  # noqa: PLC0415
 
-    # Celery would raise the level of all loggers to its own; who listens to this signal has done it already.
+    # Celery would raise the level of all loggers to its own; with a listener on this signal it does not.
     setup_logging.connect(_leave_logging, weak=False)
     remove_leftovers(settings.scratch)
     concurrency = options.concurrency or settings.cores

@@ -70,7 +70,7 @@ _IS_OVER = exists().where(
     or_(_LINE.c.revoked_at.is_not(None), func.coalesce(_LINE.c.expires_at <= now_plus(), false()))
 )
 _IS_STALE = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now_plus(-_USE_NOTED_EVERY_SECONDS))
-# Made once: it is asked at every request.
+# Built once, because it runs at every request.
 _CHECKED = select(*_COLUMNS, api_keys.c.secret_hash, _IS_OVER.label("is_over"), _IS_STALE.label("is_stale")).where(
     api_keys.c.public_id == bindparam("public_id")
 )
@@ -117,7 +117,7 @@ def check_key(engine: Engine, text: str) -> ApiKey | None:
         return None
     with reading(engine) as connection:
         row = connection.execute(_CHECKED, {"public_id": public_id}).one_or_none()
-    # Compared even if there is no such key, so that the time tells nothing.
+    # Compared even without such a key, so that the response time reveals nothing.
     is_right = hmac.compare_digest(_hash(secret), "" if row is None else row.secret_hash)
     if row is None or not is_right or row.is_over:
         return None

@@ -10,7 +10,7 @@ from db.connections.clock import now_plus
 from db.connections.engine import reading, writing_lightly
 from db.schema.api_tables import online_requests
 
-_IDS_AT_ONCE = 1000  # an old SQLite takes no more parameters
+_IDS_AT_ONCE = 1000  # an old SQLite accepts no more parameters
 
 
 @dataclass(frozen=True)

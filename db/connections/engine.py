@@ -217,7 +217,7 @@ def _open_sqlite(address: URL, busy_seconds: float) -> Engine:
 
 def _keep_from_others(address: URL) -> None:
     """Create the file before SQLite does, readable only by its owner; SQLite's other files copy its permissions."""
-    with suppress(OSError):  # SQLite tells what is wrong with it
+    with suppress(OSError):  # SQLite will report the problem
         make_private_file(Path(str(address.database)).expanduser())
 
 

@@ -27,7 +27,7 @@ class Interruption:
         try:
             yield
         finally:
-            with self._lock:  # a cancel on its way ends first: it must not hit who gets the connection next
+            with self._lock:  # a pending cancel must not hit the next user of the connection
                 self._driver = None
 
     def interrupt(self) -> None:

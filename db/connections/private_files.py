@@ -37,7 +37,7 @@ def open_private_log(path: Path) -> BinaryIO:
 def tighten(home: Path) -> None:
     """Restrict a state folder and Tidemark's files in it to this user, if they belong to this user."""
     for path in _found_in(home):
-        with suppress(OSError):  # it is gone by now, or the file system takes no changes: `list_open` tells
+        with suppress(OSError):  # deleted meanwhile, or a read-only file system: `list_open` reports it
             if _is_open(path) and _why_not_ours(path) is None:
                 path.chmod(stat.S_IMODE(path.lstat().st_mode) & FOLDER_MODE)
 

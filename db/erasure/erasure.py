@@ -112,7 +112,7 @@ def _is_out_of_sight(connection: Connection, named: NamedSource) -> bool:
         name = name_source(connection, named.source.name)
     except SourceError:  # Tidemark's own, or the database's
         return True
-    # Whether the table is there is not asked: the answer would tell of tables that are not this portfolio's.
+    # The table's existence is not checked: the answer would reveal tables of other portfolios.
     return not is_granted(connection, named.source.portfolio, name)
 
 

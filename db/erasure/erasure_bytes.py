@@ -12,7 +12,7 @@ from db.privacy.installation_facts import find_fact, tell_fact
 
 FREE_SPACE = "free space of the database file"
 LOG = "write-ahead log"
-LOG_WAIT_SECONDS = 10.0  # for those who read an older state of the database
+LOG_WAIT_SECONDS = 10.0  # for readers of an older state of the database
 _FACT = "free_space"
 
 

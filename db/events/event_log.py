@@ -11,7 +11,7 @@ from db.events.webhook_queue import ANY_LISTENS, has_receivers_for, queue_delive
 from db.schema.core_tables import events
 
 _INSERT = insert(events).returning(events.c.id)
-# Who looked at results is for those who ask for it (`db.events.event_pages`); here it would bury what happened.
+# Accesses to results have their own pages (`db.events.event_pages`); here they would bury the other events.
 IS_NO_ACCESS = not_(or_(events.c.event.endswith(".read"), events.c.event.endswith(".exported")))
 _INSERT_AND_ASK = insert(events).returning(events.c.id, ANY_LISTENS)  # one way to the server instead of two
 

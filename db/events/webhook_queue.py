@@ -71,7 +71,7 @@ def claim_message(engine: Engine, *, but_not: Collection[int] = ()) -> Message |
     chosen = webhook_deliveries.c.id == due.with_for_update(skip_locked=True).scalar_subquery()
     claimed = update(webhook_deliveries).where(chosen, *is_due)
     claimed = claimed.values(attempt=webhook_deliveries.c.attempt + 1, due_at=now_plus(CLAIM_SECONDS))
-    with reading(engine) as connection:  # on SQLite a look for work must not take the lock of those who write
+    with reading(engine) as connection:  # on SQLite a check for work must not take the writers' lock
         if connection.execute(due).first() is None:
             return None
     with writing(engine) as connection:

@@ -22,7 +22,7 @@ def oldest_waiting(queue: str, *more: ColumnElement[bool]) -> ColumnElement[bool
     jobs = running_jobs(queue).alias("waiting_job")
     is_waiting = (waits.c.queue == queue) & (waits.c.state == ShardState.WAITING)
     is_of_job = (waits.c.priority == jobs.c.priority) & (waits.c.job_id == jobs.c.id)
-    # Its first in order, not EXISTS: PostgreSQL would look through the table for any, past all that are done.
+    # The first in order, not EXISTS: PostgreSQL would scan the table past all finished rows.
     first = select(waits.c.ordinal).where(is_waiting, is_of_job, waits.c.available_at <= now_plus())
     has_waiting = first.order_by(waits.c.ordinal).limit(1).scalar_subquery().is_not(None)
     oldest = select(jobs.c.id).where(has_waiting).order_by(jobs.c.id).limit(1).scalar_subquery()

@@ -40,7 +40,7 @@ class JobRequest:
     model_version: str | None = None
     idempotency_key: str | None = None
     priority: int = 100
-    asks_for_champion: bool = False  # then the version is the champion of the moment, and no part of what was asked
+    asks_for_champion: bool = False  # then the version is the current champion, and not part of the request
     task: JobTask | None = None  # None = the usual one of its kind
 
     @property

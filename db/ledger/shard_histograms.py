@@ -26,7 +26,7 @@ _JOB_COUNTS = select(job_histograms.c.job_id, job_histograms.c.counts).where(
 )
 _of_block = (shards.c.job_id == bindparam("job")) & shards.c.ordinal.between(bindparam("first"), bindparam("last"))
 _is_over = shards.c.state.in_((ShardState.DONE, ShardState.SPLIT))  # permanently: others may be tried again
-# Shards are claimed in their order, so the last of a block is the one that tells soonest.
+# Shards are claimed in order, so the last of a block is the best one to check.
 _LAST_OPEN = select(shards.c.ordinal).where(_of_block, ~_is_over).order_by(shards.c.ordinal.desc()).limit(1)
 _HAS_LAST = select(shards.c.id).where(shards.c.job_id == bindparam("job"), shards.c.ordinal == bindparam("last"))
 _BLOCK_STATE = select(_HAS_LAST.exists(), _LAST_OPEN.exists())

@@ -99,7 +99,7 @@ def group_shards(engine: Engine, job_id: int, *, most: int) -> list[ShardGroup]:
 def list_worker_shards(engine: Engine) -> list[WorkerShard]:
     """Return the newest shard of each worker process that worked within a day, by the worker's name."""
     is_recent = jobs.c.finished_at.is_(None) | (jobs.c.finished_at > now_plus(-_WORKED_WITHIN_SECONDS))
-    # A worker may hold others, read ahead or being written: the one that was claimed or renewed last stands for them.
+    # A worker may hold others, read ahead or being written; the most recently claimed or renewed one represents them.
     newest = func.row_number().over(partition_by=shards.c.worker, order_by=shards.c.heartbeat_at.desc()).label("age")
     own = (shards.c.worker, shards.c.job_id, jobs.c.portfolio, jobs.c.kind, jobs.c.model_version)
     times = (shards.c.heartbeat_at, shards.c.finished_at)

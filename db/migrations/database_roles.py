@@ -16,7 +16,7 @@ PROCESSES = (API, SCHEDULER, SCORING, TRAINING)
 WITH_LOGIN = (OWNER, *PROCESSES)
 EVERY_ROLE = (OWNER, BOOKS, READERS, ANALYSTS, *PROCESSES)
 _ROW_SECURED = ("jobs", "scores", "rejects")
-# What the view shows and who asks for it must see; not the definition, nor who asked for the job.
+# What readers of the view must see; not the definition, nor the requester of a job.
 _ANALYSTS_READ = {
     "jobs": "id, kind, portfolio, state, model_version, inputs, scored, rejected, digest, unusable_reason, created_at, "
     "finished_at",
@@ -173,7 +173,7 @@ def _row_security() -> Iterable[str]:
     for name in _ROW_SECURED:
         yield f"ALTER TABLE {PREFIX}{name} ENABLE ROW LEVEL SECURITY;"
         yield f"GRANT SELECT ({_ANALYSTS_READ[name]}) ON {PREFIX}{name} TO {ANALYSTS};"
-    # The rights and the rows are those of who asks, not of who made the view.
+    # The rights and the rows are those of the reader, not of the view's owner.
     yield "ALTER VIEW latest_scores SET (security_invoker = true);"
     yield f"GRANT SELECT ON latest_scores TO {ANALYSTS};"
 

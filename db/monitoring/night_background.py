@@ -32,7 +32,7 @@ class NightBackground:
     counts: dict[int, Counts]
 
 
-NIGHTS = 120  # of the series; the rule's sums are bounded, so what lies further back cannot matter
+NIGHTS = 120  # of the series; the rule's sums are bounded, so earlier nights cannot matter
 
 _compared = jobs.alias("compared")
 _counts, _compared_counts = job_histograms.alias("counts"), job_histograms.alias("compared_counts")

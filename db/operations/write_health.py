@@ -11,7 +11,7 @@ from db.schema.core_tables import processes
 from db.schema.states import JobState, PauseCause
 
 _PROBE = "probe"
-_BUSY_SECONDS = 1.0  # someone who writes for longer proves that writes are taken
+_BUSY_SECONDS = 1.0  # a longer write by another process proves that writes are accepted
 
 
 def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:

@@ -29,7 +29,7 @@ _KIND_ON_POSTGRESQL = text("""
     WHERE n.nspname = :schema AND c.relname = :name AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
 """)
 _KIND_ON_SQLITE = text("SELECT name, type FROM main.sqlite_master WHERE type IN ('table', 'view')")
-# Catalogues are pinned, so pg_depend does not tell of them: the tree of a view's query does.
+# Catalogues are pinned, so pg_depend does not list them; the query tree of a view does.
 _USED_ON_POSTGRESQL = text(r"""
     WITH RECURSIVE used(oid) AS (
         SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

@@ -86,7 +86,7 @@ def _split(
     unplanned = sum(half.expected for half in halves) - suspect.key_range.expected
     with writing(engine) as connection:
         if hold_off_erasures(connection, suspect.found):
-            return False  # the cut may be the key of who was erased; the next sweep cuts again
+            return False  # the cut may be an erased key; the next sweep cuts again
         ended = update(shards).where(is_still_expired(expired))
         ended = ended.values(state=ShardState.SPLIT, lease_until=None, finished_at=now_plus())
         if connection.execute(ended).rowcount != 1:

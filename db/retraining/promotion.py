@@ -111,7 +111,7 @@ def find_previous_champion(connection: Connection, portfolio: str, version: str)
     row = connection.execute(newest.order_by(decisions.c.id.desc()).limit(1)).one_or_none()
     if row is None or row.action == "rollback" or row.against_version in (None, version):
         return None
-    if row.action == SCRUBBED:  # the same model: who was before it was before this one
+    if row.action == SCRUBBED:  # the same model, so its predecessor is also this one's
         return find_previous_champion(connection, portfolio, row.against_version)
     return find_model(connection, row.against_version).kept_as
 

@@ -74,7 +74,7 @@ def load_records(
     """
     erasures_before = read_erasures(engine, definition.name)
     with writing(engine) as connection:
-        if replace_all:  # the erasure locks before it needs the table, and so does who drops it
+        if replace_all:  # the erasure locks before it needs the table, and so does dropping it
             hold_off_erasures(connection, erasures_before)
         kind = _require_loadable(connection, definition)
         table = _prepare_table(connection, definition, key_type, is_there=kind is not None, replace_all=replace_all)

@@ -220,7 +220,7 @@ def read_range(engine: Engine, source: Source, key: str, columns: tuple[str, ...
                 statement = statement.order_by(table.c[ROW])
             return fetch_frame(engine, statement)
     except Exception:
-        _sources.pop(engine, None)  # the source may have changed: the next attempt looks at it again
+        _sources.pop(engine, None)  # the source may have changed: the next attempt reads it again
         raise
 
 

@@ -67,7 +67,7 @@ class GuardedBody:
             async with asyncio.timeout(self._ends - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
-            if self._has_begun:  # the answer is on its way; who waits for more only wants to know whether to go on
+            if self._has_begun:  # the response has begun; the reader only checks for a disconnect
                 return {"type": "http.disconnect"}
             rate = f"{SLOWEST_BYTES_A_SECOND} more bytes every second"
             detail = f"expected the whole body within {self._seconds:g} s, or {rate}"

@@ -23,7 +23,7 @@ from scheduler.errors import RedisUnreachableError, UsageError
 from scheduler.portfolio_files.problems import PortfolioFileError
 
 logger = getLogger(__name__)
-_seldom = SeldomLogger(logger)  # who needs no key can ask as often as he likes
+_seldom = SeldomLogger(logger)  # without a key, requests are unlimited
 
 MEDIA_TYPE = "application/problem+json"
 _SHOWN_ERRORS = 50

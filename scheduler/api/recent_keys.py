@@ -45,7 +45,7 @@ class RecentKeys:
             if key is None:
                 self._known.pop(name, None)
                 return None
-            if revocations != self._revocations:  # it may be what was revoked here while the database was asked
+            if revocations != self._revocations:  # it may have been revoked here during the query
                 return key
             if len(self._known) > _FORGET_ABOVE:
                 self._known.clear()

@@ -20,7 +20,7 @@ _LONGEST_FRACTION = 400
 # Reading more than this takes longer than another request should wait.
 _QUICK_BYTES = 16 << 10
 _READERS = 1  # large bodies at once: several would only take each other's time
-_MOST_VALUES = 500_000  # so many are read within some hundredths of a second, in which nothing else is answered
+_MOST_VALUES = 500_000  # reading this many takes some hundredths of a second, during which nothing else is answered
 _PLAIN = {"", "identity"}
 
 

@@ -47,7 +47,7 @@ class WatchedResponse(StreamingResponse):
     def _look(self) -> bool:
         try:
             return self._caller.is_in_force()
-        except DatabaseError:  # it is asked again; a night's export outlives a server that restarts
+        except DatabaseError:  # tried again: a long export survives a restart of the server
             return True
 
 

@@ -102,6 +102,6 @@ def _figures(job: Job) -> str:
         parts.append(f"epoch {progress['epoch']} of {progress['epochs']}")
     if "fold" in progress:
         parts.append(f"fold {progress['fold']} of {progress['folds']}")
-    if "valid_auc" in progress:  # pretraining and refitting look at no validation rows
+    if "valid_auc" in progress:  # pretraining and refitting use no validation rows
         parts.append(f"validation ROC AUC {progress['valid_auc']:.4f}")
     return ", ".join(parts)

@@ -76,7 +76,7 @@ class CsvSource:
             block_size=_BLOCK_BYTES,
             use_threads=False,
         )
-        # In a file of one column an empty line is a record whose value is missing.
+        # In a file with one column, an empty line is a record with a missing value.
         parse = arrow_csv.ParseOptions(
             delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=len(self.names) > 1
         )

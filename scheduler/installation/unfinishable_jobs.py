@@ -8,7 +8,7 @@ from db.operations.diagnosis import OpenJob, list_open_jobs
 from db.operations.processes import list_processes
 from db.schema.states import JobState
 
-_PLANNING_SECONDS = 60  # a scheduler looks several times a second
+_PLANNING_SECONDS = 60  # a scheduler checks several times a second
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Isolations:
         """Interrupt every isolation: the next scheduler starts again."""
         ends = time.monotonic() + _STOP_SECONDS
         while (running := self._alive()) and time.monotonic() < ends:
-            for thread, isolation in running:  # again and again: it may lie between two statements
+            for thread, isolation in running:  # repeatedly: it may be between two statements
                 isolation.interruption.interrupt()
                 thread.join(_ASK_AGAIN_SECONDS)
 

@@ -205,7 +205,7 @@ class Planners:
         for planning in self._running:
             if now - planning.began_at > self._longest_seconds:
                 planning.stopped_because = planning.stopped_because or f"{_OVERDUE}: {self._longest_seconds:g} s"
-            if planning.stopped_because and not planning.is_over:  # at every look: it may lie between two statements
+            if planning.stopped_because and not planning.is_over:  # at every check: it may be between two statements
                 _interrupt(planning)
 
 

@@ -36,7 +36,7 @@ _NOT_PUBLIC_V4 = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-# All that is handed out lies in here: local, mapped, translated (NAT64) and multicast addresses do not.
+# Every assigned public address is in here; local, mapped, translated (NAT64) and multicast addresses are not.
 _PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 _NOT_PUBLIC_V6 = tuple(
     ipaddress.IPv6Network(block)

@@ -15,8 +15,8 @@ from scheduler.loop.due_times import Timetable, read_timetable
 
 logger = getLogger(__name__)
 
-# A look is one transaction, and on SQLite everybody waits for it: a thousand due times, near three years of nights,
-# take about a second. More than that is stored look by look.
+# A check is one transaction, and on SQLite every process waits for it: a thousand due times, nearly three years,
+# take about a second. More than that is stored by several checks.
 LOOK_DUE_TIMES = 1000
 
 

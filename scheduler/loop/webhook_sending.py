@@ -26,7 +26,7 @@ PAUSES_SECONDS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 AT_ONCE = 64  # threads that mostly wait
 AT_ONCE_EACH = 2
 LOOK_SECONDS = 1.0
-TIMEOUT_SECONDS = 10.0  # from the look for the receiver's address to the answer's last header, all together
+TIMEOUT_SECONDS = 10.0  # from resolving the receiver's address to the last header of its answer
 SLOW_SECONDS = 2.0
 _GONE = 410
 

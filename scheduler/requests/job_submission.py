@@ -134,7 +134,7 @@ def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
         _require_key_secret(engine, definition)
     version = model or _champion_of(engine, portfolio)
     wanted = find_model_of(engine, portfolio, version)
-    if wanted is None:  # of another portfolio, or of none: who asks may not be one to know
+    if wanted is None:  # of another portfolio, or of none: the caller may not know which
         advice = f"portfolio {portfolio} has no such version; list its versions with: tidemark model list {portfolio}"
         raise NotFoundError("model version", version, advice=advice)
     check_source(engine, definition.records, (definition.key, *wanted.definition.input_columns))

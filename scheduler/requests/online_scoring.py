@@ -36,7 +36,7 @@ from worker.contract.redis_address import client_url
 
 logger = getLogger(__name__)
 
-_THREADS = 3  # they store and send; a database whose lock is held must not take the threads of other requests
+_THREADS = 3  # for storing and sending; a locked database must not block the threads of other requests
 
 
 class OnlineError(SchedulerError):

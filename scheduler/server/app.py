@@ -56,7 +56,7 @@ Everything except `/healthz` and `/readyz` needs an API key: `Authorization: Bea
 Refusals are problem details (RFC 9457) with a stable `type`; mistakes in a body are named by JSON pointers. Lists
 come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
-_ROUTERS = (  # what is asked for most often stands first
+_ROUTERS = (  # the most frequent requests first
     jobs.router, schedules.router, models.router, portfolios.router, health.router, results.router, job_events.router,
     records.router, promotion.router, promotion.outcomes_router, jobs.actions_router, online.router, keys.router,
     webhooks.router, erasures.router, grants.router, events.router, metrics.router,

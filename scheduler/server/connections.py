@@ -70,7 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        # A line for every request that is no HTTP would let anybody fill the log.
+        # A line per invalid request would let anybody fill the log.
         self.logger = getLogger(f"{__name__}.server")
         self.logger.setLevel(ERROR)
         self._deadline: asyncio.TimerHandle | None = None

@@ -37,7 +37,7 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema, so of every /readyz
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every check of the schema, and so every /readyz
     try:
         settings, database, scheduler_settings = ApiSettings(), DatabaseSettings(), SchedulerSettings()
     except ValidationError as error:

@@ -13,7 +13,7 @@ TASK_OF_QUEUE = {queue: f"tidemark.work_on_{queue}" for queue in QUEUES}
 # Served by every worker that serves the scoring queue: a person waits for the answer.
 ONLINE_QUEUE = "online"
 ONLINE_TASK = "tidemark.answer_online"
-# Ids of the requests too: workers that are busy with shards look here between two batches, when they are called.
+# Ids of the requests too: busy workers check here between two batches when they are notified.
 ONLINE_LIST = "tidemark:online"
 ONLINE_CALLS = "tidemark:online:calls"  # what is published here says no more than that something waits
 ONLINE_ANSWERS = "tidemark:online:answers"  # ids of answered requests are published here

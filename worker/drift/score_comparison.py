@@ -91,6 +91,6 @@ def _as_distribution(either: Distribution | Histogram) -> Distribution:
 def _distances(reference: Distribution, current: Distribution) -> tuple[float, float]:
     """KS statistic and Wasserstein-1 distance, exact from the counts."""
     values = np.concatenate([reference.values, current.values])
-    values.sort()  # a value that both sides have stands twice, with nothing between
+    values.sort()  # a value on both sides occurs twice in a row
     difference = np.abs(reference.cumulative(values) - current.cumulative(values))
     return float(difference.max()), float((difference[:-1] * (values[1:] - values[:-1])).sum())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 LEAST_OUTCOMES = 20  # of the rarer kind: of fewer nothing can be said
 SOME_OUTCOMES = 200
 SUSPICIOUS_AUC, SUSPICIOUS_AUC_OF_FEW = 0.99, 0.999  # from `SOME_OUTCOMES` of the rarer kind on, and below
-ALMOST_ALL = 0.995  # of the records whose outcome is not known lack a value that almost all others have
+ALMOST_ALL = 0.995  # share of the records without an outcome that lack a value which almost all others have
 _RANGES, _FOLDS, _PRIOR = 32, 5, 1.0
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from db.events.wording import counted
 
 LEAST_DIFFERENCE = 0.2  # of the expected bad outcomes: smaller ones are no reason to learn again
 LEAST_DEVIATIONS = 3.0  # of the expected count, were every score right
-LEAST_EXPECTED = 30.0  # bad outcomes expected or seen; with fewer nothing is said
+LEAST_EXPECTED = 30.0  # bad outcomes expected or observed; with fewer there is no alarm
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Situation:
     is_held: bool
     is_in_flight: bool
     has_challenger: bool
-    nights_since_last: int | None  # since the night that asked for the last fine-tuning; None = there was none
+    nights_since_last: int | None  # since the night that triggered the last fine-tuning; None = there was none
     failures: int
     fine_tunings_this_month: int
     new_bad_outcomes: int
@@ -209,7 +209,7 @@ def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, st
     )
     if difference is None:
         return None
-    # The cool-down runs from tonight, not from the night, long ago, whose outcomes came in.
+    # The cool-down runs from tonight, not from the earlier night of the outcomes.
     night, policy = find_job(connection, newest), definition.retraining
     policy = replace(policy, when_drifted=policy.when_outcomes_differ, without_outcomes=WithoutOutcomes.ALERT)
     answer, why = answer_drift(_situation(connection, night, state, stable_night=0), policy)

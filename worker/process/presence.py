@@ -32,7 +32,7 @@ logger = getLogger(__name__)
 
 EVERY_SECONDS = 20.0
 LOOK_SECONDS = 1.0
-# Celery's event loop stands still meanwhile; its children work on.
+# Celery's event loop is blocked meanwhile; its children keep working.
 _ASKING = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "max_retries": 0, "interval_start": 0}
 LOST_SERVER = 1  # the exit code of a worker that lost a server
 

@@ -60,7 +60,7 @@ class Heartbeat:
 
     def _look(self) -> None:
         held = True
-        with suppress(DatabaseError):  # a database that is away for a moment costs no shard: the next renewal tells
+        with suppress(DatabaseError):  # a short outage of the database costs no shard: the next renewal decides
             held = is_held(self._engine, self._claim)
         if not held:
             raise LeaseLostError(self._claim.shard_id, self._claim.token)

@@ -34,7 +34,7 @@ class ModelSlot:
             while len(self._scorers) >= HELD_MODELS:
                 del self._scorers[next(iter(self._scorers))]  # frees an old one before the new one is made
             scorer = read_stored(self._engine, self._models_url, version, self._load)
-        self._scorers[version] = scorer  # the newest stands last
+        self._scorers[version] = scorer  # the newest is last
         return scorer
 
     def held(self, version: str) -> Scorer | None:

@@ -20,7 +20,7 @@ from transformer.scoring.scorer import ScoredRecords, Scorer
 Points = Sequence[int] | NDArray[np.integer[Any]]
 
 MISSING_VALUE = "(missing)"
-MOST_VALUES = 100  # of a segment column; one with more is no segment, and is counted as a whole
+MOST_VALUES = 100  # of a segment column; a column with more is counted as one segment
 TOO_MANY_VALUES = f"(more than {MOST_VALUES} values)"
 
 

@@ -148,7 +148,7 @@ class OnlineAnswerer:
                 pipeline.lpush(bell_of(request_id), 1)
                 pipeline.expire(bell_of(request_id), BELL_SECONDS)
                 pipeline.execute()
-        except redis.RedisError as error:  # who waits looks into the database too, only later
+        except redis.RedisError as error:  # the waiting API also polls the database, only later
             logger.warning("The answer to an online request could not be announced: %s", error)
 
 

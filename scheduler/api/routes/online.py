@@ -26,7 +26,7 @@ class RecordsToScore(Document):
     """Records of one portfolio: every input column by name, null if unknown; other columns are ignored."""
 
     portfolio: str = Field(pattern=NAME_PATTERN, examples=["customers"])
-    # A body of values that are all wrong would else have a million mistakes to tell.
+    # Otherwise a body of wrong values could have a million mistakes.
     records: Annotated[list[_Record], FailFast()] = Field(
         min_length=1, max_length=MOST_RECORDS, examples=[[{"customer_id": 42, "income": 41000}]]
     )

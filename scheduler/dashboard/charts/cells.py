@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from db.ledger.shard_map import ShardGroup
 from db.schema.states import ShardState
 
-# The state that a cell takes which stands for several shards: what needs a look comes first.
+# The state of a cell with several shards: the most urgent first.
 _NOTABLE = (
     ShardState.FAILED, ShardState.RUNNING, ShardState.WAITING, ShardState.CANCELLED, ShardState.SPLIT, ShardState.DONE,
 )  # fmt: skip

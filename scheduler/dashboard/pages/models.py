@@ -132,7 +132,7 @@ def _find_report(caller: Caller, model: ModelVersion) -> tuple[Report | None, st
         names = list_card_files(bundles, model.kept_as)
         card = json.loads(read_card_file(bundles, model.kept_as, "card.json"))
     except UsageError as error:
-        # Where a bundle should lie is no business of everybody who may look at a model.
+        # Not everybody who may see a model may know where its bundle is stored.
         return None, "its bundle is missing" if "is missing" in str(error) else str(error)
     except (OSError, ValueError):
         return None, "its bundle cannot be read"

@@ -104,7 +104,7 @@ def describe_night(
     )
 
 
-# A failed training is shown instead of these: scores of tonight that are wrong or missing need the look first.
+# A failed training is shown instead of these; wrong or missing scores of tonight are more urgent.
 _BETTER = frozenset({Standing.CANCELLED, Standing.RUNNING, Standing.DONE, Standing.IDLE})
 
 
