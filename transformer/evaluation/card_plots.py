@@ -61,7 +61,10 @@ def draw_ranking(target: Floats, probability: Floats) -> bytes:
     ends = [false_rate[widest], true_rate[widest]]
     left.plot([false_rate[widest]] * 2, ends, color=BAD, linewidth=1.5, label=f"KS {ends[1] - ends[0]:.3f}")
     left.set(
-        xlabel="share of the good above the cut", ylabel="share of the bad above the cut", xlim=(0, 1), ylim=(0, 1)
+        xlabel="share of good records above the cut-off",
+        ylabel="share of bad records above the cut-off",
+        xlim=(0, 1),
+        ylim=(0, 1),
     )
     left.set_title("ROC curve", loc="left", color=INK, fontsize=11)
     left.legend(frameon=False, loc="lower right")

@@ -39,7 +39,7 @@ def write_markdown(document: dict[str, Any], *, pictures: Sequence[str]) -> str:
 def _head(document: dict[str, Any]) -> str:
     held_out = document["held_out"]
     basis = f"measured on {held_out['rows']:,} held-out records, {held_out['bad_rate']:.2%} of them bad"
-    return f"# Model card: {document['title']}\n\nFigures are {basis}; intervals hold 95 %."
+    return f"# Model card: {document['title']}\n\nFigures are {basis}; intervals are 95 %."
 
 
 def _facts(title: str, facts: dict[str, Any]) -> str:
@@ -90,7 +90,7 @@ def _folds(document: dict[str, Any]) -> str:
         )
         for name, one in folds["figures"].items()
     )
-    basis = f"{folds['folds']} folds, {folds['by']}; every record is scored by a model that has not seen it"
+    basis = f"{folds['folds']} folds, {folds['by']}; every record is scored by a model that was not trained on it"
     return f"## Cross-validation\n\n{basis}.\n\n" + _table(("figure", "mean", "95 % interval", "folds"), rows)
 
 
@@ -118,10 +118,10 @@ def _reasons(document: dict[str, Any], pictures: Sequence[str]) -> str:
     reasons = document["reasons"]
     if reasons is None:
         return ""
-    who = {"population": "all records", "good": "good records"}[reasons["reference"]]
+    who = {"population": "all training records", "good": "the good training records"}[reasons["reference"]]
     explanation = (
-        f"Reason codes compare a record with the ordinary values of {who} to learn from. The head that finds them "
-        f"explains {reasons['agreement']:.1%} of the variance of exact effects on records that it did not learn from."
+        f"Reason codes compare a record with the typical values of {who}. The head that computes them "
+        f"explains {reasons['agreement']:.1%} of the variance of exact effects on records that it was not trained on."
     )
     reference = reasons["reference_record"]
     rows = (

@@ -68,14 +68,16 @@ class Scorer:
         self._compiled = CompiledNetwork.of(model.network, model.transform)
         self._logits = tf.function(self._mean_logits)
         if self._compiled is None:
-            logger.warning("The network of %s is of an unknown structure and is scored by TensorFlow.", version)
+            logger.warning("The network of %s has an unknown structure, so TensorFlow scores it.", version)
         if explainer is not None:
             self._opened = open_network(model.network)
             width = self._opened.output_shape[1][-1]
             self._head = explainer.build_head(width)
             self._compiled_reasons = CompiledReasons.of(self._head, width)
             if self._compiled_reasons is None:
-                logger.warning("The reasons' head of %s is of an unknown structure: TensorFlow finds reasons.", version)
+                logger.warning(
+                    "The reasons' head of %s has an unknown structure, so TensorFlow computes reasons.", version
+                )
             self._explained = tf.function(self._logits_and_reasons)
             self._told = tf.function(self._reasons_of)
         self.warm_up()
