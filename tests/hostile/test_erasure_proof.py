@@ -28,7 +28,7 @@ from tests.integration.api.server import running_api
 from worker.scoring.key_hashing import hide_keys
 
 KEY = "marker-7f3a9c"
-SECRET, WRONG = "a secret of the house", "another house's secret"
+SECRET, WRONG = "a secret of this installation", "a secret of another installation"
 HASHED = PrivacyPolicy(hashed_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Webhooks: told of events in signed messages, again until they take them, and never inside the house."""
+"""Webhooks: events in signed messages, repeated until the receiver accepts them, and never to private addresses."""
 
 import json
 import threading
