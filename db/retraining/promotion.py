@@ -53,7 +53,7 @@ def promote_version(
         if doubts and not accept_suspicious:
             raise StateConflictError(
                 f"model version {version} is suspicious: {doubts}. Remove the column from the portfolio and train "
-                "anew; or, if it is known before the outcome, promote with --accept-suspicious"
+                "again; or, if it is known before the outcome, promote with --accept-suspicious"
             )
         reason += f"; {who} accepted that {doubts}" if doubts else ""
         decision = _decision(model.portfolio, version, champion_before, "promote", who, reason, {})

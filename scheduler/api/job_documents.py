@@ -125,7 +125,7 @@ class JobDocument(Document):
     data_fingerprint: str | None = Field(examples=["77ad"])
     cause: FailureCause | None = Field(description="why it failed, as a code", examples=[None])
     detail: str | None = Field(description="why it failed, as a sentence", examples=[None])
-    unusable_reason: str | None = Field(description="why its scores are not to be used", examples=[None])
+    unusable_reason: str | None = Field(description="why its scores are unusable", examples=[None])
     progress: dict[str, Any] | None = Field(examples=[None])
     result: dict[str, Any] | None = Field(examples=[None])
     requested_by: str = Field(examples=["key 3f9c2a10be77 (nightly)"])

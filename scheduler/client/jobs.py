@@ -103,7 +103,7 @@ def wait_for_end(job: Job, *, progress: bool, timeout_seconds: float | None) -> 
         while job.is_open:
             if ends is not None and time.monotonic() >= ends:
                 message = f"job {job.id} is still {job.state} after {timeout_seconds:g} s"
-                raise TimeoutError(f"{message}; it was not cancelled. GET /readyz says whether a worker is there")
+                raise TimeoutError(f"{message}; it was not cancelled. GET /readyz says whether a worker is available")
             pause.wait(LOOK_SECONDS)
             job = job.refresh()
             share = (job.facts.get("progress") or {}).get("done")  # of a training
