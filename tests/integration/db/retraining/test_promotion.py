@@ -106,7 +106,7 @@ def test_a_suspicious_version_is_promoted_by_hand_only_by_who_accepts_it(book: E
     refused = Decision(BOOK, "m3", "m2", promoted=False, reason="r", figures=strange, decided_by="gate", job_id=None)
     with writing(book) as connection:
         decide(connection, refused, champion_before=get_champion(book, BOOK))
-    with pytest.raises(StateConflictError, match=r"recovered alone.*--accept-suspicious"):
+    with pytest.raises(StateConflictError, match=r"recovered nearly decides.*--accept-suspicious"):
         promote_version(book, "m3", who="ann", why="")
     assert champion_of(book) == "m2"
     promote_version(book, "m3", who="ann", why="known before", accept_suspicious=True)
