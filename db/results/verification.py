@@ -68,7 +68,7 @@ def _count_stale(connection: Connection, table: Table, job_id: int) -> int:
 
 def _find_problems(job: Job, digest: str, scored: int, rejected: int, stale: int) -> list[str]:
     problems = [
-        f"the job says {expected:,} {what}, but {stored:,} are stored"
+        f"stored {what}: {stored:,}, but the job says {expected:,}"
         for what, stored, expected in (("scores", scored, job.scored), ("rejects", rejected, job.rejected))
         if stored != expected
     ]
