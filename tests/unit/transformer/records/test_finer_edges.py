@@ -50,10 +50,10 @@ def test_whoever_looks_on_is_told_what_is_tried(trained: TrainedModel, stages: l
 
 
 def test_they_are_taken_where_records_nearly_repeat(trained: TrainedModel) -> None:
-    values = trained.strategy["edges"]
-    gain = values["finer_edges_gain"]
+    told = trained.strategy["edges"]
+    gain = told["finer_edges_gain"]
     assert gain["log_loss"] > gain["error"] > 0
-    assert values["bins"] == trained.transform.bins == FINE_BINS
+    assert told["bins"] == trained.transform.bins == FINE_BINS
     assert max(len(edges) for edges in trained.transform.edges.values()) > BINS + 1
 
 
@@ -73,5 +73,5 @@ def test_the_transform_keeps_them(trained: TrainedModel) -> None:
 
 
 def test_they_are_not_tried_where_the_user_says_how_long_to_train(repeating: Book) -> None:
-    result = train_model(repeating, SCHEMA, options=TrainingOptions(epochs=1, refit=False)).strategy
-    assert result["edges"] == {"bins": BINS}
+    told = train_model(repeating, SCHEMA, options=TrainingOptions(epochs=1, refit=False)).strategy
+    assert told["edges"] == {"bins": BINS}

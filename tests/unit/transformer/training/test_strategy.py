@@ -38,10 +38,10 @@ def pretrained() -> TrainedModel:
 
 
 def test_records_without_outcome_are_learnt_from_first(pretrained: TrainedModel) -> None:
-    values = pretrained.strategy["pretraining"]
-    assert values["done"]
-    assert values["rows"] == 1600 - len(pretrained.holdout_keys)
-    assert values["last_loss"] < values["first_loss"]
+    told = pretrained.strategy["pretraining"]
+    assert told["done"]
+    assert told["rows"] == 1600 - len(pretrained.holdout_keys)
+    assert told["last_loss"] < told["first_loss"]
 
 
 def test_the_whole_network_is_taken_only_where_it_beats_the_probe_by_an_error(pretrained: TrainedModel) -> None:
@@ -56,9 +56,9 @@ def test_the_whole_network_is_taken_only_where_it_beats_the_probe_by_an_error(pr
 
 def test_without_pretraining_there_is_no_probe() -> None:
     options = TrainingOptions(epochs=1, pretraining=False)
-    result = train_model(book_with_few_outcomes(), SCHEMA, options=options).strategy
-    assert set(result["compared"]) == {"whole network"}
-    assert result["pretraining"] == {"done": False, "why": "as asked"}
+    told = train_model(book_with_few_outcomes(), SCHEMA, options=options).strategy
+    assert set(told["compared"]) == {"whole network"}
+    assert told["pretraining"] == {"done": False, "why": "as asked"}
 
 
 def test_a_book_with_many_outcomes_is_fitted_again_on_the_validation_rows_too() -> None:

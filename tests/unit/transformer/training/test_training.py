@@ -87,12 +87,12 @@ def test_too_little_to_learn_from_is_said_with_the_numbers(rows: int, bad: int) 
 
 
 def test_every_epoch_is_told() -> None:
-    values: list[tuple[str, int]] = []
-    train_model(book(), SCHEMA, options=QUICK, on_epoch=lambda report: values.append((report.stage, report.epoch)))
-    folds = [epoch for stage, epoch in values if stage == "cross-validation"]
+    told: list[tuple[str, int]] = []
+    train_model(book(), SCHEMA, options=QUICK, on_epoch=lambda report: told.append((report.stage, report.epoch)))
+    folds = [epoch for stage, epoch in told if stage == "cross-validation"]
     assert folds == [1, 2] * (len(folds) // 2)
-    assert values[len(folds) :] == [("refitting", epoch) for epoch in range(1, len(values) - len(folds) + 1)]
-    assert 0 < len(folds) < len(values)
+    assert told[len(folds) :] == [("refitting", epoch) for epoch in range(1, len(told) - len(folds) + 1)]
+    assert 0 < len(folds) < len(told)
 
 
 @pytest.mark.parametrize("rows", [10, 50, 1000, 20_000, 1_000_000])
