@@ -70,9 +70,9 @@ def main() -> None:
         for one in pool.map(measure, cases):
             print(one, flush=True)
             results.append(one)
-    told = {"shifts": shifts, "common": COMMON, "nights": THREE_YEARS, "cases": results}
+    document = {"shifts": shifts, "common": COMMON, "nights": THREE_YEARS, "cases": results}
     if books is BOOKS:
-        print(write_report("false_alarms", told | {"seconds": round(perf_counter() - begun)}))
+        print(write_report("false_alarms", document | {"seconds": round(perf_counter() - begun)}))
 
 
 def measure(case: tuple[Book, float, dict[float, float]]) -> dict[str, Any]:
@@ -208,9 +208,9 @@ def figures_of(reference: Floats, nights: Floats) -> list[NightFigures]:
     corrected = psi - np.array([mean_without_change(expected, row) for row in actual])
     shift = (nights @ POINTS / nights.sum(axis=1) - before.mean) / before.deviation
     for night in (0, len(nights) - 1):
-        told = compare(before, distribution_of(nights[night]))
-        assert abs(told.psi_corrected - corrected[night]) < 1e-9
-        assert abs((told.shift or 0.0) - shift[night]) < 1e-9
+        values = compare(before, distribution_of(nights[night]))
+        assert abs(values.psi_corrected - corrected[night]) < 1e-9
+        assert abs((values.shift or 0.0) - shift[night]) < 1e-9
     return [NightFigures(night, float(corrected[night]), float(shift[night])) for night in range(len(nights))]
 
 

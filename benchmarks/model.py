@@ -49,5 +49,5 @@ def make_champion(engine: Engine, definition: PortfolioDefinition, home: Path) -
         register_model(connection, version=version, job_id=None, definition=definition, metrics={}, reference=reference)
         words = {"reason": "benchmark", "figures": {}, "decided_by": "benchmark", "job_id": None}
         decision = Decision(definition.name, version, None, promoted=True, **words)
-        decide(connection, decision, seen=None)
+        decide(connection, decision, champion_before=None)
     return version

@@ -74,7 +74,7 @@ def add_champion(engine: Engine, columns: int) -> None:
         register_model(
             connection, version=MODEL, job_id=None, definition=book_definition(), metrics={}, reference=reference
         )
-        decide(connection, decision, seen=None)
+        decide(connection, decision, champion_before=None)
 
 
 def score_night(engine: Engine, shards: int, columns: int) -> Job:
@@ -115,8 +115,13 @@ def time_monitor(engine: Engine, job: Job, samples: Samples) -> None:
             assert insert_report(connection, report)
         written = perf_counter()
         samples.processor.append(1000 * (process_time() - busy))
-        told = {"read": read - started, "verdict": judged - read, "write": written - judged, "all": written - started}
-        for name, seconds in told.items():
+        document = {
+            "read": read - started,
+            "verdict": judged - read,
+            "write": written - judged,
+            "all": written - started,
+        }
+        for name, seconds in document.items():
             samples.parts.setdefault(name, []).append(1000 * seconds)
         with writing(engine) as connection:
             connection.execute(text("DELETE FROM tidemark_drift_reports WHERE job_id = :job"), {"job": job.id})

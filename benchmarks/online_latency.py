@@ -72,8 +72,8 @@ def _seconds(client: Tidemark, records: Any, name: str) -> float:
 def _told(seconds: list[float]) -> dict[str, float]:
     ordered = sorted(one * 1000 for one in seconds)
     at = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-    told = {name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) for name, share in at.items()}
-    return {"median": round(statistics.median(ordered), 1)} | told
+    document = {name: round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1) for name, share in at.items()}
+    return {"median": round(statistics.median(ordered), 1)} | document
 
 
 def main() -> None:

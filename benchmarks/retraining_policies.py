@@ -42,7 +42,7 @@ from transformer.training.model_training import TrainingOptions, train_model
 from worker.drift import Histogram, compare, judge
 from worker.gate.evidence import Measured, Parts, gather_evidence
 from worker.gate.judgement import Outcome, histogram_of, judge_challenger
-from worker.learning.lesson_plan import plan_lesson
+from worker.learning.lesson_plan import plan_training
 from worker.monitoring.outcome_deviation import Level, newest_level, tell_difference
 from worker.monitoring.retraining_trigger import Answer, Situation, answer_drift
 from worker.training.fine_tune_job import Challenger, prefer_one
@@ -96,7 +96,7 @@ class Records:
         """Some rows for a training from scratch."""
         return Book.of(self.frame.iloc[rows].reset_index(drop=True), self.target[rows], self.keys[rows])
 
-    def material(self, rows: NDArray[np.int64]) -> Material:
+    def labelled_part(self, rows: NDArray[np.int64]) -> Material:
         """Some rows for a lesson."""
         book = self.book(rows)
         return Material(book.records.take(np.arange(len(book.records))), book.target, book.keys)
@@ -218,8 +218,8 @@ def _fine_tune(records: Records, player: Player, number: int, folder: str, calm:
     rows = records.rows_before(number)
     is_new = records.slices[rows] > max(player.learned_slice, calm)
     dates = np.array([f"{one:06d}" for one in rows // RECORDS_A_DAY])
-    plan = plan_lesson(dates, is_new, ~is_new, hash_order(records.keys[rows]))
-    lesson = Lesson(*(records.material(rows[part]) for part in (plan.learn, plan.stop, plan.replay, plan.exam)))
+    plan = plan_training(dates, is_new, ~is_new, hash_order(records.keys[rows]))
+    lesson = Lesson(*(records.labelled_part(rows[part]) for part in (plan.learn, plan.stop, plan.replay, plan.judging)))
     if min(lesson.learn.target.sum(), lesson.stop.target.sum()) < 1:
         return
     models = {
@@ -227,9 +227,9 @@ def _fine_tune(records: Records, player: Player, number: int, folder: str, calm:
         "recalibrated": recalibrate(player.model, lesson),
     }
     player.trainings += 1
-    judged = records.material(rows[np.concatenate([plan.exam, plan.old_exam])])
-    exam, old = np.arange(len(plan.exam)), np.arange(len(plan.exam), len(judged))
-    parts = Parts(judged.frame, judged.target, exam, old, plan.learned_date, plan.exam_date, {})
+    judged = records.labelled_part(rows[np.concatenate([plan.judging, plan.old_judging])])
+    judging, old = np.arange(len(plan.judging)), np.arange(len(plan.judging), len(judged))
+    parts = Parts(judged.frame, judged.target, judging, old, plan.learned_date, plan.judging_date, {})
     measured = Measured(parts, lambda: None)
     challengers = [
         Challenger(

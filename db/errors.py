@@ -1,4 +1,4 @@
-"""What can go wrong with the database, in our own words."""
+"""Errors of the database, translated into our own classes."""
 
 _SHOWN_NAMES = 10
 
@@ -14,16 +14,16 @@ class DatabaseUnreachableError(DatabaseError):
         self.address = address
         self.reason = reason
         super().__init__(
-            f"cannot use the database {address}: {reason}. Check TIDEMARK_DATABASE_URL and that the server runs."
+            f"cannot use the database {address}: {reason}. Check TIDEMARK_DATABASE_URL and that the server is running."
         )
 
 
 class DatabaseReadRefusedError(DatabaseUnreachableError):
-    """The database answers, but this user may not read there."""
+    """The database answers, but denies reading to this user."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
-        self.args = (f"the database {address} refuses to be read: {reason}. Grant this user SELECT on it.",)
+        self.args = (f"the database {address} denies reading: {reason}. Grant this user SELECT on it.",)
 
 
 class DatabaseWriteRefusedError(DatabaseError):
@@ -33,7 +33,7 @@ class DatabaseWriteRefusedError(DatabaseError):
         self.address = address
         self.reason = reason
         self.is_disk_full = is_disk_full
-        super().__init__(f"the database {address} refuses to write: {reason}")
+        super().__init__(f"the database {address} refuses writes: {reason}")
 
 
 class SchemaOutdatedError(DatabaseError):
@@ -49,7 +49,7 @@ class SchemaOutdatedError(DatabaseError):
 
 
 class NotFoundError(DatabaseError):
-    """A named thing does not exist; `known` are the names that do, the likeliest first."""
+    """A named thing does not exist; `known` are the existing names, the most similar first."""
 
     def __init__(self, thing: str, name: object, known: tuple[str, ...] = (), advice: str = "") -> None:
         self.thing = thing
@@ -65,7 +65,7 @@ class SourceError(DatabaseError):
 
 
 class SourceNotGrantedError(SourceError):
-    """A portfolio names a source that is not granted to it. The same is told where there is no such table."""
+    """A portfolio names a source that is not granted to it. The message is the same if the table does not exist."""
 
     def __init__(self, portfolio: str, source: str) -> None:
         self.portfolio = portfolio
@@ -73,18 +73,18 @@ class SourceNotGrantedError(SourceError):
         super().__init__(
             f"the source {source} is not granted to the portfolio {portfolio}, or does not exist. An administrator "
             f"without a portfolio limit grants it with: tidemark portfolio grant {portfolio} {source} (or POST "
-            f"/v1/portfolios/{portfolio}/sources); then tidemark load {portfolio} DATA makes it where it is not there"
+            f"/v1/portfolios/{portfolio}/sources); then tidemark load {portfolio} DATA creates it if it does not exist"
         )
 
 
 class SourceReservedError(SourceError):
-    """A portfolio names a table of Tidemark or of the database itself, which nobody can grant."""
+    """A portfolio names a table of Tidemark or of the database, which cannot be granted."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         super().__init__(
-            f"the source {source} is kept for Tidemark, or for the database itself, or is a view over such a table: no "
-            "portfolio reads it, and nobody can grant it. Name another table or view"
+            f"the source {source} is reserved for Tidemark or the database, or is a view over such a table: no "
+            "portfolio may read it, and it cannot be granted. Choose another table or view"
         )
 
 
@@ -103,14 +103,14 @@ class SourceForbiddenError(SourceError):
 
 
 class SourceBusyError(DatabaseError):
-    """Reading the source was ended by a timeout or a limit: it may work another time."""
+    """A timeout or a limit ended reading the source; it may work another time."""
 
     def __init__(self, source: str, reason: str) -> None:
         self.source = source
         self.reason = reason
         super().__init__(
-            f"the source {source} could not be read: {reason}. See what holds or slows it, and the database's limits "
-            "for statements and locks"
+            f"the source {source} could not be read: {reason}. Check what locks or slows it, and the database's "
+            "statement and lock timeouts"
         )
 
 
@@ -121,7 +121,7 @@ class KeyTypeError(DatabaseError):
         self.source = source
         super().__init__(
             f"the key column {key} of table {source} holds {table_type} keys, the file holds {file_type} keys. "
-            "Correct the file, or load it with --replace to make the table anew."
+            "Correct the file, or load it with --replace to recreate the table."
         )
 
 
@@ -135,15 +135,15 @@ class LeaseLostError(DatabaseError):
 
 
 class KeyTooWideError(DatabaseError):
-    """A key was asked for that may do more, or for longer, than the key that asks."""
+    """A requested key has more rights, or a later expiry, than the requesting key."""
 
     def __init__(self, field: str, expected: str) -> None:
         self.field = field
-        super().__init__(f"{field}: a key makes no key wider than itself; expected {expected}")
+        super().__init__(f"{field}: a key cannot create a key with wider rights than its own; expected {expected}")
 
 
 class StateConflictError(DatabaseError):
-    """A state change was asked for that the present state does not allow."""
+    """The current state does not allow the requested change."""
 
 
 class IdempotencyConflictError(DatabaseError):
@@ -152,7 +152,7 @@ class IdempotencyConflictError(DatabaseError):
     def __init__(self, key: str, job_id: int) -> None:
         self.key = key
         self.job_id = job_id
-        super().__init__(f"the idempotency key {key!r} belongs to job {job_id}, which asked for something else")
+        super().__init__(f"the idempotency key {key!r} belongs to job {job_id}, which was a different request")
 
 
 class KeySecretMissingError(DatabaseError):
@@ -167,7 +167,7 @@ class KeySecretMissingError(DatabaseError):
 
 
 class KeySecretWrongError(KeySecretMissingError):
-    """This process has another secret than the one that the keys of the installation are hashed with."""
+    """This process has a different secret from the one that hashes the installation's keys."""
 
     def __init__(self, portfolio: str) -> None:
         self.portfolio = portfolio

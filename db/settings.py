@@ -14,18 +14,19 @@ class DatabaseSettings(BaseSettings):
 
     home: Path = Field(default=Path(".tidemark"), description="State folder.")
     database_url: SecretStr | None = Field(
-        default=None, description="SQLAlchemy URL of SQLite or PostgreSQL; default: SQLite in the state folder."
+        default=None,
+        description="SQLAlchemy URL of a SQLite or PostgreSQL database; default: SQLite in the state folder.",
     )
 
     key_secret: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="Secret for portfolios that store keys as hashes; the same on every host, for ever.",
+        description="Secret for portfolios that store keys as hashes; the same on every host, permanently.",
     )
 
     @property
     def key_secret_text(self) -> str | None:
-        """The secret in force, None where there is none. Never log it."""
+        """The secret in force, None if there is none. Never log it."""
         return None if self.key_secret is None else self.key_secret.get_secret_value()
 
     @property

@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
     """Build the site, and with --serve show it until Ctrl-C; return the exit code."""
     parser = argparse.ArgumentParser(prog="run.py docs", description="Build the documentation into site/.")
     parser.add_argument("--serve", action="store_true", help="show it on a free port of this machine")
-    parser.add_argument("--out", type=Path, default=ROOT / "site", help="a folder that is made anew; default: site")
+    parser.add_argument("--out", type=Path, default=ROOT / "site", help="folder to recreate; default: site")
     options = parser.parse_args(arguments)
     out = options.out
     try:

@@ -32,7 +32,7 @@ class SiteError(Exception):
 
 
 def build_site(root: Path, out: Path) -> None:
-    """Build the site of the repository `root` into `out`, which is made anew. A warning is an error.
+    """Build the site of the repository `root` into `out`, which is recreated. A warning is an error.
 
     A folder that holds anything but a site is left as it is: `SiteError`.
     """

@@ -1,4 +1,4 @@
-"""What stands where: the site's order, by what a reader wants."""
+"""The order of the pages on the site, by what a reader wants."""
 
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ PARTS = (
     ),
     Part(
         "Reference",
-        "What each thing is called and does, told by people.",
+        "Commands, endpoints, files and settings, explained.",
         (
             "docs/commands",
             "docs/http-api",
@@ -41,16 +41,17 @@ PARTS = (
             "docs/settings",
             "docs/database",
             "docs/data-problems",
+            "docs/glossary",
         ),
     ),
     Part(
         "Generated reference",
-        "Read off the code when the site is built, so it is complete.",
+        "Generated from the code when the site is built, so it is complete.",
         ("reference/commands", "reference/endpoints", "reference/settings", "reference/tables", "reference/states"),
     ),
     Part(
         "Explanation",
-        "Why it is as it is.",
+        "How it works and why.",
         (
             "ARCHITECTURE",
             "docs/delivery-promises",
@@ -70,7 +71,7 @@ PARTS = (
 
 def index_page() -> str:
     """The first page: each part with its pages, in Markdown."""
-    lines = ["# Tidemark", "", "Scores a whole book of customers with a Transformer, night after night.", ""]
+    lines = ["# Tidemark", "", "Scores whole books of customers with a Transformer every night.", ""]
     for part in PARTS:
         lines += [f"## {part.name}", "", part.purpose, "", "```{toctree}", ":hidden:", f":caption: {part.name}", ""]
         lines += [*part.pages, "```", "", *[f"- [](/{page}.md)" for page in part.pages], ""]

@@ -4,7 +4,7 @@
 
 A page holds a diagram as Mermaid text, which code hosts draw. For the site it is drawn ahead, into a file named by the
 text's hash: a text that was changed has no drawing, and `tests/architecture/test_site.py` says so. Needs `mmdc` of the
-npm package `@mermaid-js/mermaid-cli` and a Chromium, whoever reads the site needs neither.
+npm package `@mermaid-js/mermaid-cli` and a Chromium; readers of the site need neither.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def show_drawings(page: str, *, to_root: str) -> str:
 
 
 def draw(text: str, path: Path, *, mermaid: str, browser: str) -> None:
-    """Draw one diagram. Raises `CalledProcessError` where Mermaid refuses it."""
+    """Draw one diagram. Raises `CalledProcessError` if Mermaid refuses it."""
     with tempfile.TemporaryDirectory() as folder:
         source, look, browsing = (Path(folder) / name for name in ("diagram.mmd", "look.json", "browsing.json"))
         source.write_text(text, encoding="utf-8")

@@ -81,16 +81,16 @@ def write_endpoints() -> str:
     """Every endpoint with its parameters and answers."""
     lines = ["# Every endpoint", "", "`GET /openapi.json` of a running API tells the same with every schema.", ""]
     for path, methods in describe_api()["paths"].items():
-        for method, told in methods.items():
-            lines += [f"## {method.upper()} {path}", "", _cell(told.get("summary", "")), ""]
-            if told.get("description"):
-                lines += [_cell(told["description"]), ""]
+        for method, operation in methods.items():
+            lines += [f"## {method.upper()} {path}", "", _cell(operation.get("summary", "")), ""]
+            if operation.get("description"):
+                lines += [_cell(operation["description"]), ""]
             rows = [
                 (_code(one["name"]), one["in"], "yes" if one.get("required") else "no", _cell(one.get("description")))
-                for one in told.get("parameters", [])
+                for one in operation.get("parameters", [])
             ]
             lines += _table(("parameter", "in", "required", "meaning"), rows)
-            rows = [(_code(status), _cell(one.get("description"))) for status, one in told["responses"].items()]
+            rows = [(_code(status), _cell(one.get("description"))) for status, one in operation["responses"].items()]
             lines += _table(("answer", "meaning"), rows)
     return "\n".join(lines)
 
@@ -179,7 +179,7 @@ def _kind(parameter: Any) -> str:
 
 
 def _default(value: object) -> str:
-    """A default as it would be typed; nothing where there is none, or where it is secret or made at run time."""
+    """A default as it would be typed; nothing if there is none, or where it is secret or made at run time."""
     if value is None or callable(value) or isinstance(value, SecretStr) or "Undefined" in repr(value):
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,9 +1,9 @@
-"""Says when the newest night of a book is not as it should be; for cron, or as a check of your monitoring system.
+"""Reports when the newest night of a book needs attention; for cron, or as a check of your monitoring system.
 
     python examples/alert_on_drift.py customers https://example.org/hook
 
-Exit code 0: stable; 1: look at it (also posted as JSON where a URL is given); 2: no night has been monitored.
-Webhooks (docs/http-api.md) tell the same at once, without being asked.
+Exit code 0: stable; 1: needs attention (also posted as JSON if a URL is given); 2: no night has been monitored.
+Webhooks (docs/http-api.md) send the same at once, without polling.
 """
 
 import sys
@@ -12,11 +12,11 @@ import httpx
 
 from scheduler.client import Tidemark
 
-QUIET = {"stable", "insufficient"}  # insufficient: too few records to say anything
+QUIET = {"stable", "insufficient"}  # insufficient: too few records for a verdict
 
 
 def main(portfolio: str, url: str | None = None) -> int:
-    """Look at the newest night that was monitored."""
+    """Check the newest monitored night."""
     with Tidemark() as tidemark:
         night = next(tidemark.drift(portfolio), None)
     if night is None:

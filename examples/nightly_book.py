@@ -3,7 +3,7 @@
     tidemark up &
     python examples/nightly_book.py customers.toml customers.csv scores.csv
 
-Run it from cron or your own scheduler; it may be run again for the same night without harm.
+Run it from cron or your own scheduler; running it again for the same night is harmless.
 """
 
 import datetime
@@ -15,7 +15,7 @@ from scheduler.client import Tidemark
 
 
 def main(portfolio_file: str, data: str, out: str) -> int:
-    """Return 0 where every record was scored or rejected and the scores may be used."""
+    """Return 0 if every record was scored or rejected and the scores may be used."""
     name = tomllib.loads(Path(portfolio_file).read_text(encoding="utf-8"))["name"]
     tonight = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     with Tidemark() as tidemark:

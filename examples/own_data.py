@@ -1,9 +1,9 @@
-"""Scores a frame of your own, as in a notebook: describe the book, load the frame, train, look at scores and reasons.
+"""Scores your own frame, as in a notebook: describe the book, load the frame, train, read scores and reasons.
 
     tidemark up &
     python examples/own_data.py
 
-The frame here is made up. Put yours in its place: one row a customer, with a key, columns, and an outcome.
+The frame here is made up. Replace it by yours: one row per customer, with a key, columns, and an outcome.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ kind = "categorical"
 
 
 def make_loans(rows: int = 1000, seed: int = 7) -> pd.DataFrame:
-    """Return loans of which more debt and less income go bad more often; the newest hundred have no outcome yet."""
+    """Return loans that default more often with more debt and less income; the newest hundred have no outcome yet."""
     random = np.random.default_rng(seed)
     income = random.lognormal(10, 0.5, rows).round()
     debt = (income * random.uniform(0, 1.5, rows)).round()

@@ -1,4 +1,4 @@
-"""What can go wrong in the scheduler and its commands, in our own words."""
+"""Errors of the scheduler and its commands."""
 
 from worker.contract.messages import QUEUES
 
@@ -12,39 +12,39 @@ class UsageError(SchedulerError):
 
 
 class UnusableScoresError(SchedulerError):
-    """Scores that are marked not to be used were asked for: an exit code of their own."""
+    """The requested scores are marked as unusable; this has its own exit code."""
 
     def __init__(self, job_id: int, reason: str) -> None:
         self.job_id = job_id
         super().__init__(
-            f"job {job_id}: its scores are marked not to be used: {reason}. "
-            "Mend the cause and score again; --unusable writes these all the same"
+            f"job {job_id}: its scores are marked as unusable: {reason}. "
+            "Fix the cause and score again; --unusable exports them anyway"
         )
 
 
 class RedisUnreachableError(SchedulerError):
-    """Redis does not answer. Jobs are safe in the database and go on when it is back."""
+    """Redis does not answer. Jobs are safe in the database and continue when it is back."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"cannot use Redis: {reason}. Check TIDEMARK_REDIS_URL and that the server runs.")
+        super().__init__(f"cannot use Redis: {reason}. Check TIDEMARK_REDIS_URL and that the server is running.")
 
 
 class RedisRefusesWritesError(RedisUnreachableError):
-    """Redis answers but takes no message: out of memory, a read-only replica, its disk full, no right to."""
+    """Redis answers but accepts no message: out of memory, a read-only replica, a full disk, or no access."""
 
     def __init__(self, reason: str, *, queues: tuple[str, ...] = QUEUES) -> None:
         self.queues = queues
         super().__init__(reason)
-        self.args = (
-            f"Redis refuses to write: {reason.rstrip('.')}. Jobs go on by themselves when it takes messages again.",
-        )
+        self.args = (f"Redis refuses to write: {reason.rstrip('.')}. Jobs continue automatically once it does.",)
 
 
 class WaitingTimeoutError(SchedulerError):
-    """A command stopped waiting. The job goes on where somebody works on it; else `hindrance` says what is missing."""
+    """A command stopped waiting. The job continues if a process serves it; if not, `hindrance` says what is missing."""
 
     def __init__(self, job_id: int, state: str, seconds: float, hindrance: str = "") -> None:
         self.job_id, self.state, self.seconds = job_id, state, seconds
-        told = f"nothing works on it: {hindrance}" if hindrance else f"it goes on. See: tidemark job show {job_id}"
-        super().__init__(f"job {job_id} is still {state} after {seconds:g} s; {told}")
+        outlook = (
+            f"nothing is processing it: {hindrance}" if hindrance else f"it continues. See: tidemark job show {job_id}"
+        )
+        super().__init__(f"job {job_id} is still {state} after {seconds:g} s; {outlook}")

@@ -61,7 +61,7 @@ def add_model(engine: Engine, version: str = MODEL, *, champion: bool = True, **
             decision = Decision(
                 BOOK, version, None, promoted=True, reason="test", figures={}, decided_by="test", job_id=None
             )
-            decide(connection, decision, seen=None)
+            decide(connection, decision, champion_before=None)
 
 
 def start_scoring(engine: Engine, *, shard_rows: int = 10, **request: Any) -> Job:

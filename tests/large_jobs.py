@@ -80,12 +80,12 @@ def reopen(engine: Engine, every: int) -> int:
     """Let every so many shards wait again, without a record; return how many wait now."""
     waiting = "(SELECT id FROM tidemark_shards WHERE state = 'waiting')"
     again = "UPDATE tidemark_shards SET state = 'waiting', read_rows = 0, rejected = 0 WHERE ordinal % :every = 5"
-    told = "UPDATE tidemark_jobs SET shards_open = :open, inputs = inputs - :gone, rejected = rejected - :gone"
+    result = "UPDATE tidemark_jobs SET shards_open = :open, inputs = inputs - :gone, rejected = rejected - :gone"
     with writing(engine) as connection:
         gone = connection.execute(text(again), {"every": every}).rowcount
         for table in ("rejects", "shard_histograms"):
             connection.execute(text(f"DELETE FROM tidemark_{table} WHERE shard_id IN {waiting}"))
-        connection.execute(text(told), {"open": gone + 1, "gone": gone})
+        connection.execute(text(result), {"open": gone + 1, "gone": gone})
     return gone + 1
 
 

@@ -46,7 +46,7 @@ def _run(
     from worker.process.app import create_app, has_lost_server  # noqa: PLC0415
     from worker.process.presence import LOST_SERVER  # noqa: PLC0415
 
-    # Celery would raise the level of all loggers to its own; who listens to this signal has done it already.
+    # Celery would raise the level of all loggers to its own; with a listener on this signal it does not.
     setup_logging.connect(_leave_logging, weak=False)
     remove_leftovers(settings.scratch)
     concurrency = options.concurrency or settings.cores
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m worker", description=__doc__)
     parser.add_argument("--queues", default=",".join(QUEUES), help="comma-separated: %(default)s")
     parser.add_argument("--concurrency", type=int, default=None, help="worker processes; default: one per core")
-    parser.add_argument("--ends-with-parent", action="store_true", help="stop when the starting process is gone")
+    parser.add_argument("--ends-with-parent", action="store_true", help="stop when the process that started it exits")
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser
 

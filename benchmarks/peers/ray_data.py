@@ -69,11 +69,11 @@ def run(  # noqa: PLR0913 - what the command line gives
     written = scored.map_batches(
         write, batch_format="pyarrow", batch_size=None, fn_kwargs={"address": address}, num_cpus=TASK_CPUS
     )
-    told = written.to_pandas()
-    if int(told["rows"].sum()) != records:
-        raise SystemExit(f"Ray wrote {told['rows'].sum()} of {records} records")
+    result = written.to_pandas()
+    if int(result["rows"].sum()) != records:
+        raise SystemExit(f"Ray wrote {result['rows'].sum()} of {records} records")
     # Of all actors: one that was given no records has been waited for as well.
-    return float(told["ended"].max() - max(one.stat().st_mtime for one in barrier.iterdir()))
+    return float(result["ended"].max() - max(one.stat().st_mtime for one in barrier.iterdir()))
 
 
 def load_libraries() -> None:

@@ -24,7 +24,7 @@ LEARNT_RECORDS = 24_000  # of the book; how fast the result scores does not depe
 
 def measure(site: Site) -> dict[str, Any]:
     version, book = site.version, site.definition.name
-    told: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     acts = _peers(site, version)
     with running_system(site, workers=PROCESSES):
         trained = tidemark(site, "train", book, "--sample", str(LEARNT_RECORDS), "--hold")["model_version"]
@@ -38,12 +38,14 @@ def measure(site: Site) -> dict[str, Any]:
             for name, act in list(acts.items()):
                 found = act()
                 if isinstance(found, str):
-                    told[name] = f"not measured: {found.strip()[-200:]}"
+                    document[name] = f"not measured: {found.strip()[-200:]}"
                     del acts[name]
                 else:
                     seconds.setdefault(name, []).append(found)
-    told |= {f"{own} against {name}": ratio(seconds[own], seconds[name]) for own in (AS_TRAINED, BARE) for name in acts}
-    return {"workers": PROCESSES, "rates": rates(seconds, site.records), **told}
+    document |= {
+        f"{own} against {name}": ratio(seconds[own], seconds[name]) for own in (AS_TRAINED, BARE) for name in acts
+    }
+    return {"workers": PROCESSES, "rates": rates(seconds, site.records), **document}
 
 
 def _peers(site: Site, version: str) -> dict[str, Callable[[], float | str]]:

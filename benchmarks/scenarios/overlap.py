@@ -41,8 +41,8 @@ def _by_turns(site: Site, *, workers: int) -> dict[str, Any]:
                 for _ in range(RUNS_A_ROUND):
                     seconds[name].append(tidemark(site, "score", site.definition.name)["seconds"])
     del os.environ["TIDEMARK_OVERLAP"]
-    told = {"workers": workers, "rates": rates(seconds, site.records)}
-    return told | {"overlapped against in turn": ratio(seconds["overlapped"], seconds["in turn"])}
+    document = {"workers": workers, "rates": rates(seconds, site.records)}
+    return document | {"overlapped against in turn": ratio(seconds["overlapped"], seconds["in turn"])}
 
 
 @contextmanager

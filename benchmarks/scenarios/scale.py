@@ -55,8 +55,8 @@ def _larger_against_smaller(site: Site) -> dict[str, Any]:
         scored = tidemark(site, "score", site.definition.name)
         large.append(scored["seconds"] / scored["inputs"])
     rate = {"smaller": round(1 / median(small)), "larger": round(1 / median(large))}
-    told = {"records of the larger book": scored["inputs"], "records per second, by turns": rate}
-    return told | {"larger against smaller": ratio(large, small) | {"runs": len(large)}}
+    document = {"records of the larger book": scored["inputs"], "records per second, by turns": rate}
+    return document | {"larger against smaller": ratio(large, small) | {"runs": len(large)}}
 
 
 def _lone_processes(site: Site) -> dict[str, float]:

@@ -56,17 +56,17 @@ def _peers(site: Site, ours: list[float]) -> dict[str, Any]:
     path = site.home / "records.parquet"
     columns = list(site.definition.input_columns)
     site.frame[[*columns, str(site.definition.target)]].iloc[:ROWS].to_parquet(path)
-    told: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for peer in ("lightgbm", "torch"):
         command = [site.peers_python, "-m", "benchmarks.peers.scoring", peer, str(path), str(site.runs)]
         command += ["--quick"] if site.quick else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
         if done.returncode != 0:
-            told[peer] = f"not measured: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}"
+            document[peer] = f"not measured: {done.stderr.strip().splitlines()[-1] if done.stderr else done.returncode}"
             continue
         for name, seconds in json.loads(done.stdout.splitlines()[-1]).items():
-            told[name] = {
+            document[name] = {
                 "records_per_second": round(ROWS / float(np.median(seconds))),
                 "tidemark is faster by": ratio(ours[: len(seconds)], seconds[: len(ours)]),
             }
-    return told
+    return document

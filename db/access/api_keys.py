@@ -1,4 +1,4 @@
-"""API keys: shown once at creation, kept as a hash, checked at every request, revoked for good."""
+"""API keys: shown once when created, stored as a hash, checked on every request, revoked permanently."""
 
 import hashlib
 import hmac
@@ -26,7 +26,7 @@ _SECONDS_OF_A_DAY = 24 * 3600.0
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key without its secret. `portfolios` None means every portfolio; `parent` is the public id of its maker."""
+    """A key without its secret. `portfolios` None means every portfolio; `parent` is the key that created it."""
 
     public_id: str
     name: str
@@ -41,13 +41,13 @@ class ApiKey:
     may_interactive: bool = True
 
     def reaches(self, portfolios: Collection[str] | None) -> bool:
-        """Whether it may see all of these portfolios; None means every one."""
+        """Whether the key may see all of these portfolios; None means every portfolio."""
         return self.portfolios is None or (portfolios is not None and set(portfolios) <= set(self.portfolios))
 
 
 @dataclass(frozen=True)
 class KeyRequest:
-    """What a new key shall be. `expires_in_days` None means never; `may_interactive`: may it go before all others."""
+    """The rights of a new key. `expires_in_days` None means never; `may_interactive` allows that priority."""
 
     name: str
     role: KeyRole
@@ -70,16 +70,16 @@ _IS_OVER = exists().where(
     or_(_LINE.c.revoked_at.is_not(None), func.coalesce(_LINE.c.expires_at <= now_plus(), false()))
 )
 _IS_STALE = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < now_plus(-_USE_NOTED_EVERY_SECONDS))
-# Made once: it is asked at every request.
+# Built once, because it runs at every request.
 _CHECKED = select(*_COLUMNS, api_keys.c.secret_hash, _IS_OVER.label("is_over"), _IS_STALE.label("is_stale")).where(
     api_keys.c.public_id == bindparam("public_id")
 )
 
 
 def create_key(engine: Engine, request: KeyRequest, *, who: str, maker: ApiKey | None = None) -> tuple[str, ApiKey]:
-    """Store a new key and return its whole text, which nobody can read again, with what is known of it.
+    """Store a new key and return its text, which cannot be read again, and its properties.
 
-    A key that is made by another one ends with it at the latest, and is nowhere wider. Raises `KeyTooWideError`, and
+    A key created by another one expires no later and has no wider rights. Raises `KeyTooWideError`, and
     `NotFoundError` for a portfolio that does not exist.
     """
     _check_width(request, maker)
@@ -98,7 +98,7 @@ def create_key(engine: Engine, request: KeyRequest, *, who: str, maker: ApiKey |
         _record(connection, "created", public_id, request.name, who)
         key = _find(connection, public_id)
         if latest is not None and (key.expires_at is None or key.expires_at > latest):
-            raise KeyTooWideError("expires_in_days", f"an end no later than {latest.isoformat()}")
+            raise KeyTooWideError("expires_in_days", f"an expiry no later than {latest.isoformat()}")
     return f"{KEY_PREFIX}_{public_id}_{secret}", key
 
 
@@ -106,18 +106,18 @@ def _check_width(request: KeyRequest, maker: ApiKey | None) -> None:
     if maker is not None and request.role.rank > maker.role.rank:
         raise KeyTooWideError("role", f"{maker.role} or less")
     if maker is not None and not maker.reaches(request.portfolios):
-        raise KeyTooWideError("portfolios", "portfolios that the key which asks may see")
+        raise KeyTooWideError("portfolios", "portfolios that the requesting key can see")
 
 
 def check_key(engine: Engine, text: str) -> ApiKey | None:
-    """Return the key that this text is, None where it is none, or one that has ended."""
+    """Return the valid key with this text, or None."""
     prefix, _, rest = text.partition("_")
     public_id, _, secret = rest.partition("_")
     if prefix != KEY_PREFIX or not (public_id.isascii() and public_id.isalnum()):
         return None
     with reading(engine) as connection:
         row = connection.execute(_CHECKED, {"public_id": public_id}).one_or_none()
-    # Compared even where there is no such key, so that the time tells nothing.
+    # Compared even without such a key, so that the response time reveals nothing.
     is_right = hmac.compare_digest(_hash(secret), "" if row is None else row.secret_hash)
     if row is None or not is_right or row.is_over:
         return None
@@ -127,7 +127,7 @@ def check_key(engine: Engine, text: str) -> ApiKey | None:
 
 
 def find_key_in_force(engine: Engine, public_id: str) -> ApiKey | None:
-    """Return a key that is neither revoked nor expired, for somebody who proved earlier to hold it; else None."""
+    """Return a valid key whose holder proved it earlier; None if it was revoked or has expired."""
     with reading(engine) as connection:
         row = connection.execute(_CHECKED, {"public_id": public_id}).one_or_none()
     if row is None or row.is_over:
@@ -138,19 +138,19 @@ def find_key_in_force(engine: Engine, public_id: str) -> ApiKey | None:
 
 
 def record_session(engine: Engine, key: ApiKey, event: str, *, who: str) -> None:
-    """Note in the event log that a key's holder `signed_in` to the dashboard, or `signed_out`."""
+    """Record in the event log that a key's holder `signed_in` to the dashboard, or `signed_out`."""
     with writing(engine) as connection:
         _record(connection, event, key.public_id, key.name, who)
 
 
 def list_keys(engine: Engine) -> list[ApiKey]:
-    """Return every key, revoked ones too, oldest first."""
+    """Return every key, including revoked ones, oldest first."""
     with reading(engine) as connection:
         return [_as_key(row) for row in connection.execute(select(*_COLUMNS).order_by(api_keys.c.id))]
 
 
 def revoke_key(engine: Engine, public_id: str, *, who: str) -> list[ApiKey]:
-    """End a key, and every key that it made, at once and for good; return them, itself first.
+    """Revoke a key, and every key created with it; return them, itself first.
 
     Revoking twice is harmless: then it ends nothing. Raises `NotFoundError`.
     """

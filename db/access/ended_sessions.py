@@ -1,4 +1,4 @@
-"""Sessions of the dashboard that were signed out before their time: a copy of their cookie opens nothing any more."""
+"""Dashboard sessions that were signed out early, so that a copy of their cookie no longer works."""
 
 from sqlalchemy import Engine, delete, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -9,7 +9,7 @@ from db.schema.api_tables import ended_sessions
 
 
 def end_session(engine: Engine, session_id: str, *, lifetime_seconds: float) -> None:
-    """End a session for good, and forget those whose cookies have become too old by themselves. Twice is once."""
+    """End a session permanently, and delete those whose cookies have expired. Repeating it changes nothing."""
     dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
     ended = dialect.insert(ended_sessions).values(session_id=session_id, forget_at=now_plus(lifetime_seconds))
     with writing(engine) as connection:

@@ -1,4 +1,4 @@
-"""Records to be scored at once: stored for a worker to read, answered in place, deleted with the answer."""
+"""Online requests: their records are stored for a worker, answered in the same row, and deleted with the answer."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from db.connections.clock import now_plus
 from db.connections.engine import reading, writing_lightly
 from db.schema.api_tables import online_requests
 
-_IDS_AT_ONCE = 1000  # an old SQLite takes no more parameters
+_IDS_AT_ONCE = 1000  # an old SQLite accepts no more parameters
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class OnlineRequest:
 
 
 def store_request(engine: Engine, portfolio: str, records: str, *, seconds: float) -> str:
-    """Store the records for so many seconds and return the request's id."""
+    """Store the records for that many seconds and return the request's id."""
     request_id = secrets.token_hex(16)
     values = {"id": request_id, "portfolio": portfolio, "records": records, "expires_at": now_plus(seconds)}
     with writing_lightly(engine) as connection:
@@ -31,7 +31,7 @@ def store_request(engine: Engine, portfolio: str, records: str, *, seconds: floa
 
 
 def find_request(engine: Engine, request_id: str) -> OnlineRequest | None:
-    """Return a request that waits for its answer; None where it was answered, given up, or is over."""
+    """Return a request that waits for its answer; None if it was answered, given up, or is over."""
     columns = (online_requests.c.portfolio, online_requests.c.records)
     is_waiting = (online_requests.c.records.is_not(None), online_requests.c.expires_at > now_plus())
     with reading(engine) as connection:
@@ -40,7 +40,7 @@ def find_request(engine: Engine, request_id: str) -> OnlineRequest | None:
 
 
 def store_answer(engine: Engine, request_id: str, answer: str) -> bool:
-    """Put the answer in the records' place; False where another worker did it first or nobody waits any more."""
+    """Replace the records by the answer; return False if another worker was first or no client is waiting."""
     is_waiting = (online_requests.c.id == request_id, online_requests.c.answer.is_(None))
     with writing_lightly(engine) as connection:
         answered = update(online_requests).where(*is_waiting).values(records=None, answer=answer)
@@ -48,7 +48,7 @@ def store_answer(engine: Engine, request_id: str, answer: str) -> bool:
 
 
 def find_answer(engine: Engine, request_id: str) -> str | None:
-    """Return the answer, None while there is none."""
+    """Return the answer; None if there is none yet."""
     with reading(engine) as connection:
         return connection.execute(
             select(online_requests.c.answer).where(online_requests.c.id == request_id)
@@ -56,7 +56,7 @@ def find_answer(engine: Engine, request_id: str) -> str | None:
 
 
 def find_answers(engine: Engine, request_ids: Sequence[str]) -> dict[str, str]:
-    """Return those of these requests that are answered, with their answers."""
+    """Return the answered ones among these requests, with their answers."""
     found: dict[str, str] = {}
     with reading(engine) as connection:
         for first in range(0, len(request_ids), _IDS_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Webhooks: who is told of which events, and the log of what was sent."""
+"""Webhooks: which events each one receives, and the log of its deliveries."""
 
 import base64
 import secrets
@@ -37,7 +37,7 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message."""
+    """The result of one message."""
 
     id: int
     event: str
@@ -89,15 +89,15 @@ def find_webhook(connection: Connection, webhook_id: int) -> Webhook:
 
 
 def switch_off(engine: Engine, webhook_id: int, *, who: str, why: str = "") -> Webhook:
-    """Send nothing more to a webhook; what waits for it has failed. Its log is kept."""
+    """Remove a webhook; its waiting messages fail. Its log is kept."""
     with writing(engine) as connection:
         find_webhook(connection, webhook_id)
         connection.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(is_active=False))
         waiting = (webhook_deliveries.c.webhook_id == webhook_id, webhook_deliveries.c.state == DeliveryState.WAITING)
         ended = {"state": DeliveryState.FAILED, "error": "the webhook was switched off", "finished_at": now_plus()}
         connection.execute(update(webhook_deliveries).where(*waiting).values(**ended))
-        told = f"webhook {webhook_id}{f': {why}' if why else ''}"
-        record_event(connection, "webhook.removed", who=who, why=told)
+        reason = f"webhook {webhook_id}{f': {why}' if why else ''}"
+        record_event(connection, "webhook.removed", who=who, why=reason)
         return find_webhook(connection, webhook_id)
 
 

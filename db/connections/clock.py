@@ -1,4 +1,4 @@
-"""The database's own clock as SQL expressions: no worker's clock ever decides about a lease."""
+"""The database's clock as SQL expressions: leases never depend on a worker's clock."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -37,7 +37,7 @@ __all__ = [
 BUSY_TIMEOUT_SECONDS = 30  # how long a SQLite writer waits for another one
 # No writing transaction waits for anything but the database for long: models and networks stay outside.
 _IDLE_LIMIT = "30s"
-# A server that is gone for good is noticed within half a minute, not after the system's two hours.
+# A server that is gone permanently is noticed within half a minute, not after the system's two hours.
 _ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 POSTGRESQL_OPTIONS = {"connect_timeout": 10, "application_name": "tidemark"} | _ALIVE
 # Above the five that are kept: the API's threads are twenty, and none of them should wait for another's connection.
@@ -60,7 +60,7 @@ _JSON: dict[str, Any] = {"json_serializer": _as_json, "json_deserializer": from_
 
 
 def open_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engine:
-    """Open an engine for a SQLite or PostgreSQL URL. Nothing is connected yet; whoever opens it disposes of it.
+    """Open an engine for a SQLite or PostgreSQL URL. Nothing is connected yet; the caller has to dispose of it.
 
     A SQLite writer waits for `busy_seconds` for another one. Raises `DatabaseError` for a URL that is not understood.
     """
@@ -72,7 +72,7 @@ def open_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Engi
 
 @contextmanager
 def opened_engine(url: str, *, busy_seconds: float = BUSY_TIMEOUT_SECONDS) -> Generator[Engine]:
-    """Give an engine as `open_engine` does, and close its connections at the end, however the block ends."""
+    """Yield an engine like `open_engine`, and close its connections at the end."""
     engine = open_engine(url, busy_seconds=busy_seconds)
     try:
         yield engine
@@ -87,10 +87,9 @@ def safe_address(url: str | URL) -> str:
 
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
-    """Give a connection that only reads: on SQLite all of it one moment, on PostgreSQL each statement its own.
+    """Yield a connection that only reads: on SQLite one snapshot, on PostgreSQL one per statement.
 
-    That is what a PostgreSQL transaction gives as well unless it asks for more; without one it saves two ways to the
-    server and back.
+    A default PostgreSQL transaction gives no more than that, and doing without one saves two round trips.
     """
     with translated_errors(engine, only_reads=True), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
@@ -101,7 +100,7 @@ def reading(engine: Engine) -> Generator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Generator[Connection]:
-    """Give a connection in a transaction that writes, committed at the end.
+    """Yield a connection in a writing transaction, committed at the end.
 
     On SQLite it takes the write lock at once (BEGIN IMMEDIATE): a deferred transaction that turns from reading to
     writing fails immediately, however long the busy timeout.
@@ -116,9 +115,9 @@ def writing(engine: Engine) -> Generator[Connection]:
 
 @contextmanager
 def writing_lightly(engine: Engine) -> Generator[Connection]:
-    """Give a connection as `writing` does, but do not wait for the disk: a power cut may take the last moments back.
+    """Yield a connection like `writing`, but do not wait for the disk: a power cut may lose the last moments.
 
-    For rows that nobody misses after a restart, such as requests whose sender waits for the answer.
+    For rows that may be lost in a restart, such as requests whose sender waits for the answer.
     """
     is_sqlite = engine.dialect.name == "sqlite"
     with (
@@ -134,7 +133,7 @@ def writing_lightly(engine: Engine) -> Generator[Connection]:
 
 @contextmanager
 def _hurried(connection: Connection) -> Generator[None]:
-    """Set what SQLite allows outside of transactions alone, and set it back."""
+    """Change a setting that SQLite allows only outside of transactions, and restore it."""
     driver = cast("sqlite3.Connection", connection.connection.driver_connection)
     driver.execute("PRAGMA synchronous=NORMAL")
     try:
@@ -148,7 +147,7 @@ def _hurried(connection: Connection) -> Generator[None]:
 def translated_errors(engine: Engine, *, only_reads: bool = False) -> Generator[None]:
     """Turn the drivers' errors about the server into ours; programming errors pass unchanged.
 
-    PostgreSQL says the same of a refused read and a refused write, so a block that `only_reads` has to say so.
+    PostgreSQL reports refused reads and writes in the same way, so a block that `only_reads` has to say so.
     """
     try:
         yield
@@ -196,7 +195,7 @@ def _answers(engine: Engine, connection: Any) -> bool:
 
 
 def _limit_idle_transactions(connection: psycopg.Connection[Any], _record: Any) -> None:
-    """Let the server free what a process locked that was cut off in mid-transaction; else it stays locked for hours."""
+    """Let the server free the locks of a process that was cut off during a transaction; or they stay for hours."""
     connection.autocommit = True  # else a rollback takes the setting back
     connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [_IDLE_LIMIT])
     connection.autocommit = False
@@ -217,8 +216,8 @@ def _open_sqlite(address: URL, busy_seconds: float) -> Engine:
 
 
 def _keep_from_others(address: URL) -> None:
-    """Make the file before SQLite does, readable by its owner alone; the files beside it follow its rights."""
-    with suppress(OSError):  # SQLite tells what is wrong with it
+    """Create the file before SQLite does, readable only by its owner; SQLite's other files copy its permissions."""
+    with suppress(OSError):  # SQLite will report the problem
         make_private_file(Path(str(address.database)).expanduser())
 
 
@@ -232,7 +231,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, busy_seconds: float) -> None
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Several first connections at once refuse each other the switch, whatever the busy timeout."""
+    """Several first connections block each other's switch, whatever the busy timeout."""
     ends = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:

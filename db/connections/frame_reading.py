@@ -34,7 +34,7 @@ _lock = Lock()
 
 
 def fetch_frame(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
-    """Return the rows of a query that only reads, a column each: float64 or int64, `str`, or objects where it is mixed.
+    """Return the rows of a reading query as columns: float64 or int64, `str`, or objects if the types are mixed.
 
     Missing is NaN. On PostgreSQL, values of other types than binary numbers, text and truth values are their text.
     """
@@ -70,7 +70,7 @@ def _is_sent_as_it_is(kind: types.TypeEngine[Any]) -> bool:
 
 @contextmanager
 def _connected(engine: Engine) -> Generator[Any]:
-    """Give a connection of the pool, and leave it out of the pool afterwards if it failed."""
+    """Yield a connection of the pool, and discard it afterwards if it failed."""
     connection = _pool_of(engine).connect()
     try:
         yield connection

@@ -1,4 +1,4 @@
-"""Ends from another thread what a connection does, so that nobody has to wait for one book's slow table or view."""
+"""Interrupts a connection from another thread, so that a slow table or view of one book blocks no other."""
 
 import sqlite3
 import threading
@@ -13,7 +13,7 @@ _CANCEL_SECONDS = 5.0  # for the way to the server and back
 
 
 class Interruption:
-    """The connection that a thread reads with, as long as it does."""
+    """The connection that a thread is reading with."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,18 +27,18 @@ class Interruption:
         try:
             yield
         finally:
-            with self._lock:  # a cancel on its way ends first: it must not hit who gets the connection next
+            with self._lock:  # a pending cancel must not hit the next user of the connection
                 self._driver = None
 
     def interrupt(self) -> None:
-        """End the statement that runs now, if any; it raises in its own thread. Ask again where the thread goes on."""
+        """Interrupt the running statement, if any; it raises in its own thread. Repeat if the thread continues."""
         if not self._lock.acquire(blocking=False):  # another thread is at it, or the block ends this instant
             return
         try:
             if isinstance(self._driver, sqlite3.Connection):
                 self._driver.interrupt()
             elif isinstance(self._driver, psycopg.Connection):
-                with suppress(psycopg.Error, TimeoutError):  # a lost server ends the statement by itself
+                with suppress(psycopg.Error, TimeoutError):  # a lost server ends the statement anyway
                     self._driver.cancel_safe(timeout=_CANCEL_SECONDS)
         finally:
             self._lock.release()

@@ -1,4 +1,4 @@
-"""What a state folder holds is for its owner alone: made so whatever the umask, and tightened where it is not.
+"""Makes a state folder accessible only to its owner, whatever the umask, and tightens an existing one.
 
 Standard library alone.
 """
@@ -17,38 +17,38 @@ _FILES = ("tidemark.db", "tidemark.db-wal", "tidemark.db-shm", "api-key", "dashb
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder, and what is missing above it, that only this user can enter; one that is there stays as it is."""
+    """Create a folder, with its parents, that only this user can enter; an existing one is not changed."""
     if not folder.exists():
         make_private_folder(folder.parent)
         folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file that only this user can read; one that is there stays as it is."""
+    """Create an empty file that only this user can read; an existing one is not changed."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE))
 
 
 def open_private_log(path: Path) -> BinaryIO:
-    """Open a file to write at its end, made with its folder for this user alone where it is not there."""
+    """Open a file for appending; create it and its folder for this user only if they are missing."""
     make_private_folder(path.parent)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE), "ab")
 
 
 def tighten(home: Path) -> None:
-    """Take everybody else's rights off a state folder and what Tidemark keeps in it, where it is this user's."""
+    """Restrict a state folder and Tidemark's files in it to this user, if they belong to this user."""
     for path in _found_in(home):
-        with suppress(OSError):  # it is gone by now, or the file system takes no changes: `list_open` tells
+        with suppress(OSError):  # deleted meanwhile, or a read-only file system: `list_open` reports it
             if _is_open(path) and _why_not_ours(path) is None:
                 path.chmod(stat.S_IMODE(path.lstat().st_mode) & FOLDER_MODE)
 
 
 def list_open(home: Path) -> list[tuple[Path, str]]:
-    """Return what others may still enter, read or write in a state folder, and why it is left so."""
+    """Return what others can still access in a state folder, and why it was not changed."""
     found: list[tuple[Path, str]] = []
     for path in _found_in(home):
         with suppress(FileNotFoundError):
             if _is_open(path):
-                found.append((path, _why_not_ours(path) or "the next command takes others' rights off it"))
+                found.append((path, _why_not_ours(path) or "the next command restricts it to its owner"))
     return found
 
 
@@ -63,7 +63,7 @@ def _why_not_ours(path: Path) -> str | None:
         return "a link to another place"
     if found.st_uid != os.getuid():
         return "it belongs to another user"
-    return "a home folder holds more than Tidemark's files" if path.resolve() in {Path.home(), Path("/")} else None
+    return "a home folder contains more than Tidemark's files" if path.resolve() in {Path.home(), Path("/")} else None
 
 
 def _found_in(home: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Connections that waited in a pool are asked whether they still answer, unless they worked a moment ago."""
+"""Tests pooled connections before use, unless they were used a moment ago."""
 
 import time
 from collections.abc import Callable
@@ -12,10 +12,10 @@ _RETURNED_AT = "tidemark_returned_at"
 
 
 def check_stale_connections(pool: Pool, answers: Callable[[Any], bool]) -> None:
-    """Ask a connection of the pool before it is given out again, when it was not in use within the last second.
+    """Test a pooled connection before use, unless it was in use within the last second.
 
-    One that does not answer takes all the others with it, which are from before the same trouble; a new one is made.
-    A loss within that second is met by the statement itself, as one in the middle of a transaction is.
+    If it does not answer, all other pooled connections are dropped too, and a new one is opened.
+    A loss within that second fails the statement itself, like one during a transaction.
     """
 
     def note(_connection: Any, record: Any) -> None:
@@ -26,7 +26,7 @@ def check_stale_connections(pool: Pool, answers: Callable[[Any], bool]) -> None:
         if returned_at is None or time.monotonic() - returned_at < FRESH_SECONDS:
             return
         if not answers(connection):
-            raise exc.InvalidatePoolError("the connection was lost while it waited")
+            raise exc.InvalidatePoolError("the connection was lost while it was idle")
 
     event.listen(pool, "checkin", note)
     event.listen(pool, "checkout", check)

@@ -1,4 +1,4 @@
-"""Ends of shards' ranges that are the key of who is erased.
+"""Boundaries of shards' key ranges that are the key of an erased person.
 
 A range that was scored is needed no more and is forgotten. One that is still to be scored ends at the neighbour's key
 instead: no record lies between the two.
@@ -32,9 +32,9 @@ _LEAST_INTEGER = -(2**63)
 
 
 def forget_boundaries_of(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> int:
-    """Let no shard's range begin or end at one of these keys, in the erasure's transaction; return how many did.
+    """Change key ranges that begin or end at one of these keys, in the erasure's transaction; return how many.
 
-    To be called when the records are gone. A range whose end still stands in a source that is not ours keeps it.
+    Called after the records are deleted. A boundary that is still in a source of someone else is kept.
     """
     cancelled = shards.c.job_id.in_(select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED))
     is_over = or_(shards.c.state.in_((ShardState.DONE, ShardState.SPLIT)), cancelled)
@@ -58,7 +58,7 @@ def _ends_at(portfolio: str, keys: tuple[str, ...]) -> ColumnElement[bool]:
 
 
 def _forms(keys: tuple[str, ...]) -> list[str]:
-    """A boundary is the JSON of an integer or of a text."""
+    """A boundary is an integer or a text, as JSON."""
     return [form for key in keys for form in (json.dumps(key), key)]
 
 
@@ -95,7 +95,7 @@ def _find_before(connection: Connection, column: Column[Any], here: ColumnElemen
 
 
 def _below_all(column: Column[Any], end: str) -> str | None:
-    """Return an end before every key, for a shard that held no other; None for keys of other types than ours."""
+    """Return a boundary before every key, for a shard with no other key; None for keys of unknown types."""
     if isinstance(column.type, BigInteger):
         return json.dumps(type(json.loads(end))(_LEAST_INTEGER))
     return json.dumps("") if isinstance(column.type, String) else None

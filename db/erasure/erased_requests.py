@@ -1,4 +1,4 @@
-"""Online requests that hold a person who is erased: they go with their records and answers, and are not answered."""
+"""Deletes online requests that contain an erased person, with their records and answers."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from db.schema.api_tables import online_requests
 
 
 def forget_requests_of(connection: Connection, definition: PortfolioDefinition, keys: tuple[str, ...]) -> Counter[str]:
-    """Delete the requests that name one of the keys, in the erasure's transaction; a worker finds them gone."""
+    """Delete the requests with one of the keys, in the erasure's transaction."""
     found = _find_requests(connection, definition, keys)
     if found:
         connection.execute(delete(online_requests).where(online_requests.c.id.in_(found)))
@@ -20,7 +20,7 @@ def forget_requests_of(connection: Connection, definition: PortfolioDefinition, 
 
 
 def count_requests(connection: Connection, definition: PortfolioDefinition, keys: tuple[str, ...]) -> Place:
-    """Return how many requests of this moment name one of the keys."""
+    """Return how many requests have one of the keys now."""
     return Place(online_requests.name, left=len(_find_requests(connection, definition, keys)))
 
 
@@ -33,5 +33,5 @@ def _find_requests(connection: Connection, definition: PortfolioDefinition, keys
 def _named(row: Any, key: str) -> frozenset[str]:
     records = [one.get(key) for one in json.loads(row.records or "[]")]
     answer = json.loads(row.answer or "{}")
-    told = [one.get("record_key") for name in ("scores", "rejects") for one in answer.get(name, ())]
-    return frozenset(str(one) for one in (*records, *told) if one is not None)
+    answered = [one.get("record_key") for name in ("scores", "rejects") for one in answer.get(name, ())]
+    return frozenset(str(one) for one in (*records, *answered) if one is not None)

@@ -1,4 +1,4 @@
-"""Free texts that may name a person by accident: an error that quotes a key, a reason that somebody typed.
+"""Free texts that may name a person by accident, such as an error that quotes a key or a reason that someone typed.
 
 Tidemark writes no key into them; a database's error or a person may. A short or numeric key counts where it stands in
 quotes or brackets, since a count may look like it; any other one wherever it stands as a word.
@@ -19,7 +19,7 @@ _LEAST_TELLING = 6  # characters
 
 
 def redact_texts(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> Counter[str]:
-    """Take the keys out of the texts of the portfolio, in the erasure's transaction; return how many texts by table."""
+    """Remove the keys from the texts of the portfolio, in the erasure's transaction; return their number by table."""
     counted = Counter[str]()
     pattern = _pattern(keys)
     for column, of_portfolio in _texts(portfolio):
@@ -43,7 +43,7 @@ def _texts(portfolio: str) -> list[tuple[Column[Any], ColumnElement[bool]]]:
     own_jobs = select(jobs.c.id).where(jobs.c.portfolio == portfolio)
     of_job = jobs.c.portfolio == portfolio
     of_event = or_(events.c.portfolio == portfolio, events.c.job_id.in_(own_jobs))
-    told = select(events.c.id).where(of_event)
+    event_ids = select(events.c.id).where(of_event)
     return [
         (events.c.why, of_event),
         (jobs.c.detail, of_job),
@@ -51,7 +51,7 @@ def _texts(portfolio: str) -> list[tuple[Column[Any], ColumnElement[bool]]]:
         (jobs.c.idempotency_key, of_job),
         (shards.c.error, shards.c.job_id.in_(own_jobs)),
         (decisions.c.reason, decisions.c.portfolio == portfolio),
-        (webhook_deliveries.c.error, webhook_deliveries.c.event_id.in_(told)),
+        (webhook_deliveries.c.error, webhook_deliveries.c.event_id.in_(event_ids)),
     ]
 
 

@@ -1,6 +1,6 @@
-"""Erases one person: records, scores, rejects, outcomes, in one transaction; and counts again what is left.
+"""Erases a person's records, scores, rejects and outcomes in one transaction, then counts what is left.
 
-Whoever read the person before the transaction writes nothing of it afterwards (`db.privacy.erased_keys`). What is
+Work that read the person before the transaction writes nothing of it afterwards (`db.privacy.erased_keys`). What is
 proven, and what is not, is an `Erasure` (`db.erasure.erasure_proof`).
 """
 
@@ -38,7 +38,7 @@ HASHED_KEYS = "results under hashed keys"
 
 @dataclass(frozen=True)
 class Person:
-    """Whom to erase: a key as its source holds it, and the secret that its hash is made with, where there is one."""
+    """The person to erase: the key as in the source, and the secret of its hash, if there is one."""
 
     portfolio: str
     key: str
@@ -46,7 +46,7 @@ class Person:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """The key as results may hold it in the place of the key."""
+        """The forms that the key may have in results."""
         return () if self.key_secret is None else (hash_key(self.key_secret, self.portfolio, self.key),)
 
     @property
@@ -58,8 +58,8 @@ class Person:
 def erase_record(engine: Engine, person: Person, *, who: str, extra: tuple[Place, ...] = ()) -> Erasure:
     """Erase every row of a portfolio's person, under every form of its key; then count what is left.
 
-    A source that Tidemark did not make is not changed, only counted: who owns it erases there. The event log tells
-    counts, not the key. Erasing again finds nothing. `extra` are places outside of the database that were looked at.
+    A source that Tidemark did not create is only counted: its owner has to erase there. The event log has
+    counts, not the key. Erasing again finds nothing. `extra` are places outside of the database that were checked.
     Raises `NotFoundError` for an unknown portfolio.
     """
     portfolio, keys = person.portfolio, person.keys
@@ -83,8 +83,8 @@ def erase_record(engine: Engine, person: Person, *, who: str, extra: tuple[Place
         unseen = why_hashes_are_unseen(
             connection, definition, person.key_secret, found=found & frozenset(person.hashes)
         )
-        told = ", ".join(f"{count} of {name}" for name, count in erased.items() if count) or "nothing was there"
-        record_event(connection, "record.erased", who=who, portfolio=portfolio, why=told)
+        summary = ", ".join(f"{count} of {name}" for name, count in erased.items() if count) or "nothing was found"
+        record_event(connection, "record.erased", who=who, portfolio=portfolio, why=summary)
     bytes_of_rows = [one for one in (free_space, empty_log(engine)) if one is not None]
     left = _count_left(engine, person, sources)
     places = [replace(one, erased=erased[one.name]) for one in left]
@@ -95,7 +95,7 @@ def erase_record(engine: Engine, person: Person, *, who: str, extra: tuple[Place
 
 
 def _erase_in_source(connection: Connection, named: NamedSource, keys: tuple[str, ...], erased: Counter[str]) -> bool:
-    """Erase in a source that was made for the portfolio; False where the source is somebody else's."""
+    """Erase in a source that was made for the portfolio; False if the source is someone else's."""
     table = find_source(connection, named.source)
     if table is None or named.key not in table.c:
         return not _is_out_of_sight(connection, named)
@@ -112,12 +112,12 @@ def _is_out_of_sight(connection: Connection, named: NamedSource) -> bool:
         name = name_source(connection, named.source.name)
     except SourceError:  # Tidemark's own, or the database's
         return True
-    # Whether the table is there is not asked: the answer would tell of tables that are not this portfolio's.
+    # The table's existence is not checked: the answer would reveal tables of other portfolios.
     return not is_granted(connection, named.source.portfolio, name)
 
 
 def _note_scores(connection: Connection, portfolio: str, keys: tuple[str, ...]) -> frozenset[str]:
-    """Keep the digest of each score that goes, so that the rest of its job stays proven; return the keys found."""
+    """Keep the digest of each deleted score, so that the rest of its job can be verified; return the keys found."""
     columns = (scores.c.job_id, scores.c.record_key, scores.c.probability, jobs.c.model_version)
     found = select(*columns).join(jobs, jobs.c.id == scores.c.job_id)
     going: dict[int, list[Any]] = defaultdict(list)
@@ -137,7 +137,7 @@ def _note_scores(connection: Connection, portfolio: str, keys: tuple[str, ...]) 
 
 
 def _tables_with_keys() -> list[Table]:
-    """Every table of Tidemark that names records: those of today, and those that are added tomorrow."""
+    """Every table of Tidemark with record keys, including tables added later."""
     return [table for table in metadata.sorted_tables if "record_key" in table.c]
 
 
@@ -156,10 +156,12 @@ def _count_left(engine: Engine, person: Person, sources: list[NamedSource]) -> l
         for table in _tables_with_keys():
             found = select(func.count()).select_from(table).where(_is_person(table, portfolio, keys))
             places.append(Place(table.name, left=connection.execute(found).scalar_one()))
-        places.append(Place(shards.name, left=count_boundaries(connection, portfolio, keys), note="ends of ranges"))
+        places.append(
+            Place(shards.name, left=count_boundaries(connection, portfolio, keys), note="boundaries of key ranges")
+        )
         places.append(count_requests(connection, definition, keys))
         places += count_texts(connection, portfolio, keys)
-    places.append(Place("exports in progress", note="each leaves out who was erased, before every page it sends"))
+    places.append(Place("exports in progress", note="each one checks for erased persons before every page it sends"))
     return places
 
 
@@ -175,9 +177,11 @@ def _count_in_sources(connection: Connection, sources: list[NamedSource], keys: 
 def _count_in_source(connection: Connection, named: NamedSource, keys: tuple[str, ...]) -> Place:
     name, table = named.source.name, find_source(connection, named.source)
     if _is_out_of_sight(connection, named):
-        return Place(name, unseen="the portfolio may not read it: grant it and erase again, or erase there yourself")
+        return Place(
+            name, unseen="the portfolio may not read it: grant it and erase again, or erase the record there yourself"
+        )
     if table is None or named.key not in table.c:
-        return Place(name, note="is there no more" if table is None else f"has no column {named.key}")
+        return Place(name, note="no longer exists" if table is None else f"has no column {named.key}")
     found = select(func.count()).select_from(table).where(cast(table.c[named.key], Text).in_(keys))
-    note = None if is_made_by_load(connection, named.source) else "not made by Tidemark for this portfolio"
+    note = None if is_made_by_load(connection, named.source) else "not created by Tidemark for this portfolio"
     return Place(name, left=connection.execute(found).scalar_one(), note=note)

@@ -1,4 +1,4 @@
-"""The bytes of deleted rows in SQLite's files: overwritten in the database, and emptied out of its write-ahead log."""
+"""Overwrites the bytes of deleted rows in SQLite's database file, and empties its write-ahead log."""
 
 import sqlite3
 from typing import cast
@@ -12,12 +12,12 @@ from db.privacy.installation_facts import find_fact, tell_fact
 
 FREE_SPACE = "free space of the database file"
 LOG = "write-ahead log"
-LOG_WAIT_SECONDS = 10.0  # for those who read an older state of the database
+LOG_WAIT_SECONDS = 10.0  # for readers of an older state of the database
 _FACT = "free_space"
 
 
 def overwrite_free_space(engine: Engine) -> Place | None:
-    """Rewrite a SQLite file once that an older release has deleted from without overwriting; None on PostgreSQL."""
+    """Rewrite a SQLite file once if an older release has deleted rows without overwriting; None on PostgreSQL."""
     if engine.dialect.name != "sqlite":
         return None
     with reading(engine) as connection:
@@ -29,15 +29,17 @@ def overwrite_free_space(engine: Engine) -> Place | None:
         with writing(engine) as connection:
             tell_fact(connection, _FACT, "overwritten")
     except (DatabaseError, sqlite3.Error) as error:
-        advice = "make room for a second copy of the file, or wait until nobody writes, and erase again"
+        advice = (
+            "free enough space for a second copy of the file, or wait until no other process writes, then erase again"
+        )
         return Place(FREE_SPACE, unseen=f"the file could not be rewritten ({error}): {advice}")
     return Place(FREE_SPACE, note="the file was rewritten")
 
 
 def empty_log(engine: Engine) -> Place | None:
-    """Move the write-ahead log into the database and empty it, for it holds old copies of pages; None on PostgreSQL.
+    """Empty the write-ahead log, which has old copies of pages, into the database; None on PostgreSQL.
 
-    One is left where somebody reads an older state for longer than `LOG_WAIT_SECONDS`: the log is needed for that.
+    The log remains if someone reads an older state for longer than `LOG_WAIT_SECONDS`, because the reader needs it.
     """
     if engine.dialect.name != "sqlite":
         return None
@@ -51,5 +53,5 @@ def empty_log(engine: Engine) -> Place | None:
             driver.execute(f"PRAGMA busy_timeout={usual}")
     if not is_busy:
         return Place(LOG, note="emptied")
-    advice = "somebody reads an older state of the database: let that end, and erase again"
+    advice = "another reader still uses an older state of the database: let it finish, then erase again"
     return Place(LOG, left=1, note=advice, is_pending=True)

@@ -1,35 +1,35 @@
-"""What an erasure proves: each place that was looked at, what was erased and is left there, what is out of reach."""
+"""The proof of an erasure: each place checked, what was erased and what is left there, and what cannot be checked."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-# What no command of Tidemark can look into, told with every erasure.
+# What Tidemark cannot check; listed with every erasure.
 BEYOND_REACH = (
     "backups of the database and of the models",
-    "files that were exported earlier, and the page of at most 50,000 records that a running export had already sent",
-    "answers of online requests, and messages to webhooks, that were sent earlier",
-    "what a model has learnt from the record",
-    "files that were loaded: loading one that still holds the key brings the person back",
+    "files exported earlier, and the page of at most 50,000 records that a running export had already sent",
+    "answers to online requests and webhook messages that were sent earlier",
+    "what a model has learned from the record",
+    "files that were loaded: loading one that still contains the key brings the person back",
 )
-BEYOND_POSTGRESQL = ("PostgreSQL's own files: deleted rows until VACUUM has passed, its write-ahead log, its replicas",)
+BEYOND_POSTGRESQL = ("PostgreSQL's own files: deleted rows until VACUUM has run, the write-ahead log, replicas",)
 
 
 class Outcome(StrEnum):
-    """What an erasure came to; programs may rely on these codes."""
+    """The outcome of an erasure; programs may rely on these codes."""
 
     ERASED = "erased"  # everything was looked at and nothing is left
     UNKNOWN_KEY = "unknown_key"  # everything was looked at and the key was nowhere
     LEFT = "left"  # something is left that is not Tidemark's to erase
-    NOT_YET_GONE = "not_yet_gone"  # erased, but bytes stay where somebody still reads
+    NOT_YET_GONE = "not_yet_gone"  # erased, but bytes stay where someone still reads
     NOT_EVERYWHERE = "not_everywhere"  # there is a place that could not be looked at
 
 
 @dataclass(frozen=True)
 class Place:
-    """A place that may hold a person: rows or files erased there, and left there.
+    """A place that may contain a person: rows or files erased there, and left there.
 
-    `unseen` says why it could not be looked at, and what to do; `note` what is to be known of it. What is left in a
-    place that `is_pending` is erased already, and goes when somebody stops reading it.
+    `unseen` says why it could not be checked, and what to do; `note` is a remark. What is left in a
+    place that `is_pending` is erased already, and goes when someone stops reading it.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Erasure:
-    """What an erasure did. `foreign` are sources that are not Tidemark's to change."""
+    """The result of an erasure. `foreign` are sources that Tidemark may not change."""
 
     places: tuple[Place, ...]
     foreign: tuple[str, ...]
@@ -61,17 +61,17 @@ class Erasure:
 
     @property
     def unseen(self) -> tuple[Place, ...]:
-        """The places that could not be looked at."""
+        """The places that could not be checked."""
         return tuple(one for one in self.places if one.unseen is not None)
 
     @property
     def pending(self) -> tuple[Place, ...]:
-        """The places where bytes stay yet."""
+        """The places where bytes still remain."""
         return tuple(one for one in self.places if one.is_pending)
 
     @property
     def outcome(self) -> Outcome:
-        """What it came to; the worst that is true."""
+        """The outcome; the worst that applies."""
         if self.unseen:
             return Outcome.NOT_EVERYWHERE
         if self.pending:
@@ -83,5 +83,5 @@ class Erasure:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the person was there, every place was looked at, and nothing is left."""
+        """Whether the person was found, every place was checked, and nothing is left."""
         return self.outcome is Outcome.ERASED

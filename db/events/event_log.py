@@ -1,4 +1,4 @@
-"""The append-only log of what happened: who, when, why. Written in the transaction of what it tells."""
+"""The append-only event log: who, when and why. Each event is written in the transaction of the change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, Insert, Select, bindparam, insert, literal, not_, or_, select
 
 from db.connections.engine import reading
-from db.events.webhook_queue import ANY_LISTENS, is_told, queue_deliveries
+from db.events.webhook_queue import ANY_LISTENS, has_receivers_for, queue_deliveries
 from db.schema.core_tables import events
 
 _INSERT = insert(events).returning(events.c.id)
-# Who looked at results is for those who ask for it (`db.events.event_pages`); here it would bury what happened.
+# Accesses to results have their own pages (`db.events.event_pages`); here they would bury the other events.
 IS_NO_ACCESS = not_(or_(events.c.event.endswith(".read"), events.c.event.endswith(".exported")))
 _INSERT_AND_ASK = insert(events).returning(events.c.id, ANY_LISTENS)  # one way to the server instead of two
 
@@ -40,7 +40,7 @@ def record_event(  # noqa: PLR0913 - the columns of an event
 ) -> int:
     """Append one event in the caller's transaction, with its messages to webhooks; return its id."""
     values = {"event": event, "who": who, "why": why, "job_id": job_id, "shard_id": shard_id, "portfolio": portfolio}
-    if not is_told(event):
+    if not has_receivers_for(event):
         return connection.execute(_INSERT, values).scalar_one()
     event_id, any_listens = connection.execute(_INSERT_AND_ASK, values).one()
     if any_listens:
@@ -62,8 +62,8 @@ def insert_with_event(inserted: Insert) -> Select[int, bool]:
         "job_id": bindparam("of_job", type_=events.c.job_id.type),
         "portfolio": bindparam("of_portfolio", type_=events.c.portfolio.type),
     }
-    told = insert(events).from_select([*values], select(*values.values()).select_from(row)).returning(events.c.id)
-    return select(told.cte("told").c.id, ANY_LISTENS)
+    inserted = insert(events).from_select([*values], select(*values.values()).select_from(row)).returning(events.c.id)
+    return select(inserted.cte("inserted").c.id, ANY_LISTENS)
 
 
 def record_shard_events(
@@ -76,7 +76,7 @@ def record_shard_events(
 
 
 def list_events(engine: Engine, job_id: int, *, limit: int = 200, of_shards: bool | None = None) -> list[Event]:
-    """Return the newest events of a job, oldest first; those of its shards alone, or of the job alone, where asked."""
+    """Return the newest events of a job, oldest first; optionally only those of its shards, or only its own."""
     columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
     statement = (
         select(*columns).where(events.c.job_id == job_id, IS_NO_ACCESS).order_by(events.c.id.desc()).limit(limit)

@@ -1,4 +1,4 @@
-"""The whole event log, newest first; and the trace in it of who looked at scores and rejects."""
+"""Pages of the whole event log, newest first, and the record of who read scores and rejects."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -29,7 +29,7 @@ class LoggedEvent:
 
 @dataclass(frozen=True)
 class Access:
-    """Somebody's look at results: `what` is scores or rejects, `how` the form and the number, never a record's key."""
+    """An access to results: `what` is scores or rejects, `how` the format and the count, never a record's key."""
 
     what: str
     who: str
@@ -57,7 +57,7 @@ def page_log(
 
 
 def record_access(engine: Engine, access: Access, *, exported: bool = False) -> None:
-    """Note a look, before anything is shown: what cannot be noted is not shown."""
+    """Record an access before anything is shown: if it cannot be recorded, nothing is shown."""
     with writing(engine) as connection:
         record_event(
             connection,
@@ -70,7 +70,7 @@ def record_access(engine: Engine, access: Access, *, exported: bool = False) -> 
 
 
 def record_page(engine: Engine, access: Access) -> None:
-    """Note that somebody pages through a job's results, once an hour: a listing has thousands of pages."""
+    """Record that someone reads a job's results, once an hour, because a listing has thousands of pages."""
     same = (
         events.c.job_id == access.job_id,
         events.c.event == _name_of(access, exported=False),
@@ -78,8 +78,8 @@ def record_page(engine: Engine, access: Access) -> None:
     )
     recent = select(events.c.id).where(*same, events.c.at > now_plus(-_TOLD_AGAIN_AFTER_SECONDS)).limit(1)
     with reading(engine) as connection:
-        is_told = connection.execute(recent).scalar() is not None
-    if not is_told:
+        is_recorded = connection.execute(recent).scalar() is not None
+    if not is_recorded:
         record_access(engine, access)
 
 

@@ -1,4 +1,4 @@
-"""Tells webhooks of events: a delivery is stored in the transaction of its event, claimed, sent, and its end noted."""
+"""The queue of webhook deliveries: stored in the transaction of the event, claimed, sent, and completed."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from db.schema.api_tables import webhook_deliveries, webhooks
 from db.schema.core_tables import events, jobs
 from db.schema.states import DeliveryState
 
-# Events of shards are many and nobody's business outside.
+# Events of shards are too many, and of no interest outside.
 TOLD_GROUPS = ("job", "drift", "model", "schedule")
 _LISTENING = select(webhooks.c.id, webhooks.c.events, webhooks.c.portfolio).where(webhooks.c.is_active)
 ANY_LISTENS = exists(webhooks.c.id).where(webhooks.c.is_active).select().scalar_subquery()  # not *: its secret is there
@@ -22,7 +22,7 @@ CLAIM_SECONDS = 60.0  # a sender that dies in between: another one tries again a
 
 @dataclass(frozen=True)
 class Message:
-    """One claimed delivery: where it goes, how it is signed, and what it tells."""
+    """One claimed delivery: address, signature and content."""
 
     delivery_id: int
     webhook_id: int
@@ -35,22 +35,22 @@ class Message:
     facts: dict[str, Any]
 
 
-def is_told(event: str) -> bool:
-    """Tell whether webhooks may hear of events of this group."""
+def has_receivers_for(event: str) -> bool:
+    """Return whether webhooks can receive events of this group."""
     return event.partition(".")[0] in TOLD_GROUPS
 
 
 def queue_deliveries(
     connection: Connection, event_id: int, event: str, *, job_id: int | None, portfolio: str | None
 ) -> None:
-    """Store a delivery for each webhook that wants to hear of the event, in the caller's transaction."""
+    """Store a delivery for each webhook that receives the event, in the caller's transaction."""
     rows = connection.execute(_LISTENING).all()
     if rows and portfolio is None and job_id is not None:
         portfolio = connection.execute(select(jobs.c.portfolio).where(jobs.c.id == job_id)).scalar()
     wanting = [row.id for row in rows if wants(row.events, event) and row.portfolio in {None, portfolio}]
     if wanting:
-        told = [{"webhook_id": webhook_id, "event_id": event_id} for webhook_id in wanting]
-        connection.execute(insert(webhook_deliveries), told)
+        deliveries = [{"webhook_id": webhook_id, "event_id": event_id} for webhook_id in wanting]
+        connection.execute(insert(webhook_deliveries), deliveries)
 
 
 def wants(patterns: Sequence[str], event: str) -> bool:
@@ -63,7 +63,7 @@ def wants(patterns: Sequence[str], event: str) -> bool:
 
 
 def claim_message(engine: Engine, *, but_not: Collection[int] = ()) -> Message | None:
-    """Claim the delivery that is due for the longest time, but for those of some webhooks; None when nothing is due."""
+    """Claim the delivery that has been due longest, except for some webhooks; None if nothing is due."""
     is_due = (webhook_deliveries.c.state == DeliveryState.WAITING, webhook_deliveries.c.due_at <= now_plus())
     if but_not:
         is_due = (*is_due, webhook_deliveries.c.webhook_id.not_in(sorted(but_not)))
@@ -71,7 +71,7 @@ def claim_message(engine: Engine, *, but_not: Collection[int] = ()) -> Message |
     chosen = webhook_deliveries.c.id == due.with_for_update(skip_locked=True).scalar_subquery()
     claimed = update(webhook_deliveries).where(chosen, *is_due)
     claimed = claimed.values(attempt=webhook_deliveries.c.attempt + 1, due_at=now_plus(CLAIM_SECONDS))
-    with reading(engine) as connection:  # on SQLite a look for work must not take the lock of those who write
+    with reading(engine) as connection:  # on SQLite a check for work must not take the writers' lock
         if connection.execute(due).first() is None:
             return None
     with writing(engine) as connection:
@@ -80,19 +80,19 @@ def claim_message(engine: Engine, *, but_not: Collection[int] = ()) -> Message |
 
 
 def note_delivered(engine: Engine, message: Message, status: int) -> None:
-    """Note that the receiver took the message."""
+    """Record that the receiver accepted the message."""
     _note(engine, message, state=DeliveryState.DELIVERED, status=status, error=None, finished_at=now_plus())
 
 
 def note_failed(
     engine: Engine, message: Message, *, status: int | None, error: str, again_in_seconds: float | None
 ) -> None:
-    """Note why an attempt failed, and when the next one is due; None = there is none."""
-    told = {"status": status, "error": error}
+    """Record why an attempt failed, and when the next one is due; None means no further attempt."""
+    result = {"status": status, "error": error}
     if again_in_seconds is None:
-        _note(engine, message, state=DeliveryState.FAILED, finished_at=now_plus(), **told)
+        _note(engine, message, state=DeliveryState.FAILED, finished_at=now_plus(), **result)
     else:
-        _note(engine, message, due_at=now_plus(again_in_seconds), **told)
+        _note(engine, message, due_at=now_plus(again_in_seconds), **result)
 
 
 def _note(engine: Engine, message: Message, **values: Any) -> None:
@@ -103,17 +103,17 @@ def _note(engine: Engine, message: Message, **values: Any) -> None:
 
 def _read_message(connection: Connection, delivery: Any) -> Message:
     hook = connection.execute(select(webhooks).where(webhooks.c.id == delivery.webhook_id)).one()
-    told = connection.execute(select(events).where(events.c.id == delivery.event_id)).one()
+    event = connection.execute(select(events).where(events.c.id == delivery.event_id)).one()
     return Message(
-        delivery.id, hook.id, told.id, delivery.attempt, hook.url, hook.secret, told.event, told.at,
-        _facts_of(connection, told),
+        delivery.id, hook.id, event.id, delivery.attempt, hook.url, hook.secret, event.event, event.at,
+        _facts_of(connection, event),
     )  # fmt: skip
 
 
-def _facts_of(connection: Connection, told: Any) -> dict[str, Any]:
-    """What a message says: names, states and counts. Free texts are left out, since people write into them."""
-    if told.job_id is None:
-        return {"portfolio": told.portfolio}
+def _facts_of(connection: Connection, event: Any) -> dict[str, Any]:
+    """The content of a message: names, states and counts. Free texts are left out, because people write them."""
+    if event.job_id is None:
+        return {"portfolio": event.portfolio}
     names = ("kind", "portfolio", "state", "model_version", "cause", "inputs", "scored", "rejected")
-    row = connection.execute(select(*(jobs.c[name] for name in names)).where(jobs.c.id == told.job_id)).one()
-    return {"job": told.job_id} | {name: getattr(row, name) for name in names}
+    row = connection.execute(select(*(jobs.c[name] for name in names)).where(jobs.c.id == event.job_id)).one()
+    return {"job": event.job_id} | {name: getattr(row, name) for name in names}

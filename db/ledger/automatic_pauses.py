@@ -1,4 +1,4 @@
-"""Jobs that pause by themselves, with the cause, while nothing is wrong with them, and go on when that is healed."""
+"""Automatic pauses of jobs that cannot write through no fault of their own, and their automatic end."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _LONGEST_DETAIL = 2000
 
 @dataclass(frozen=True)
 class Trouble:
-    """What keeps jobs from going on, as a code and a sentence, and when it is worth trying again."""
+    """What prevents jobs from continuing, as a code and a sentence, and when to try again."""
 
     cause: PauseCause
     detail: str
@@ -26,14 +26,14 @@ class Trouble:
 
 @dataclass(frozen=True)
 class PausedJob:
-    """A job whose pause is over: it is to be tried whether the cause is healed."""
+    """A job whose automatic pause is over: it is tried again to see whether the cause is fixed."""
 
     job_id: int
     cause: PauseCause
 
 
 def pause_claimed(engine: Engine, claim: Claim, trouble: Trouble, *, worker: str) -> None:
-    """Give the shard back unharmed, no attempt charged, and pause its job until `resume_due`: one transaction."""
+    """Release the shard without counting an attempt, and pause its job until `resume_due`, in one transaction."""
     with writing(engine) as connection:
         free_shard(connection, claim, worker=worker, why=trouble.detail)
         _pause(connection, claim.job.id, trouble, who=worker)
@@ -53,25 +53,27 @@ def pause_waiting_jobs(
 
 
 def list_due(engine: Engine) -> list[PausedJob]:
-    """Return jobs that paused by themselves and are to be tried again."""
+    """Return automatically paused jobs that are due for another try."""
     statement = select(jobs.c.id, jobs.c.cause).where(_is_due()).order_by(jobs.c.id)
     with reading(engine) as connection:
         return [PausedJob(row.id, PauseCause(row.cause)) for row in connection.execute(statement)]
 
 
 def resume_due(engine: Engine, job_id: int, *, who: str) -> bool:
-    """Let a job go on whose pause is over; False if a person or another scheduler was first."""
+    """Resume a job whose pause is over; return False if a person or another scheduler was first."""
     with writing(engine) as connection:
         resumed = update(jobs).where(jobs.c.id == job_id, _is_due())
         resumed = resumed.values(state=JobState.RUNNING, cause=None, detail=None, resume_at=None)
         has_resumed = connection.execute(resumed).rowcount == 1
         if has_resumed:
-            record_event(connection, "job.resumed", who=who, job_id=job_id, why="its pause is over; it is tried again")
+            record_event(
+                connection, "job.resumed", who=who, job_id=job_id, why="its pause is over; it is running again"
+            )
     return has_resumed
 
 
 def prolong(engine: Engine, job_id: int, trouble: Trouble) -> None:
-    """Let a job that paused by itself wait longer, because its cause is not healed."""
+    """Extend an automatic pause, because its cause is not fixed."""
     with writing(engine) as connection:
         _tell(connection, job_id, trouble)
 
@@ -86,14 +88,14 @@ def _pause(connection: Connection, job_id: int, trouble: Trouble, *, who: str) -
 
 
 def _tell(connection: Connection, job_id: int, trouble: Trouble) -> None:
-    """A job that a person paused has no time to resume at: it stays that person's."""
+    """A job paused by a person has no time to resume at, so it stays paused."""
     by_itself = (jobs.c.state == JobState.PAUSED) & jobs.c.resume_at.is_not(None)
     connection.execute(update(jobs).where(jobs.c.id == job_id, by_itself).values(**_values(trouble)))
 
 
 def _values(trouble: Trouble) -> dict[str, object]:
-    told = trouble.detail[:_LONGEST_DETAIL]
-    return {"cause": trouble.cause, "detail": told, "resume_at": now_plus(trouble.seconds)}
+    detail = trouble.detail[:_LONGEST_DETAIL]
+    return {"cause": trouble.cause, "detail": detail, "resume_at": now_plus(trouble.seconds)}
 
 
 def _is_due() -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Which waiting shard is claimed next: by priority and age, or the next one of the oldest job, so that none starves."""
+"""The order of claims: by priority and age, or the oldest job first, so that no job starves."""
 
 from sqlalchemy import ColumnElement, Select, func, select
 
@@ -9,20 +9,20 @@ from db.schema.states import ShardState
 
 
 def best_waiting(queue: str, *more: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The shard that waits with the best priority, of the oldest such job."""
+    """The waiting shard with the best priority, of the oldest such job."""
     return _first(_waiting(queue, *more).order_by(shards.c.priority, shards.c.job_id, shards.c.ordinal))
 
 
 def oldest_waiting(queue: str, *more: ColumnElement[bool]) -> ColumnElement[bool]:
     """The next shard of the oldest job that has one waiting, whatever its priority.
 
-    Jobs are few, so the job is looked for first, and its shard by the same index as every claim.
+    There are few jobs, so the job is selected first, and its shard by the same index as every claim.
     """
     waits = shards.alias("waits")
     jobs = running_jobs(queue).alias("waiting_job")
     is_waiting = (waits.c.queue == queue) & (waits.c.state == ShardState.WAITING)
     is_of_job = (waits.c.priority == jobs.c.priority) & (waits.c.job_id == jobs.c.id)
-    # Its first in order, not EXISTS: PostgreSQL would look through the table for any, past all that are done.
+    # The first in order, not EXISTS: PostgreSQL would scan the table past all finished rows.
     first = select(waits.c.ordinal).where(is_waiting, is_of_job, waits.c.available_at <= now_plus())
     has_waiting = first.order_by(waits.c.ordinal).limit(1).scalar_subquery().is_not(None)
     oldest = select(jobs.c.id).where(has_waiting).order_by(jobs.c.id).limit(1).scalar_subquery()
@@ -33,7 +33,7 @@ def oldest_waiting(queue: str, *more: ColumnElement[bool]) -> ColumnElement[bool
 
 
 def untried_among_many(queue: str, worker: str, *, oldest_first: bool) -> ColumnElement[bool]:
-    """A shard that was never tried, where more wait than other workers are busy."""
+    """A shard that was never tried, if more are waiting than other workers are busy."""
     other = shards.alias("other_waiting")
     waiting = select(other.c.id).where(other.c.queue == queue, other.c.state == ShardState.WAITING)
     many = waiting.where(other.c.available_at <= now_plus()).limit(1).offset(_busy_others(queue, worker))

@@ -1,4 +1,4 @@
-"""Digests of scores and records that add up to the same job digest however the job was cut."""
+"""Digests of scores and records that add up to the same job digest however the job is split."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -25,7 +25,7 @@ def score_digest(
 ) -> str:
     """Sum modulo 2**256 of SHA-256(key, probability, model version) over the records, as 64 hexadecimal digits.
 
-    A sum does not depend on order or on shard limits. The separator cannot stand in a probability or a version.
+    A sum does not depend on order or on shard limits. The separator cannot occur in a probability or a version.
 
     >>> score_digest(["a", "b"], [0.5, 0.25], "m1") == score_digest(["b", "a"], [0.25, 0.5], "m1")
     True
@@ -85,7 +85,7 @@ def _hashes_of(column: pd.Series) -> NDArray[np.uint64]:
 
 
 def _number_texts(column: pd.Series) -> tuple[Any, Any]:
-    """What stands in a column, and where: each text once where texts repeat, as it is where they do not."""
+    """The values of a column and their rows: repeated texts only once."""
     if isinstance(column.dtype, pd.StringDtype) and column.iloc[:_LOOKED_AT].is_unique and not column.hasnans:
         return slice(len(column)), column
     return pd.factorize(column, use_na_sentinel=True)

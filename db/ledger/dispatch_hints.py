@@ -1,4 +1,4 @@
-"""Which waiting shards are to be named in a message: as many as may run, most urgent first."""
+"""Selects the waiting shards to announce in messages: as many as may run, most urgent first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from db.schema.states import ALL_QUEUES, ShardState
 
 @dataclass(frozen=True)
 class Hint:
-    """A shard that waits, to be named in a message."""
+    """A waiting shard, to be announced in a message."""
 
     shard_id: int
     queue: str
@@ -22,10 +22,10 @@ class Hint:
 
 
 def list_unhinted(engine: Engine, *, repeat_seconds: float, limit: int) -> list[Hint]:
-    """Return waiting shards that no message names, or whose last message is older than `repeat_seconds`.
+    """Return waiting shards without a message, or whose last message is older than `repeat_seconds`.
 
-    At most `limit` of each queue, most urgent first: a queue on which many wait hides no other.
-    A portfolio with a limit gets no more hints than it has room: workers would find nothing to claim and use them up.
+    At most `limit` per queue, most urgent first, so that a long queue hides no other.
+    A portfolio with a limit gets no more hints than it has room: workers would find nothing to claim.
     """
     is_due = shards.c.hinted_at.is_(None) | (shards.c.hinted_at < now_plus(-repeat_seconds))
     with reading(engine) as connection:

@@ -1,4 +1,4 @@
-"""Closes jobs: exactly once, when the last shard is finished, with what must follow in the same transaction."""
+"""Closes jobs exactly once, when the last shard is finished, with all consequences in the same transaction."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from db.connections.clock import now_plus
 from db.connections.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.digests import sum_digests
 from db.ledger.job_lifecycle import Job, find_job, insert_follow_up
 from db.ledger.shard_histograms import fold_block, fold_histograms, list_unfolded
@@ -22,7 +23,7 @@ _MOST_UNFOLDED = 8  # blocks that may be added up within the transaction that cl
 def count_shard_done(connection: Connection, job_id: int, *, scored: int, rejected: int, unplanned: int) -> bool:
     """Count one finished shard on the job row, in the caller's transaction; return whether the job may be over.
 
-    `unplanned` is how many more records (or fewer, negative) were read than were there at planning.
+    `unplanned` is the number of records read minus the number counted at planning.
     """
     counted = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES))
     counted = counted.values(
@@ -38,7 +39,7 @@ def count_shard_done(connection: Connection, job_id: int, *, scored: int, reject
 def close_if_finished(connection: Connection, job_id: int) -> bool:
     """Close a running job that has no open shard; return whether this call did it.
 
-    The row lock that counting took makes two last shards follow each other, so one of them sees zero. A job whose
+    Counting locks the row, so of two last shards the second one sees zero. A job whose
     histograms would take too long here (one under way at an upgrade) is left to the sweep.
     """
     job = find_job(connection, job_id)
@@ -50,8 +51,8 @@ def close_if_finished(connection: Connection, job_id: int) -> bool:
     if has_counts and len(list_unfolded(connection, job_id)) > _MOST_UNFOLDED:
         return False
     closed = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0)
-    told = {"cause": cause, "detail": detail, "resume_at": None}
-    closed = closed.values(state=state, finished_at=now_plus(), **told, **_digests(connection, job))
+    ending = {"cause": cause, "detail": detail, "resume_at": None}
+    closed = closed.values(state=state, finished_at=now_plus(), **ending, **_digests(connection, job))
     if connection.execute(closed).rowcount != 1:
         return False
     record_event(connection, f"job.{state}", who="tidemark", job_id=job_id, why=detail or "")
@@ -62,7 +63,7 @@ def close_if_finished(connection: Connection, job_id: int) -> bool:
 
 
 def fail_shard(engine: Engine, claim: Claim, error: str, *, worker: str) -> None:
-    """End a shard that failed too often; its job goes on with the others and fails at its end."""
+    """Fail a shard after too many attempts; its job continues with the others and fails at the end."""
     with writing(engine) as connection:
         _end_shard(connection, claim, ShardState.FAILED, error=error)
         _count_shard_failed(connection, claim.job.id, claim.shard_id, error, who=worker)
@@ -70,7 +71,7 @@ def fail_shard(engine: Engine, claim: Claim, error: str, *, worker: str) -> None
 
 def fail_expired_shard(engine: Engine, expired: ExpiredLease) -> bool:
     """End a shard whose worker died in its last attempt; False if the worker finished or renewed in the meantime."""
-    error = f"the worker {expired.worker} was not heard of within its lease, attempt {expired.attempt}"
+    error = f"the worker {expired.worker} sent no heartbeat within its lease, attempt {expired.attempt}"
     with writing(engine) as connection:
         ended = update(shards).where(is_still_expired(expired))
         ended = ended.values(state=ShardState.FAILED, lease_until=None, error=error, finished_at=now_plus())
@@ -83,7 +84,7 @@ def fail_expired_shard(engine: Engine, expired: ExpiredLease) -> bool:
 def complete_whole_job(
     connection: Connection, claim: Claim, *, result: dict[str, Any], model_version: str | None = None
 ) -> None:
-    """Finish a job of one shard (training, monitoring) in the caller's transaction, beside what it produced.
+    """Finish a job of one shard (training, monitoring) in the caller's transaction, together with its results.
 
     Raises `LeaseLostError`, so that the caller's transaction writes nothing, if the token is no longer the shard's.
     """
@@ -100,7 +101,7 @@ def complete_whole_job(
 
 
 def list_finished_jobs(engine: Engine) -> list[int]:
-    """Return running jobs without an open shard: what the counter left to the sweep."""
+    """Return running jobs without an open shard, which the sweep has to close."""
     statement = select(jobs.c.id).where(jobs.c.state.in_(ACTIVE_JOB_STATES), jobs.c.shards_open == 0)
     with reading(engine) as connection:
         return list(connection.execute(statement.order_by(jobs.c.id)).scalars())
@@ -138,7 +139,7 @@ def cancel_orphan_shards(engine: Engine) -> int:
     with writing(engine) as connection:
         cancelled = connection.execute(orphans.returning(shards.c.id, shards.c.job_id)).all()
         for shard_id, job_id in cancelled:
-            why = "its job had ended while it was planned"
+            why = "its job ended while it was being planned"
             record_event(connection, "shard.cancelled", who="scheduler", job_id=job_id, shard_id=shard_id, why=why)
         return len(cancelled)
 
@@ -153,11 +154,13 @@ def _count_shard_failed(connection: Connection, job_id: int, shard_id: int, erro
 
 def _judge(job: Job) -> tuple[FailureCause | None, str | None]:
     if job.shards_failed:
-        return FailureCause.SHARD_FAILED, f"{job.shards_failed} of {job.shards_total} shards failed"
+        return FailureCause.SHARD_FAILED, f"{job.shards_failed:,} of {counted(job.shards_total, 'shard')} failed"
     budget = job.definition.reject_budget
     if job.rejected > budget * job.inputs:
         share = job.rejected / job.inputs
-        detail = f"{job.rejected} of {job.inputs} records rejected ({share:.2%}), the budget is {budget:.2%}"
+        detail = (
+            f"{job.rejected:,} of {counted(job.inputs, 'record')} rejected ({share:.2%}), the budget is {budget:.2%}"
+        )
         return FailureCause.REJECT_BUDGET, detail
     return None, None
 

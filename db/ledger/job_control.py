@@ -1,4 +1,4 @@
-"""What a person does to a job under way: pause, resume, retry."""
+"""Pauses, resumes and retries jobs at the request of a person."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from db.connections.clock import now_plus
 from db.connections.engine import writing
 from db.errors import StateConflictError
 from db.events.event_log import record_event, record_shard_events
+from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, find_job
 from db.schema.core_tables import jobs, shards
 from db.schema.states import JobState, ShardState
@@ -18,9 +19,9 @@ _NOT_ENDED: dict[str, Any] = {"finished_at": None, "shards_failed": 0} | _NO_CAU
 
 
 def pause_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
-    """Let no further shard of the job begin; those that are running go on to their end. Pausing twice is harmless.
+    """Pause the job: start no more of its shards; running shards finish. Pausing twice is harmless.
 
-    A job that had paused by itself no longer goes on by itself. Raises `StateConflictError` for a job that has ended.
+    An automatic pause becomes a manual one. Raises `StateConflictError` for a job that has ended.
     """
     with writing(engine) as connection:
         can_pause = jobs.c.state.in_((JobState.QUEUED, JobState.RUNNING)) | jobs.c.resume_at.is_not(None)
@@ -35,7 +36,7 @@ def pause_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
 
 
 def resume_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
-    """Let a paused job go on where it stood. Resuming twice is harmless.
+    """Continue a paused job where it stopped. Resuming twice is harmless.
 
     Raises `StateConflictError` for a job that has ended.
     """
@@ -54,7 +55,7 @@ def resume_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
 
 
 def retry_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
-    """Let a failed job try its failed shards again; what is done stays done, what happened stays in the event log.
+    """Run the failed shards of a failed job again; finished shards and the event log are kept.
 
     Raises `StateConflictError` for a job that has not failed, or that has no shard left to try.
     """
@@ -67,19 +68,19 @@ def retry_job(engine: Engine, job_id: int, *, who: str, why: str = "") -> Job:
             raise StateConflictError(f"job {job_id} is {job.state}; only a failed job can be retried")
         if revived == 0 and job.shards_total > 0:
             raise StateConflictError(
-                f"job {job_id} has no failed shard to retry: {job.detail}. Mend the records and submit a new job."
+                f"job {job_id} has no failed shard to retry: {job.detail}. Correct the records and submit a new job."
             )
         state = JobState.RUNNING if revived else JobState.QUEUED
         again = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.FAILED)
         connection.execute(again.values(state=state, shards_open=revived, **_NOT_ENDED))
         record_shard_events(connection, "shard.retried", shard_ids, who=who, why=why, job_id=job_id)
-        told = f"{revived} shards" if revived else "from the start"
-        record_event(connection, "job.retried", who=who, job_id=job_id, why=f"{told}{': ' + why if why else ''}")
+        retried = counted(revived, "shard") if revived else "from the start"
+        record_event(connection, "job.retried", who=who, job_id=job_id, why=f"{retried}{': ' + why if why else ''}")
         return find_job(connection, job_id)
 
 
 def _revive_shards(connection: Connection, job_id: int) -> list[int]:
-    """Failed shards, and those that were cancelled because their job failed, wait again with all their attempts."""
+    """Failed shards, and those cancelled because their job failed, wait again with all their attempts."""
     has_failed = jobs.select().with_only_columns(jobs.c.id).where(jobs.c.state == JobState.FAILED)
     ended = shards.c.state.in_((ShardState.FAILED, ShardState.CANCELLED))
     revived = update(shards).where(shards.c.job_id == job_id, shards.c.job_id.in_(has_failed), ended)

@@ -40,12 +40,12 @@ class JobRequest:
     model_version: str | None = None
     idempotency_key: str | None = None
     priority: int = 100
-    asks_for_champion: bool = False  # then the version is the champion of the moment, and no part of what was asked
+    asks_for_champion: bool = False  # then the version is the current champion, and not part of the request
     task: JobTask | None = None  # None = the usual one of its kind
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what was asked for, whoever asked."""
+        """SHA-256 of the request, independent of the sender."""
         version = "champion" if self.asks_for_champion else self.model_version
         options = dict(self.options) | ({} if self.task is None else {"task": self.task})
         asked = [self.kind, self.portfolio, version, options, self.priority]
@@ -53,9 +53,9 @@ class JobRequest:
 
     @property
     def remembered_key(self) -> str | None:
-        """The idempotency key as the table holds it, with its portfolio: two books may use one word.
+        """The idempotency key in its stored form, with its portfolio, so that two books can use the same key.
 
-        In one column, for SQLite exchanges no unique constraint. The name of a portfolio holds no blank.
+        In one column, because SQLite cannot change a unique constraint. The name of a portfolio has no blank.
         """
         return None if self.idempotency_key is None else f"{self.portfolio} {self.idempotency_key}"
 
@@ -102,12 +102,12 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether work may still happen on it."""
+        """Whether the job can still be processed."""
         return self.state in OPEN_JOB_STATES
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from the first claim to the end; None before the end, or where nothing was ever claimed."""
+        """Seconds from the first claim to the end; None before the end, or if nothing was ever claimed."""
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
@@ -127,7 +127,7 @@ def submit_job(engine: Engine, request: JobRequest) -> int:
 
 
 def insert_job(connection: Connection, request: JobRequest) -> int:
-    """Insert the job in the caller's transaction and return its id, as `submit_job` does in one of its own."""
+    """Insert the job in the caller's transaction and return its id, like `submit_job` in its own transaction."""
     definition = find_portfolio(connection, request.portfolio).definition
     values = _values_of(request) | {"definition": definition.to_json()}
     job_id = _insert_unless_repeated(connection, request, values)
@@ -237,8 +237,8 @@ def _end_open_job(connection: Connection, job_id: int, state: JobState, *, who: 
     shard_ids = list(connection.execute(ended_shards.returning(shards.c.id)).scalars())
     record_shard_events(connection, "shard.cancelled", shard_ids, who=who, why=f"its job is {state}", job_id=job_id)
     ended = update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(OPEN_JOB_STATES))
-    told = {"cause": None, "detail": None, "resume_at": None, "planner": None, "planning_since": None} | values
-    ended = ended.values(state=state, finished_at=now_plus(), shards_open=0, **told)
+    ending = {"cause": None, "detail": None, "resume_at": None, "planner": None, "planning_since": None} | values
+    ended = ended.values(state=state, finished_at=now_plus(), shards_open=0, **ending)
     return connection.execute(ended).rowcount == 1
 
 
@@ -265,7 +265,7 @@ def _insert_unless_repeated(connection: Connection, request: JobRequest, values:
 
 def _find_repeated(connection: Connection, request: JobRequest) -> int:
     asked = (jobs.c.id, jobs.c.request_fingerprint)
-    assert request.idempotency_key is not None, "only a request with a key can be repeated"
+    assert request.idempotency_key is not None, "only a request with an idempotency key can be repeated"
     is_same = jobs.c.idempotency_key == request.remembered_key
     job_id, fingerprint = connection.execute(select(*asked).where(is_same)).one()
     if fingerprint != request.fingerprint:

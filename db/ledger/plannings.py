@@ -1,4 +1,4 @@
-"""Who plans which queued job: claimed under a lease, so that schedulers share them and a dead one keeps none."""
+"""Leases on the planning of queued jobs, so that schedulers share them and a dead one keeps none."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ AGED_SECONDS = 600.0  # a job that waits for longer is planned before more urgen
 
 @dataclass(frozen=True)
 class UnplannedJob:
-    """A queued job that nobody plans now."""
+    """A queued job that no scheduler is planning now."""
 
     job_id: int
     kind: JobKind
@@ -24,7 +24,7 @@ class UnplannedJob:
 
 
 def is_unplanned() -> ColumnElement[bool]:
-    """A queued job that nobody plans, and that is not to be left alone for a while."""
+    """A queued job that no scheduler is planning, and that does not have to wait first."""
     is_free = or_(jobs.c.planning_until.is_(None), jobs.c.planning_until < now_plus())
     return and_(jobs.c.state == JobState.QUEUED, is_free)
 
@@ -32,7 +32,7 @@ def is_unplanned() -> ColumnElement[bool]:
 def list_unplanned(engine: Engine) -> list[UnplannedJob]:
     """Return the first scoring job of each book and every other job, most urgent first; a long wait is urgent too.
 
-    One job a book: however many of one book wait, they hide no other.
+    One job per book, so that many waiting jobs of one book hide no other.
     """
     rank = case((jobs.c.created_at < now_plus(-AGED_SECONDS), 0), else_=jobs.c.priority)
     place = func.row_number().over(partition_by=(jobs.c.portfolio, jobs.c.kind), order_by=(rank, jobs.c.id))
@@ -45,7 +45,7 @@ def list_unplanned(engine: Engine) -> list[UnplannedJob]:
 
 
 def claim_planning(engine: Engine, job_id: int, *, planner: str, lease_seconds: float) -> int | None:
-    """Take a queued job to plan it; return the number of this attempt, None where another scheduler was first."""
+    """Take a queued job to plan it; return the number of this attempt, None if another scheduler was first."""
     claimed = update(jobs).where(jobs.c.id == job_id, is_unplanned())
     claimed = claimed.values(
         planner=planner,
@@ -58,7 +58,7 @@ def claim_planning(engine: Engine, job_id: int, *, planner: str, lease_seconds: 
 
 
 def renew_plannings(engine: Engine, job_ids: Collection[int], *, planner: str, lease_seconds: float) -> set[int]:
-    """Prolong the leases; return the jobs that are still to be planned by us: not those cancelled or paused."""
+    """Renew the leases; return the jobs that we still have to plan, without those cancelled or paused."""
     held = update(jobs).where(jobs.c.id.in_(job_ids), jobs.c.planner == planner, jobs.c.state == JobState.QUEUED)
     with writing(engine) as connection:
         renewed = held.values(planning_until=now_plus(lease_seconds)).returning(jobs.c.id)
@@ -66,18 +66,18 @@ def renew_plannings(engine: Engine, job_ids: Collection[int], *, planner: str, l
 
 
 def put_off_planning(engine: Engine, job_id: int, *, planner: str, why: str, seconds: float) -> None:
-    """Let a job that could not be planned wait, with the reason in sight; the attempt counts."""
+    """Put a job that could not be planned back in the queue, with the reason; the attempt counts."""
     with writing(engine) as connection:
         waiting = update(jobs).where(jobs.c.id == job_id, jobs.c.planner == planner)
-        told = {"planner": None, "planning_since": None, "planning_until": now_plus(seconds), "detail": why}
-        if connection.execute(waiting.values(**told)).rowcount == 1:
+        planning = {"planner": None, "planning_since": None, "planning_until": now_plus(seconds), "detail": why}
+        if connection.execute(waiting.values(**planning)).rowcount == 1:
             record_event(connection, "job.planning_put_off", who=planner, job_id=job_id, why=why)
 
 
 def give_back_planning(engine: Engine, job_id: int, *, planner: str) -> None:
-    """Let a job that was not the cause wait as if nobody had begun: no attempt is charged."""
+    """Put a job that was not at fault back in the queue without counting an attempt."""
     with writing(engine) as connection:
         waiting = update(jobs).where(jobs.c.id == job_id, jobs.c.planner == planner)
         attempts = jobs.c.planning_attempts - 1
-        told = {"planner": None, "planning_since": None, "planning_until": None, "planning_attempts": attempts}
-        connection.execute(waiting.values(**told))
+        planning = {"planner": None, "planning_since": None, "planning_until": None, "planning_attempts": attempts}
+        connection.execute(waiting.values(**planning))

@@ -1,4 +1,4 @@
-"""The limit of running shards per portfolio: a book that is not urgent leaves workers for the others.
+"""The limit of running shards per portfolio, which leaves workers for more urgent books.
 
 A shard keeps its place while its lease lasts, so a worker that died frees its place even before a sweep takes the
 shard back.
@@ -18,9 +18,9 @@ _other = shards.alias("other_shard")
 
 
 def lock_limits(connection: Connection, queue: str) -> None:
-    """Let claims follow each other while a limit is in force: two that count at once would both find room.
+    """Serialise claims under a limit: two that count at the same time would both find room.
 
-    SQLite needs no lock, its writers follow each other anyway.
+    SQLite needs no lock, because its writers are serialised anyway.
     """
     if queue != LIMITED_QUEUE or connection.dialect.name == "sqlite":
         return
@@ -31,7 +31,7 @@ def lock_limits(connection: Connection, queue: str) -> None:
 
 @cache
 def may_run(queue: str) -> ColumnElement[bool]:
-    """A shard is only worked on while its job runs, and while its portfolio's limit has room."""
+    """A shard can be claimed only while its job is running and its portfolio's limit has room."""
     job_runs = (jobs.c.id == shards.c.job_id) & (jobs.c.state == JobState.RUNNING)
     if queue != LIMITED_QUEUE:
         return exists().where(job_runs)
@@ -45,9 +45,9 @@ def running_jobs(queue: str) -> Select[Any, Any]:
 
 
 def read_rooms(connection: Connection, *, hinted_within_seconds: float) -> dict[str, int]:
-    """Return how many more shards of each portfolio with a limit are worth naming in a message now.
+    """Return how many more shards of each portfolio with a limit should be announced now.
 
-    A shard that waits and was named lately has a worker on its way, and takes a place too.
+    A recently announced shard will have a worker soon, so it counts too.
     """
     named = _count_shards(ShardState.WAITING, _other.c.hinted_at >= now_plus(-hinted_within_seconds))
     rooms = select(portfolios.c.name, (_room() - named).label("room"))

@@ -1,8 +1,8 @@
-"""What shards count for the monitor, and the sum over a job: exact by (job, shard), made once when the job closes.
+"""Counts of shards for the monitor, and their exact sum over a job, made once when the job closes.
 
 Adding up 100,000 shards takes half a minute, so a large job is added up on the way: as soon as all shards of a block
 (`BLOCK_SHARDS` neighbours) are over, their sum is stored as a part. Such shards never change again, so a part that is
-there is right whoever made it, and one that is lacking is made up for at the end.
+there is correct whichever worker wrote it, and a missing one is added at the end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,8 +25,8 @@ _JOB_COUNTS = select(job_histograms.c.job_id, job_histograms.c.counts).where(
     job_histograms.c.job_id.in_(bindparam("job_ids", expanding=True))
 )
 _of_block = (shards.c.job_id == bindparam("job")) & shards.c.ordinal.between(bindparam("first"), bindparam("last"))
-_is_over = shards.c.state.in_((ShardState.DONE, ShardState.SPLIT))  # for good: others may be tried again
-# Shards are claimed in their order, so the last of a block is the one that tells soonest.
+_is_over = shards.c.state.in_((ShardState.DONE, ShardState.SPLIT))  # permanently: others may be tried again
+# Shards are claimed in order, so the last of a block is the best one to check.
 _LAST_OPEN = select(shards.c.ordinal).where(_of_block, ~_is_over).order_by(shards.c.ordinal.desc()).limit(1)
 _HAS_LAST = select(shards.c.id).where(shards.c.job_id == bindparam("job"), shards.c.ordinal == bindparam("last"))
 _BLOCK_STATE = select(_HAS_LAST.exists(), _LAST_OPEN.exists())
@@ -47,11 +47,11 @@ Counts = dict[str, Any]  # numbers, lists and further counts by name; adding is 
 
 @dataclass(frozen=True)
 class ShardMonitoring:
-    """What one shard counted beside its scores, None where it had no ground to.
+    """What one shard counted in addition to its scores; None if nothing had to be counted.
 
     `fields` are records per bin of the model's reference, `segments` histograms of points by column and value,
-    `migration` records by band of the night before and band; `canary` is no count, it is the worst check. `bands` are
-    those of the scored records in order, a letter each, and `keys_hash` tells whose.
+    `migration` records by band of the night before and band; `canary` is not a count but the worst check. `bands`
+    has a letter for each scored record in order, and `keys_hash` identifies the records.
     """
 
     fields: Counts | None = None
@@ -63,9 +63,9 @@ class ShardMonitoring:
 
 
 def fold_block(engine: Engine, job_id: int, block: int) -> bool:
-    """Add up a block of a job's shards if it is full and all of them are over; return whether it is added up.
+    """Add up a block of a job's shards if it is full and all of them have ended; return whether it did.
 
-    Of use after a shard's own transaction alone: within it the end of a neighbour is not seen.
+    Only useful after the shard's own transaction, which does not see the end of its neighbours.
     """
     with reading(engine) as connection:
         is_full, is_open = connection.execute(_BLOCK_STATE, _limits(job_id, block)).one()
@@ -89,13 +89,13 @@ def list_unfolded(connection: Connection, job_id: int) -> list[int]:
 
 
 def read_job_counts(connection: Connection, job_ids: list[int]) -> dict[int, Counts]:
-    """Return the counts of finished jobs by id; a job that was closed by an older release is added up now."""
+    """Return the counts of finished jobs by id; a job closed by an older release is added up now."""
     found = {row.job_id: row.counts for row in connection.execute(_JOB_COUNTS, {"job_ids": job_ids})}
     return found | {job_id: _sum_job(connection, job_id) for job_id in job_ids if job_id not in found}
 
 
 def add_counts(total: Any, more: Any) -> Any:
-    """Return the sum of two counts of one form; what one of them lacks counts as nothing."""
+    """Return the sum of two counts of the same form; missing parts count as 0."""
     if isinstance(more, dict) and isinstance(total, dict):
         summed = cast("Counts", total)
         for name, value in cast("Counts", more).items():
@@ -159,7 +159,7 @@ def _insert(connection: Connection, table: Table, **values: Any) -> None:
 
 
 def _worse(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the canary with more mismatches: one process that scores wrongly is enough."""
+    """Return the canary check with more mismatches: one faulty process is enough."""
     if one is None or other is None:
         return other if one is None else one
     return max(one, other, key=lambda canary: (canary["mismatches"], canary["largest_difference"]))

@@ -1,4 +1,4 @@
-"""The ledger of shards: planned once, claimed with a lease and a token, given back, taken back.
+"""The ledger of shards: planned once, claimed with a lease and a token, released, recovered.
 
 Every state change is one guarded statement. The database's clock alone decides about leases.
 """
@@ -13,6 +13,7 @@ from db.connections.clock import now_plus
 from db.connections.engine import reading, writing
 from db.errors import LeaseLostError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.claim_order import best_waiting, oldest_waiting, untried_among_many
 from db.ledger.job_lifecycle import Job, find_job
 from db.ledger.running_limits import lock_limits, may_run
@@ -36,7 +37,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class ExpiredLease:
-    """A shard whose worker was not heard of in time."""
+    """A shard whose worker sent no heartbeat in time."""
 
     shard_id: int
     job_id: int
@@ -66,7 +67,13 @@ def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], 
     rows = [row_of_shard(job, ordinal, key_range) for ordinal, key_range in enumerate(ranges)]
     if rows:
         connection.execute(insert(shards), rows)
-    record_event(connection, "job.planned", who="scheduler", job_id=job.id, why=f"{inputs} records, {count} shards")
+    record_event(
+        connection,
+        "job.planned",
+        who="scheduler",
+        job_id=job.id,
+        why=f"{counted(inputs, 'record')}, {counted(count, 'shard')}",
+    )
     return True
 
 
@@ -111,9 +118,9 @@ def claim_shard(
 def claim_ahead(
     engine: Engine, queue: str, *, worker: str, lease_seconds: float, oldest_first: bool = False
 ) -> Claim | None:
-    """Claim a shard to read while another one is scored; None where no more wait than other workers are busy.
+    """Claim a shard to read while another one is scored; None if no more wait than other workers are busy.
 
-    So each of them finds one when it is done, and nobody idles while a shard lies claimed elsewhere. Only one that was
+    So each worker finds one when it is done, and none idles while a shard is claimed elsewhere. Only one that was
     never tried: a record that kills its worker must not charge the same other shard every time.
     """
     choice = untried_among_many(queue, worker, oldest_first=oldest_first)
@@ -135,7 +142,7 @@ def _begin(connection: Connection, claimed: Any, worker: str) -> Claim:
 
 
 def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress: dict[str, Any] | None = None) -> None:
-    """Prolong the lease from now. Raises `LeaseLostError` if the shard is no longer this worker's."""
+    """Renew the lease from now. Raises `LeaseLostError` if the shard is no longer this worker's."""
     with writing(engine) as connection:
         renewed = _held(claim).values(lease_until=now_plus(lease_seconds), heartbeat_at=now_plus())
         _require_held(connection.execute(renewed).rowcount, claim)
@@ -144,7 +151,7 @@ def renew_lease(engine: Engine, claim: Claim, *, lease_seconds: float, progress:
 
 
 def show_progress(engine: Engine, claim: Claim, progress: dict[str, Any]) -> bool:
-    """Show a job's progress without prolonging anything; return whether the shard is still this worker's."""
+    """Store a job's progress without renewing the lease; return whether the shard still belongs to this worker."""
     is_ours = select(shards.c.id).where(_is_ours(claim)).exists()
     shown = update(jobs).where(jobs.c.id == claim.job.id, is_ours).values(progress=progress)
     with writing(engine) as connection:
@@ -152,19 +159,19 @@ def show_progress(engine: Engine, claim: Claim, progress: dict[str, Any]) -> boo
 
 
 def is_held(engine: Engine, claim: Claim) -> bool:
-    """Whether the shard is still this worker's: nobody took it back, and its job was not cancelled."""
+    """Whether the shard still belongs to this worker: it was not recovered, and its job was not cancelled."""
     with reading(engine) as connection:
         return connection.execute(select(shards.c.id).where(_is_ours(claim))).scalar() is not None
 
 
 def give_back(engine: Engine, claim: Claim, *, worker: str) -> bool:
-    """Return the shard unharmed, at a clean stop: it waits again and no attempt is charged."""
+    """Release the shard at a clean stop: it waits again, and no attempt is counted."""
     with writing(engine) as connection:
         return free_shard(connection, claim, worker=worker)
 
 
 def free_shard(connection: Connection, claim: Claim, *, worker: str, why: str = "") -> bool:
-    """Return the shard unharmed in the caller's transaction; False if it is no longer this worker's."""
+    """Release the shard in the caller's transaction; return False if it no longer belongs to this worker."""
     freed = _held(claim).values(
         state=ShardState.WAITING,
         lease_until=None,
@@ -180,7 +187,7 @@ def free_shard(connection: Connection, claim: Claim, *, worker: str, why: str = 
 
 
 def retry_later(engine: Engine, claim: Claim, error: str, *, delay_seconds: float, worker: str) -> None:
-    """Let the shard wait again after an attempt that failed. Raises `LeaseLostError` if it is not ours any more."""
+    """Put the shard back in the queue after a failed attempt. Raises `LeaseLostError` if it is no longer ours."""
     with writing(engine) as connection:
         waiting = _held(claim).values(
             state=ShardState.WAITING,
@@ -195,7 +202,7 @@ def retry_later(engine: Engine, claim: Claim, error: str, *, delay_seconds: floa
 
 
 def list_expired(engine: Engine, *, after_id: int = 0, limit: int = 500) -> list[ExpiredLease]:
-    """Return a page of running shards whose lease is over, or was never written; the next one is after its last id."""
+    """Return a page of running shards with an expired or missing lease; the next page begins after its last id."""
     # NULL is never smaller than now: a lease that was never written must count as over.
     is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
     columns = (shards.c.id, shards.c.job_id, shards.c.token, shards.c.attempt, shards.c.worker, shards.c.queue)
@@ -206,10 +213,10 @@ def list_expired(engine: Engine, *, after_id: int = 0, limit: int = 500) -> list
 
 
 def take_back(engine: Engine, expired: ExpiredLease) -> bool:
-    """Let a shard with an expired lease wait again; False if its worker finished or renewed in the meantime."""
+    """Put a shard with an expired lease back in the queue; False if its worker finished or renewed in the meantime."""
     with writing(engine) as connection:
         freed = update(shards).where(is_still_expired(expired))
-        error = f"the worker {expired.worker} was not heard of within its lease"
+        error = f"the worker {expired.worker} sent no heartbeat within its lease"
         freed = freed.values(state=ShardState.WAITING, lease_until=None, worker=None, error=error, hinted_at=None)
         has_freed = connection.execute(freed).rowcount == 1
         if has_freed:
@@ -219,14 +226,14 @@ def take_back(engine: Engine, expired: ExpiredLease) -> bool:
 
 
 def is_still_expired(expired: ExpiredLease) -> ColumnElement[bool]:
-    """The guard of everything that is done to a shard because its lease is over."""
+    """The guard of every change to a shard with an expired lease."""
     is_same = (shards.c.id == expired.shard_id) & (shards.c.token == expired.token)
     is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
     return is_same & (shards.c.state == ShardState.RUNNING) & is_over
 
 
 def find_waiting_error(engine: Engine, job_id: int) -> str | None:
-    """Return why a shard of the job that waits had to be given up last, None where nothing went wrong."""
+    """Return why a waiting shard of the job last failed; None if nothing went wrong."""
     statement = select(shards.c.error).where(
         shards.c.job_id == job_id, shards.c.state == ShardState.WAITING, shards.c.error.is_not(None)
     )

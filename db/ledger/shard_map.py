@@ -1,4 +1,4 @@
-"""The shards of a job as a person looks at them: where each stands, in whose hands, with which counts."""
+"""The shards of a job for people: state, worker and counts of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _WORKED_WITHIN_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class ShownShard:
-    """One shard; `read_rows` and the counts are 0 until it is done. The limits of its key range stay out."""
+    """One shard, without its key range; `read_rows` and the counts are 0 until it is done."""
 
     id: int
     ordinal: int
@@ -35,7 +35,7 @@ class ShownShard:
 
 @dataclass(frozen=True)
 class WorkerShard:
-    """The shard that a worker process works on, or worked on last."""
+    """The shard that a worker process is working on, or last worked on."""
 
     worker: str
     job_id: int
@@ -50,9 +50,9 @@ class WorkerShard:
 
 @dataclass(frozen=True)
 class ShardGroup:
-    """Shards in a row: ordinals of the first and the last, and how many are in each state.
+    """Neighbouring shards: ordinals of the first and the last, and how many are in each state.
 
-    `troubled` is how many of them wait after something went wrong.
+    `troubled` is how many of them are waiting after an error.
     """
 
     first: int
@@ -84,7 +84,7 @@ def iterate_shards(engine: Engine, job_id: int, *, page: int = 1_000) -> Iterato
 
 
 def group_shards(engine: Engine, job_id: int, *, most: int) -> list[ShardGroup]:
-    """Return the shards of a job as at most so many groups, in the order of the book; the database counts."""
+    """Return the shards of a job in at most so many groups, in the order of the book; the database counts."""
     with reading(engine) as connection:
         newest = connection.execute(select(func.max(shards.c.ordinal)).where(shards.c.job_id == job_id)).scalar() or 0
         place = (shards.c.ordinal // (newest // most + 1)).label("place")
@@ -99,7 +99,7 @@ def group_shards(engine: Engine, job_id: int, *, most: int) -> list[ShardGroup]:
 def list_worker_shards(engine: Engine) -> list[WorkerShard]:
     """Return the newest shard of each worker process that worked within a day, by the worker's name."""
     is_recent = jobs.c.finished_at.is_(None) | (jobs.c.finished_at > now_plus(-_WORKED_WITHIN_SECONDS))
-    # A worker may hold others, read ahead or being written: the one that was claimed or renewed last stands for them.
+    # A worker may hold others, read ahead or being written; the most recently claimed or renewed one represents them.
     newest = func.row_number().over(partition_by=shards.c.worker, order_by=shards.c.heartbeat_at.desc()).label("age")
     own = (shards.c.worker, shards.c.job_id, jobs.c.portfolio, jobs.c.kind, jobs.c.model_version)
     times = (shards.c.heartbeat_at, shards.c.finished_at)

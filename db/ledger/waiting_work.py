@@ -1,4 +1,4 @@
-"""Whether there is anything to plan or to send: the one question of a tick where nothing happens."""
+"""Tells whether anything is waiting to be planned or sent: the only query of an idle tick."""
 
 from typing import NamedTuple
 
@@ -18,14 +18,14 @@ _STATEMENT = select(
 
 
 class WaitingWork(NamedTuple):
-    """Whether jobs wait to be planned, and whether shards wait that no message, or only an old one, names."""
+    """Whether jobs are waiting to be planned, and shards for a first or a repeated message."""
 
     to_plan: bool
     to_send: bool
 
 
 def find_waiting_work(engine: Engine, *, repeat_seconds: float) -> WaitingWork:
-    """Return whether queued jobs wait for a planner, and shards for a message, or had their last one long ago."""
+    """Return whether queued jobs are waiting for a planner, and shards for a first or a repeated message."""
     with reading(engine) as connection:
         row = connection.execute(_STATEMENT, {"age": -repeat_seconds}).one()
         return WaitingWork(bool(row[0]), bool(row[1]))

@@ -1,6 +1,6 @@
-"""The roles of PostgreSQL, one for each kind of process, with the least rights that it needs: SQL for a person to run.
+"""PostgreSQL roles with minimal rights, one for each kind of process: SQL for a person to run.
 
-Every role is named here with what it may do, so that a new table is nobody's until it is written down.
+Every role is named here with what it may do, so that no role can use a new table until it is listed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ PROCESSES = (API, SCHEDULER, SCORING, TRAINING)
 WITH_LOGIN = (OWNER, *PROCESSES)
 EVERY_ROLE = (OWNER, BOOKS, READERS, ANALYSTS, *PROCESSES)
 _ROW_SECURED = ("jobs", "scores", "rejects")
-# What the view shows and who asks for it must see; not the definition, nor who asked for the job.
+# What readers of the view must see; not the definition, nor the requester of a job.
 _ANALYSTS_READ = {
     "jobs": "id, kind, portfolio, state, model_version, inputs, scored, rejected, digest, unusable_reason, created_at, "
     "finished_at",
@@ -134,7 +134,7 @@ def _owned_tables() -> Iterable[str]:
 
 
 def _loaded_tables() -> str:
-    """Tables of records belong to a role that whoever loads and erases is a member of."""
+    """Tables of records belong to a role whose members load and erase."""
     name = "format('%I.%I', split_part(source, '.', 1), split_part(source, '.', 2))"
     return f"""DO $$ DECLARE book text; BEGIN
     FOR book IN SELECT {name} FROM {PREFIX}source_grants
@@ -173,7 +173,7 @@ def _row_security() -> Iterable[str]:
     for name in _ROW_SECURED:
         yield f"ALTER TABLE {PREFIX}{name} ENABLE ROW LEVEL SECURITY;"
         yield f"GRANT SELECT ({_ANALYSTS_READ[name]}) ON {PREFIX}{name} TO {ANALYSTS};"
-    # The rights and the rows are those of who asks, not of who made the view.
+    # The rights and the rows are those of the reader, not of the view's owner.
     yield "ALTER VIEW latest_scores SET (security_invoker = true);"
     yield f"GRANT SELECT ON latest_scores TO {ANALYSTS};"
 

@@ -19,9 +19,9 @@ _NO_VERSION = "none"
 
 
 def prepare_database(engine: Engine) -> bool:
-    """Make the tables where the database has none of Tidemark's; return whether they were made.
+    """Create the tables if the database has none of Tidemark's; return whether they were created.
 
-    Raises `SchemaOutdatedError` when they are there in another version: that is only changed on request.
+    Raises `SchemaOutdatedError` if they exist in another version, which is only upgraded on request.
     """
     found, expected = schema_versions(engine)
     if found == expected:
@@ -32,7 +32,7 @@ def prepare_database(engine: Engine) -> bool:
 
 
 def upgrade_database(engine: Engine) -> str:
-    """Run all migrations in one transaction and return the version that was there before ("none" for no tables)."""
+    """Run all migrations in one transaction and return the previous version ("none" for no tables)."""
     with writing(engine) as connection:
         _wait_for_other_upgrades(connection)
         before = _found_version(connection)

@@ -18,7 +18,7 @@ from db.schema.states import Verdict
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What the monitor found for one scoring job; what cannot be said is None."""
+    """The monitor's report about one scoring job; unknown values are None."""
 
     portfolio: str
     job_id: int
@@ -52,9 +52,9 @@ _INSERT_POSTGRESQL = insert_with_event(
 
 
 def insert_report(connection: Connection, report: DriftReport) -> bool:
-    """Store a report in the caller's transaction; return whether this call did: one that is there already stays.
+    """Store a report in the caller's transaction; return False if there already is one.
 
-    Webhooks hear of it.
+    Webhooks are notified.
     """
     event, job_id, portfolio = f"drift.{report.verdict}", report.job_id, report.portfolio
     values = {name: getattr(report, name) for name in _STORED}
@@ -63,8 +63,10 @@ def insert_report(connection: Connection, report: DriftReport) -> bool:
         if is_stored:
             record_event(connection, event, who=_WHO, job_id=job_id, portfolio=portfolio)
         return is_stored
-    told = {"event_of_row": event, "who": _WHO, "of_job": job_id, "of_portfolio": portfolio}
-    row = connection.execute(_INSERT_POSTGRESQL, {f"report_{name}": one for name, one in values.items()} | told).first()
+    event_values = {"event_of_row": event, "who": _WHO, "of_job": job_id, "of_portfolio": portfolio}
+    row = connection.execute(
+        _INSERT_POSTGRESQL, {f"report_{name}": one for name, one in values.items()} | event_values
+    ).first()
     if row is not None and row[1]:
         queue_deliveries(connection, row[0], event, job_id=job_id, portfolio=portfolio)
     return row is not None
@@ -95,14 +97,14 @@ def read_verdicts(engine: Engine, job_ids: Sequence[int]) -> dict[int, Verdict]:
 
 
 def find_first_night(connection: Connection, portfolio: str, model_version: str) -> int | None:
-    """Return the first job that a model scored and whose pipeline was found whole."""
+    """Return the first job that a model scored with an intact pipeline."""
     own = (drift_reports.c.portfolio == portfolio) & (drift_reports.c.model_version == model_version)
     is_whole = drift_reports.c.verdict.not_in((Verdict.BROKEN_PIPELINE, Verdict.INSUFFICIENT))
     return connection.execute(select(func.min(drift_reports.c.job_id)).where(own, is_whole)).scalar()
 
 
 def store_limits(connection: Connection, portfolio: str, model_version: str, limits: dict[str, Any]) -> None:
-    """Set the limits of the sequential rule anew, in the caller's transaction."""
+    """Replace the limits of the sequential rule, in the caller's transaction."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values = {"nights": limits["nights"], "limits": limits, "made_at": now_plus()}
     stored = dialect.insert(alarm_limits).values(portfolio=portfolio, model_version=model_version, **values)

@@ -1,4 +1,4 @@
-"""The newest jobs of each portfolio: what a person asks for who looks at tonight."""
+"""The newest jobs of each portfolio, for the page Tonight."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _TRAINS = (JobKind.TRAINING, JobKind.FINE_TUNING)
 
 @dataclass(frozen=True)
 class LatestJobs:
-    """The newest scoring job, whatever its state, the newest that is done, and the newest that trains.
+    """The newest scoring job in any state, the newest finished one, and the newest training job.
 
     `verdict` is the monitor's on the newest scoring job, None while there is none.
     """
@@ -60,7 +60,7 @@ def _sort_out(newest_first: Sequence[Job], verdicts: Mapping[int, Verdict]) -> L
 
 
 def read_present_rates(engine: Engine, portfolios: Sequence[str]) -> dict[str, float]:
-    """Return the records per second of the last minute, by portfolio; one where nothing happened is left out."""
+    """Return the records per second of the last minute, by portfolio; idle portfolios are left out."""
     since = now_plus(-RATE_SECONDS)
     is_recent = jobs.c.finished_at.is_(None) | (jobs.c.finished_at >= since)
     read = select(jobs.c.portfolio, func.sum(shards.c.read_rows)).join(jobs, jobs.c.id == shards.c.job_id)

@@ -1,4 +1,4 @@
-"""What the monitor must know of a night, as one row: every statement costs it time."""
+"""Everything that the monitor needs to know about a night, read as one row because every statement costs time."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from db.schema.states import Verdict
 class NightBackground:
     """A scoring job, the model that scored it, and the limits of its sequential rule, None while there are none.
 
-    `compared_version` is the model of the night that it is compared with, None where there is no such night. `nights`
+    `compared_version` is the model of the night that it is compared with, None if there is no such night. `nights`
     are those of the model before it, oldest first, at most `NIGHTS`. `counts` are of the night and the one that it is
     compared with, by job; a job that was closed by an older release has none.
     """
@@ -32,7 +32,7 @@ class NightBackground:
     counts: dict[int, Counts]
 
 
-NIGHTS = 120  # of the series; the rule's sums are bounded, so what lies further back cannot matter
+NIGHTS = 120  # of the series; the rule's sums are bounded, so earlier nights cannot matter
 
 _compared = jobs.alias("compared")
 _counts, _compared_counts = job_histograms.alias("counts"), job_histograms.alias("compared_counts")
@@ -88,5 +88,7 @@ def find_background(connection: Connection, job_id: int, model_version: str) -> 
     values: tuple[Any, ...] = tuple(row)
     night, (limits, compared_version, nights, *counts) = as_job(values), values[-5:]
     found = {one: each for one, each in zip((night.id, night.compared_job_id), counts, strict=True) if one and each}
-    told = sorted((Night(one[0], Verdict(one[1]), *one[2:]) for one in nights or ()), key=lambda one: one.job_id)
-    return NightBackground(night, as_model(values[len(JOB_COLUMNS) :]), limits, compared_version, told, found)
+    earlier_nights = sorted(
+        (Night(one[0], Verdict(one[1]), *one[2:]) for one in nights or ()), key=lambda one: one.job_id
+    )
+    return NightBackground(night, as_model(values[len(JOB_COLUMNS) :]), limits, compared_version, earlier_nights, found)

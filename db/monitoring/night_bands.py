@@ -1,7 +1,7 @@
-"""Bands of the night before, counted for the keys of one shard.
+"""Bands of the previous night, counted for the keys of one shard.
 
 Most shards hold the same keys as the night before. Their bands lie in one row then; only where keys came or went is
-each looked up by itself, which costs the server a row of its scores for every record.
+each looked up separately, which costs the server a row of its scores for every record.
 """
 
 import json
@@ -47,7 +47,7 @@ Keys = Sequence[str] | NDArray[np.object_]
 
 
 def hash_keys(keys: Keys) -> str:
-    """Return SHA-256 of the keys and where each ends, as 64 hexadecimal digits."""
+    """Return SHA-256 of the keys and their lengths, as 64 hexadecimal digits."""
     hashed = sha256()
     for buffer in pa.array(keys, type=pa.string(), from_pandas=True).buffers()[1:]:
         hashed.update(buffer)
@@ -55,15 +55,15 @@ def hash_keys(keys: Keys) -> str:
 
 
 def find_bands(engine: Engine, job_id: int, ordinal: int, keys_hash: str) -> bytes | None:
-    """Return the bands that a job's shard gave to just these keys in this order; None where it held others."""
+    """Return the bands that a job's shard gave to exactly these keys in this order; None if it had others."""
     with reading(engine) as connection:
         return connection.execute(_OF_SHARD, {"job": job_id, "ordinal": ordinal, "keys": keys_hash}).scalar()
 
 
 def forget_bands(connection: Connection, job_id: int, record_keys: Sequence[str] | None = None) -> None:
-    """Forget the bands of a job's shards, of those alone that scored one of the keys where keys are given.
+    """Delete the bands of a job's shards; with keys given, only of shards that scored one of them.
 
-    To be called before the scores go, in their transaction.
+    Called before the scores are deleted, in the same transaction.
     """
     is_kept = shard_histograms.c.bands.is_not(None)
     forgotten = update(shard_histograms).where(shard_histograms.c.job_id == job_id, is_kept)
@@ -74,7 +74,7 @@ def forget_bands(connection: Connection, job_id: int, record_keys: Sequence[str]
 
 
 def count_pairs(before: bytes, now: bytes) -> dict[str, dict[str, int]]:
-    """Return how many records went from each band to each; both hold a letter for each of the same records.
+    """Return how many records went from each band to each; both have a letter for each of the same records.
 
     >>> count_pairs(b"AAB", b"ABB")
     {'A': {'A': 1, 'B': 1}, 'B': {'B': 1}}

@@ -1,1 +1,1 @@
-"""Who lives, metrics, diagnosis."""
+"""Running processes, metrics, diagnosis."""

@@ -1,4 +1,4 @@
-"""Facts about the database that `doctor` looks at."""
+"""Facts about the database that `doctor` checks."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ def read_database_time(engine: Engine) -> datetime:
 
 
 def count_expired_leases(engine: Engine) -> int:
-    """Return how many running shards have a lease that is over, or was never written."""
+    """Return how many running shards have an expired or missing lease."""
     is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
     statement = select(func.count()).select_from(shards).where(shards.c.state == ShardState.RUNNING, is_over)
     with reading(engine) as connection:
@@ -35,7 +35,7 @@ def count_expired_leases(engine: Engine) -> int:
 
 @dataclass(frozen=True)
 class OpenJob:
-    """What tells whether a job that has not ended can."""
+    """Facts that show whether an open job can finish."""
 
     job_id: int
     state: JobState
@@ -49,7 +49,7 @@ class OpenJob:
 
 
 def list_open_jobs(engine: Engine, *, limit: int = 200) -> list[OpenJob]:
-    """Return the oldest jobs that have not ended, with what their rows say and what their shards are."""
+    """Return the oldest open jobs, with the counts of their rows and of their shards."""
     of_job = shards.c.job_id == jobs.c.id
     count = func.count().filter
     states = (count(shards.c.state == ShardState.WAITING), count(shards.c.state == ShardState.RUNNING))

@@ -1,4 +1,4 @@
-"""How many messages of strangers were dropped, by queue: a count, never a content."""
+"""Counts of dropped foreign messages by queue, never their content."""
 
 from collections.abc import Mapping
 
@@ -20,6 +20,6 @@ def add_dropped(engine: Engine, counts: Mapping[str, int]) -> None:
 
 
 def read_dropped(connection: Connection) -> dict[str, int]:
-    """Return how many messages were dropped ever, by queue."""
+    """Return the number of messages dropped so far, by queue."""
     rows = connection.execute(select(dropped_messages.c.queue, dropped_messages.c.dropped))
     return {row[0]: row[1] for row in rows}

@@ -17,7 +17,7 @@ _RATE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Metrics:
-    """What `/metrics` tells; every name is of a portfolio, a state or a version, never of a person."""
+    """The content of `/metrics`; every name is a portfolio, a state or a version, never a person."""
 
     jobs: dict[tuple[str, str, str], int]  # portfolio, kind, state
     shards: dict[tuple[str, str], int]  # queue, state, of jobs that have not ended
@@ -32,7 +32,7 @@ class Metrics:
 
 
 def read_metrics(engine: Engine) -> Metrics:
-    """Count everything anew, in one snapshot."""
+    """Count everything again, in one snapshot."""
     with reading(engine) as connection:
 
         def rows(statement: Any) -> list[Any]:

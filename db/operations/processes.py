@@ -1,4 +1,4 @@
-"""Which schedulers and workers live: each writes its name now and then, for people and for `doctor`."""
+"""Running schedulers and workers: each records its name regularly, for people and for `doctor`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ _FORGOTTEN_AFTER_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Process:
-    """A process that was seen."""
+    """A recorded process."""
 
     name: str
     kind: str
@@ -26,13 +26,13 @@ class Process:
 
 
 def mark_seen(engine: Engine, name: str, kind: str, *, memory_bytes: int | None = None) -> None:
-    """Note that the process lives now, and what it holds in memory; forget those not seen for a day."""
+    """Record that the process is running, and its memory; delete those silent for a day."""
     dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
-    seen = dialect.insert(processes).values(name=name, kind=kind, memory_bytes=memory_bytes)
+    presence = dialect.insert(processes).values(name=name, kind=kind, memory_bytes=memory_bytes)
     fresh = {"seen_at": now_plus(), "memory_bytes": memory_bytes}
-    seen = seen.on_conflict_do_update(index_elements=[processes.c.name], set_=fresh)
+    presence = presence.on_conflict_do_update(index_elements=[processes.c.name], set_=fresh)
     with writing(engine) as connection:
-        connection.execute(seen)
+        connection.execute(presence)
         connection.execute(delete(processes).where(processes.c.seen_at < now_plus(-_FORGOTTEN_AFTER_SECONDS)))
 
 
@@ -43,7 +43,7 @@ def forget(engine: Engine, name: str) -> None:
 
 
 def list_processes(engine: Engine, *, alive_within_seconds: float = 60) -> list[Process]:
-    """Return every process that was seen within a day, by name."""
+    """Return every process active within a day, by name."""
     is_alive = (processes.c.seen_at >= now_plus(-alive_within_seconds)).label("is_alive")
     columns = (processes.c.name, processes.c.kind, processes.c.started_at, processes.c.seen_at, is_alive)
     statement = select(*columns, processes.c.memory_bytes).order_by(processes.c.name)

@@ -1,4 +1,4 @@
-"""Asks the database itself whether it takes writes: one that does not cannot be told that a job pauses."""
+"""Tests whether the database accepts writes: if not, the pause of a job cannot be stored there."""
 
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ from db.schema.core_tables import processes
 from db.schema.states import JobState, PauseCause
 
 _PROBE = "probe"
-_BUSY_SECONDS = 1.0  # somebody who writes for longer proves that writes are taken
+_BUSY_SECONDS = 1.0  # a longer write by another process proves that writes are accepted
 
 
 def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:
-    """Write a row and take it away again; return the refusal, None where the database took it, or is busy."""
+    """Write a row and delete it again; return the refusal; None if the database accepted it or is busy."""
     url = engine.url.render_as_string(hide_password=False)
     try:
         with opened_engine(url, busy_seconds=_BUSY_SECONDS) as impatient, writing(impatient) as connection:
@@ -29,9 +29,9 @@ def find_write_refusal(engine: Engine) -> DatabaseWriteRefusedError | None:
 
 
 def get_job_as_it_stands(engine: Engine, job_id: int) -> Job:
-    """Return a job; an open one shows as paused, with the cause, while the database takes no writes.
+    """Return a job; an open one shows as paused, with the cause, while the database refuses writes.
 
-    Such a database cannot hold that state itself. Work goes on by itself when it takes writes again.
+    Such a database cannot store that state. Work continues automatically when it accepts writes again.
     """
     job = get_job(engine, job_id)
     refusal = find_write_refusal(engine) if job.is_open else None

@@ -1,4 +1,4 @@
-"""Portfolios: stored as they were written, listed with their champion."""
+"""Stores portfolios as they were written, and lists them with their champion."""
 
 import difflib
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ class Portfolio:
 
     @property
     def name(self) -> str:
-        """The name it is addressed by."""
+        """The name of the portfolio."""
         return self.definition.name
 
 
 def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str, may_grant: bool = True) -> str:
     """Store a portfolio; return "added", "changed" or "unchanged". Its models and scores stay as they are.
 
-    Who may grant sources (an administrator without a portfolio limit) grants those that the definition names. For
-    anybody else `SourceNotGrantedError` is raised where one is not granted.
+    A caller who may grant sources (an administrator without a portfolio limit) grants those in the definition. For
+    other callers `SourceNotGrantedError` is raised if one is not granted.
     """
     name, fingerprint = definition.name, definition.fingerprint
     values = {
@@ -66,13 +66,13 @@ def save_portfolio(engine: Engine, definition: PortfolioDefinition, *, who: str,
 
 
 def get_portfolio(engine: Engine, name: str) -> Portfolio:
-    """Return one portfolio. Raises `NotFoundError` with the names that there are."""
+    """Return one portfolio. Raises `NotFoundError` with the existing names."""
     with reading(engine) as connection:
         return find_portfolio(connection, name)
 
 
 def find_portfolio(connection: Connection, name: str) -> Portfolio:
-    """Return one portfolio within the caller's transaction. Raises `NotFoundError` with the names that there are."""
+    """Return one portfolio within the caller's transaction. Raises `NotFoundError` with the existing names."""
     row = connection.execute(_select_portfolios().where(portfolios.c.name == name)).one_or_none()
     if row is None:
         known = connection.execute(select(portfolios.c.name).order_by(portfolios.c.name)).scalars().all()

@@ -1,4 +1,4 @@
-"""The definition of a portfolio as values: what a user's TOML file says, validated, without SQL."""
+"""The definition of a portfolio as values: the content of the TOML file, validated, without SQL."""
 
 import hashlib
 import json

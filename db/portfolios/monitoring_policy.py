@@ -1,4 +1,4 @@
-"""What a portfolio says about being watched: the reference, bounds of the pipeline, size of a shift, the calendar."""
+"""The monitoring policy of a portfolio: reference, limits of pipeline faults, size of a shift, calendar."""
 
 import calendar as months
 from collections.abc import Mapping
@@ -51,9 +51,9 @@ class MonitoringPolicy:
     calendar: tuple[CalendarEffect, ...] = ()
 
     def date_of(self, options: Mapping[str, Any], submitted_at: datetime) -> date:
-        """Return the date that a scoring job's records are of: as it was told, else the day it was submitted."""
-        told = options.get(NIGHT_OPTION)
-        return date.fromisoformat(told) if told else submitted_at.astimezone(ZoneInfo(self.time_zone)).date()
+        """Return the date of a scoring job's records: as given, or else the day of submission."""
+        night = options.get(NIGHT_OPTION)
+        return date.fromisoformat(night) if night else submitted_at.astimezone(ZoneInfo(self.time_zone)).date()
 
     def effect_on(self, night: date) -> str | None:
         """Return the name of the first declared effect that falls on the night."""

@@ -1,4 +1,4 @@
-"""Every source that a portfolio ever had: who is erased may still stand in one that its file names no more."""
+"""Every source that a portfolio has ever had, because an erased person may be in one that its file no longer names."""
 
 from dataclasses import dataclass
 

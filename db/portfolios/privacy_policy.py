@@ -1,4 +1,4 @@
-"""What a portfolio says about its people's data: how long results are kept, and whether keys are stored as hashes."""
+"""The privacy policy of a portfolio: how long results are kept, and whether keys are stored as hashes."""
 
 from dataclasses import dataclass
 

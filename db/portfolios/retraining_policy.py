@@ -1,4 +1,4 @@
-"""What a portfolio says about learning again: when, from what, how the gate judges, when a champion is taken back."""
+"""The retraining policy of a portfolio: when to train, on what, the limits of the gate, when to roll back."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -1,6 +1,6 @@
-"""Grants of sources to portfolios: the boundary that every reading and writing of records passes.
+"""Grants of sources to portfolios: the boundary that every read and write of records has to pass.
 
-A portfolio reads what `load` made for it, and what somebody granted who may see every portfolio. The answer is the same
+A portfolio reads what `load` made for it, and what someone granted who may see every portfolio. The answer is the same
 for a table that is not granted and one that is not there.
 """
 
@@ -32,7 +32,7 @@ class Grant:
 def grant_source(engine: Engine, portfolio: str, source: str, *, who: str) -> Grant:
     """Let a portfolio read a table or view, which need not be there yet; granted again, nothing changes.
 
-    Raises `SourceReservedError` for what is nobody's.
+    Raises `SourceReservedError` for a reserved table.
     """
     with writing(engine) as connection:
         name = put_grant(connection, Source(portfolio, source), who=who)
@@ -40,7 +40,7 @@ def grant_source(engine: Engine, portfolio: str, source: str, *, who: str) -> Gr
 
 
 def revoke_source(engine: Engine, portfolio: str, source: str, *, who: str) -> Grant:
-    """End a grant at once, also for open jobs; return what it was. Raises `NotFoundError` where there is none."""
+    """End a grant at once, also for open jobs; return what it was. Raises `NotFoundError` if there is none."""
     with writing(engine) as connection:
         name = name_source(connection, source)
         granted = _find_grant(connection, portfolio, name)
@@ -78,7 +78,7 @@ def put_grants_of(connection: Connection, definition: PortfolioDefinition, *, wh
 def require_named_sources(
     connection: Connection, definition: PortfolioDefinition, stored: PortfolioDefinition | None
 ) -> None:
-    """Raise `SourceNotGrantedError` where a definition names a source that is not granted and did not stand there."""
+    """Raise `SourceNotGrantedError` if a definition names a source that is not granted and did not stand there."""
     known = set() if stored is None else {stored.source, stored.learning_source}
     for source in (definition.records, definition.learning_records):
         name = name_source(connection, source.name)
@@ -87,7 +87,7 @@ def require_named_sources(
 
 
 def require_granted(connection: Connection, source: Source) -> str:
-    """Return the name that the database gives a source. Raises `SourceError` where the portfolio may not read it."""
+    """Return the name that the database gives a source. Raises `SourceError` if the portfolio may not read it."""
     name = name_source(connection, source.name)
     require_grant(connection, source, name)
     if find_kind(connection, name) is not None:
@@ -96,7 +96,7 @@ def require_granted(connection: Connection, source: Source) -> str:
 
 
 def require_grant(connection: Connection, source: Source, name: str) -> None:
-    """Raise `SourceNotGrantedError` where the grant is not there, or not any more: one look-up by primary key."""
+    """Raise `SourceNotGrantedError` if the grant is not there, or not any more: one look-up by primary key."""
     if not is_granted(connection, source.portfolio, name):
         raise SourceNotGrantedError(source.portfolio, source.name)
 
@@ -117,7 +117,7 @@ def is_made_by_load(connection: Connection, source: Source) -> bool:
 def note_made_by_load(connection: Connection, source: Source, *, who: str) -> None:
     """Note in the caller's transaction that `load` has just made the table for this portfolio.
 
-    Whoever made a table of this name before reads it no more: that one is gone.
+    A portfolio that owned an earlier table of this name loses access: that table is gone.
     """
     name = name_source(connection, source.name)
     others = (source_grants.c.source == name, source_grants.c.portfolio != source.portfolio)

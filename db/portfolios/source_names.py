@@ -1,7 +1,7 @@
-"""The one name that the database gives a source, however it is written; and the tables that are no portfolio's source.
+"""The canonical name of a source in the database, and the tables that can never be a source.
 
 Never a source: Tidemark's tables and views, the database's catalogues, temporary tables, and a view that reads one of
-them, itself or through other views. What a function reads that a view calls cannot be seen: nobody should grant such a
+them, itself or through other views. What a function inside a view reads cannot be seen: do not grant such a
 view without reading it.
 """
 
@@ -29,7 +29,7 @@ _KIND_ON_POSTGRESQL = text("""
     WHERE n.nspname = :schema AND c.relname = :name AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
 """)
 _KIND_ON_SQLITE = text("SELECT name, type FROM main.sqlite_master WHERE type IN ('table', 'view')")
-# Catalogues are pinned, so pg_depend does not tell of them: the tree of a view's query does.
+# Catalogues are pinned, so pg_depend does not list them; the query tree of a view does.
 _USED_ON_POSTGRESQL = text(r"""
     WITH RECURSIVE used(oid) AS (
         SELECT c.oid FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -63,7 +63,7 @@ def split_source(source: str) -> tuple[str | None, str]:
 def name_source(connection: Connection, source: str) -> str:
     """Return "schema.table" on PostgreSQL, on SQLite the table in small letters; whether it is there or not.
 
-    Raises `SourceReservedError` where the name alone tells that it is nobody's.
+    Raises `SourceReservedError` if the name alone shows that it is reserved.
     """
     schema, name = split_source(source)
     if not name.strip() or "." in (schema or ""):
@@ -89,7 +89,7 @@ def is_reserved(schema: str | None, name: str) -> bool:
 
 
 def find_kind(connection: Connection, name: str) -> str | None:
-    """Return "table" or "view" for a source by the name that the database gives it, None where there is none."""
+    """Return "table" or "view" for a source by the name that the database gives it, None if there is none."""
     if connection.dialect.name == "sqlite":
         return next((row.type for row in connection.execute(_KIND_ON_SQLITE) if _fold(row.name) == name), None)
     schema, table = split_source(name)
@@ -98,7 +98,7 @@ def find_kind(connection: Connection, name: str) -> str | None:
 
 
 def require_no_reserved_table(connection: Connection, name: str, source: str) -> None:
-    """Raise `SourceReservedError` where the source, by the database's name, reads a table that is nobody's."""
+    """Raise `SourceReservedError` if the source, by its canonical name, reads a reserved table."""
     if connection.dialect.name == "sqlite":
         used = [(None, table) for table in _tables_read_on_sqlite(connection, name)]
     else:

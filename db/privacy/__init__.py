@@ -1,1 +1,1 @@
-"""Secrets of the installation, hashed keys, and marks of who was erased."""
+"""Secrets of the installation, hashed keys, and marks of erased persons."""

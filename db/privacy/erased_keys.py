@@ -1,4 +1,4 @@
-"""Keys of persons who were erased, as marks: what was read of a person before the erasure is not written after it.
+"""Marks of erased persons' keys: nothing read about a person before the erasure is written after it.
 
 erase    counts its portfolio's erasures one up and marks the keys, while no result of the portfolio is being written
 claim    remembers the count
@@ -23,7 +23,7 @@ from db.schema.core_tables import jobs, portfolios, shards
 from db.schema.privacy_tables import erased_keys
 from db.schema.states import ShardState
 
-_LOCK_CLASS = 7_243_002  # any constant beside that of `db.migrations.upgrade`
+_LOCK_CLASS = 7_243_002  # any constant other than that of `db.migrations.upgrade`
 _SALT = "erased_keys_salt"
 # A load compares what it read before with what was erased meanwhile, and no load takes so long.
 KEPT_SECONDS = 24 * 3600.0
@@ -38,28 +38,28 @@ class ErasureCount:
 
 
 def count_erasures(connection: Connection, portfolio: str) -> ErasureCount:
-    """Return the count of this moment, to be held against what is written later."""
+    """Return the current count, to be compared before a later write."""
     number = connection.execute(select(portfolios.c.erasures).where(portfolios.c.name == portfolio)).scalar()
     return ErasureCount(portfolio, number or 0)
 
 
 def read_erasures(engine: Engine, portfolio: str) -> ErasureCount:
-    """Return the count of this moment, as `count_erasures` does."""
+    """Return the current count, like `count_erasures`."""
     with reading(engine) as connection:
         return count_erasures(connection, portfolio)
 
 
-def hold_off_erasures(connection: Connection, seen: ErasureCount) -> bool:
-    """Let erasures of the portfolio wait until the transaction ends; return whether there were any since `seen`.
+def hold_off_erasures(connection: Connection, erasures_before: ErasureCount) -> bool:
+    """Make erasures of the portfolio wait for this transaction; return whether there were any since `erasures_before`.
 
-    To be called before the transaction's first lock of a row: an erasure locks in this order too.
+    Called before the transaction's first lock of a row, because an erasure locks in this order too.
     """
-    _lock(connection, seen.portfolio, is_shared=True)
-    return count_erasures(connection, seen.portfolio) != seen
+    _lock(connection, erasures_before.portfolio, is_shared=True)
+    return count_erasures(connection, erasures_before.portfolio) != erasures_before
 
 
 def begin_erasure(connection: Connection, portfolio: str) -> ErasureCount:
-    """Count one up, alone: who writes results of the portfolio is waited for, and waits until the transaction ends."""
+    """Count one up exclusively: writers of the portfolio's results and this transaction wait for each other."""
     _lock(connection, portfolio, is_shared=False)
     grown = update(portfolios).where(portfolios.c.name == portfolio).values(erasures=portfolios.c.erasures + 1)
     return ErasureCount(portfolio, connection.execute(grown.returning(portfolios.c.erasures)).scalar_one())
@@ -74,35 +74,35 @@ def mark_erased(connection: Connection, erasure: ErasureCount, keys: Iterable[st
 
 
 def were_marked(connection: Connection, portfolio: str, keys: Iterable[str]) -> bool:
-    """Return whether one of the keys was erased before, as far as its mark is kept."""
+    """Return whether one of the keys was erased before, while its mark is kept."""
     return bool(find_erased(connection, keys, ErasureCount(portfolio, 0)))
 
 
-def find_erased(connection: Connection, keys: Iterable[str | None], seen: ErasureCount) -> frozenset[str]:
-    """Return those of the keys that were erased since; nothing is hashed where nobody was."""
+def find_erased(connection: Connection, keys: Iterable[str | None], erasures_before: ErasureCount) -> frozenset[str]:
+    """Return the keys that were erased since then; hashes nothing if none was erased."""
     since = select(erased_keys.c.mark).where(
-        erased_keys.c.portfolio == seen.portfolio, erased_keys.c.erasure > seen.number
+        erased_keys.c.portfolio == erasures_before.portfolio, erased_keys.c.erasure > erasures_before.number
     )
     marks = frozenset(connection.execute(since).scalars())
     if not marks:
         return frozenset()
     salt = find_fact(connection, _SALT) or ""
-    return frozenset(key for key in keys if key is not None and hash_key(salt, seen.portfolio, key) in marks)
+    return frozenset(key for key in keys if key is not None and hash_key(salt, erasures_before.portfolio, key) in marks)
 
 
-def drop_erased(connection: Connection, staged_key: Column[Any], seen: ErasureCount) -> int:
-    """Delete the rows of who was erased since from a table that a load has staged; return how many."""
+def drop_erased(connection: Connection, staged_key: Column[Any], erasures_before: ErasureCount) -> int:
+    """Delete the rows of persons erased since then from a staged table; return how many."""
     dropped = 0
-    erased = find_erased(connection, map(str, connection.execute(select(staged_key)).scalars()), seen)
+    erased = find_erased(connection, map(str, connection.execute(select(staged_key)).scalars()), erasures_before)
     for key in sorted(erased):
         dropped += connection.execute(delete(staged_key.table).where(cast(staged_key, Text) == key)).rowcount
     return dropped
 
 
 def forget_marks(engine: Engine) -> int:
-    """Delete the marks that nothing can run into any more; return how many.
+    """Delete the marks that are no longer needed; return how many.
 
-    They are older than a day, and no shard of their portfolio runs that was claimed before them.
+    They are older than a day, and no shard claimed before them is still running in their portfolio.
     """
     with reading(engine) as connection:
         if connection.execute(_select_old().limit(1)).first() is None:
@@ -123,9 +123,9 @@ def _is_old():  # noqa: ANN202 - a condition
 
 
 def _lock(connection: Connection, portfolio: str, *, is_shared: bool) -> None:
-    """Not a lock of the portfolio's row: claims lock that too, and those who share it would starve the erasure.
+    """Not a lock of the portfolio's row, which claims share: they would starve the erasure.
 
-    SQLite needs none: its writers follow each other.
+    SQLite needs no lock: its writers are serialised.
     """
     if connection.dialect.name == "postgresql":
         lock = func.pg_advisory_xact_lock_shared if is_shared else func.pg_advisory_xact_lock

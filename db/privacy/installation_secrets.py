@@ -1,4 +1,4 @@
-"""Random secrets of this installation, each made at its first use and kept in the database alone."""
+"""Random secrets of this installation, each created at its first use and stored only in the database."""
 
 from secrets import token_hex
 
@@ -12,7 +12,7 @@ HELD_OUT = "held_out_keys"  # under which keys are hashed in bundles where TIDEM
 
 
 def get_or_make_secret(engine: Engine, name: str) -> str:
-    """Return the secret of this name; the first who asks makes it, and everybody gets the same."""
+    """Return the secret of this name; the first call creates it, and every caller gets the same."""
     with writing(engine) as connection:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         made = dialect.insert(secrets).values(name=name, value=token_hex(32))

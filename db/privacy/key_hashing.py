@@ -1,4 +1,4 @@
-"""Keys of records as keyed hashes: the same key has the same hash within a portfolio, and nobody can guess it back."""
+"""Record keys as keyed hashes: equal keys have equal hashes within a portfolio, and hashes do not reveal keys."""
 
 import hmac
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ def hash_key(secret: str, portfolio: str, key: str) -> str:
 
 
 def stored_keys(definition: PortfolioDefinition, secret: str | None, keys: Sequence[str | None]) -> list[str | None]:
-    """Return the keys as results hold them: as they are, or as hashes where the portfolio says so.
+    """Return the keys in the form of results: unchanged, or as hashes if the portfolio says so.
 
-    Raises `KeySecretMissingError` where it does and there is no secret.
+    Raises `KeySecretMissingError` if it does and there is no secret.
     """
     if not definition.privacy.hashed_keys:
         return list(keys)

@@ -1,4 +1,4 @@
-"""The secret that keys are hashed with is checked against a value that only it can make: a wrong one is noticed."""
+"""Detects a wrong key secret by comparing it with a stored check value."""
 
 from sqlalchemy import Connection, Engine, exists, or_, select
 
@@ -15,7 +15,7 @@ _HASHES_KEYS = '%"hashed_keys":true%'  # in the canonical JSON of a definition
 
 
 def require_key_secret(engine: Engine, definition: PortfolioDefinition, secret: str | None) -> None:
-    """Make sure that this process hashes keys as every other one does, where the portfolio stores hashes.
+    """Make sure that this process hashes keys with the installation's secret, if the portfolio stores hashes.
 
     The first secret that is used becomes the installation's. Raises `KeySecretMissingError` or `KeySecretWrongError`.
     """
@@ -35,9 +35,9 @@ def require_key_secret(engine: Engine, definition: PortfolioDefinition, secret: 
 def why_hashes_are_unseen(
     connection: Connection, definition: PortfolioDefinition, secret: str | None, *, found: frozenset[str]
 ) -> str | None:
-    """Return why a key cannot be looked for among hashed ones; None where it can, or where no keys are hashed.
+    """Return why a key cannot be found among hashed ones; None if it can, or if no keys are hashed.
 
-    `found` are hashes of the key that stood in results: they can only have been made with the right secret.
+    `found` are hashes of the key in results: only the right secret can have made them.
     """
     if not _are_keys_hashed(connection, definition):
         return None

@@ -1,4 +1,4 @@
-"""Which version is the champion, and every decision about versions."""
+"""The champion of each portfolio, and every decision about model versions."""
 
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -18,7 +18,7 @@ from db.schema.states import ModelState
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided about a version, by the gate or a person, with all numbers that were looked at.
+    """A decision about a version, by the gate or a person, with all the figures behind it.
 
     `action` is one of gate, undecided, promote, rollback, scrub, hold, release.
     """
@@ -48,7 +48,7 @@ _DECISION_COLUMNS = tuple(decisions.c[field.name] for field in fields(Decision))
 
 
 def get_champion(engine: Engine, portfolio: str) -> Champion | None:
-    """Return the present champion of a portfolio, None before the first promotion."""
+    """Return the present champion of a portfolio; None before the first promotion."""
     with reading(engine) as connection:
         return find_champion(connection, portfolio)
 
@@ -83,27 +83,27 @@ def get_decision(engine: Engine, number: int) -> Decision:
     return Decision(*row)
 
 
-def decide(connection: Connection, decision: Decision, *, seen: Champion | None) -> bool:
+def decide(connection: Connection, decision: Decision, *, champion_before: Champion | None) -> bool:
     """Write a decision in the caller's transaction and, if it says so, move the champion pointer.
 
-    The pointer moves by compare-and-set: if another champion than `seen` is in place by now, nothing is promoted and
+    The pointer moves by compare-and-set: if the champion is no longer `champion_before`, nothing is promoted and
     the decision says so. Returns whether the version is the champion afterwards.
     """
-    is_same = seen is not None and seen.version == decision.version
-    is_promoted = decision.promoted and (is_same or _move_champion(connection, decision, seen))
-    conflict = " (not promoted: another champion came first)" if decision.promoted and not is_promoted else ""
+    is_same = champion_before is not None and champion_before.version == decision.version
+    is_promoted = decision.promoted and (is_same or _move_champion(connection, decision, champion_before))
+    conflict = " (not promoted: another champion was promoted first)" if decision.promoted and not is_promoted else ""
     write_decision(connection, replace(decision, promoted=is_promoted, reason=decision.reason + conflict))
-    told, state = ("refused", ModelState.REFUSED)
+    event, state = ("refused", ModelState.REFUSED)
     if is_promoted:
-        told = "rolled_back" if decision.action == "rollback" else "promoted"
+        event = "rolled_back" if decision.action == "rollback" else "promoted"
         state = ModelState.CHAMPION
     elif decision.action == "undecided":
-        told, state = ("undecided", ModelState.CHALLENGER)
+        event, state = ("undecided", ModelState.CHALLENGER)
     if not is_same:
         set_model_state(connection, decision.version, state)
     record_event(
         connection,
-        f"model.{told}",
+        f"model.{event}",
         who=decision.decided_by,
         why=decision.reason + conflict,
         job_id=decision.job_id,
@@ -113,24 +113,26 @@ def decide(connection: Connection, decision: Decision, *, seen: Champion | None)
 
 
 def write_decision(connection: Connection, decision: Decision) -> int:
-    """Write a decision as it stands, in the caller's transaction; return its id."""
+    """Write a decision unchanged, in the caller's transaction; return its id."""
     written = (field.name for field in fields(Decision) if field.name not in ("created_at", "id"))
     values = {name: getattr(decision, name) for name in written}
     return connection.execute(insert(decisions).values(**values).returning(decisions.c.id)).scalar_one()
 
 
-def _move_champion(connection: Connection, decision: Decision, seen: Champion | None) -> bool:
-    if seen is None:
+def _move_champion(connection: Connection, decision: Decision, champion_before: Champion | None) -> bool:
+    if champion_before is None:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         first = dialect.insert(champions).values(portfolio=decision.portfolio, version=decision.version, revision=1)
         # RETURNING, since the drivers do not agree on the row count of an insert that may do nothing.
         made = connection.execute(first.on_conflict_do_nothing().returning(champions.c.version))
         return made.scalar() is not None
-    moved = update(champions).where(champions.c.portfolio == decision.portfolio, champions.c.revision == seen.revision)
-    moved = moved.values(version=decision.version, revision=seen.revision + 1, since=now_plus())
+    moved = update(champions).where(
+        champions.c.portfolio == decision.portfolio, champions.c.revision == champion_before.revision
+    )
+    moved = moved.values(version=decision.version, revision=champion_before.revision + 1, since=now_plus())
     if connection.execute(moved).rowcount != 1:
         return False
-    set_model_state(connection, seen.version, ModelState.RETIRED)
-    why = f"{seen.version} gave its place to {decision.version}"
+    set_model_state(connection, champion_before.version, ModelState.RETIRED)
+    why = f"{champion_before.version} was replaced by {decision.version}"
     record_event(connection, "model.retired", who=decision.decided_by, why=why, portfolio=decision.portfolio)
     return True

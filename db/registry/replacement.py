@@ -1,4 +1,4 @@
-"""A version takes the place of another that is the same model: its bundle without records."""
+"""Replaces a model version by the same model in a bundle without personal records."""
 
 from sqlalchemy import Connection, Engine, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,7 +15,7 @@ ACTION = "scrub"
 
 
 def find_replacement(engine: Engine, version: str) -> str | None:
-    """Return the version that took the place of this one, None where none did or where it is not known."""
+    """Return the version that replaced this one; None if there is none or it is unknown."""
     with reading(engine) as connection:
         statement = select(model_versions.c.replaced_by).where(model_versions.c.version == version)
         return connection.execute(statement).scalar()
@@ -29,26 +29,26 @@ def list_versions(engine: Engine) -> dict[str, str]:
 
 
 def replace_version(connection: Connection, old: str, new: str, *, who: str, job_id: int) -> None:
-    """Put `new` in the place of `old` in the caller's transaction: state, figures, and the champion's pointer.
+    """Replace `old` by `new` in the caller's transaction: state, figures, and the champion's pointer.
 
-    `old` keeps its history, and whatever names it finds its bundle under `new`. Raises `StateConflictError` where it
-    has been replaced by now, or where the champion changes at this moment.
+    `old` keeps its history, and its bundle is found under `new`. Raises `StateConflictError` if it
+    has been replaced already, or if the champion changes at this moment.
     """
     model = find_model(connection, old)
     noted = update(model_versions).where(model_versions.c.version == old, model_versions.c.replaced_by.is_(None))
     if connection.execute(noted.values(replaced_by=new)).rowcount != 1:
-        raise StateConflictError(f"model version {old} was replaced at this moment; look again")
+        raise StateConflictError(f"model version {old} was replaced just now; check again")
     _copy_row(connection, old, new)
-    seen = find_champion(connection, model.portfolio)
-    is_champion = seen is not None and seen.version == old
-    if seen is not None and is_champion:
-        here = (champions.c.portfolio == model.portfolio, champions.c.revision == seen.revision)
-        moved = update(champions).where(*here).values(version=new, revision=seen.revision + 1)
+    champion_before = find_champion(connection, model.portfolio)
+    is_champion = champion_before is not None and champion_before.version == old
+    if champion_before is not None and is_champion:
+        here = (champions.c.portfolio == model.portfolio, champions.c.revision == champion_before.revision)
+        moved = update(champions).where(*here).values(version=new, revision=champion_before.revision + 1)
         if connection.execute(moved).rowcount != 1:
-            raise StateConflictError(f"another champion of {model.portfolio} was put in place at this moment")
+            raise StateConflictError(f"another champion of {model.portfolio} was promoted just now")
     if model.state in (ModelState.CHAMPION, ModelState.CHALLENGER):
         set_model_state(connection, old, ModelState.RETIRED)
-    why = f"{new} is {old} without records of people; every score is the same"
+    why = f"{new} is {old} without personal records; every score is the same"
     decided = Decision(model.portfolio, new, old, is_champion, why, {}, who, None, ACTION)
     write_decision(connection, decided)
     record_event(connection, "model.scrubbed", who=who, why=why, job_id=job_id, portfolio=model.portfolio)

@@ -1,4 +1,4 @@
-"""The registry of model versions: what each is, and where it stands in its life."""
+"""The registry of model versions, with the state of each."""
 
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -18,7 +18,7 @@ from db.schema.states import ModelState
 class LearnedUntil:
     """The newest outcome of some records, its date, and the latest date of a target that the source holds itself.
 
-    0 and empty where there is none.
+    0 and empty if there is none.
     """
 
     outcome_id: int = 0
@@ -46,12 +46,12 @@ class ModelVersion:
 
     @property
     def learned_until(self) -> "LearnedUntil":
-        """The newest that it was trained on."""
+        """The newest outcome that it was trained on."""
         return LearnedUntil(self.learned_outcome_id or 0, self.learned_outcome_date or "", self.learned_as_of or "")
 
     @property
     def kept_as(self) -> str:
-        """The version under which its bundle lies: another one where it was scrubbed."""
+        """The version under which its bundle is stored: the replacement if it was scrubbed."""
         return self.replaced_by or self.version
 
 
@@ -74,7 +74,7 @@ def find_model(connection: Connection, version: str) -> ModelVersion:
 
 
 def find_model_of(engine: Engine, portfolio: str, version: str) -> ModelVersion | None:
-    """Return a model version of this portfolio, None where it has none of that name."""
+    """Return a model version of this portfolio; None if it does not exist."""
     is_wanted = (model_versions.c.version == version, model_versions.c.portfolio == portfolio)
     with reading(engine) as connection:
         row = connection.execute(select(*MODEL_COLUMNS).where(*is_wanted)).one_or_none()
@@ -100,7 +100,7 @@ def register_model(  # noqa: PLR0913 - the columns of a model version
     parent_version: str | None = None,
     learned_until: LearnedUntil | None = None,
 ) -> None:
-    """Add a candidate in the caller's transaction; a version that is there already stays as it is."""
+    """Add a candidate in the caller's transaction; an existing version is not changed."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values: dict[str, Any] = {
         "version": version,
@@ -119,7 +119,7 @@ def register_model(  # noqa: PLR0913 - the columns of a model version
 
 
 def set_model_state(connection: Connection, version: str, state: ModelState) -> None:
-    """Set where a version stands in its life, in the caller's transaction."""
+    """Set the state of a version, in the caller's transaction."""
     connection.execute(update(model_versions).where(model_versions.c.version == version).values(state=state))
 
 

@@ -28,7 +28,7 @@ def read_scores(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> I
 
 
 def split_reasons(texts: "pd.Series[str]") -> pd.DataFrame:
-    """Return the columns `REASON_COLUMNS` of JSON arrays of codes; None where a record has fewer, or no array."""
+    """Return the columns `REASON_COLUMNS` of JSON arrays of codes; None if a record has fewer, or no array."""
     lists = {text: json.loads(text) if text else [] for text in texts.unique()}
     padded = {text: [*codes, *[None] * len(REASON_COLUMNS)][: len(REASON_COLUMNS)] for text, codes in lists.items()}
     rows = [padded[text] for text in texts]
@@ -47,21 +47,21 @@ def read_rejects(engine: Engine, job_id: int, *, page_rows: int = PAGE_ROWS) -> 
 def _read_pages(
     engine: Engine, job: Job, statement: Select[Any], order: tuple[Column[Any], ...], page_rows: int
 ) -> Iterator[pd.DataFrame]:
-    """Pages by the last key seen, each in a transaction of its own, so that no snapshot is held for long.
+    """Pages by the last key read, each in its own transaction, so that no snapshot is held for long.
 
-    A page is handed out if nobody of the portfolio was erased while it was read; else it is read again.
+    A page is returned if no one was erased from the portfolio while it was read; otherwise it is read again.
     """
     page = statement.order_by(*order).limit(page_rows)
     last: tuple[Any, ...] | None = None
     while True:
         following = page if last is None else page.where(tuple_(*order) > tuple_(*(literal(value) for value in last)))
-        seen = read_erasures(engine, job.portfolio)
+        erasures_before = read_erasures(engine, job.portfolio)
         with reading(engine) as connection:
             result = connection.execute(following)
             rows = result.all()
         if not rows:
             return
-        if read_erasures(engine, job.portfolio) != seen:
+        if read_erasures(engine, job.portfolio) != erasures_before:
             continue
         yield pd.DataFrame.from_records(rows, columns=list(result.keys()))
         # From the row, not the frame: SQLite stores numpy's integers as bytes.

@@ -1,4 +1,4 @@
-"""Finds the record that kills its worker: halves a shard until that record stands alone, and rejects it.
+"""Finds the record that kills its worker: splits a shard in half until the record is alone, then rejects it.
 
 shard of n records, killed its worker `max_attempts` times -> two shards of n / 2, one attempt each
 shard of one key, the same                                 -> its records are rejected as `poison`
@@ -16,6 +16,7 @@ from db.connections.engine import reading, writing
 from db.connections.interruption import Interruption
 from db.errors import SourceError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.digests import data_digest, sum_digests
 from db.ledger.job_closing import close_if_finished, count_shard_done, fail_expired_shard
 from db.ledger.job_lifecycle import Job, find_job
@@ -52,7 +53,7 @@ def isolate_poison(
 ) -> bool:
     """Split a shard whose workers died, or reject its only key; False if its worker finished in the meantime.
 
-    Raises `SourceBusyError` where the source may be readable another time, or the `interruption` came.
+    Raises `SourceBusyError` if the source may be readable another time, or the `interruption` came.
     """
     suspect = _read_suspect(engine, expired)
     definition = suspect.job.definition
@@ -85,7 +86,7 @@ def _split(
     unplanned = sum(half.expected for half in halves) - suspect.key_range.expected
     with writing(engine) as connection:
         if hold_off_erasures(connection, suspect.found):
-            return False  # the cut may be the key of who was erased; the next sweep cuts again
+            return False  # the cut may be an erased key; the next sweep cuts again
         ended = update(shards).where(is_still_expired(expired))
         ended = ended.values(state=ShardState.SPLIT, lease_until=None, finished_at=now_plus())
         if connection.execute(ended).rowcount != 1:
@@ -102,7 +103,7 @@ def _split(
             inputs=jobs.c.inputs + unplanned,
         )
         connection.execute(grown)
-        why = f"its workers died; {halves[0].expected} and {halves[1].expected} records go on apart"
+        why = f"its workers died; split into {halves[0].expected:,} and {counted(halves[1].expected, 'record')}"
         record_event(connection, "shard.split", who=_WHO, job_id=job.id, shard_id=expired.shard_id, why=why)
     return True
 
@@ -113,7 +114,7 @@ def _reject(engine: Engine, expired: ExpiredLease, suspect: _Suspect, key_secret
     frame = read_range(engine, job.definition.records, key, columns, suspect.key_range)
     require_key_secret(engine, job.definition, key_secret)
     record_keys = stored_keys(job.definition, key_secret, _texts_of(frame[RECORD_KEY]))
-    detail = f"scoring it killed the worker in {expired.attempt} attempts, the last time {expired.worker}"
+    detail = f"scoring it killed the worker in {counted(expired.attempt, 'attempt')}, most recently {expired.worker}"
     with writing(engine) as connection:
         were_erasures = hold_off_erasures(connection, suspect.claimed)
         done = update(shards).where(is_still_expired(expired))

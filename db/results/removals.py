@@ -1,4 +1,4 @@
-"""What was removed on purpose from a job's results, so that what is left can still be proven."""
+"""What was removed from a job's results on purpose, so that the rest can still be verified."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from db.schema.states import RemovalCause
 
 @dataclass(frozen=True)
 class Removed:
-    """Sums over the removals of a job. `digest` is of the removed scores; None where that is not known any more."""
+    """Sums over the removals of a job. `digest` is of the removed scores; None if that is not known any more."""
 
     scores: int
     rejects: int

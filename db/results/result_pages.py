@@ -1,4 +1,4 @@
-"""Lists that people page through: jobs, events, scores, rejects; each page begins after the last row of another."""
+"""Pages of jobs, events, scores and rejects; each page begins after the last row of the previous one."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _IDS_AT_ONCE = 500
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs are wanted; `portfolios` None means every one, and so does `ids`."""
+    """A filter of jobs; None for `portfolios` or `ids` means all."""
 
     portfolios: tuple[str, ...] | None = None
     kind: JobKind | None = None

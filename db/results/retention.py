@@ -1,4 +1,4 @@
-"""Removes the results of old jobs, as their portfolios ask for, some rows at a time."""
+"""Removes the results of old jobs in small batches, as their portfolios specify."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ _SECONDS_OF_A_DAY = 24 * 3600.0
 
 @dataclass(frozen=True)
 class _Old:
-    """Results of one job that are past their time."""
+    """Results of one job that are past their retention period."""
 
     job_id: int
     portfolio: str
@@ -28,9 +28,9 @@ class _Old:
 
 
 def apply_retention(engine: Engine, *, most_chunks: int = 10) -> int:
-    """Remove results that are kept for too long, at most so many chunks; return how many rows went.
+    """Remove results past their retention period, at most so many chunks; return the number of rows.
 
-    Each chunk is its own transaction, so that nobody waits for long. Jobs, their counts and their digests stay.
+    Each chunk is its own transaction, so that others wait only briefly. Jobs, counts and digests are kept.
     """
     removed = 0
     forget_boundaries(engine)
@@ -44,7 +44,7 @@ def apply_retention(engine: Engine, *, most_chunks: int = 10) -> int:
 
 
 def forget_boundaries(engine: Engine) -> int:
-    """Forget where the shards of finished jobs began and ended, in portfolios that store keys as hashes alone."""
+    """Delete the key ranges of finished jobs, in portfolios that store only hashed keys."""
     hiding = [one.name for one in list_portfolios(engine) if one.definition.privacy.hashed_keys]
     if not hiding:
         return 0
@@ -85,7 +85,7 @@ def _remove_chunk(engine: Engine, old: _Old) -> int:
             chosen = chosen if last is None else chosen & (scores.c.record_key <= last)
             forget_bands(connection, old.job_id)
         else:
-            # Whole shards, as many as together have so many rows.
+            # Whole shards, as many as together have that many rows.
             of_job = select(rejects.c.shard_id).where(rejects.c.job_id == old.job_id)
             of_job = of_job.order_by(rejects.c.shard_id, rejects.c.ordinal)
             last = connection.execute(of_job.limit(1).offset(CHUNK_ROWS - 1)).scalar()
@@ -95,7 +95,8 @@ def _remove_chunk(engine: Engine, old: _Old) -> int:
         gone = {"scores": count, "rejects": 0} if table is scores else {"scores": 0, "rejects": count}
         note_removal(connection, old.job_id, RemovalCause.RETENTION, digest=None, **gone)
         if not _has_rows(connection, old):
-            why = f"the {table.name.removeprefix('tidemark_')} were kept as long as the portfolio says"
+            removed = table.name.removeprefix("tidemark_")
+            why = f"the {removed} were removed at the end of the portfolio's retention period"
             record_event(connection, "job.results_removed", who="retention", why=why, job_id=old.job_id)
     return count
 

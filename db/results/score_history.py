@@ -1,4 +1,4 @@
-"""One record's scores over time: what every finished scoring job of its portfolio made of it."""
+"""One record's scores over time, from every finished scoring job of its portfolio."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from db.schema.states import JobKind, JobState
 
 @dataclass(frozen=True)
 class PersonScore:
-    """What one job made of the record: a score, or why there is none."""
+    """One job's result for the record: a score, or the reason for its rejection."""
 
     job_id: int
     finished_at: datetime
@@ -48,5 +48,5 @@ def list_person_scores(engine: Engine, portfolio: str, keys: Sequence[str], *, l
 
 def _as_score(row: Any) -> PersonScore:
     reasons: tuple[str, ...] = () if row.reasons is None else tuple(json.loads(row.reasons))
-    told = (row.id, row.finished_at, row.model_version, row.unusable_reason)
-    return PersonScore(*told, row.probability, row.points, row.band, reasons)
+    job_fields = (row.id, row.finished_at, row.model_version, row.unusable_reason)
+    return PersonScore(*job_fields, row.probability, row.points, row.band, reasons)

@@ -1,4 +1,4 @@
-"""A challenger's scores beside the champion's: histograms of shards, enough to judge a night by."""
+"""Histograms of a challenger's scores compared with the champion's: enough to judge a night by."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from db.schema.states import JobState, ModelState
 
 @dataclass(frozen=True)
 class ShadowResult:
-    """What a challenger made of a shard: its points as a histogram, and its largest distance from the champion."""
+    """A challenger's result for a shard: its points as a histogram, and its largest distance from the champion."""
 
     model_version: str
     points: dict[str, int]
@@ -24,7 +24,7 @@ class ShadowResult:
 
 
 def find_shadow(engine: Engine, job: Job) -> str | None:
-    """Return the challenger that scores beside the champion in this job; None for a job of another model."""
+    """Return the challenger that scores together with the champion in this job; None for a job of another model."""
     newest = select(model_versions.c.version).where(
         model_versions.c.portfolio == job.portfolio, model_versions.c.state == ModelState.CHALLENGER
     )
@@ -49,7 +49,7 @@ def list_shadow_jobs(engine: Engine, version: str) -> list[int]:
 
 
 def select_shadow_jobs(version: str) -> Select[int]:
-    """Return the statement behind `list_shadow_jobs`. A challenger that came in mid-job has no such night."""
+    """Return the statement behind `list_shadow_jobs`. A challenger that arrived during the job has no such night."""
     night = select(jobs.c.id).join(shadow_histograms, shadow_histograms.c.job_id == jobs.c.id)
     night = night.where(shadow_histograms.c.model_version == version, jobs.c.state == JobState.DONE)
     whole = night.group_by(jobs.c.id, jobs.c.scored).having(func.sum(shadow_histograms.c.records) == jobs.c.scored)

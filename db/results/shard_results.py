@@ -38,9 +38,9 @@ class Reject:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Everything a scored shard leaves behind; the columns of scores (arrays or lists) have equal length.
+    """The result of a scored shard; the columns of scores (arrays or lists) have equal length.
 
-    `reasons` are JSON arrays of reason codes, strongest first; None where none were asked for.
+    `reasons` are JSON arrays of reason codes, strongest first; None if none were asked for.
     """
 
     record_keys: Sequence[str] | NDArray[np.object_]
@@ -57,27 +57,27 @@ class ShardResult:
 
     @property
     def read_rows(self) -> int:
-        """Records that were read: every one is a score or a reject."""
+        """The number of records read: each is a score or a reject."""
         return len(self.record_keys) + len(self.rejects)
 
 
 def complete_scored_shard(engine: Engine, claim: Claim, result: ShardResult, *, worker: str) -> bool:
     """Write the results and mark the shard done, all or nothing; return whether this closed the job.
 
-    Who was erased since the claim is counted as scored, as everybody is who is erased later, and not written. Raises
+    A person erased since the claim is counted as scored, like anyone erased later, but not written. Raises
     `LeaseLostError`, and writes nothing, if the token is no longer the shard's.
     """
     with writing(engine) as connection:
-        seen = ErasureCount(claim.job.portfolio, claim.erasures)
-        were_erasures = hold_off_erasures(connection, seen)
+        erasures_before = ErasureCount(claim.job.portfolio, claim.erasures)
+        were_erasures = hold_off_erasures(connection, erasures_before)
         _mark_done(connection, claim, result)
-        stored = _without_erased(connection, claim, result, seen) if were_erasures else result
+        stored = _without_erased(connection, claim, result, erasures_before) if were_erasures else result
         _insert_scores(connection, claim, stored)
         _insert_rejects(connection, claim, stored.rejects)
         _insert_histogram(connection, claim, stored, unscorable=len(result.rejects))
         if result.shadow is not None:
             insert_shadow(connection, claim, result.shadow)
-        why = f"{len(result.record_keys)} scored, {len(result.rejects)} rejected"
+        why = f"{len(result.record_keys):,} scored, {len(result.rejects):,} rejected"
         record_event(connection, "shard.done", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=why)
         may_be_over = count_shard_done(
             connection,
@@ -135,10 +135,12 @@ def _insert_rejects(connection: Connection, claim: Claim, rejected: Sequence[Rej
     copy_rows(connection, rejects, columns, rows)
 
 
-def _without_erased(connection: Connection, claim: Claim, result: ShardResult, seen: ErasureCount) -> ShardResult:
-    """Leave out who was erased since, and note it as an erasure of stored results does: both orders leave the same."""
+def _without_erased(
+    connection: Connection, claim: Claim, result: ShardResult, erasures_before: ErasureCount
+) -> ShardResult:
+    """Leave out erased persons, and record it like an erasure of stored results, so that both orders give the same."""
     keys = [str(key) for key in result.record_keys]
-    erased = find_erased(connection, [*keys, *(one.record_key for one in result.rejects)], seen)
+    erased = find_erased(connection, [*keys, *(one.record_key for one in result.rejects)], erasures_before)
     if not erased:
         return result
     is_kept = np.array([key not in erased for key in keys], dtype=bool)

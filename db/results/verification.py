@@ -1,4 +1,4 @@
-"""Proves a finished scoring job from what is stored: every record once, every row of the final attempt, the digest."""
+"""Verifies a finished scoring job: every record once, every row from the final attempt, the digest."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, Table, func, select
 
 from db.connections.engine import reading
 from db.errors import StateConflictError
+from db.events.wording import counted
 from db.ledger.digests import score_digest, sum_digests
 from db.ledger.job_lifecycle import Job, get_job
 from db.results.exports import read_scores
@@ -16,7 +17,7 @@ from db.schema.states import JobKind, JobState
 
 @dataclass(frozen=True)
 class Verification:
-    """What is stored and what was counted again. `problems` is empty for a job that holds what it says."""
+    """The stored and the recounted results. `problems` is empty if they agree."""
 
     job: Job
     digest: str
@@ -48,7 +49,9 @@ def verify_job(engine: Engine, job_id: int) -> Verification:
         stale = [_count_stale(connection, table, job_id) for table in (scores, rejects)]
     removed = read_removed(engine, job_id)
     if removed.scores and removed.digest is None:
-        raise StateConflictError(f"the scores of job {job_id} were kept as long as its portfolio says, and removed")
+        raise StateConflictError(
+            f"the scores of job {job_id} were removed at the end of its portfolio's retention period"
+        )
     # What was erased is counted as it was when it went, so that the rest still proves the job.
     digest = sum_digests([*digests, removed.digest or "0"])
     all_scored, all_rejected = scored + removed.scores, rejected + removed.rejects
@@ -65,14 +68,14 @@ def _count_stale(connection: Connection, table: Table, job_id: int) -> int:
 
 def _find_problems(job: Job, digest: str, scored: int, rejected: int, stale: int) -> list[str]:
     problems = [
-        f"{counted} {what} are stored, the job says {said}"
-        for what, counted, said in (("scores", scored, job.scored), ("rejects", rejected, job.rejected))
-        if counted != said
+        f"stored {what}: {stored:,}, but the job says {expected:,}"
+        for what, stored, expected in (("scores", scored, job.scored), ("rejects", rejected, job.rejected))
+        if stored != expected
     ]
     if scored + rejected != job.inputs:
-        problems.append(f"{job.inputs} records went in, {scored + rejected} came out")
+        problems.append(f"{counted(job.inputs, 'record')} went in, {scored + rejected:,} came out")
     if stale:
-        problems.append(f"{stale} rows were not written by the final attempt of their shard")
+        problems.append(f"rows not written by the final attempt of their shard: {stale:,}")
     if digest != job.digest:
-        problems.append(f"the digest of the stored scores is {digest}, the job says {job.digest}")
+        problems.append(f"the digest of the stored scores is {digest}, but the job says {job.digest}")
     return problems

@@ -1,4 +1,4 @@
-"""What became of records: outcomes loaded later than their scores, joined to the scores they judge."""
+"""Stores outcomes, and joins them to the scores that they belong to."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from sqlalchemy import (
 from db.connections.bulk_insert import copy_rows
 from db.connections.engine import reading, writing
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.job_lifecycle import JobRequest, find_job, insert_job
 from db.privacy.erased_keys import drop_erased, hold_off_erasures, read_erasures
 from db.schema.core_tables import jobs, scores
@@ -37,7 +38,7 @@ _COLUMNS = ["record_key", "outcome", "outcome_date", "outcome_id", "scored_job"]
 
 @dataclass(frozen=True)
 class OutcomeLoad:
-    """What a load did, in outcomes. `job_id` is the job that measures the vintages anew, None where nothing changed."""
+    """The result of a load, in outcomes. `job_id` is the job that measures the vintages again; None without changes."""
 
     loaded: int
     changed: int
@@ -54,19 +55,19 @@ def load_outcomes(
     who: str,
     scoring_job: int | None = None,
 ) -> OutcomeLoad:
-    """Store (record key, outcome, date as YYYY-MM-DD), all or nothing; what is there already changes nothing.
+    """Store (record key, outcome, date as YYYY-MM-DD), all or nothing; known outcomes change nothing.
 
-    An outcome judges the score of `scoring_job`, or else of the newest finished job, not later than the outcome, that
-    holds a score of the record. An outcome that was corrected replaces the old one and counts as new. Who was erased
-    since the load began is left out.
+    An outcome belongs to the score of `scoring_job`, or else of the newest finished job with a score of the record up
+    to the date of the outcome. A corrected outcome replaces the old one and counts as new. Persons erased since the
+    load began are left out.
     """
-    seen = read_erasures(engine, portfolio)
+    erasures_before = read_erasures(engine, portfolio)
     with writing(engine) as connection:
         if scoring_job is not None:
             find_job(connection, scoring_job)
         staging = _stage(connection, rows)
-        if hold_off_erasures(connection, seen):
-            drop_erased(connection, staging.c.record_key, seen)
+        if hold_off_erasures(connection, erasures_before):
+            drop_erased(connection, staging.c.record_key, erasures_before)
         total = _count(connection, staging)
         _drop_known(connection, staging, portfolio)
         fresh = _count(connection, staging)
@@ -77,7 +78,7 @@ def load_outcomes(
         staging.drop(connection)
         job_id = None
         if fresh:
-            why = f"{fresh} outcomes, {changed} of them corrected"
+            why = f"{counted(fresh, 'outcome')}, {changed:,} of them corrected"
             record_event(connection, "outcomes.loaded", who=who, portfolio=portfolio, why=why)
             job_id = insert_job(connection, JobRequest(JobKind.MONITORING, portfolio, who, {}, task=JobTask.VINTAGES))
     return OutcomeLoad(fresh - changed, changed, total - fresh, without_score, job_id)
@@ -97,7 +98,7 @@ def read_outcomes(engine: Engine, portfolio: str) -> pd.DataFrame:
 
 
 def count_new_bad(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> int:
-    """Return how many bad outcomes came after the one with this id, of records that were scored after that job."""
+    """Return the number of bad outcomes after the one with this id, of records that were scored after that job."""
     wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > after_id, outcomes.c.outcome == 1)
     if after_job:
         wanted = (*wanted, outcomes.c.scored_job_id.is_(None) | (outcomes.c.scored_job_id > after_job))

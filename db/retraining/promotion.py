@@ -1,4 +1,4 @@
-"""Changes of the champion that no gate decides: by a person, or back to the one before. Compare-and-set."""
+"""Changes of the champion outside the gate: by a person, or back to the previous one. Compare-and-set."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ SUSPICIOUS, REFUSED_FOR, CHANCE = "suspicious", "refused_for", "chance"
 
 @dataclass(frozen=True)
 class ChampionChange:
-    """What a promotion or a rollback did. `nights` are the scoring jobs that it marked; `job_id` scores again."""
+    """The result of a promotion or a rollback. `nights` are the scoring jobs that it marked; `job_id` scores again."""
 
     portfolio: str
     version: str
@@ -38,46 +38,44 @@ class ChampionChange:
 def promote_version(
     engine: Engine, version: str, *, who: str, why: str, accept_suspicious: bool = False
 ) -> ChampionChange:
-    """Make a version the champion because a person says so.
+    """Make a version the champion at the request of a person.
 
-    Raises `StateConflictError` where it is already, and where the gate has found columns that look as if they were
-    known only after the outcome, unless the person accepts them: then the decision and the event say so.
+    Raises `StateConflictError` if it already is, and if the gate found columns that seem to be known only after the
+    outcome, unless the person accepts them; then the decision and the event say so.
     """
     with writing(engine) as connection:
         model = find_model(connection, version)
-        seen = find_champion(connection, model.portfolio)
-        if seen is not None and seen.version == version:
+        champion_before = find_champion(connection, model.portfolio)
+        if champion_before is not None and champion_before.version == version:
             raise StateConflictError(f"model version {version} is the champion of {model.portfolio} already")
         reason = why or "promoted by hand"
         doubts = find_doubts(connection, model.portfolio).get(version, "")
         if doubts and not accept_suspicious:
             raise StateConflictError(
-                f"model version {version} is suspicious: {doubts}. Take the column out of the portfolio and train "
-                "anew; or, if it is known before the outcome, promote with --accept-suspicious"
+                f"model version {version} is suspicious: {doubts}. Remove the column from the portfolio and train "
+                "again; or, if it is known before the outcome, promote with --accept-suspicious"
             )
         reason += f"; {who} accepted that {doubts}" if doubts else ""
-        decision = _decision(model.portfolio, version, seen, "promote", who, reason, {})
-        if not decide(connection, decision, seen=seen):
-            raise StateConflictError(
-                f"another champion of {model.portfolio} was put in place at this moment; look again"
-            )
-    return ChampionChange(model.portfolio, version, None if seen is None else seen.version)
+        decision = _decision(model.portfolio, version, champion_before, "promote", who, reason, {})
+        if not decide(connection, decision, champion_before=champion_before):
+            raise StateConflictError(f"another champion of {model.portfolio} was promoted just now; check again")
+    return ChampionChange(model.portfolio, version, None if champion_before is None else champion_before.version)
 
 
 def find_doubts(connection: Connection, portfolio: str) -> dict[str, str]:
-    """Return, by version, what the gate found strange about its columns; versions without doubts are left out."""
+    """Return the gate's suspicions by version; versions without suspicions are left out."""
     statement = select(decisions.c.version, decisions.c.figures).where(decisions.c.portfolio == portfolio)
-    told: dict[str, dict[str, None]] = {}
+    doubts: dict[str, dict[str, None]] = {}
     for version, figures in connection.execute(statement):
         for one in figures.get(SUSPICIOUS, []):
-            told.setdefault(version, {})[one["told"]] = None
-    return {version: "; ".join(doubts) for version, doubts in told.items()}
+            doubts.setdefault(version, {})[one["told"]] = None
+    return {version: "; ".join(found) for version, found in doubts.items()}
 
 
 def roll_back(engine: Engine, portfolio: str, *, who: str, why: str) -> ChampionChange:
-    """Put the champion before the present one back, as the gate or a person left it.
+    """Restore the previous champion, as the gate or a person left it.
 
-    Raises `StateConflictError` where there is none before it, or where the present one came by a rollback.
+    Raises `StateConflictError` if there is none, or if the present one was itself restored by a rollback.
     """
     with writing(engine) as connection:
         find_portfolio(connection, portfolio)
@@ -88,38 +86,38 @@ def roll_back(engine: Engine, portfolio: str, *, who: str, why: str) -> Champion
 def roll_back_within(
     connection: Connection, portfolio: str, *, who: str, why: str, figures: dict[str, Any]
 ) -> ChampionChange:
-    """Do what `roll_back` does in the caller's transaction, with the figures that speak for it."""
-    seen = find_champion(connection, portfolio)
-    before = None if seen is None else find_previous_champion(connection, portfolio, seen.version)
-    if seen is None or before is None:
+    """Do what `roll_back` does in the caller's transaction, with the figures behind it."""
+    champion_before = find_champion(connection, portfolio)
+    before = None if champion_before is None else find_previous_champion(connection, portfolio, champion_before.version)
+    if champion_before is None or before is None:
         raise StateConflictError(
             f"portfolio {portfolio} has no champion to go back to; choose one: tidemark model promote VERSION"
         )
     since = connection.execute(select(champions.c.since).where(champions.c.portfolio == portfolio)).scalar_one()
-    decision = _decision(portfolio, before, seen, "rollback", who, why, figures)
-    if not decide(connection, decision, seen=seen):
-        raise StateConflictError(f"another champion of {portfolio} was put in place at this moment; look again")
-    nights = _nights_of(connection, portfolio, seen.version, since)
+    decision = _decision(portfolio, before, champion_before, "rollback", who, why, figures)
+    if not decide(connection, decision, champion_before=champion_before):
+        raise StateConflictError(f"another champion of {portfolio} was promoted just now; check again")
+    nights = _nights_of(connection, portfolio, champion_before.version, since)
     job_id = _answer_for_nights(
-        connection, portfolio, nights, before, f"scored by {seen.version}, which was taken back"
+        connection, portfolio, nights, before, f"scored by {champion_before.version}, which was rolled back"
     )
-    return ChampionChange(portfolio, before, seen.version, nights, job_id)
+    return ChampionChange(portfolio, before, champion_before.version, nights, job_id)
 
 
 def find_previous_champion(connection: Connection, portfolio: str, version: str) -> str | None:
-    """Return the champion that `version` took the place of; None for a first one, or one put back by a rollback."""
+    """Return the champion that `version` replaced; None for a first one, or one restored by a rollback."""
     wanted = (decisions.c.portfolio == portfolio, decisions.c.version == version, decisions.c.promoted)
     newest = select(decisions.c.against_version, decisions.c.action).where(*wanted)
     row = connection.execute(newest.order_by(decisions.c.id.desc()).limit(1)).one_or_none()
     if row is None or row.action == "rollback" or row.against_version in (None, version):
         return None
-    if row.action == SCRUBBED:  # the same model: who was before it was before this one
+    if row.action == SCRUBBED:  # the same model, so its predecessor is also this one's
         return find_previous_champion(connection, portfolio, row.against_version)
     return find_model(connection, row.against_version).kept_as
 
 
 def hold(engine: Engine, portfolio: str, *, held: bool, who: str, why: str) -> bool:
-    """Stop fine-tuning and promotion by itself, or let them go on; return whether that changed anything."""
+    """Stop or allow automatic fine-tuning and promotion; return whether that changed anything."""
     with writing(engine) as connection:
         find_portfolio(connection, portfolio)
         state = lock_retraining(connection, portfolio)
@@ -127,16 +125,16 @@ def hold(engine: Engine, portfolio: str, *, held: bool, who: str, why: str) -> b
             return False
         change_retraining(connection, portfolio, is_held=held)
         action = "hold" if held else "release"
-        seen = find_champion(connection, portfolio)
-        if seen is not None:
-            decision = _decision(portfolio, seen.version, None, action, who, why or f"{action} by hand", {})
+        champion_before = find_champion(connection, portfolio)
+        if champion_before is not None:
+            decision = _decision(portfolio, champion_before.version, None, action, who, why or f"{action} by hand", {})
             write_decision(connection, decision)
         record_event(connection, f"retraining.{action}", who=who, why=why, portfolio=portfolio)
     return True
 
 
 def is_held(engine: Engine, portfolio: str) -> bool:
-    """Whether a portfolio is held."""
+    """Whether a portfolio is on hold."""
     with writing(engine) as connection:
         statement = select(retraining.c.is_held).where(retraining.c.portfolio == portfolio)
         return bool(connection.execute(statement).scalar())
@@ -145,7 +143,7 @@ def is_held(engine: Engine, portfolio: str) -> bool:
 def _decision(  # noqa: PLR0913, PLR0917 - the columns of a decision
     portfolio: str,
     version: str,
-    seen: Champion | None,
+    champion_before: Champion | None,
     action: str,
     who: str,
     why: str,
@@ -154,7 +152,7 @@ def _decision(  # noqa: PLR0913, PLR0917 - the columns of a decision
     return Decision(
         portfolio=portfolio,
         version=version,
-        against_version=None if seen is None else seen.version,
+        against_version=None if champion_before is None else champion_before.version,
         promoted=action in ("promote", "rollback"),
         reason=why,
         figures=figures,
@@ -165,7 +163,7 @@ def _decision(  # noqa: PLR0913, PLR0917 - the columns of a decision
 
 
 def _nights_of(connection: Connection, portfolio: str, version: str, since: Any) -> tuple[int, ...]:
-    """Return the nights that a champion scored, under its former name too where it was scrubbed."""
+    """Return the nights that a champion scored, including those under its former name if it was scrubbed."""
     wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.SCORING, jobs.c.state == JobState.DONE)
     named = or_(model_versions.c.version == version, model_versions.c.replaced_by == version)
     is_own = jobs.c.model_version.in_(select(model_versions.c.version).where(named))
@@ -176,7 +174,7 @@ def _nights_of(connection: Connection, portfolio: str, version: str, since: Any)
 def _answer_for_nights(
     connection: Connection, portfolio: str, nights: tuple[int, ...], version: str, why: str
 ) -> int | None:
-    """Mark the nights of a champion that was taken back; by policy the book is scored again with the one put back."""
+    """Mark the nights of a champion that was rolled back; by policy, score the book again with the restored one."""
     for job_id in nights:
         mark_unusable(connection, job_id, why, who="rollback")
     policy = find_portfolio(connection, portfolio).definition.retraining

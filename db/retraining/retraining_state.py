@@ -1,4 +1,4 @@
-"""What the trigger must know before it asks for a fine-tuning, and what it leaves behind: one locked row each."""
+"""The trigger's state: one locked row per portfolio."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -19,7 +19,7 @@ MONTH_SECONDS = 30 * 86_400.0
 
 @dataclass(frozen=True)
 class RetrainingState:
-    """Where a portfolio stands. `failures` counts fine-tunings in a row without a promotion or a stable night."""
+    """The state of a portfolio. `failures` counts consecutive fine-tunings without a promotion or a stable night."""
 
     is_held: bool
     failures: int
@@ -33,12 +33,12 @@ class RetrainingState:
     gated_shadow_nights: int | None
 
     def was_gated(self, version: str, *, shadow_nights: int, wanted: int) -> bool:
-        """Whether the gate looked at this challenger already with as much of its nights in shadow as it may ask for."""
+        """Whether the gate has already judged this challenger with all the shadow nights that it requires."""
         nights = self.gated_shadow_nights or 0
         return self.gated_version == version and min(nights, wanted) >= min(shadow_nights, wanted)
 
     def judged_by(self, version: str) -> int:
-        """Return the newest outcome by which the gate judged this challenger, 0 where it did not."""
+        """Return the newest outcome on which the gate judged this challenger; 0 if it did not."""
         return (self.gated_outcome_id or 0) if self.gated_version == version else 0
 
 
@@ -57,13 +57,13 @@ def change_retraining(connection: Connection, portfolio: str, **values: Any) -> 
 
 
 def has_open_fine_tuning(connection: Connection, portfolio: str) -> bool:
-    """Whether a fine-tuning, a gate or a watch of this portfolio is in flight."""
+    """Whether a fine-tuning, gate or watch job of this portfolio is unfinished."""
     wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.FINE_TUNING, jobs.c.state.in_(OPEN_JOB_STATES))
     return connection.execute(select(jobs.c.id).where(*wanted).limit(1)).scalar() is not None
 
 
 def count_fine_tunings(connection: Connection, portfolio: str, *, seconds: float = MONTH_SECONDS) -> int:
-    """Return how many fine-tunings were asked for in the last seconds, by the database's clock."""
+    """Return the number of fine-tunings in the last seconds, by the database's clock."""
     # A gate or a watch is a job without a subject: neither trains.
     wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.FINE_TUNING, jobs.c.subject_job_id.is_not(None))
     statement = select(func.count()).select_from(jobs).where(*wanted, jobs.c.created_at > now_plus(-seconds))
@@ -78,22 +78,22 @@ def count_nights_after(connection: Connection, portfolio: str, night_id: int | N
     return connection.execute(statement).scalar_one()
 
 
-def find_last_calm_night(connection: Connection, portfolio: str) -> int:
-    """Return the newest scoring job whose verdict was stable: what drifted came after it. 0 where none was."""
+def find_last_stable_night(connection: Connection, portfolio: str) -> int:
+    """Return the newest scoring job with the verdict stable, so that drift came after it; 0 if there is none."""
     statement = select(func.max(drift_reports.c.job_id))
     wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.verdict == Verdict.STABLE)
     return connection.execute(statement.where(*wanted)).scalar() or 0
 
 
 def find_newest_night(connection: Connection, portfolio: str, version: str) -> int | None:
-    """Return the newest scoring job of a version that was monitored; None where none was."""
+    """Return the newest scoring job of a version that was monitored; None if none was."""
     statement = select(func.max(drift_reports.c.job_id))
     wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.model_version == version)
     return connection.execute(statement.where(*wanted)).scalar()
 
 
 def count_champion_nights(connection: Connection, portfolio: str) -> int:
-    """Return how many nights the present champion scored and had monitored since it was put in place."""
+    """Return the number of monitored nights that the present champion has scored since its promotion."""
     statement = select(func.count()).select_from(
         drift_reports.join(champions, champions.c.portfolio == drift_reports.c.portfolio)
     )
@@ -104,12 +104,12 @@ def count_champion_nights(connection: Connection, portfolio: str) -> int:
 
 
 def find_challengers(connection: Connection, portfolio: str) -> list[ModelVersion]:
-    """Return the versions that wait for evidence, newest first."""
+    """Return the versions waiting for evidence, newest first."""
     wanted = (model_versions.c.portfolio == portfolio, model_versions.c.state == ModelState.CHALLENGER)
     statement = select(model_versions.c.version).where(*wanted).order_by(model_versions.c.created_at.desc())
     return [find_model(connection, version) for version in connection.execute(statement).scalars().all()]
 
 
 def count_shadow_nights(connection: Connection, version: str) -> int:
-    """Return in how many finished scoring jobs a challenger scored every record beside the champion."""
+    """Return the number of finished scoring jobs in which a challenger scored every record too."""
     return len(connection.execute(select_shadow_jobs(version)).all())

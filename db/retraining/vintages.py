@@ -1,4 +1,4 @@
-"""Realised figures of each scoring job whose records' outcomes are known by now."""
+"""Realised figures of each scoring job whose outcomes are known."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Vintage:
-    """What became of the records of one scoring job, against what its scores had said."""
+    """The outcomes of the records of one scoring job, compared with their scores."""
 
     job_id: int
     portfolio: str
@@ -32,7 +32,7 @@ class Vintage:
 
 
 def list_grown_vintages(engine: Engine, portfolio: str) -> list[tuple[int, str]]:
-    """Return job and model version of each scoring job whose outcomes are not those of its vintage."""
+    """Return job and model version of each scoring job whose outcomes differ from those of its vintage."""
     counted = (func.count().label("outcomes"), func.sum(outcomes.c.outcome).label("bad"))
     known = select(outcomes.c.scored_job_id, *counted)
     known = known.where(outcomes.c.portfolio == portfolio, outcomes.c.scored_job_id.is_not(None))
@@ -53,7 +53,7 @@ def list_grown_vintages(engine: Engine, portfolio: str) -> list[tuple[int, str]]
 
 
 def read_judged_scores(engine: Engine, job_id: int) -> tuple[Floats, Floats]:
-    """Return probabilities and outcomes of a job's records whose outcome is known, of each record its newest."""
+    """Return probabilities and newest outcomes of a job's records with a known outcome."""
     newest = select(outcomes.c.record_key, func.max(outcomes.c.id).label("id"))
     newest = newest.where(outcomes.c.scored_job_id == job_id).group_by(outcomes.c.record_key).subquery()
     statement = (
@@ -68,7 +68,7 @@ def read_judged_scores(engine: Engine, job_id: int) -> tuple[Floats, Floats]:
 
 
 def save_vintage(connection: Connection, vintage: Vintage) -> None:
-    """Store a vintage in the caller's transaction, in place of the one that was there."""
+    """Store a vintage in the caller's transaction, replacing an existing one."""
     connection.execute(delete(vintages).where(vintages.c.job_id == vintage.job_id))
     values = {name: getattr(vintage, name) for name in ("job_id", "portfolio", "model_version", "bad", "figures")}
     connection.execute(insert(vintages).values(**values, outcomes=vintage.outcomes))

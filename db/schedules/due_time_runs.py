@@ -1,4 +1,4 @@
-"""What became of each due time of a schedule: a job, or why there is none. The row and its job are one transaction."""
+"""The result of each due time of a schedule: a job, or why there is none, in one transaction with the job."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from db.connections.engine import reading
 from db.errors import StateConflictError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.job_lifecycle import JobRequest, insert_job
 from db.portfolios.catalog import find_portfolio
 from db.schedules.timetable import Schedule
@@ -30,7 +31,7 @@ class DueTime:
 
 @dataclass(frozen=True)
 class ScheduleRun:
-    """One row of the run table: what became of a due time."""
+    """One row of the run table: the result of a due time."""
 
     due_at: datetime
     state: RunState
@@ -67,10 +68,10 @@ _COLUMNS = tuple(schedule_runs.c[field.name] for field in fields(ScheduleRun))
 def store_due_times(
     connection: Connection, schedule: Schedule, due_times: Sequence[DueTime], *, may_overlap: bool
 ) -> list[ScheduleRun]:
-    """Submit a job for each wanted due time and store what became of every one, in the caller's transaction.
+    """Submit a job for each wanted due time and store the result of every one, in the caller's transaction.
 
-    The schedule must be locked. A due time that is stored already is left out. Whether a job of this schedule is not
-    finished is asked once, before the first; with `may_overlap` it is not asked at all.
+    The schedule must be locked. A due time that is already stored is left out. Unfinished jobs of the schedule are
+    checked once, before the first; with `may_overlap` they are not checked at all.
     """
     obstacle = _find_obstacle(connection, schedule, may_overlap=may_overlap)
     known = _known_due_times(connection, schedule.id, due_times)
@@ -88,7 +89,7 @@ def store_missed(
     *,
     who: str,
 ) -> None:
-    """Store due times that nobody will run any more, in the caller's transaction. The schedule must be locked."""
+    """Store due times that will never be run, in the caller's transaction. The schedule must be locked."""
     known = _known_due_times(connection, schedule.id, [DueTime(due_at, is_wanted=False) for due_at in due_times])
     missed = [ScheduleRun(one, RunState.MISSED, None, cause, detail) for one in due_times if one not in known]
     _insert_runs(connection, schedule, missed, who=who)
@@ -97,7 +98,7 @@ def store_missed(
 def submit_by_hand(connection: Connection, schedule: Schedule, now: datetime, *, who: str) -> int:
     """Submit a job of the schedule now, in the caller's transaction; return the job's id.
 
-    Raises `StateConflictError` for a removed schedule, and where a due time would be skipped, or missed.
+    Raises `StateConflictError` for a removed schedule, and if a due time would be skipped or missed.
     """
     if schedule.state is ScheduleState.REMOVED:
         raise StateConflictError(f"schedule {schedule.id} is removed")
@@ -164,7 +165,7 @@ def _known_due_times(connection: Connection, schedule_id: int, due_times: Sequen
 
 def _run_of(connection: Connection, schedule: Schedule, due: DueTime, obstacle: _Obstacle | None) -> ScheduleRun:
     if not due.is_wanted:
-        detail = f"no scheduler looked in time; catch-up policy: {schedule.catch_up}"
+        detail = f"no scheduler was running in time; catch-up policy: {schedule.catch_up}"
         return ScheduleRun(due.due_at, RunState.MISSED, None, RunCause.DOWNTIME, detail)
     if obstacle is not None:
         return ScheduleRun(due.due_at, obstacle.state, None, obstacle.cause, obstacle.detail)
@@ -189,11 +190,11 @@ def _insert_runs(connection: Connection, schedule: Schedule, runs: Sequence[Sche
 
 
 def _record_without_job(connection: Connection, schedule: Schedule, runs: Sequence[ScheduleRun], *, who: str) -> None:
-    """One event for all: a downtime of months is one thing that happened."""
+    """One event for all: a downtime of months is one event."""
     if not runs:
         return
     first, last = runs[0].due_at.isoformat(), runs[-1].due_at.isoformat()
-    when = first if len(runs) == 1 else f"{len(runs)} due times, {first} to {last}"
+    when = first if len(runs) == 1 else f"{counted(len(runs), 'due time')}, {first} to {last}"
     why = f"schedule {schedule.id}: {when}: {'; '.join(_distinct(run.detail or '' for run in runs))}"
     record_event(connection, f"schedule.{runs[0].state}", who=who, why=why, portfolio=schedule.portfolio)
 

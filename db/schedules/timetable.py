@@ -1,4 +1,4 @@
-"""Schedules: which portfolio is due when, kept, paused and removed.
+"""Schedules of portfolios: stored, paused and removed.
 
 What became of due times: `db.schedules.due_time_runs`.
 """
@@ -56,7 +56,7 @@ def save_schedule(
 ) -> tuple[Schedule, str]:
     """Store a schedule in the caller's transaction; return it with "added", "changed" or "unchanged".
 
-    A schedule that is there keeps its state and its next due time; only its policies change. Raises `NotFoundError`
+    An existing schedule keeps its state and its next due time; only its policies change. Raises `NotFoundError`
     for an unknown portfolio.
     """
     portfolio = find_portfolio(connection, request.portfolio).name
@@ -82,7 +82,7 @@ def find_schedule(connection: Connection, schedule_id: int) -> Schedule:
 
 
 def find_schedule_named(connection: Connection, name: str) -> Schedule:
-    """Return a schedule by its id or, where it is the portfolio's only one, by the portfolio's name.
+    """Return a schedule by its id or, if it is the portfolio's only one, by the portfolio's name.
 
     An id finds removed schedules too, a portfolio's name does not. Raises `NotFoundError`, and `StateConflictError`
     for a portfolio with several.
@@ -100,7 +100,7 @@ def find_schedule_named(connection: Connection, name: str) -> Schedule:
 
 
 def lock_schedule(connection: Connection, schedule_id: int) -> tuple[Schedule, datetime]:
-    """Return a schedule and the database's time; nobody else changes it until the caller's transaction ends."""
+    """Return a schedule and the database's time; no other process changes it until the caller's transaction ends."""
     statement = select(*_COLUMNS).where(schedules.c.id == schedule_id).with_for_update()
     schedule = _as_schedule(connection.execute(statement).one())
     # After the lock, in a statement of its own: the wait for it may have been long.
@@ -116,7 +116,7 @@ def list_schedules(engine: Engine, *, with_removed: bool = False) -> list[Schedu
 
 
 def list_due_schedule_ids(engine: Engine) -> list[int]:
-    """Return the active schedules whose next due time has come, the longest due first."""
+    """Return the active schedules whose next due time has passed, the longest due first."""
     is_due = (schedules.c.state == ScheduleState.ACTIVE, schedules.c.next_due_at <= now_plus())
     statement = select(schedules.c.id).where(*is_due).order_by(schedules.c.next_due_at, schedules.c.id)
     with reading(engine) as connection:
@@ -124,7 +124,7 @@ def list_due_schedule_ids(engine: Engine) -> list[int]:
 
 
 def advance_schedule(connection: Connection, schedule: Schedule, next_due_at: datetime) -> None:
-    """Note in the caller's transaction that every due time before `next_due_at` was looked at."""
+    """Record in the caller's transaction that every due time before `next_due_at` was handled."""
     _change(connection, schedule, next_due_at=next_due_at)
 
 
@@ -155,7 +155,7 @@ def _change(connection: Connection, schedule: Schedule, **values: Any) -> None:
     )
     changed = update(schedules).where(schedules.c.id == schedule.id, *is_as_seen).values(**values)
     if connection.execute(changed).rowcount != 1:
-        raise StateConflictError(f"schedule {schedule.id} was changed meanwhile; try again")
+        raise StateConflictError(f"schedule {schedule.id} was changed in the meantime; try again")
 
 
 def _insert_unless_kept(connection: Connection, values: dict[str, Any]) -> Any:
@@ -172,7 +172,7 @@ def _lock_same(connection: Connection, request: ScheduleRequest) -> Schedule:
     )
     row = connection.execute(same.with_for_update()).one_or_none()
     if row is None:
-        raise StateConflictError("the same schedule was removed at this moment; try again")
+        raise StateConflictError("the same schedule was removed just now; try again")
     return _as_schedule(row)
 
 
@@ -182,8 +182,8 @@ def _known_names(connection: Connection) -> tuple[str, ...]:
 
 
 def _record(connection: Connection, event: str, schedule_id: int, portfolio: str, who: str, why: str) -> None:
-    told = f"schedule {schedule_id}: {why}" if why else f"schedule {schedule_id}"
-    record_event(connection, f"schedule.{event}", who=who, why=told, portfolio=portfolio)
+    reason = f"schedule {schedule_id}: {why}" if why else f"schedule {schedule_id}"
+    record_event(connection, f"schedule.{event}", who=who, why=reason, portfolio=portfolio)
 
 
 def _as_schedule(row: Any) -> Schedule:

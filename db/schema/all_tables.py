@@ -1,4 +1,4 @@
-"""Every table together: importing this knows them all, whichever file describes them."""
+"""Imports every table, whichever file describes it."""
 
 from db.schema import api_tables, grant_tables, monitoring_tables, privacy_tables, retraining_tables, schedule_tables
 from db.schema.core_tables import metadata

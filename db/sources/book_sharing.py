@@ -1,4 +1,4 @@
-"""Hands a table that was just made to the roles that load, read and erase, where the database has them."""
+"""Gives a new table to the roles that load, read and erase, if the database has them."""
 
 from sqlalchemy import Connection, Table, text
 
@@ -11,7 +11,7 @@ _MAY_HAND_OVER = text("""
 
 
 def share_with_roles(connection: Connection, table: Table) -> None:
-    """Let every process that needs the table use it, whichever of them made it."""
+    """Let every process that needs the table use it, whichever of them created it."""
     if connection.dialect.name != "postgresql":
         return
     if connection.execute(_MAY_HAND_OVER, {"books": BOOKS, "readers": READERS}).scalar_one() == 2:

@@ -1,4 +1,4 @@
-"""Cuts an ordered column of keys at every so many records, whatever the type of key.
+"""Splits an ordered key column after every so many records, for any type of key.
 
 Where an index gives the keys in order the cuts are found by jumping along it: 10 million keys take 2 seconds, and
 nothing grows with the book. Elsewhere one window function over all keys sorts them once (18 seconds).
@@ -37,7 +37,7 @@ def find_boundaries(connection: Connection, key: Column[Any], every: int) -> Ite
 
 
 def key_literal(dialect: Dialect, key: Column[Any], boundary: str) -> ColumnElement[Any]:
-    """The boundary (JSON) as a value of the key's own type: an index on the key serves it, and its order holds."""
+    """The boundary (JSON) as a value of the key's type, so that the index on the key and its order can be used."""
     raw = json.loads(boundary)
     if dialect.name == "postgresql":
         return cast(literal(str(raw), Text()), key.type)
@@ -94,12 +94,12 @@ def _number(connection: Connection, key: Column[Any], every: int) -> Iterator[tu
 
 
 def _as_value(connection: Connection, key: Any) -> ColumnElement[Any]:
-    """The key as JSON can hold it."""
+    """The key as a JSON value."""
     return cast(key, Text) if connection.dialect.name == "postgresql" else key
 
 
 def _comes_in_order(connection: Connection, statement: Select[Any]) -> bool:
-    """Whether the database reads the rows in their order, and need not sort them."""
+    """Whether the database can read the rows in order without sorting them."""
     plan = " ".join(str(tuple(row)) for row in connection.execute(_Explained(statement)))
     return "Sort" not in plan and "TEMP B-TREE" not in plan
 

@@ -29,6 +29,7 @@ from db.connections.bulk_insert import copy_rows
 from db.connections.engine import writing
 from db.errors import KeyTypeError, SourceError
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.portfolios.definition import FieldKind, PortfolioDefinition
 from db.portfolios.portfolio_sources import note_sources
 from db.portfolios.source_grants import is_made_by_load, note_made_by_load, require_grant
@@ -43,7 +44,7 @@ _SHOWN_KEYS = 3
 
 @dataclass(frozen=True)
 class LoadOutcome:
-    """What a load did, in records."""
+    """The result of a load, in records."""
 
     loaded: int
     replaced: int
@@ -66,23 +67,23 @@ def load_records(
 
     `key_type` is "integer" or "text". All or nothing: one transaction. Rows without a key replace those without a key
     of earlier loads. A key that the file holds twice is kept twice, so that scoring can reject the second one.
-    Loading the same file again changes nothing. The table is made where it is not there, and belongs to this portfolio
-    from then on. Who was erased since the load began is left out; a file that holds the key and is loaded later brings
+    Loading the same file again changes nothing. A missing table is created, and belongs to this portfolio
+    from then on. Persons erased since the load began are left out; a file with the key that is loaded later brings
     the person back. Raises `SourceError` when the table was not made for this portfolio, is a view or lacks a column,
     and `KeyTypeError` when the keys are of another type than the table's.
     """
-    seen = read_erasures(engine, definition.name)
+    erasures_before = read_erasures(engine, definition.name)
     with writing(engine) as connection:
-        if replace_all:  # the erasure locks before it needs the table, and so does who drops it
-            hold_off_erasures(connection, seen)
+        if replace_all:  # the erasure locks before it needs the table, and so does dropping it
+            hold_off_erasures(connection, erasures_before)
         kind = _require_loadable(connection, definition)
         table = _prepare_table(connection, definition, key_type, is_there=kind is not None, replace_all=replace_all)
         note_made_by_load(connection, definition.records, who=who)
         staging = _make_staging(connection, table)
         loaded = _fill_staging(connection, staging, frames)
         key, staged_key = table.c[definition.key], staging.c[definition.key]
-        if hold_off_erasures(connection, seen):
-            loaded -= drop_erased(connection, staged_key, seen)
+        if hold_off_erasures(connection, erasures_before):
+            loaded -= drop_erased(connection, staged_key, erasures_before)
         note_sources(connection, definition)
         without_key = _count(connection, staging, staged_key.is_(None))
         repeated, examples = _find_repeated(connection, staged_key)
@@ -91,7 +92,7 @@ def load_records(
         connection.execute(insert(table).from_select(names, select(*staging.columns).order_by(staged_key)))
         staging.drop(connection)
         total = _count(connection, table)
-        why = f"{loaded} records, {replaced} replaced"
+        why = f"{counted(loaded, 'record')}, {replaced:,} replaced"
         record_event(connection, "records.loaded", who=who, portfolio=definition.name, why=why)
     return LoadOutcome(loaded, replaced, without_key, total, repeated, examples)
 
@@ -106,9 +107,9 @@ def _find_repeated(connection: Connection, staged_key: Column[Any]) -> tuple[int
 
 
 def _require_loadable(connection: Connection, definition: PortfolioDefinition) -> str | None:
-    """Return the kind of what stands where records go: a table that `load` made for this portfolio, or nothing.
+    """Return the kind of the target: a table that `load` created for this portfolio, or nothing.
 
-    A new table's name is granted too: else whoever loads could ask which tables there are.
+    The name of a new table must be granted too; otherwise loading could be used to find out which tables exist.
     """
     source, name = definition.records, name_source(connection, definition.source)
     require_grant(connection, source, name)
@@ -118,7 +119,7 @@ def _require_loadable(connection: Connection, definition: PortfolioDefinition) -
     if kind is not None and not is_made_by_load(connection, source):
         raise SourceError(
             f"the table {source.name} was made for another portfolio, or not by Tidemark: no records are loaded into "
-            "it, and it is not dropped. Let the portfolio file name another source, which load then makes"
+            "it, and it is not dropped. Name another source in the portfolio file; load then creates it"
         )
     return kind
 
@@ -130,8 +131,8 @@ def _prepare_table(
         return _create_table(connection, definition, key_type)
     table = reflect_source(connection, definition.records)
     if replace_all:
-        if ROW not in table.c:  # somebody dropped ours and made another one of its name
-            raise SourceError(f"the table {table.fullname} was not made by Tidemark, so it is not dropped")
+        if ROW not in table.c:  # someone dropped ours and made another one of its name
+            raise SourceError(f"the table {table.fullname} was not made by Tidemark, so it cannot be dropped")
         table.drop(connection)
         return _create_table(connection, definition, key_type)
     _require_own_table(table, definition)
@@ -165,7 +166,7 @@ def _require_own_table(table: Table, definition: PortfolioDefinition) -> None:
     if absent:
         raise SourceError(
             f"the table {table.fullname} lacks the columns {', '.join(absent)}: it was made for another portfolio "
-            "file, or not by Tidemark. Load with --replace to make it anew (its present rows are dropped)"
+            "file, or not by Tidemark. Load with --replace to recreate it (its present rows are deleted)"
         )
 
 

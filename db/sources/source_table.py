@@ -1,4 +1,4 @@
-"""The table or view that holds a portfolio's records: what it is made of, its key ranges, its rows as a frame.
+"""The table or view with a portfolio's records: its columns, its key ranges, its rows as a frame.
 
 Nothing is read here that is not granted to the portfolio it is read for (`db.portfolios.source_grants`).
 """
@@ -52,7 +52,7 @@ _sources: "WeakKeyDictionary[Engine, dict[Source, _FoundSource]]" = WeakKeyDicti
 
 @dataclass(frozen=True)
 class _FoundSource:
-    """The columns of a source, and the name that the database gives it."""
+    """The columns of a source, and its canonical name."""
 
     table: Table
     name: str
@@ -69,13 +69,13 @@ class KeyRange:
 
 
 def check_source(engine: Engine, source: Source, columns: tuple[str, ...]) -> None:
-    """Raise `SourceError` if the table or view is not granted, is not there, or lacks one of the columns."""
+    """Raise `SourceError` if the table or view is not granted, does not exist, or lacks one of the columns."""
     with reading_source(engine, source), reading(engine) as connection:
         require_columns(reflect_source(connection, source), columns)
 
 
 def reflect_source(connection: Connection, source: Source) -> Table:
-    """Return the source's columns and their types. Raises `SourceError` where it is not granted or not there."""
+    """Return the source's columns and their types. Raises `SourceError` if it is not granted or does not exist."""
     return _find_source(connection, source).table
 
 
@@ -92,7 +92,7 @@ def _find_source(connection: Connection, source: Source) -> _FoundSource:
 
 
 def find_source(connection: Connection, source: Source) -> Table | None:
-    """Return the source as `reflect_source` does; None where it is not granted or not there."""
+    """Return the source as `reflect_source` does; None if it is not granted or does not exist."""
     try:
         return reflect_source(connection, source)
     except SourceError:
@@ -100,9 +100,9 @@ def find_source(connection: Connection, source: Source) -> Table | None:
 
 
 def _remembered_source(engine: Engine, source: Source) -> Table:
-    """The source as it was found first: looking it up costs as much as reading a thousand records.
+    """The source as first read, cached because reading it costs as much as a thousand records.
 
-    Its grant is looked up each time: it may have been revoked in mid-job.
+    Its grant is checked each time, because it may have been revoked during a job.
     """
     known = _sources.setdefault(engine, {})
     with reading(engine) as connection:
@@ -114,7 +114,7 @@ def _remembered_source(engine: Engine, source: Source) -> Table:
 
 
 def missing_columns(table: Table, wanted: tuple[str, ...]) -> dict[str, str | None]:
-    """Return the wanted columns that the source lacks, each with the nearest name that it has."""
+    """Return the wanted columns that the source lacks, each with the nearest existing name."""
     there = [column.name for column in table.columns]
     absent = [name for name in wanted if name not in there]
     return {name: next(iter(difflib.get_close_matches(name, there, n=1)), None) for name in absent}
@@ -140,7 +140,7 @@ def plan_key_ranges(
 ) -> list[KeyRange]:
     """Cut the source into ranges of about `shard_rows` records in key order; records of one key stay together.
 
-    Records without a key come last, in a range of their own. Raises `SourceError` where the key or one of `columns` is
+    Records without a key come last, in a range of their own. Raises `SourceError` if the key or one of `columns` is
     missing, or the source may not be read, and `SourceBusyError`.
     """
     with reading_source(connection.engine, source):
@@ -164,7 +164,7 @@ def _cut(connection: Connection, table: Table, key: str, shard_rows: int) -> lis
 
 
 def join_neighbours(ranges: list[KeyRange], shares: Iterable[int]) -> list[KeyRange]:
-    """Return ranges that are each the next so many of these; that of the records without a key stays alone."""
+    """Merge each so many neighbouring ranges; that of the records without a key stays separate."""
     keyed = iter([one for one in ranges if not one.holds_missing_keys])
     groups = [list(islice(keyed, share)) for share in shares]
     joined = [KeyRange(one[0].after, one[-1].upto, sum(each.expected for each in one)) for one in groups]
@@ -172,9 +172,9 @@ def join_neighbours(ranges: list[KeyRange], shares: Iterable[int]) -> list[KeyRa
 
 
 def cut_in_two(connection: Connection, source: Source, key: str, key_range: KeyRange) -> list[KeyRange]:
-    """Cut a range into two of about equal size; [] where all its records share one key, or have none.
+    """Split a range into two of about equal size; [] if all its records share one key, or have none.
 
-    The counts are those of this moment, not of the planning.
+    The counts are current, not those of the planning.
     """
     if key_range.holds_missing_keys:
         return []
@@ -207,7 +207,7 @@ def _halve(connection: Connection, table: Table, key: str, key_range: KeyRange) 
 def read_range(engine: Engine, source: Source, key: str, columns: tuple[str, ...], key_range: KeyRange) -> pd.DataFrame:
     """Return the records of one range in key order.
 
-    Columns: `tidemark_record_key`, the wanted ones, `tidemark_row` and `tidemark_unreadable` (both missing where the
+    Columns: `tidemark_record_key`, the wanted ones, `tidemark_row` and `tidemark_unreadable` (both missing if the
     source has no such column).
     """
     try:
@@ -220,7 +220,7 @@ def read_range(engine: Engine, source: Source, key: str, columns: tuple[str, ...
                 statement = statement.order_by(table.c[ROW])
             return fetch_frame(engine, statement)
     except Exception:
-        _sources.pop(engine, None)  # the source may have changed: the next attempt looks at it again
+        _sources.pop(engine, None)  # the source may have changed: the next attempt reads it again
         raise
 
 
@@ -236,7 +236,7 @@ def read_all(
 
 
 def count_newer_bad(connection: Connection, definition: PortfolioDefinition, as_of: str) -> int:
-    """Return how many records with a bad outcome are later than `as_of`; 0 where the portfolio has no such columns."""
+    """Return the number of records with a bad outcome later than `as_of`; 0 if the portfolio has no such columns."""
     if definition.target is None or definition.as_of is None:
         return 0
     with reading_source(connection.engine, definition.learning_records):

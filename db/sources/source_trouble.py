@@ -1,4 +1,4 @@
-"""What goes wrong with one book's table or view, told as that book's own trouble: the others go on."""
+"""Translates errors of one book's table or view into errors of that book, so that other books continue."""
 
 import sqlite3
 from collections.abc import Generator
@@ -19,9 +19,9 @@ _BUSY_SQLITE = "interrupted"
 
 @contextmanager
 def reading_source(engine: Engine, source: Source) -> Generator[None]:
-    """Turn what the database says of reading a source into `SourceForbiddenError` or `SourceBusyError`.
+    """Translate the database's errors when reading a source into `SourceForbiddenError` or `SourceBusyError`.
 
-    Nothing but statements that read the source may stand inside. What is about the whole database passes unchanged.
+    Only statements that read the source may be inside. Errors of the whole database pass unchanged.
     """
     try:
         yield
@@ -39,7 +39,7 @@ def reading_source(engine: Engine, source: Source) -> Generator[None]:
 
 
 def _driver_error(error: BaseException) -> BaseException:
-    """Ours and SQLAlchemy's wrap what the driver raised."""
+    """Our errors and SQLAlchemy's wrap those of the driver."""
     if isinstance(error, DatabaseError) and error.__cause__ is not None:
         return _driver_error(error.__cause__)
     return error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error

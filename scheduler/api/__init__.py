@@ -1,1 +1,1 @@
-"""The HTTP API: what the commands do, for programs and for people at other machines."""
+"""The HTTP API: the functions of the commands, for programs and for people on other machines."""

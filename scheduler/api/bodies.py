@@ -1,4 +1,4 @@
-"""Reads the body of a request no further than is right: so many bytes, so many seconds, so many at once in memory."""
+"""Reads request bodies within limits of bytes, seconds and total memory."""
 
 import asyncio
 import re
@@ -13,21 +13,21 @@ from scheduler.api.problems import Problem
 
 # These are streamed to a file, which stops at its own limit.
 _UPLOADS = re.compile(r"^/v1/portfolios/[^/]+/(records|outcomes)$")
-# Whoever sends more slowly than a telephone line of 1998 does so on purpose.
+# A client slower than a telephone line of 1998 is slow on purpose.
 SLOWEST_BYTES_A_SECOND = 4096
 
 
 @dataclass
 class BytesInFlight:
-    """How many bytes of bodies the process holds in memory now, and how many it may."""
+    """Counts the bytes of request bodies in memory, and limits them."""
 
     most: int
     held: int = 0
 
     def take(self, count: int) -> None:
-        """Hold so many more. Raises `HTTPException` (503) where that is too much."""
+        """Hold more bytes. Raises `HTTPException` (503) above the limit."""
         if self.held + count > self.most:
-            detail = f"the bodies of other requests fill the {self.most} bytes that there are for them; try again"
+            detail = f"other requests fill the {self.most} bytes available for request bodies; try again"
             raise HTTPException(503, detail, headers={"Retry-After": "1"})
         self.held += count
 
@@ -49,13 +49,13 @@ class GuardedBody:
         self._count = 0
 
     def let_go(self, budget: BytesInFlight) -> None:
-        """Give back the room that its bytes took in memory."""
+        """Release the memory of the body's bytes."""
         if not self._is_upload:
             budget.held -= self._count
             self._count = 0
 
     def check_length(self) -> None:
-        """Raise `Problem` (413) where its header says that it is too large."""
+        """Raise `Problem` (413) if the header announces a body that is too large."""
         if not self._is_upload and self._said.isdigit() and int(self._said[:20]) > self._limit:
             raise Problem(413, "too-large", self._too_large())
 
@@ -67,17 +67,16 @@ class GuardedBody:
             async with asyncio.timeout(self._ends - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
-            if self._has_begun:  # the answer is on its way; who waits for more only wants to know whether to go on
+            if self._has_begun:  # the response has begun; the reader only checks for a disconnect
                 return {"type": "http.disconnect"}
-            detail = (
-                f"expected the body within {self._seconds:g} s, or {SLOWEST_BYTES_A_SECOND} more bytes every second"
-            )
+            rate = f"{SLOWEST_BYTES_A_SECOND} more bytes every second"
+            detail = f"expected the whole body within {self._seconds:g} s, or {rate}"
             raise HTTPException(408, detail) from None
         self._note(message, budget)
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass the answer on; one that comes before the whole body did ends the connection, so no more is read."""
+        """Pass the answer on; if it precedes the end of the body, close the connection so that no more is read."""
         if message["type"] == "http.response.start":
             self._has_begun = True
             if not self._is_complete:
@@ -103,4 +102,4 @@ class GuardedBody:
             raise
 
     def _too_large(self) -> str:
-        return f"the body of this request may have {self._limit} bytes"
+        return f"the body of this request may have at most {self._limit} bytes"

@@ -1,4 +1,4 @@
-"""What every request works with: engine, settings, limits; and the caller that its key makes it."""
+"""The context of a request: engine, settings, limits, and the caller that its key identifies."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, cast
@@ -22,12 +22,12 @@ from scheduler.requests.online_scoring import OnlineScoring
 from scheduler.settings import SchedulerSettings
 
 KEY_OF_SCOPE = "tidemark.key"  # where the door leaves the key that it let in
-_ADVICE = "send the header Authorization: Bearer KEY; make one with: tidemark key create"
+_ADVICE = "send the header Authorization: Bearer KEY; create one with: tidemark key create"
 
 
 @dataclass(frozen=True)
 class ApiContext:
-    """What the application is built with."""
+    """What the application is built from."""
 
     engine: Engine
     settings: ApiSettings
@@ -44,7 +44,7 @@ class ApiContext:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and what the key allows."""
+    """The caller of a request, and what the key allows."""
 
     context: ApiContext
     key: ApiKey
@@ -56,7 +56,7 @@ class Caller:
 
     @property
     def who(self) -> str:
-        """The name that the event log keeps."""
+        """The name in the event log."""
         return f"key {self.key.public_id} ({self.key.name})"
 
     def has_role(self, role: KeyRole) -> bool:
@@ -64,38 +64,38 @@ class Caller:
         return self.key.role.rank >= role.rank
 
     def may_see(self, portfolio: str) -> bool:
-        """Whether the key reaches this portfolio."""
+        """Whether the key has access to this portfolio."""
         return self.key.reaches((portfolio,))
 
     def is_in_force(self) -> bool:
-        """Whether the key is still good, however long the request has lasted; as of half a second ago."""
+        """Whether the key is still valid, as of half a second ago, even during a long request."""
         return self.context.keys.is_in_force(self.key.public_id)
 
     def require_in_force(self) -> None:
-        """Raise `Problem` (401) where the key ended while the request was being worked on."""
+        """Raise `Problem` (401) if the key expired or was revoked during the request."""
         if find_key_in_force(self.engine, self.key.public_id) is None:
-            raise key_required("the key ended while the request was being worked on")
+            raise key_required("the key expired or was revoked during the request")
 
     @property
     def may_grant(self) -> bool:
-        """Whether the key may say which tables a portfolio reads: an administrator's, without a portfolio limit."""
+        """Whether the key may grant sources: it must have the role admin and no portfolio limit."""
         return self.has_role(KeyRole.ADMIN) and self.key.portfolios is None
 
     def portfolio(self, name: str) -> Portfolio:
-        """Return a portfolio that the key reaches; any other one does not exist for it."""
+        """Return a portfolio that the key has access to; other portfolios do not exist for it."""
         if not self.may_see(name):
             raise not_found("portfolio", name)
         return get_portfolio(self.engine, name)
 
     def job(self, job_id: int) -> Job:
-        """Return a job of a portfolio that the key reaches."""
+        """Return a job of a portfolio that the key has access to."""
         job = get_job(self.engine, job_id)
         if not self.may_see(job.portfolio):
             raise not_found("job", job_id)
         return job
 
     def model(self, version: str) -> ModelVersion:
-        """Return a model version of a portfolio that the key reaches."""
+        """Return a model version of a portfolio that the key has access to."""
         model = get_model(self.engine, version)
         if not self.may_see(model.portfolio):
             raise not_found("model version", version)
@@ -125,14 +125,16 @@ def _caller_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alon
 
 
 def key_required(detail: str = _ADVICE) -> Problem:
-    """Return the refusal of who has no key, or none any more."""
+    """Return the refusal for a missing or invalid key."""
     return Problem(401, "key-required", detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 def require_role(caller: Caller, role: KeyRole) -> None:
-    """Raise `Problem` (403) where the key's role is too low."""
+    """Raise `Problem` (403) if the key's role is too low."""
     if not caller.has_role(role):
-        raise Problem(403, "not-allowed", f"this needs a key with the role {role}, this one has {caller.key.role}")
+        raise Problem(
+            403, "not-allowed", f"this requires a key with the role {role}; this key has the role {caller.key.role}"
+        )
 
 
 # What a handler asks for: `caller: Reader`.

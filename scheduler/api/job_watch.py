@@ -1,4 +1,4 @@
-"""Looks at every job that somebody follows: one task and one thread at a time, however many streams are open."""
+"""Reads every followed job in one task and one thread, however many streams are open."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ _seldom = SeldomLogger(getLogger(__name__))
 
 @dataclass(frozen=True)
 class Sight:
-    """A job as it was seen: its counts as JSON, and the id of its newest event."""
+    """A snapshot of a job: its counts as JSON, and the id of its newest event."""
 
     is_open: bool
     counts: str
@@ -41,30 +41,30 @@ class _Followed:
 
 
 class JobWatch:
-    """Shared by the streams of one event loop. Looks only while somebody follows."""
+    """Shared by the streams of one event loop. Reads only while a stream is open."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._followed: dict[int, _Followed] = {}
         self._task: asyncio.Task[None] | None = None
-        self._told: dict[tuple[int, int], asyncio.Task[list[tuple[int, str]]]] = {}
+        self._event_reads: dict[tuple[int, int], asyncio.Task[list[tuple[int, str]]]] = {}
 
     def follow(self, job_id: int) -> None:
-        """Look at this job from now on."""
+        """Start reading this job."""
         self._followed.setdefault(job_id, _Followed()).streams += 1
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     def leave(self, job_id: int) -> None:
-        """Look at it no more, where this was its last stream."""
+        """Stop reading the job if this was its last stream."""
         followed = self._followed[job_id]
         followed.streams -= 1
         if followed.streams == 0:
             del self._followed[job_id]
 
     async def next_sight(self, job_id: int, before: Sight | None, *, seconds: float) -> Sight | None:
-        """Return the job as soon as it is not as it was before; as it was, after so many seconds."""
+        """Return the job as soon as it changes, or unchanged after that many seconds."""
         followed = self._followed[job_id]
         if followed.sight is not before:
             return followed.sight
@@ -75,18 +75,18 @@ class JobWatch:
             return before
         return followed.sight
 
-    async def events_after(self, job_id: int, seen: int) -> list[tuple[int, str]]:
-        """Return the job's events after one of them, with their ids, as JSON; streams in step share one look."""
-        place = (job_id, seen)
-        asked = self._told.get(place)
+    async def events_after(self, job_id: int, after_id: int) -> list[tuple[int, str]]:
+        """Return the job's events after one of them, with ids, as JSON; streams at the same event share a query."""
+        place = (job_id, after_id)
+        asked = self._event_reads.get(place)
         if asked is None:
-            asked = asyncio.create_task(self._read_events(job_id, seen))
-            self._told[place] = asked
-            asked.add_done_callback(lambda _: self._told.pop(place, None))
+            asked = asyncio.create_task(self._read_events(job_id, after_id))
+            self._event_reads[place] = asked
+            asked.add_done_callback(lambda _: self._event_reads.pop(place, None))
         return await asyncio.shield(asked)
 
-    async def _read_events(self, job_id: int, seen: int) -> list[tuple[int, str]]:
-        return await anyio.to_thread.run_sync(_read_events, self._engine, job_id, seen, limiter=self._threads)
+    async def _read_events(self, job_id: int, after_id: int) -> list[tuple[int, str]]:
+        return await anyio.to_thread.run_sync(_read_events, self._engine, job_id, after_id, limiter=self._threads)
 
     async def _run(self) -> None:
         while self._followed:
@@ -95,11 +95,11 @@ class JobWatch:
                     await anyio.to_thread.run_sync(_look, self._engine, list(self._followed), limiter=self._threads)
                 )
             except DatabaseError as error:
-                _seldom.warning("Followed jobs cannot be looked at: %s", error)
+                _seldom.warning("Followed jobs cannot be read: %s", error)
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _note(self, seen: Mapping[int, Sight]) -> None:
-        for job_id, sight in seen.items():
+    def _note(self, sights: Mapping[int, Sight]) -> None:
+        for job_id, sight in sights.items():
             followed = self._followed.get(job_id)
             if followed is not None and followed.sight != sight:
                 followed.sight = sight
@@ -118,8 +118,8 @@ def _sight_of(job: Job, newest: int) -> Sight:
     return Sight(job.is_open, describe_job(job).model_dump_json(), newest)
 
 
-def _read_events(engine: Engine, job_id: int, seen: int) -> list[tuple[int, str]]:
-    return [(number, json.dumps(_tell(one))) for number, one in list_events_after(engine, job_id, seen)]
+def _read_events(engine: Engine, job_id: int, after_id: int) -> list[tuple[int, str]]:
+    return [(number, json.dumps(_tell(one))) for number, one in list_events_after(engine, job_id, after_id)]
 
 
 def _tell(one: Event) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Parameters that several endpoints share, each described once for OpenAPI; and the cursors of pages."""
+"""Parameters shared by several endpoints, described once for OpenAPI, and the cursors of pages."""
 
 from typing import Annotated, Any
 
@@ -20,8 +20,8 @@ PortfolioName = Annotated[str, Path(description="Name of the portfolio.", patter
 JobId = Annotated[int, Path(description="Id of the job.", ge=1, le=LARGEST_ID, examples=[1])]
 ScheduleId = Annotated[int, Path(description="Id of the schedule.", ge=1, le=2**31 - 1, examples=[1])]
 Version = Annotated[str, Path(description="Model version.", pattern=VERSION_PATTERN, examples=["m-3f9c2a"])]
-Limit = Annotated[int, Query(description="Rows of a page.", ge=1, le=1000, examples=[50])]
-_OF_PAGE = "`next_cursor` of the page before; leave it out for the first page."
+Limit = Annotated[int, Query(description="Rows per page.", ge=1, le=1000, examples=[50])]
+_OF_PAGE = "`next_cursor` of the previous page; omit it for the first page."
 NumberCursor = Annotated[
     str | None, Query(alias="cursor", description=_OF_PAGE, pattern=_NUMBER_CURSOR, examples=["17"])
 ]
@@ -33,7 +33,7 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Sent again with the same body, the same key gives the same job.",
+        description="Sending the same body again with the same key returns the same job.",
         pattern=r"^[\x21-\x7e]{1,255}$",
         examples=["tonight-2026-11-24"],
     ),
@@ -47,13 +47,13 @@ Why = Annotated[
 
 
 class Document(BaseModel):
-    """Base of every JSON document: no name that is not known."""
+    """Base of every JSON document: unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True, protected_namespaces=())
 
 
 class Page(Document):
-    """What every page of a list holds beside its rows."""
+    """What every page of a list has besides its rows."""
 
     next_cursor: str | None = Field(description="null on the last page", examples=["17"])
 
@@ -84,20 +84,20 @@ _TEXTS = {
     400: "The body cannot be read.",
     401: "No valid API key.",
     403: "The key's role is too low, or the source is not granted to the portfolio.",
-    404: "It does not exist, or the key does not reach it.",
+    404: "It does not exist, or the key has no access to it.",
     408: "The body came too slowly.",
-    409: "The present state does not allow it.",
+    409: "The current state does not allow it.",
     413: "The body is too large.",
     415: "The content type is not supported.",
     422: "The request is not valid.",
-    429: "Too many requests of this key.",
+    429: "Too many requests with this key.",
     503: "The database or Redis does not answer.",
 }
 _EVERYWHERE = (401, 403, 422, 429, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of an endpoint for the refusals that it can give beside the usual ones."""
+    """Return the OpenAPI responses of an endpoint for the refusals that it can give besides the usual ones."""
     return {
         status: {
             "description": _TEXTS[status],

@@ -1,11 +1,11 @@
-"""JSON pointers (RFC 6901) to mistakes in a body: each names a place that the body has, or a member that it lacks."""
+"""JSON pointers (RFC 6901) to mistakes in a body: to an existing place or to a missing member."""
 
 from collections.abc import Sequence
 from typing import Any, cast
 
 
 def pointer_to(path: Sequence[str | int], body: Any, *, is_missing: bool = False) -> str:
-    """Return the pointer of a path. What a checker adds to it, such as the name of a type it tried, is left out.
+    """Return the pointer of a path. Parts that a validator adds, such as the name of a type, are left out.
 
     With `is_missing` the last part names what its parent lacks.
 

@@ -1,4 +1,4 @@
-"""Errors as problem details (RFC 9457): one table from what went wrong to status and stable type."""
+"""Errors as problem details (RFC 9457): one table from error to status and stable type."""
 
 import re
 import traceback
@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db import errors as db_errors
+from db.events.wording import counted
 from scheduler.api.pointers import pointer_of, pointer_to
 from scheduler.api.seldom import SeldomLogger
 from scheduler.data_files.errors import DataFileError
@@ -22,7 +23,7 @@ from scheduler.errors import RedisUnreachableError, UsageError
 from scheduler.portfolio_files.problems import PortfolioFileError
 
 logger = getLogger(__name__)
-_seldom = SeldomLogger(logger)  # who needs no key can ask as often as he likes
+_seldom = SeldomLogger(logger)  # without a key, requests are unlimited
 
 MEDIA_TYPE = "application/problem+json"
 _SHOWN_ERRORS = 50
@@ -34,9 +35,9 @@ TITLES: dict[str, str] = {
     "not-allowed": "The key does not allow this",
     "not-found": "Not found",
     "unknown-key": "No record has this key",
-    "method-not-allowed": "The method is not known here",
-    "state-conflict": "The present state does not allow this",
-    "request-in-flight": "The same request is being worked on",
+    "method-not-allowed": "The method is not supported here",
+    "state-conflict": "The current state does not allow this",
+    "request-in-flight": "The same request is being processed",
     "too-large": "The request is too large",
     "unsupported-media-type": "The content type is not supported",
     "invalid-request": "The request is not valid",
@@ -46,8 +47,8 @@ TITLES: dict[str, str] = {
     "too-many-requests": "Too many requests",
     "too-slow": "The request came too slowly",
     "headers-too-large": "The headers of the request are too large",
-    "internal-error": "A fault of Tidemark",
-    "unavailable": "A server that is needed does not answer",
+    "internal-error": "A bug in Tidemark",
+    "unavailable": "A required server does not answer",
 }
 _NAME_OF_STATUS = {
     400: "malformed-body",
@@ -109,7 +110,7 @@ class Problem(Exception):  # noqa: N818 - the standard's word
         super().__init__(detail)
 
     def response(self) -> JSONResponse:
-        """Return the answer that tells it."""
+        """Return the response."""
         document: dict[str, Any] = {"type": f"/problems/{self.name}", "title": TITLES[self.name]}
         document |= {"status": self.status, "detail": self.detail}
         if self.parts:
@@ -118,7 +119,7 @@ class Problem(Exception):  # noqa: N818 - the standard's word
 
 
 def not_found(thing: str, name: object) -> Problem:
-    """Return the refusal for what does not exist, or may not be seen by this key: the two look the same."""
+    """Return the refusal for something that does not exist or that the key has no access to; both look the same."""
     return Problem(404, "not-found", f"{thing} {name} does not exist")
 
 
@@ -140,14 +141,14 @@ _TABLE: tuple[tuple[type[Exception], int, str], ...] = (
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the refusal that an error of ours becomes."""
+    """Translate one of our errors into a refusal."""
     status, name = next((status, name) for kind, status, name in _TABLE if isinstance(error, kind))
     if isinstance(error, PortfolioFileError):
         return _portfolio_problem(error)
     if isinstance(error, db_errors.NotFoundError):
         return not_found(error.thing, error.name)
     if isinstance(error, db_errors.IdempotencyConflictError):
-        return Problem(status, name, "this idempotency key was used for a request that asked for something else")
+        return Problem(status, name, "this idempotency key was used for a different request")
     if isinstance(error, db_errors.KeyTooWideError):
         return Problem(status, name, str(error), parts=[{"detail": str(error), "pointer": f"#/{error.field}"}])
     if status == 503:
@@ -174,7 +175,7 @@ def _validation_problem(error: RequestValidationError) -> Problem:
 
 
 def _part_of(error: Mapping[str, Any], body: Any) -> dict[str, str]:
-    """One mistake without the value that came: it may be a person's."""
+    """One mistake, without the value, which may be personal data."""
     detail, (place, *path) = str(error["msg"]), error["loc"]
     if place == "body":
         return {"detail": detail, "pointer": pointer_to(path, body, is_missing=error["type"] == "missing")}
@@ -183,7 +184,7 @@ def _part_of(error: Mapping[str, Any], body: Any) -> dict[str, str]:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Let every error that a request can end with become problem details."""
+    """Turn every error of a request into problem details."""
 
     def tell(_request: Request, error: Exception) -> JSONResponse:
         return problem_of(error).response()
@@ -222,7 +223,7 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
 
 
 class FaultMiddleware:
-    """Answers what nobody foresaw with 500; logs where it happened, but no message: it may hold a person's data."""
+    """Answers unexpected errors with 500, and logs the place but not the message, which may contain personal data."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -238,18 +239,16 @@ class FaultMiddleware:
 
         try:
             await self._app(scope, receive, note_begin)
-        except ClientDisconnect:  # nobody is left to be told
+        except ClientDisconnect:  # no client is left to answer
             return
         except Exception as error:  # noqa: BLE001 - the one place where every error of a request ends
             frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("A fault of the API: %s.\n%s", type(error).__name__, frames)  # noqa: TRY400 - not its message
+            logger.error("A bug in the API: %s.\n%s", type(error).__name__, frames)  # noqa: TRY400 - not its message
             if scope["type"] != "http" or has_begun:
                 return
-            response = Problem(
-                500, "internal-error", "the request could not be answered; the log tells more"
-            ).response()
+            response = Problem(500, "internal-error", "the request could not be answered; see the log").response()
             await response(scope, receive, send)
 
 
 def _count_mistakes(found: Sized) -> str:
-    return "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    return counted(len(found), "mistake")

@@ -1,4 +1,4 @@
-"""How many requests a key, or an address without one, may make: a bucket of a minute's worth that fills evenly."""
+"""Limits the requests of a key, or of an address without one: a token bucket of one minute."""
 
 import ipaddress
 import math
@@ -29,8 +29,8 @@ class RateLimiter:
         """Take one request from the bucket. Raises `Problem` (429) when it is empty."""
         with self._lock:
             now = self._clock()
-            level, seen = self._buckets.pop(name, (self._size, now))
-            level = min(self._size, level + (now - seen) * self._per_second)
+            level, updated_at = self._buckets.pop(name, (self._size, now))
+            level = min(self._size, level + (now - updated_at) * self._per_second)
             if len(self._buckets) >= _FORGET_ABOVE:  # the one that was quiet for longest
                 del self._buckets[next(iter(self._buckets))]
             is_allowed = level >= 1
@@ -41,8 +41,8 @@ class RateLimiter:
     def give_back(self, name: str) -> None:
         """Put back what was taken for a request that does not count."""
         with self._lock:
-            level, seen = self._buckets.get(name, (self._size, self._clock()))
-            self._buckets[name] = (min(self._size, level + 1), seen)
+            level, updated_at = self._buckets.get(name, (self._size, self._clock()))
+            self._buckets[name] = (min(self._size, level + 1), updated_at)
 
     def _too_many(self, wait: int) -> Problem:
         detail = f"{self._whose} may make {self._size:g} requests a minute; try again in {wait} s"

@@ -1,4 +1,4 @@
-"""Keys that were checked a moment ago: a client that asks often costs one look into the database a second, not each."""
+"""Caches checked keys for a moment, so that a busy client costs one lookup per second instead of one per request."""
 
 import hashlib
 import threading
@@ -13,7 +13,7 @@ _LOOK_SECONDS = 0.5
 
 
 class RecentKeys:
-    """Checks keys, and remembers for `seconds` those that were right; 0 = look at each request.
+    """Checks keys, and remembers valid ones for `seconds`; 0 = check at each request.
 
     A key that another process revokes, or that expires, is refused within that time. What is held is a hash of the
     key's text, never the text.
@@ -29,7 +29,7 @@ class RecentKeys:
         self._in_force: dict[str, tuple[float, bool]] = {}
 
     def recall(self, text: str) -> ApiKey | None:
-        """Return the key that this text is where that is remembered; None says nothing. Never waits."""
+        """Return the key with this text if it is remembered; None means unknown. Never waits."""
         checked_at, key = self._known.get(_name_of(text), (0.0, None))
         return key if self._clock() - checked_at < self._seconds else None
 
@@ -38,14 +38,14 @@ class RecentKeys:
         return _name_of(text) in self._known
 
     def check(self, text: str) -> ApiKey | None:
-        """Return the key that this text is, None where it is none, or one that has ended. Asks the database."""
+        """Return the valid key with this text, or None. Queries the database."""
         name, began, revocations = _name_of(text), self._clock(), self._revocations
         key = check_key(self._engine, text)
         with self._lock:
             if key is None:
                 self._known.pop(name, None)
                 return None
-            if revocations != self._revocations:  # it may be what was revoked here while the database was asked
+            if revocations != self._revocations:  # it may have been revoked here during the query
                 return key
             if len(self._known) > _FORGET_ABOVE:
                 self._known.clear()
@@ -53,7 +53,7 @@ class RecentKeys:
         return key
 
     def is_in_force(self, public_id: str) -> bool:
-        """Whether a key is good, as of half a second ago: all that is sent to it shares one look."""
+        """Whether a key is valid, as of half a second ago: all responses to it share one query."""
         checked_at, answer = self._in_force.get(public_id, (-_LOOK_SECONDS, False))
         began = self._clock()
         if began - checked_at >= _LOOK_SECONDS:
@@ -62,7 +62,7 @@ class RecentKeys:
         return answer
 
     def forget(self, public_ids: Collection[str]) -> None:
-        """Look at the next request of these keys in any case: they were revoked here."""
+        """Check these keys at their next request in any case, because they were revoked here."""
         with self._lock:
             self._revocations += 1
             self._known = {name: one for name, one in self._known.items() if one[1].public_id not in public_ids}

@@ -1,9 +1,11 @@
-"""Log lines that a flood of requests must not multiply: one a second, whoever asks and however often."""
+"""Limits log lines to one per second, so that a flood of requests does not flood the log."""
 
 import threading
 import time
 from collections.abc import Callable
 from logging import Logger
+
+from db.events.wording import counted
 
 
 class SeldomLogger:
@@ -26,5 +28,5 @@ class SeldomLogger:
                 return
             self._next = now + self._seconds
             left_out, self._left_out = self._left_out, 0
-        more = f" ({left_out} lines like this were left out.)" if left_out else ""
+        more = f" ({counted(left_out, 'similar line')} left out.)" if left_out else ""
         self._logger.warning(f"{text}%s", *values, more)

@@ -1,4 +1,4 @@
-"""Reads JSON bodies strictly: what no database can store, or what only an attacker sends, is refused at the door."""
+"""Reads JSON bodies strictly: refuses what no database can store, and what only an attacker sends."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -20,7 +20,7 @@ _LONGEST_FRACTION = 400
 # Reading more than this takes longer than another request should wait.
 _QUICK_BYTES = 16 << 10
 _READERS = 1  # large bodies at once: several would only take each other's time
-_MOST_VALUES = 500_000  # so many are read within some hundredths of a second, in which nothing else is answered
+_MOST_VALUES = 500_000  # reading this many takes some hundredths of a second, during which nothing else is answered
 _PLAIN = {"", "identity"}
 
 
@@ -62,7 +62,7 @@ class StrictRoute(APIRoute):
 
 
 def require_json(request: Request) -> None:
-    """Raise `Problem` (415) where a body comes that is not declared as JSON."""
+    """Raise `Problem` (415) for a body that is not declared as JSON."""
     headers = request.headers
     if "transfer-encoding" not in headers and headers.get("content-length", "0").strip("0") == "":
         return
@@ -84,7 +84,9 @@ def _readers_of(request: Request) -> anyio.CapacityLimiter:
 def _parse_and_check(body: bytes, field: ModelField) -> Any:
     """Return what the route expects, so that the event loop need not check it again. Raises as FastAPI does."""
     if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:  # those within texts count too, they are few
-        raise Problem(413, "too-large", f"a body may hold {_MOST_VALUES} values; send the records in several requests")
+        raise Problem(
+            413, "too-large", f"a body may hold at most {_MOST_VALUES} values; send the records in several requests"
+        )
     found = parse_strictly(body)
     value, errors = field.validate(found, {}, loc=("body",))
     if errors:
@@ -93,7 +95,7 @@ def _parse_and_check(body: bytes, field: ModelField) -> Any:
 
 
 def parse_strictly(body: bytes) -> Any:
-    """Return the JSON value of a body. Raises `Problem` (400) that tells what is wrong with it."""
+    """Return the JSON value of a body. Raises `Problem` (400) with the reason."""
     try:
         text = body.decode("utf-8")
         value = json.loads(
@@ -120,13 +122,13 @@ def _say(error: ValueError) -> str:
 
 
 def _malformed(why: str) -> Problem:
-    return Problem(400, "malformed-body", f"the body is not JSON that can be used: {why}")
+    return Problem(400, "malformed-body", f"the body is not usable JSON: {why}")
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = dict(pairs)
     if len(names) != len(pairs):
-        raise ValueError("an object holds a name twice")
+        raise ValueError("an object has a duplicate name")
     return names
 
 

@@ -1,4 +1,4 @@
-"""Answers that last: the key is looked at again while they are sent, and one that has ended cuts the connection."""
+"""Long responses: checks the key again while sending, and closes the connection when it has ended."""
 
 import asyncio
 from collections.abc import AsyncIterable, Iterable, Iterator
@@ -20,7 +20,7 @@ _PIECE_BYTES = 64 << 10  # what the server passes on before it waits for a slow 
 
 
 class WatchedResponse(StreamingResponse):
-    """A stream that ends within a second or two of its key. What was sent by then is seen to be cut off."""
+    """A stream that ends within two seconds of its key, so that the client notices the cut."""
 
     def __init__(self, content: AsyncIterable[Any] | Iterable[Any], *, caller: Caller, **options: Any) -> None:
         super().__init__(content, **options)
@@ -41,18 +41,18 @@ class WatchedResponse(StreamingResponse):
         while is_in_force:
             await anyio.sleep(LOOK_SECONDS)
             is_in_force = await anyio.to_thread.run_sync(self._look, limiter=self._caller.context.watch_threads)
-        logger.info("A key ended while its answer was being sent; the connection is cut.")
+        logger.info("A key expired or was revoked while its response was being sent; the connection is closed.")
         sending.cancel()
 
     def _look(self) -> bool:
         try:
             return self._caller.is_in_force()
-        except DatabaseError:  # it is asked again; a night's export outlives a server that restarts
+        except DatabaseError:  # tried again: a long export survives a restart of the server
             return True
 
 
 def in_pieces(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the stream in pieces, so that little is on its way to a slow reader when its key ends.
+    """Yield the stream in pieces, so that little is in transit to a slow reader when its key ends.
 
     >>> [len(piece) for piece in in_pieces([b"a" * 70_000, b"b"])]
     [65536, 4464, 1]

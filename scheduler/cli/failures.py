@@ -10,7 +10,7 @@ from scheduler.cli.output import Output
 
 
 def report_failure(error: BaseException, *, usage: str | None, wants_json: bool) -> int:
-    """Print the error on standard error (and as JSON where asked for) and return the exit code."""
+    """Print the error on standard error (and as JSON if requested) and return the exit code."""
     code, message = describe_failure(error, usage)
     if message:
         sys.stderr.write(f"{message}\n" if message.startswith("Usage:") else f"tidemark: {message}\n")
@@ -67,15 +67,15 @@ def _is_known(error: BaseException) -> bool:
 
 
 def _describe_unexpected(error: BaseException) -> str:
-    """Keep the traceback in a file: a user sees one line, whoever mends it finds the rest."""
+    """Keep the traceback in a file: the user sees one line, the developer finds the rest."""
     from db.connections.private_files import open_private_log
 
-    told = f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+    message = f"unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
     path = Path(os.environ.get("TIDEMARK_HOME", ".tidemark")) / "logs" / "last-error.txt"
     try:
         path.unlink(missing_ok=True)
         with open_private_log(path) as file:
             file.write("".join(traceback.format_exception(error)).encode(errors="replace"))
     except OSError:
-        return told
-    return f"{told}. This is a fault of Tidemark; the details are in {path}"
+        return message
+    return f"{message}. This is a bug in Tidemark; the details are in {path}"

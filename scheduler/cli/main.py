@@ -1,4 +1,4 @@
-"""The `tidemark` command. Nothing heavy is imported before a command runs: `--help` must answer at once."""
+"""The `tidemark` command. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
 
 import sys
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from scheduler.cli.commands.models import drift, promotion, scrub
 
 app = typer.Typer(
     name="tidemark",
-    help="Scores a whole book of customers with a Transformer, night after night, and accounts for every record.",
+    help="Scores whole books of customers with a Transformer every night, and accounts for every record.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,7 +33,7 @@ def _begin(
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """What stands before the name of a command."""
+    """Options before the name of a command."""
 
 
 app.add_typer(grants.app, name="portfolio")  # with the commands of cli/portfolio.py

@@ -1,4 +1,4 @@
-"""What a command prints: one JSON object on standard output where asked for, else text for people."""
+"""The output of a command: one JSON object on standard output if requested, otherwise text for people."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ PIPED_WIDTH = 220
 
 
 class Output:
-    """Where a command's words go. With JSON everything but the one object goes to standard error."""
+    """The output of a command. With JSON, everything except the one object goes to standard error."""
 
     def __init__(self, *, wants_json: bool) -> None:
         self.wants_json = wants_json
@@ -50,7 +50,7 @@ class Output:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as people read it: local time to the second, thousands apart, nothing for None."""
+    """Return a value as people read it: local time to the second, thousands separators, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, datetime):

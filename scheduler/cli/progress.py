@@ -1,4 +1,4 @@
-"""Shows a job's progress while a command waits for it: a bar on a terminal, a line now and then elsewhere."""
+"""Shows a job's progress while a command waits: a bar on a terminal, a line from time to time elsewhere."""
 
 import time
 from collections.abc import Callable, Generator
@@ -18,7 +18,7 @@ _PARTS = 1000  # of a bar that counts no records
 
 @contextmanager
 def job_progress(say: Callable[[str], None]) -> Generator[Callable[[Job], None]]:
-    """Give a function that shows a job each time it is looked at."""
+    """Yield a function that shows a job at each poll."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _Lines(say)
@@ -39,9 +39,9 @@ class _Bar:
         if not self._has_started and job.started_at is not None:
             self._progress.reset(self._task, total=total or None)
             self._has_started = True
-        told = f"job {job.id} {job.kind} {_stage(job)}"
+        description = f"job {job.id} {job.kind} {_stage(job)}"
         figures, left = _figures(job), (job.progress or {}).get("seconds_left")
-        self._progress.update(self._task, completed=done, total=total or None, description=told)
+        self._progress.update(self._task, completed=done, total=total or None, description=description)
         self._progress.update(self._task, figures=figures, seconds_left=left)
 
 
@@ -57,7 +57,7 @@ class _Figures(ProgressColumn):
 
 
 class _TimeLeft(TimeRemainingColumn):
-    """The time left as the training itself says it; of a scoring job as the bar's speed gives it."""
+    """The time left: the training's own estimate, or from the bar's speed for a scoring job."""
 
     def render(self, task: Task) -> Text:
         """Draw it as minutes and seconds."""
@@ -97,11 +97,11 @@ def _figures(job: Job) -> str:
     if not job.is_open:  # its last bar stopped short of the end
         return ""
     progress = job.progress or {}
-    told = [f"{progress['done']:.0%}"] if "done" in progress else []
+    parts = [f"{progress['done']:.0%}"] if "done" in progress else []
     if "epoch" in progress:
-        told.append(f"epoch {progress['epoch']} of {progress['epochs']}")
+        parts.append(f"epoch {progress['epoch']} of {progress['epochs']}")
     if "fold" in progress:
-        told.append(f"fold {progress['fold']} of {progress['folds']}")
-    if "valid_auc" in progress:  # pretraining and refitting look at no validation rows
-        told.append(f"validation ROC AUC {progress['valid_auc']:.4f}")
-    return ", ".join(told)
+        parts.append(f"fold {progress['fold']} of {progress['folds']}")
+    if "valid_auc" in progress:  # pretraining and refitting use no validation rows
+        parts.append(f"validation ROC AUC {progress['valid_auc']:.4f}")
+    return ", ".join(parts)

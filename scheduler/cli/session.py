@@ -1,4 +1,4 @@
-"""What a command works with: settings, a prepared database, and who runs it."""
+"""The context of a command: settings, a prepared database, and the user's name."""
 
 import getpass
 from collections.abc import Generator
@@ -15,7 +15,7 @@ from scheduler.settings import SchedulerSettings
 
 @dataclass(frozen=True)
 class Session:
-    """Settings and an engine whose tables are there."""
+    """Settings and an engine with Tidemark's tables."""
 
     engine: Engine
     settings: SchedulerSettings
@@ -30,13 +30,13 @@ class Session:
 
 @contextmanager
 def open_session(*, wants_json: bool) -> Generator[Session]:
-    """Open the database, make its tables where there are none, and close it at the end."""
+    """Open the database, create its tables if there are none, and close it at the end."""
     settings, database = SchedulerSettings(), DatabaseSettings()
     tighten(settings.home)
     output = Output(wants_json=wants_json)
     with opened_engine(database.url) as engine:
         if prepare_database(engine):
-            output.say(f"Made Tidemark's tables in {safe_address(engine.url)}")
+            output.say(f"Created Tidemark's tables in {safe_address(engine.url)}")
         yield Session(engine, settings, output, _user_name())
 
 

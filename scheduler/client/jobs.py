@@ -13,14 +13,14 @@ _OPEN = frozenset({"queued", "running", "paused"})
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it stood when it was asked for; `facts` holds everything that the API told."""
+    """A job as of the last request; `facts` contains the API's whole answer."""
 
     _transport: Transport
     facts: dict[str, Any]
 
     @property
     def id(self) -> int:
-        """Its number."""
+        """The job's id."""
         return int(self.facts["job"])
 
     @property
@@ -30,27 +30,27 @@ class Job:
 
     @property
     def is_open(self) -> bool:
-        """Whether work may still happen on it."""
+        """Whether the job can still be processed."""
         return self.state in _OPEN
 
     @property
     def model_version(self) -> str | None:
-        """The version that scores, or that training made."""
+        """The version that scores, or the result of training."""
         return self.facts["model_version"]
 
     @property
     def inputs(self) -> int:
-        """How many records went in."""
+        """The number of records of the book."""
         return int(self.facts["inputs"])
 
     @property
     def scored(self) -> int:
-        """How many have a score."""
+        """The number of scores."""
         return int(self.facts["scored"])
 
     @property
     def rejected(self) -> int:
-        """How many could not be scored."""
+        """The number of rejects."""
         return int(self.facts["rejected"])
 
     @property
@@ -62,27 +62,27 @@ class Job:
         return f"Job({self.id}, {self.facts['kind']} of {self.facts['portfolio']}, {self.state})"
 
     def refresh(self) -> "Job":
-        """Return the job as it stands now."""
+        """Return the current state of the job."""
         return Job(self._transport, self._transport.send("GET", f"/v1/jobs/{self.id}").json())
 
     def wait(self, *, progress: bool = False, timeout_seconds: float | None = None) -> "Job":
-        """Return the job once it has ended, whatever its end. Raises `TimeoutError`; the job goes on."""
+        """Return the job once it has ended, even if it failed. Raises `TimeoutError`; the job continues."""
         return wait_for_end(self, progress=progress, timeout_seconds=timeout_seconds)
 
     def cancel(self, why: str = "") -> "Job":
-        """End it; workers stop at their next batch and write nothing more."""
+        """Cancel the job; workers stop at their next batch and write nothing more."""
         return self._change("cancel", why)
 
     def pause(self, why: str = "") -> "Job":
-        """Let no further shard begin."""
+        """Pause the job: start no more of its shards."""
         return self._change("pause", why)
 
     def resume(self, why: str = "") -> "Job":
-        """Let it go on where it stood."""
+        """Continue the job where it stopped."""
         return self._change("resume", why)
 
     def retry(self, why: str = "") -> "Job":
-        """Let its failed shards be tried again."""
+        """Run the job's failed shards again."""
         return self._change("retry", why)
 
     def _change(self, action: str, why: str) -> "Job":
@@ -91,7 +91,7 @@ class Job:
 
 
 def wait_for_end(job: Job, *, progress: bool, timeout_seconds: float | None) -> Job:
-    """Look at the job until it has ended, with a bar on standard error if wanted."""
+    """Poll the job until it has ended, with an optional bar on standard error."""
     from rich.console import Console  # noqa: PLC0415 - only who waits needs it
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
@@ -102,8 +102,8 @@ def wait_for_end(job: Job, *, progress: bool, timeout_seconds: float | None) -> 
         task = bar.add_task(str(job), total=None)
         while job.is_open:
             if ends is not None and time.monotonic() >= ends:
-                told = f"job {job.id} is still {job.state} after {timeout_seconds:g} s"
-                raise TimeoutError(f"{told}; it was not cancelled. GET /readyz says whether a worker is there")
+                message = f"job {job.id} is still {job.state} after {timeout_seconds:g} s"
+                raise TimeoutError(f"{message}; it was not cancelled. GET /readyz says whether a worker is available")
             pause.wait(LOOK_SECONDS)
             job = job.refresh()
             share = (job.facts.get("progress") or {}).get("done")  # of a training

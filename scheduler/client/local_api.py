@@ -1,4 +1,4 @@
-"""Where the API of this machine's state folder answers, and the key for it. Standard library alone: clients read it."""
+"""The address and key of the API of this machine's state folder. Only needs the standard library."""
 
 import json
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ ADDRESS_FILE = "run/api.json"
 
 @dataclass(frozen=True)
 class LocalApi:
-    """Where the API of a state folder answers, and the key for it."""
+    """The address and key of a state folder's API."""
 
     url: str
     key: str
 
 
 def find_local_address(home: Path) -> tuple[str, int] | None:
-    """Return where the API of a state folder answers, and its process; None where it does not run."""
+    """Return the address of a state folder's API, and its process; None if it is not running."""
     try:
         noted = json.loads((home / ADDRESS_FILE).read_text(encoding="utf-8"))
         return str(noted["url"]), int(noted["pid"])
@@ -26,7 +26,7 @@ def find_local_address(home: Path) -> tuple[str, int] | None:
 
 
 def find_local_api(home: Path) -> LocalApi | None:
-    """Return address and key of the API of a state folder, None where it does not run or has no key."""
+    """Return the address and key of a state folder's API; None if it is not running or has no key."""
     try:
         address = json.loads((home / ADDRESS_FILE).read_text(encoding="utf-8"))
         key = (home / KEY_FILE).read_text(encoding="utf-8").strip()

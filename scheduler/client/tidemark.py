@@ -34,7 +34,7 @@ _CONTENT_TYPES = {
 
 
 class TrainingOptions(TypedDict, total=False):
-    """What a training may be told; see `tidemark train --help`. `start_from` is a version, `time_limit` in minutes."""
+    """Options of a training; see `tidemark train --help`. `start_from` is a version, `time_limit` in minutes."""
 
     seed: int
     epochs: int
@@ -55,7 +55,7 @@ class Tidemark:
     """A connection to the HTTP API. Usable in `with`; threads may share it."""
 
     def __init__(self, url: str | None = None, key: str | None = None, *, timeout_seconds: float = 30.0) -> None:
-        """Connect to `url` with `key`; without arguments to the API that runs in this machine's state folder."""
+        """Connect to `url` with `key`; without arguments to the API of this machine's state folder."""
         if url is None or key is None:
             local = local_address()
             url, key = url or local.url, key or local.key
@@ -75,7 +75,7 @@ class Tidemark:
         self._transport.close()
 
     def portfolios(self) -> list[dict[str, Any]]:
-        """Return every portfolio that the key reaches."""
+        """Return every portfolio that the key has access to."""
         return list(self._pages("/v1/portfolios", "portfolios", {}))
 
     def add_portfolio(self, file: str | Path) -> str:
@@ -85,7 +85,7 @@ class Tidemark:
         return str(self._transport.send("POST", "/v1/portfolios", content=content, headers=headers).json()["outcome"])
 
     def upload(self, portfolio: str, data: "str | Path | pd.DataFrame", *, replace: bool = False) -> dict[str, Any]:
-        """Load records from a CSV, JSON lines or Parquet file, or a frame; return the counts of what was done."""
+        """Load records from a CSV, JSON lines or Parquet file, or a frame; return the counts."""
         path = f"/v1/portfolios/{portfolio}/records"
         query = {"replace": "true"} if replace else {}
         if not isinstance(data, str | Path):
@@ -95,7 +95,7 @@ class Tidemark:
         file = Path(data)
         kind = _CONTENT_TYPES.get(file.suffix.lower())
         if kind is None:
-            raise ValueError(f"{file}: expected a name that ends in {', '.join(_CONTENT_TYPES)}")
+            raise ValueError(f"{file}: expected a file name ending in {', '.join(_CONTENT_TYPES)}")
         with file.open("rb") as stream:
             headers = {"Content-Type": kind, "Content-Length": str(file.stat().st_size)}
             answer = self._transport.send("POST", path, content=stream, headers=headers, params=query, is_safe=False)
@@ -111,9 +111,9 @@ class Tidemark:
         priority: str = "normal",
         idempotency_key: str | None = None,
     ) -> Job:
-        """Ask for a whole book to be scored, with the champion unless another version is named.
+        """Submit a job that scores the whole book, with the champion unless another version is given.
 
-        `night` is the date that the records are of, YYYY-MM-DD; default: today.
+        `night` is the date of the records, YYYY-MM-DD; default: today.
         """
         wanted = {"kind": "scoring", "portfolio": portfolio, "priority": priority, "model_version": model_version}
         return self._submit(wanted | {"night": night, "reasons": reasons}, idempotency_key)
@@ -126,35 +126,35 @@ class Tidemark:
         idempotency_key: str | None = None,
         **options: Unpack[TrainingOptions],
     ) -> Job:
-        """Ask for a model to be trained, with the options of `tidemark train`; `hold` keeps it from being promoted."""
+        """Submit a training job, with the options of `tidemark train`; `hold` prevents the promotion."""
         wanted: dict[str, Any] = {"kind": "training", "portfolio": portfolio, "priority": priority, **options}
         if "start_from" in wanted:
             wanted["from"] = wanted.pop("start_from")
         return self._submit(wanted, idempotency_key)
 
     def dry_run(self, portfolio: str, *, model_version: str | None = None) -> dict[str, Any]:
-        """Return what a scoring job would be: inputs, shards, model version, seconds. Nothing is stored."""
+        """Return what a scoring job would do: inputs, shards, model version, seconds. Nothing is stored."""
         wanted = {"kind": "scoring", "portfolio": portfolio, "model_version": model_version, "dry_run": True}
         return self._transport.send("POST", "/v1/jobs", json=wanted).json()
 
     def job(self, job_id: int) -> Job:
-        """Return a job as it stands now."""
+        """Return the current state of a job."""
         return Job(self._transport, self._transport.send("GET", f"/v1/jobs/{job_id}").json())
 
     def jobs(self, *, portfolio: str | None = None, kind: str | None = None, state: str | None = None) -> Iterator[Job]:
-        """Yield jobs, newest first, as many pages as are asked for."""
+        """Yield jobs, newest first; pages are read as needed."""
         wanted = {"portfolio": portfolio, "kind": kind, "state": state}
         query = {name: value for name, value in wanted.items() if value is not None}
         for document in self._pages("/v1/jobs", "jobs", query):
             yield Job(self._transport, document)
 
     def wait(self, job: Job | int, *, progress: bool = False, timeout_seconds: float | None = None) -> Job:
-        """Return the job once it has ended, whatever its end. Raises `TimeoutError`; the job goes on."""
+        """Return the job once it has ended, even if it failed. Raises `TimeoutError`; the job continues."""
         known = job if isinstance(job, Job) else self.job(job)
         return wait_for_end(known, progress=progress, timeout_seconds=timeout_seconds)
 
     def scores(self, job: Job | int) -> "pd.DataFrame":
-        """Return every score of a job that is done: record_key, probability, points, band, model_version ..."""
+        """Return every score of a finished job: record_key, probability, points, band, model_version ..."""
         return self._table(f"/v1/jobs/{_id_of(job)}/scores.arrow")
 
     def rejects(self, job: Job | int) -> "pd.DataFrame":
@@ -162,16 +162,16 @@ class Tidemark:
         return self._table(f"/v1/jobs/{_id_of(job)}/rejects.arrow")
 
     def drift(self, portfolio: str) -> Iterator[dict[str, Any]]:
-        """Yield what the monitor found, newest night first: job, model_version, verdict, figures."""
+        """Yield the monitor's reports, newest night first: job, model_version, verdict, figures."""
         return self._pages(f"/v1/portfolios/{portfolio}/drift", "reports", {})
 
     def score(
         self, records: "Sequence[Mapping[str, Any]] | pd.DataFrame", *, portfolio: str | None = None
     ) -> "pd.DataFrame":
-        """Score up to 1,000 records at once with the champion; return one row a record, in order.
+        """Score up to 1,000 records immediately with the champion; return one row per record, in order.
 
-        A record that cannot be scored has no probability; `field` and `reason` say why. `portfolio` may be left out
-        where the key reaches one alone.
+        A record that cannot be scored has no probability; `field` and `reason` say why. `portfolio` may be
+        omitted if the key has access to only one.
         """
         import numpy as np  # noqa: PLC0415 - those who only submit need neither
         import pandas as pd  # noqa: PLC0415
@@ -180,9 +180,9 @@ class Tidemark:
         cleaned = [{str(name): _plain(value) for name, value in row.items()} for row in rows]
         wanted = {"portfolio": portfolio or self._only_portfolio(), "records": cleaned}
         answer = self._transport.send("POST", "/v1/score", json=wanted).json()
-        told = pd.DataFrame(answer["scores"] + answer["rejects"], index=None).sort_values("index", ignore_index=True)
+        rows = pd.DataFrame(answer["scores"] + answer["rejects"], index=None).sort_values("index", ignore_index=True)
         columns = ["record_key", "probability", "points", "band", "reasons", "field", "reason", "detail"]
-        found = told.reindex(columns=columns).assign(model_version=answer["model_version"])
+        found = rows.reindex(columns=columns).assign(model_version=answer["model_version"])
         return found.replace({np.nan: None}).astype({"probability": "float64", "points": "Int64"})
 
     def _submit(self, wanted: Mapping[str, Any], idempotency_key: str | None) -> Job:
@@ -215,6 +215,6 @@ def _id_of(job: Job | int) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON has: no numpy number, no NaN."""
+    """Return a JSON value: no numpy number, no NaN."""
     plain = value.item() if hasattr(value, "item") else value
     return None if plain is None or plain != plain else plain  # noqa: PLR0124 - NaN is what differs from itself

@@ -1,4 +1,4 @@
-"""Sends the client's requests: refusals become errors, and what may be sent again is."""
+"""Sends the client's requests: turns refusals into errors, and repeats what is safe to repeat."""
 
 import os
 import threading
@@ -41,7 +41,7 @@ class Transport:
         self._client.close()
 
     def send(self, method: str, path: str, *, is_safe: bool = True, **options: Any) -> httpx.Response:
-        """Send a request and return its answer; `is_safe` says that it may be sent again. Raises `TidemarkError`."""
+        """Send a request and return its answer; `is_safe` means that it may be repeated. Raises `TidemarkError`."""
         for attempt in range(1, ATTEMPTS + 1):
             may_repeat = is_safe and attempt < ATTEMPTS
             try:
@@ -61,11 +61,13 @@ class Transport:
 
 
 def local_address() -> LocalApi:
-    """Return where the API of this machine's state folder answers, with its key. Raises `ConnectionError`."""
+    """Return the address and key of the API of this machine's state folder. Raises `ConnectionError`."""
     home = Path(os.environ.get("TIDEMARK_HOME") or ".tidemark").expanduser().resolve()
     found = find_local_api(home)
     if found is None:
-        raise ConnectionError(f"no API runs in {home}; start it with: tidemark up (or give Tidemark a URL and a key)")
+        raise ConnectionError(
+            f"no API is running in {home}; start it with: tidemark up (or give Tidemark a URL and a key)"
+        )
     return found
 
 

@@ -1,1 +1,1 @@
-"""The dashboard: pages that the API serves to people. It asks and changes what the API does, by the same functions."""
+"""The dashboard: pages for people, served by the API, which call the same functions as the API."""

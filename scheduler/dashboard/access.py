@@ -1,4 +1,4 @@
-"""Who looks at a page or sends a form: the caller that the session's key makes, with the same rules as the API's."""
+"""The visitor of a page or sender of a form: the caller that the session's key identifies, with the API's rules."""
 
 import secrets
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Visitor:
         return self.caller.has_role(KeyRole(role))
 
     def fresh_name(self) -> str:
-        """Return a name for a form: sent twice, it does its work once."""
+        """Return an id for a form: sent twice, it takes effect once."""
         return secrets.token_urlsafe(12)
 
 
@@ -39,7 +39,7 @@ def sessions_of(request: Request) -> Sessions:
 
 
 def find_visitor(request: Request) -> Visitor:
-    """Return who is signed in. Raises `Problem` (401): the page shows the way to the sign-in."""
+    """Return the visitor of a page. Raises `Problem` (401), which leads to the sign-in page."""
     context, sessions = context_of(request), sessions_of(request)
     session = sessions.read(request, SIGNED_IN)
     key = None if session is None else find_key_in_force(context.engine, session.key_id)
@@ -50,7 +50,7 @@ def find_visitor(request: Request) -> Visitor:
 
 
 def check_origin(request: Request) -> None:
-    """Refuse a form that another site sent. Browsers say where a request comes from, and no page can change that."""
+    """Refuse a form from another site. Browsers send the origin of a request, and no page can change it."""
     if request.headers.get("sec-fetch-site", "none") not in _OWN_SITES:
         raise Problem(403, "not-allowed", "this form was sent by another site")
 
@@ -62,7 +62,7 @@ def _sender_with(role: KeyRole):  # noqa: ANN202 - a dependency, used below alon
     def find_sender(request: Request, visitor: Reader, token: Annotated[str, Form(max_length=200)] = "") -> Visitor:
         check_origin(request)
         if not sessions_of(request).is_token_of(visitor.session, token):
-            raise Problem(403, "not-allowed", "this form is not of your session; load its page again")
+            raise Problem(403, "not-allowed", "this form is not from your session; reload the page")
         require_role(visitor.caller, role)
         return visitor
 

@@ -1,4 +1,4 @@
-"""The secret that signs the dashboard's cookies: a setting, or a file that its owner alone can read."""
+"""The secret that signs the dashboard's cookies: a setting, or a file that only its owner can read."""
 
 import os
 import secrets
@@ -17,9 +17,9 @@ _BYTES = 32
 
 
 def read_secret(settings: ApiSettings) -> str:
-    """Return the secret; the first one to ask in a state folder makes it, all others read that one.
+    """Return the secret; the first process in a state folder creates it, all others read it.
 
-    Raises `Problem` (503) where the folder cannot be written and no secret is set.
+    Raises `Problem` (503) if the folder cannot be written and no secret is set.
     """
     if settings.dashboard_secret is not None:
         return settings.dashboard_secret.get_secret_value()
@@ -29,7 +29,7 @@ def read_secret(settings: ApiSettings) -> str:
             _make(path)
         return path.read_text(encoding="ascii").strip()
     except OSError as error:
-        logger.error("The dashboard has no secret: %s: %s", path, error.strerror)  # noqa: TRY400 - the cause is told
+        logger.error("The dashboard's cookie secret could not be created: %s: %s", path, error.strerror)  # noqa: TRY400 - the cause is logged
         detail = "the state folder cannot be written; set TIDEMARK_DASHBOARD_SECRET"
         raise Problem(503, "unavailable", detail) from error
 

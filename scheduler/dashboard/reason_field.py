@@ -1,4 +1,4 @@
-"""Why a person does something, as a field of a form. It is kept in the event log beside who did it."""
+"""The form field for the reason of an action, which the event log keeps together with the person."""
 
 from typing import Annotated
 

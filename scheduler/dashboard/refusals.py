@@ -1,4 +1,4 @@
-"""What every page is sent with: refusals as pages for browsers, and headers that keep other sites and scripts out."""
+"""Error pages for browsers, and headers that keep other sites and scripts out."""
 
 import json
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class PageMiddleware:
         self._render = render
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; answer in its place where it is refused."""
+        """Pass a request on; replace a refusal by a page."""
         if scope["type"] != "http" or scope["path"].startswith(_OF_THE_API):
             await self._app(scope, receive, send)
             return
@@ -68,8 +68,8 @@ class PageMiddleware:
 
     def _answer(self, scope: Scope, refused: Message, problem: dict[str, Any]) -> Response:
         headers = dict(HEADERS)
-        told = Headers(raw=refused["headers"])
-        headers |= {name: told[name] for name in ("retry-after", "allow") if name in told}
+        refused_headers = Headers(raw=refused["headers"])
+        headers |= {name: refused_headers[name] for name in ("retry-after", "allow") if name in refused_headers}
         if problem["status"] == 401 and scope["method"] == "GET":
             path = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
             to = SIGN_IN if path == "/" else f"{SIGN_IN}?next={quote(path, safe='')}"

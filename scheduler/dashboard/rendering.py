@@ -1,4 +1,4 @@
-"""Renders pages: templates, what every page knows, and how numbers and times are written."""
+"""Renders pages: templates, values shared by all pages, formats of numbers and times."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,22 +16,22 @@ from scheduler.dashboard.access import Visitor
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 _MEGABYTE = 1024**2
-# What a form did, told on the page that it leads to; the address holds the name alone.
+# The notice after a form was sent; the address contains only its name.
 _DONE = {
     "cancel": "The job is cancelled.",
     "pause": "The job is paused.",
-    "resume": "The job goes on.",
-    "retry": "The job tries its failed shards again.",
+    "resume": "The job continues.",
+    "retry": "The job runs its failed shards again.",
     "submitted": "The job is submitted.",
     "promote": "The champion was changed.",
-    "rollback": "The champion before it was put back.",
-    "hold": "Nothing is fine-tuned or promoted by itself any more.",
-    "release": "Fine-tuning and promotion happen by themselves again.",
+    "rollback": "The previous champion was restored.",
+    "hold": "Automatic fine-tuning and promotion have stopped.",
+    "release": "Automatic fine-tuning and promotion have resumed.",
 }
 
 
 class Pages:
-    """The templates, and what is the same for all of them."""
+    """The templates, and their shared values."""
 
     def __init__(self) -> None:
         self._templates = Environment(
@@ -60,9 +60,9 @@ def pages_of(request: Request) -> Pages:
 
 
 def show(request: Request, visitor: Visitor, template: str, **values: Any) -> HTMLResponse:
-    """Return a page for somebody who is signed in."""
-    told = _DONE.get(request.query_params.get("done", ""))
-    known = {"visitor": visitor, "path": request.url.path, "told": told}
+    """Return a page for someone who is signed in."""
+    notice = _DONE.get(request.query_params.get("done", ""))
+    known = {"visitor": visitor, "path": request.url.path, "notice": notice}
     return HTMLResponse(pages_of(request).render(template, known | values))
 
 
@@ -92,12 +92,12 @@ def write_moment(value: datetime | None) -> Markup:
     """Return a time in UTC."""
     if value is None:
         return Markup("–")
-    told = value.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(told.isoformat(), f"{told:%Y-%m-%d %H:%M:%S} UTC")
+    moment = value.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def write_duration(seconds: float | None) -> str:
-    """Return a span of time.
+    """Return a duration.
 
     >>> [write_duration(one) for one in (2.14, 75, 7300, None)]
     ['2.1 s', '1 min 15 s', '2 h 1 min', '–']

@@ -26,7 +26,7 @@ _OF_PROXIES = ("x-forwarded-proto", "x-forwarded-for", "x-forwarded-host", "forw
 
 @dataclass(frozen=True)
 class Session:
-    """Who is signed in. `key_id` is the public part of an API key, empty before signing in."""
+    """A session. `key_id` is the public part of an API key, empty before signing in."""
 
     id: str
     key_id: str
@@ -34,7 +34,7 @@ class Session:
 
 @dataclass(frozen=True)
 class CookieKind:
-    """One of the two cookies. The salt keeps one from being taken for the other."""
+    """One of the two cookies. The salt prevents mixing them up."""
 
     name: str
     salt: str
@@ -50,7 +50,7 @@ SIGNING_IN = CookieKind("tidemark_form", "tidemark.form", "/sign-in", "strict", 
 
 
 class Sessions:
-    """Makes and reads the cookies, and the tokens of forms. The secret is asked for at the first use."""
+    """Makes and reads the cookies, and the tokens of forms. The secret is read at the first use."""
 
     def __init__(self, secret: Callable[[], str], cookie_rule: CookieRule = "auto") -> None:
         self._ask_secret = secret
@@ -65,7 +65,7 @@ class Sessions:
         return Session(secrets.token_urlsafe(_ID_BYTES), key_id)
 
     def read(self, request: Request, kind: CookieKind) -> Session | None:
-        """Return the session of a request; None where it has none, or one that is forged or too old."""
+        """Return the session of a request; None if it has none, or one that is forged or too old."""
         cookie = request.cookies.get(kind.name)
         if cookie is None:
             return None
@@ -102,8 +102,8 @@ class Sessions:
 def goes_over_tls_alone(request: Request, rule: CookieRule) -> bool:
     """Whether the cookies of this request's answer are `Secure`.
 
-    By the rule `auto` they are, unless somebody sits at this very machine and speaks to it without a proxy: whether a
-    proxy that ends TLS is believed must not decide about it.
+    With `auto` they are, except for a browser on this machine without a proxy. This must not depend on whether a proxy
+    that terminates TLS is trusted.
     """
     if rule != "auto":
         return rule == "always"
@@ -112,7 +112,7 @@ def goes_over_tls_alone(request: Request, rule: CookieRule) -> bool:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a name or an address stands for the machine itself.
+    """Whether a name or an address is the machine itself.
 
     >>> [is_loopback(one) for one in ("localhost", "127.0.0.1", "::1", "scores.example", "127.evil.example", None)]
     [True, True, True, False, False, False]

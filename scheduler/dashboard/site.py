@@ -1,4 +1,4 @@
-"""Puts the dashboard into the API's application."""
+"""Adds the dashboard to the API's application."""
 
 from functools import partial
 
@@ -7,19 +7,19 @@ from fastapi.staticfiles import StaticFiles
 
 from scheduler.api_settings import ApiSettings
 from scheduler.dashboard.cookie_secret import read_secret
-from scheduler.dashboard.pages import customer, drift, jobs, models, promotion, signing_in, tonight, workers
+from scheduler.dashboard.pages import customer, drift, glossary, jobs, models, promotion, signing_in, tonight, workers
 from scheduler.dashboard.refusals import PageMiddleware
 from scheduler.dashboard.rendering import STATIC, Pages
 from scheduler.dashboard.sessions import Sessions
 
 _ROUTERS = (
     signing_in.router, tonight.router, jobs.router, drift.router, models.router, promotion.router, customer.router,
-    workers.router,
+    workers.router, glossary.router,
 )  # fmt: skip
 
 
 def add_dashboard(app: FastAPI, settings: ApiSettings) -> None:
-    """Add the pages with what they are made of; none of them is part of the API's description."""
+    """Add the pages and their parts; they are not part of the API's description."""
     pages = Pages()
     app.state.pages = pages
     app.state.sessions = Sessions(partial(read_secret, settings), settings.cookie_secure)

@@ -1,4 +1,4 @@
-"""Turns columns of a data file, Arrow arrays, into numbers, categories, keys and dates of one fixed form.
+"""Converts columns of a data file, Arrow arrays, into numbers, categories, keys and dates in a fixed form.
 
 The same rules hold for text files and Parquet: blanks around a value never matter, the texts of `MISSING_TEXTS` mean
 "not known", and a category is the same text whether the file held 1, 1.0 or "1".
@@ -31,7 +31,7 @@ _WHOLE_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 
 @dataclass(frozen=True)
 class Numbers:
-    """A numeric column: float64, NaN where missing or unreadable; `unreadable` holds by position what stood there."""
+    """A numeric column: float64, NaN where missing or unreadable; `unreadable` has the unreadable texts by position."""
 
     values: npt.NDArray[np.float64]
     unreadable: dict[int, str]
@@ -49,7 +49,7 @@ def is_number(kind: pa.DataType) -> bool:
 
 
 def flatten(column: pa.ChunkedArray) -> pa.Array:
-    """Return one plain array: dictionaries decoded, NaN made missing, an untyped column made text."""
+    """Return one plain array: dictionaries decoded, NaN as missing, an untyped column as text."""
     kind = column.type
     if arrow_types.is_dictionary(kind):
         return flatten(column.cast(kind.value_type))
@@ -62,7 +62,7 @@ def flatten(column: pa.ChunkedArray) -> pa.Array:
 
 
 def clean_texts(array: pa.Array, missing: frozenset[str] = MISSING_TEXTS) -> pa.Array:
-    """Return the texts without blanks around them, missing ones as null."""
+    """Return the texts without surrounding blanks, missing ones as null."""
     trimmed = pc.utf8_trim_whitespace(array)
     is_missing = pc.is_in(trimmed, value_set=pa.array(sorted(missing), trimmed.type))
     return pc.if_else(is_missing, pa.scalar(None, trimmed.type), trimmed)
@@ -107,7 +107,7 @@ def read_truths(array: pa.Array) -> Numbers:
 
 
 def read_categories(array: pa.Array) -> npt.NDArray[np.object_]:
-    """Read a categorical column as str, None where missing; Python looks at each distinct value once."""
+    """Read a categorical column as str, None if missing; Python handles each distinct value once."""
     if is_text(array.type):
         array = clean_texts(array)
     encoded = array.dictionary_encode()
@@ -128,7 +128,7 @@ def _name_category(value: Any) -> str:
 
 
 def read_times(array: pa.Array) -> npt.NDArray[np.object_]:
-    """Read dates and times as ISO text (midnight as the date alone), text as it is; None where missing."""
+    """Read dates and times as ISO text (midnight as the date alone), text as it is; None if missing."""
     if is_text(array.type):
         return _as_objects(pc.replace_substring(clean_texts(array), *_NUL))
     texts = pc.replace_substring_regex(array.cast(pa.string()), r"\.0+(Z?)$", r"\1")
@@ -148,7 +148,7 @@ def clean_keys(array: pa.Array) -> pa.Array:
 
 
 def read_keys(array: pa.Array, key_type: str) -> npt.NDArray[np.object_]:
-    """Read keys as Python integers or texts, None where missing."""
+    """Read keys as Python integers or texts, None if missing."""
     keys = clean_keys(array)
     return _as_objects(keys.cast(pa.int64()) if key_type == "integer" else keys)
 

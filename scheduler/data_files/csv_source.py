@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from db.events.wording import counted
 from scheduler.data_files.errors import DataFileError
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -36,16 +37,16 @@ class CsvSource:
         scores = [(len(set(wanted).intersection(names)), len(names)) for names, _, _ in readings]
         best = scores.index(max(scores))
         if not readings[best][0]:
-            raise DataFileError(self.where, "its first line cannot be read as a header: a name in it is too long")
+            raise DataFileError(self.where, "its first line cannot be read as a header: a column name is too long")
         self._delimiter = _DELIMITERS[best]
         self.names, self._header_lines, self._has_more = readings[best]
 
     def count_rows(self) -> int | None:
-        """Unknown before the file was read once."""
+        """Unknown before the file has been read once."""
         return None
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the columns as text, "" where nothing stands, a block at a time."""
+        """Yield the columns as text, "" for empty values, a block at a time."""
         if not self._has_more:
             return
         try:
@@ -58,13 +59,13 @@ class CsvSource:
             self._explain(error)
 
     def _require_short(self, batch: pa.RecordBatch) -> None:
-        """A quote that is never closed takes all that follows for one value, and the records in it would be lost."""
+        """An unclosed quote would make the rest of the file one value, and its records would be lost."""
         longest = max((pc.max(pc.binary_length(one)).as_py() or 0 for one in batch.columns), default=0)
         if longest > _LONGEST_VALUE_BYTES:
-            told = (
+            message = (
                 f"a value has {longest} bytes, perhaps a quote is never closed; expected {_LONGEST_VALUE_BYTES} at most"
             )
-            raise DataFileError(self.where, told)
+            raise DataFileError(self.where, message)
 
     def _arrow_options(
         self, columns: Sequence[str]
@@ -75,7 +76,7 @@ class CsvSource:
             block_size=_BLOCK_BYTES,
             use_threads=False,
         )
-        # In a file of one column an empty line is a record whose value is missing.
+        # In a file with one column, an empty line is a record with a missing value.
         parse = arrow_csv.ParseOptions(
             delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=len(self.names) > 1
         )
@@ -100,7 +101,7 @@ class CsvSource:
         except OSError as error:
             self._explain(error)
         if start.startswith(_OTHER_ENCODINGS) or b"\x00" in start.partition(b"\n")[0]:
-            raise DataFileError(self.where, "expected UTF-8 text, this looks like UTF-16 or a binary file")
+            raise DataFileError(self.where, "expected UTF-8 text, but this looks like UTF-16 or a binary file")
         if not start.strip(b"\xef\xbb\xbf\r\n \t"):
             raise DataFileError(self.where, "the file is empty; expected a header line with the columns' names")
         try:
@@ -109,7 +110,7 @@ class CsvSource:
             self._explain(error)
 
     def _explain(self, error: Exception) -> NoReturn:
-        """Read the file once more, slowly, to tell where it is wrong."""
+        """Read the file again, slowly, to find the place of the error."""
         if isinstance(error, OSError):
             raise DataFileError(self.where, f"cannot be read: {str(error).splitlines()[0]}") from error
         with self._open_arrow() as stream:
@@ -122,7 +123,7 @@ class CsvSource:
         ) from error
 
     def _lines(self, stream: BinaryIO) -> Iterator[str]:
-        """Yield the lines; one that is too long for a block is told, not read."""
+        """Yield the lines; a line that is too long for a block raises an error."""
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         number = 0
         while line := text.readline(_BLOCK_BYTES + 1):
@@ -139,7 +140,7 @@ class CsvSource:
         try:
             for row in rows:
                 if row and len(row) != len(self.names):
-                    message = f"expected {len(self.names)} values as in the header, got {len(row)}"
+                    message = f"expected {counted(len(self.names), 'value')} as in the header, got {len(row)}"
                     raise DataFileError(self.where, message, before + 1)
                 before = rows.line_num
         except csv.Error as error:

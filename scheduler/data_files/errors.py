@@ -1,4 +1,4 @@
-"""What can be wrong with a data file that a user names."""
+"""Errors in a data file that a user names."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ _SHOWN_COLUMNS = 5
 
 
 class DataFileError(UsageError):
-    """A data file cannot be read; `line` is its physical line, from 1, where that is known."""
+    """A data file cannot be read; `line` is its physical line, from 1, if known."""
 
     def __init__(self, where: str, message: str, line: int | None = None) -> None:
         self.where = where
@@ -18,11 +18,11 @@ class DataFileError(UsageError):
 
 
 class DataTooLargeError(DataFileError):
-    """A data file holds more, or decodes to more, than can be loaded."""
+    """A data file is too large to be loaded, or decodes to too much."""
 
 
 class MissingColumnError(DataFileError):
-    """The file lacks columns that the portfolio names; `uses` tells for each where the portfolio names it."""
+    """The file lacks columns that the portfolio names; `uses` says where the portfolio names each of them."""
 
     def __init__(self, where: str, uses: Mapping[str, str], names: Sequence[str]) -> None:
         self.columns = tuple(uses)

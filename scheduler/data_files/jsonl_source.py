@@ -1,4 +1,4 @@
-"""Reads files of JSON lines: one object a line, every value as text, so that one bad value changes no column's type."""
+"""Reads files of JSON lines: one object per line, every value as text, so that bad values change no type."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ _LONGEST_LINE_BYTES = 1 << 20
 
 
 class JsonLinesSource:
-    """A UTF-8 file with one JSON object a line. The first line names the columns; later ones may leave some out."""
+    """A UTF-8 file with one JSON object per line. The first line names the columns; later ones may leave some out."""
 
     def __init__(self, path: Path) -> None:
         """Read the first line."""
@@ -22,21 +22,21 @@ class JsonLinesSource:
         self.where = str(path)
         first = next(self._objects(), None)
         if first is None:
-            raise DataFileError(self.where, "the file is empty; expected one JSON object a line")
+            raise DataFileError(self.where, "the file is empty; expected one JSON object per line")
         self.names: tuple[str, ...] = tuple(first[1])
 
     def count_rows(self) -> int | None:
-        """Unknown before the file was read once."""
+        """Unknown before the file has been read once."""
         return None
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the columns as text, "" where nothing stands."""
+        """Yield the columns as text, "" for empty values."""
         rows: list[list[str]] = []
         known, size = set(self.names), 0
         for line, record in self._objects():
             unknown = next((name for name in record if name not in known), None)
             if unknown is not None:
-                raise DataFileError(self.where, f"the name {unknown!r} does not stand in the first line", line)
+                raise DataFileError(self.where, f"the name {unknown!r} is missing from the first line", line)
             rows.append([self._as_text(record.get(name), name, line) for name in columns])
             size += sum(map(len, rows[-1]))
             if len(rows) == _BATCH_ROWS or size > _BATCH_CHARACTERS:

@@ -1,4 +1,4 @@
-"""What a load finds in a file that scoring will reject: texts in place of numbers, by column, with examples."""
+"""Collects what scoring will reject from a loaded file: texts instead of numbers, by column, with examples."""
 
 import json
 from collections import Counter
@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from db.events.wording import counted
 from db.sources.source_table import DECIMAL_COMMA, UNREADABLE
 
 _EXAMPLES = 3
@@ -30,21 +31,22 @@ class LoadSurvey:
 
     @property
     def unreadable(self) -> dict[str, dict[str, Any]]:
-        """By column, most first: how many values could not be read, and some of them."""
+        """Unreadable values by column, most first: their number and some examples."""
         return {name: {"values": count, "examples": self.examples[name]} for name, count in self.counts.most_common()}
 
     @property
     def warnings(self) -> list[str]:
-        """The same in sentences, with what to do; empty where everything could be read."""
+        """The same as sentences, with advice; empty if everything could be read."""
         if not self.counts:
             return []
-        told = [
-            f"{name}: {count:,} values are no numbers, such as {', '.join(map(repr, self.examples[name]))}"
+        columns = [
+            f"{name}: {counted(count, 'value')} cannot be read as a number, "
+            f"such as {', '.join(map(repr, self.examples[name]))}"
             for name, count in self.counts.most_common()
         ]
-        share = f"{self.unreadable_records:,} of {self.records:,} records"
-        advice = "write numbers with a decimal point, as in 1234.56" if self._has_commas else "mend them"
-        return [*told, f"Scoring will reject, and training leave out, {share}: {advice}, and load the file again."]
+        share = f"{self.unreadable_records:,} of {counted(self.records, 'record')}"
+        advice = "write numbers with a decimal point, as in 1234.56" if self._has_commas else "correct them"
+        return [*columns, f"Scoring will reject and training will skip {share}: {advice}, and load the file again."]
 
     @property
     def _has_commas(self) -> bool:
@@ -53,9 +55,9 @@ class LoadSurvey:
 
     def _look(self, frame: pd.DataFrame) -> None:
         self.records += len(frame)
-        for told in frame[UNREADABLE].dropna():
+        for unreadable in frame[UNREADABLE].dropna():
             self.unreadable_records += 1
-            for name, text in json.loads(told).items():
+            for name, text in json.loads(unreadable).items():
                 self.counts[name] += 1
                 examples = self.examples.setdefault(name, [])
                 if len(examples) < _EXAMPLES and text not in examples:

@@ -1,4 +1,4 @@
-"""Loads a file of outcomes: key, what became of the record, and the day since when that is known."""
+"""Loads a file of outcomes: key, outcome, and the date when it became known."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ def load_outcome_file(
     columns: OutcomeColumns | None = None,
     scoring_job: int | None = None,
 ) -> OutcomeLoad:
-    """Load a CSV, JSON lines or Parquet file; the same file again changes nothing.
+    """Load a CSV, JSON lines or Parquet file; loading the same file again changes nothing.
 
-    The key column is the portfolio's. Rows without an outcome are left out. Raises `DataFileError` for anything that is
-    not clear.
+    The key column is the portfolio's. Rows without an outcome are left out. Raises `DataFileError` for anything
+    ambiguous.
     """
     definition = get_portfolio(engine, name).definition
     rows = read_outcome_rows(path, definition, columns or OutcomeColumns())
@@ -55,9 +55,9 @@ def read_outcome_rows(path: Path, definition: PortfolioDefinition, columns: Outc
     candidates = [one for one in (columns.outcome, OUTCOME_COLUMN, definition.target) if one is not None]
     source = open_source(path, (definition.key, columns.day, *candidates))
     outcome = next((one for one in candidates if one in source.names), candidates[0])
-    uses = {definition.key: "key", outcome: "the outcome", columns.day: "the day it was known"}
+    uses = {definition.key: "key", outcome: "the outcome", columns.day: "the date it became known"}
     if len(uses) < 3:
-        raise DataFileError(source.where, "expected three columns: the key, the outcome, and the day it was known")
+        raise DataFileError(source.where, "expected three columns: the key, the outcome, and the date it became known")
     absent = {column: use for column, use in uses.items() if column not in source.names}
     if absent:
         raise MissingColumnError(source.where, absent, source.names)
@@ -85,9 +85,9 @@ def _rows_of(table: pa.Table, where: str, columns: tuple[str, ...], first: int) 
             continue
         if at in truths.unreadable or value not in (0, 1):
             got = truths.unreadable.get(at, f"{value:g}")
-            raise DataFileError(where, f"record {first + at}: {outcome} is {got!r}; expected 0, 1 or nothing")
+            raise DataFileError(where, f"record {first + at}: {outcome} is {got!r}; expected 0, 1 or an empty value")
         if keys[at] is None:
-            raise DataFileError(where, f"record {first + at}: there is an outcome but no {key}")
+            raise DataFileError(where, f"record {first + at}: it has an outcome but no {key}")
         yield str(keys[at]), int(value), _read_day(days[at], where, first + at, day)
 
 

@@ -1,4 +1,4 @@
-"""Reads Parquet files batch by batch, only the columns asked for, and never more at once than fits into memory.
+"""Reads Parquet files batch by batch: only the requested columns, and never more than fits into memory.
 
 A Parquet file tells of its encoded size. A text that stands in a million rows stands once in the file, so what it
 decodes to is added up first, with the texts still encoded.
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as arrow_parquet
 import pyarrow.types as arrow_types
 
+from db.events.wording import counted
 from scheduler.data_files.errors import DataFileError, DataTooLargeError
 
 _BATCH_ROWS = 50_000
@@ -41,15 +42,17 @@ class ParquetSource:
         self._bytes = path.stat().st_size
         self._require_footer(path)
         try:
-            # Closed at once: each reading opens the file anew, so that an abandoned one holds nothing open.
+            # Closed at once: each reading opens the file again, so that an abandoned one keeps nothing open.
             with arrow_parquet.ParquetFile(path) as file:
                 self.schema: pa.Schema = file.schema_arrow
                 self._metadata = file.metadata
                 chunks = file.num_row_groups * file.metadata.num_columns
                 if chunks > _MOST_CHUNKS:
-                    told = f"{file.num_row_groups} row groups of {file.metadata.num_columns} columns"
                     raise DataTooLargeError(
-                        self.where, f"{told}; expected {_MOST_CHUNKS} chunks at most: write larger ones"
+                        self.where,
+                        f"{counted(file.num_row_groups, 'row group')} of "
+                        f"{counted(file.metadata.num_columns, 'column')}; "
+                        f"expected at most {_MOST_CHUNKS} chunks: write larger row groups",
                     )
                 self._row_group_rows = [file.metadata.row_group(one).num_rows for one in range(file.num_row_groups)]
         except (pa.ArrowException, OSError) as error:
@@ -59,13 +62,13 @@ class ParquetSource:
         self._chained = self._find_chained()
 
     def count_rows(self) -> int | None:
-        """Return the number of rows that the footer tells."""
+        """Return the number of rows according to the footer."""
         return sum(self._row_group_rows)
 
     def require_size(self, columns: Sequence[str], most_bytes: int | None = None) -> None:
-        """Raise `DataTooLargeError` where the columns decode to too much, and `DataFileError` where they are nested.
+        """Raise `DataTooLargeError` if the columns decode to too much, and `DataFileError` where they are nested.
 
-        Without `most_bytes`, too much is what no honest file decodes to. Nothing is decoded on the way.
+        Without `most_bytes`, the limit is what no honest file decodes to. Nothing is decoded for this check.
         """
         most = max(_HARMLESS_BYTES, _DENSEST * self._bytes) if most_bytes is None else most_bytes
         for name in columns:
@@ -86,9 +89,9 @@ class ParquetSource:
     def sample(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield about `rows` rows, the first ones of row groups spread evenly over the file."""
         groups = len(self._row_group_rows)
-        spread = min(groups, 10)
-        for group in [one * (groups - 1) // max(spread - 1, 1) for one in range(spread)]:
-            left = rows // spread
+        groups_read = min(groups, 10)
+        for group in [one * (groups - 1) // max(groups_read - 1, 1) for one in range(groups_read)]:
+            left = rows // groups_read
             for batch in self._read(columns, [group]):
                 yield batch.slice(0, left)
                 left -= batch.num_rows
@@ -108,7 +111,7 @@ class ParquetSource:
     def _read_encoded(
         self, columns: Sequence[str], row_groups: list[int] | None, rows: int
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the columns, texts as dictionaries: as many bytes as the file holds, whatever they stand for."""
+        """Yield the columns with texts as dictionaries, so that memory is bounded by the size of the file."""
         if not columns:
             return
         texts = [name for name in columns if self._is_text(name) and name not in self._chained]
@@ -132,21 +135,21 @@ class ParquetSource:
 
     def _require_below(self, total: int, most: int) -> None:
         if total > most:
-            told = f"its {self.count_rows()} records decode to more than {most} bytes"
-            raise DataTooLargeError(self.where, f"{told}; expected no more: split the file, or leave long texts out")
+            size = f"its {self.count_rows()} records decode to more than {most} bytes"
+            raise DataTooLargeError(self.where, f"{size}; expected no more: split the file, or leave long texts out")
 
     def _require_plain(self, name: str) -> None:
         kind = self.schema.field(name).type
         kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
         is_wide = arrow_types.is_fixed_size_binary(kind) and kind.byte_width > _WIDEST_VALUE
         if arrow_types.is_nested(kind) or is_wide:
-            raise DataFileError(self.where, f"the column {name} holds {kind}; expected one text or number a record")
+            raise DataFileError(self.where, f"the column {name} holds {kind}; expected one text or number per record")
 
     def _is_text(self, name: str) -> bool:
         return _is_text(self.schema.field(name).type)
 
     def _find_chained(self) -> frozenset[str]:
-        """Return the columns whose texts may be told as so many bytes of the one before: they are no dictionaries."""
+        """Return the columns without a dictionary, whose texts may be encoded as prefixes of the previous one."""
         found: set[str] = set()
         for group in range(self._metadata.num_row_groups):
             one = self._metadata.row_group(group)
@@ -158,7 +161,9 @@ class ParquetSource:
         with path.open("rb") as file:
             file.seek(max(0, self._bytes - 8))
             end = file.read(8)
-        size = struct.unpack("<I", end[:4])[0] if end[4:] == b"PAR1" else 0  # else it is no Parquet file: told below
+        size = (
+            struct.unpack("<I", end[:4])[0] if end[4:] == b"PAR1" else 0
+        )  # otherwise it is not a Parquet file, which is reported below
         if size > _FOOTER_BYTES:
             raise DataTooLargeError(self.where, f"its footer has {size} bytes; expected {_FOOTER_BYTES} at most")
 
@@ -171,7 +176,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _lengths(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """Return the lengths of the distinct texts and where each stands; of a plain column its lengths alone."""
+    """Return the lengths of the distinct texts and their positions; for a plain column only the lengths."""
     if not isinstance(column, pa.DictionaryArray):
         return pc.fill_null(pc.binary_length(column), 0).cast(pa.int64()), None
     return pc.fill_null(pc.binary_length(column.dictionary), 0).cast(pa.int64()), column.indices

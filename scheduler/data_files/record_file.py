@@ -1,4 +1,4 @@
-"""Opens a CSV or Parquet file of records and gives it in batches, read as the portfolio says."""
+"""Opens a CSV or Parquet file of records and yields it in batches, as the portfolio specifies."""
 
 # pyarrow.compute makes its functions at run time, so their names are unknown before.
 # pyright: reportAttributeAccessIssue=false
@@ -38,7 +38,7 @@ from scheduler.data_files.source import Source, open_source
 
 KeyType = Literal["integer", "text"]
 _CUT_BYTES = 64 << 20
-# The index of the keys: PostgreSQL's takes no more, and nobody calls a customer so.
+# PostgreSQL's index of the keys accepts no more, and real keys are shorter.
 LONGEST_KEY_BYTES = 1024
 
 
@@ -49,7 +49,7 @@ class LoadBatch:
     Columns of `frame`, in this order: the key (object: int or str, None = missing); the target if the portfolio has
     one (float64: 0, 1, NaN = not known); as_of if it has one (object: ISO text or None); the input columns in the
     order of `definition.input_columns` (numeric: float64, NaN = missing, infinities kept; categorical: object, str or
-    None); `tidemark_unreadable` (object: None, or a JSON object of the texts that stood where a number belongs).
+    None); `tidemark_unreadable` (object: None, or a JSON object of the texts in place of numbers).
     """
 
     frame: pd.DataFrame
@@ -57,7 +57,7 @@ class LoadBatch:
 
 @dataclass(frozen=True)
 class DataFile:
-    """An opened file: what is known of it before its records are read."""
+    """An opened file, with what is known before its records are read."""
 
     path: Path
     definition: PortfolioDefinition
@@ -95,7 +95,7 @@ class DataFile:
             for at, text in numbers.unreadable.items():
                 unreadable.setdefault(at, {})[name] = text
         columns[UNREADABLE] = _write_unreadable(unreadable, table.num_rows)
-        # The type is told because pandas would make text columns of its own kind from objects.
+        # The type is given because pandas would otherwise create its own kind of text column from objects.
         return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
 
     def _read_keys(self, table: pa.Table) -> npt.NDArray[np.object_]:
@@ -119,7 +119,7 @@ class DataFile:
         wrong = sorted({*numbers.unreadable, *np.flatnonzero(is_wrong).tolist()})
         if wrong:
             got = numbers.unreadable.get(wrong[0], f"{numbers.values[wrong[0]]:g}")
-            message = f"the target {name} of record {first + wrong[0] + 1} is {got!r}; expected 0, 1 or nothing"
+            message = f"the target {name} of record {first + wrong[0] + 1} is {got!r}; expected 0, 1 or an empty value"
             raise DataFileError(self.source.where, message)
         return numbers.values
 
@@ -127,7 +127,7 @@ class DataFile:
 def open_data_file(path: Path | str, definition: PortfolioDefinition, *, most_bytes: int | None = None) -> DataFile:
     """Open a file for loading: names and types are checked, a CSV file is read through once for its key type.
 
-    A Parquet file may decode to `most_bytes`, or to what an honest file does. Raises `DataFileError`, and
+    A Parquet file may decode to at most `most_bytes`, or to the size of an honest file. Raises `DataFileError`, and
     `MissingColumnError` when the file lacks a column (the target may be absent).
     """
     path = Path(path)
@@ -191,7 +191,7 @@ def _scan_keys(source: CsvSource | JsonLinesSource, key: str) -> tuple[KeyType, 
 
 
 def _cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
-    """Yield tables of `rows` rows, the last one of what is left."""
+    """Yield tables of `rows` rows; the last one has the rest."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         if waiting and sum(one.nbytes for one in [*waiting, batch]) > _CUT_BYTES:  # long texts: fewer at a time

@@ -1,4 +1,4 @@
-"""Reads the scores of a CSV or Parquet file as a distribution; an empty one is a record that could not be scored."""
+"""Reads the scores of a CSV or Parquet file as a distribution; an empty score is a record that could not be scored."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def read_score_file(path: Path, column: str = SCORE_COLUMN) -> Distribution:
     """Return the distribution of a column. Raises `DataFileError` for text in place of a number, or no record."""
     source = open_source(path, (column,))
     if column not in source.names:
-        raise MissingColumnError(source.where, {column: "the scores; --column names another"}, source.names)
+        raise MissingColumnError(source.where, {column: "the scores; choose another with --column"}, source.names)
     if isinstance(source, ParquetSource):
         _require_numbers(source, column)
     parts: list[Floats] = []
@@ -27,14 +27,12 @@ def read_score_file(path: Path, column: str = SCORE_COLUMN) -> Distribution:
         numbers = read_numbers(flatten(pa.chunked_array([batch.column(column)])))
         if numbers.unreadable:
             at, text = next(iter(numbers.unreadable.items()))
-            message = (
-                f"the score of record {rows + at + 1} in column {column} is {text!r}; expected a number or nothing"
-            )
-            raise DataFileError(source.where, message)
+            found = f"the score of record {rows + at + 1} in column {column} is {text!r}"
+            raise DataFileError(source.where, f"{found}; expected a number or an empty value")
         parts.append(numbers.values)
         rows += batch.num_rows
     if not rows:
-        raise DataFileError(source.where, "the file holds no record; expected one score a line")
+        raise DataFileError(source.where, "the file contains no records; expected one score per line")
     return Distribution.of_values(np.concatenate(parts))
 
 

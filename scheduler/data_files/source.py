@@ -1,4 +1,4 @@
-"""Opens a data file by its ending: text files and Parquet behind the same few methods."""
+"""Opens a data file by its ending: text files and Parquet with the same methods."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,7 +19,7 @@ _JSON_ENDINGS = (".jsonl", ".ndjson")
 def open_source(path: Path, wanted: tuple[str, ...]) -> Source:
     """Open a file by its ending and read its columns' names. `wanted` are names that it should hold."""
     if not path.exists():
-        raise DataFileError(str(path), "there is no such file")
+        raise DataFileError(str(path), "the file does not exist")
     if not path.is_file():
         raise DataFileError(str(path), "this is not a file; expected a CSV or Parquet file")
     lowered = path.name.lower()
@@ -34,7 +34,7 @@ def open_source(path: Path, wanted: tuple[str, ...]) -> Source:
         raise DataFileError(str(path), f"expected a file that ends with one of {endings}")
     if len(source.names) > MOST_COLUMNS:
         raise DataFileError(
-            source.where, f"the header names {len(source.names)} columns; expected {MOST_COLUMNS} at most"
+            source.where, f"the header names {len(source.names):,} columns; expected {MOST_COLUMNS:,} at most"
         )
     twice = sorted(name for name, count in Counter(source.names).items() if count > 1)
     if twice:

@@ -1,6 +1,6 @@
-"""Thirty nights of the demo's book, time compressed: each night is a real scoring job, and the loop acts by itself.
+"""Thirty nights of the demo's book in compressed time: each is a real scoring job, and the loop acts automatically.
 
-What is told of the nights beforehand is only what the world does: how people live, which feed breaks, which file of
+The script fixes only what happens in the world: how people live, which feed breaks, which file of
 outcomes is wrong. What Tidemark makes of it is read from its own tables.
 """
 
@@ -71,7 +71,7 @@ class World:
 
 @dataclass(frozen=True)
 class Night:
-    """One night as it was told by the tables. `auc` is on the true outcomes, which only the simulator knows."""
+    """One night according to the tables. `auc` uses the true outcomes, which only the simulator knows."""
 
     number: int
     day: date
@@ -87,7 +87,7 @@ class Night:
 
 @dataclass
 class NightsStage:
-    """Where the nights are played. `tend` keeps the parts of this machine running while something is waited for."""
+    """The stage of the nights. `tend` keeps the parts of this machine running while the demo waits."""
 
     engine: Engine
     definition: PortfolioDefinition
@@ -98,7 +98,7 @@ class NightsStage:
 
 
 def plan_world(nights: int) -> list[World]:
-    """Return what happens in each of the first `nights` of thirty."""
+    """Return the script of the first `nights` of thirty nights."""
     return [_world_of(number) for number in range(1, nights + 1)]
 
 
@@ -116,7 +116,7 @@ def _world_of(number: int) -> World:
     special = {
         18: World("harder still", HARDEST),
         22: World("outcomes of 18 to 20, two files wrong", HARDEST, outcomes_of=(18, 19, 20), swapped=(18, 19)),
-        23: World("someone promotes it all the same", HARDEST, by_hand=True),
+        23: World("someone promotes it anyway", HARDEST, by_hand=True),
         26: World("outcomes of nights 23 and 24 arrive", HARDEST, outcomes_of=(23, 24)),
         27: World("the two files arrive corrected", HARDEST, outcomes_of=(18, 19)),
     }
@@ -124,7 +124,7 @@ def _world_of(number: int) -> World:
 
 
 def play_nights(stage: NightsStage, first_book: pd.DataFrame, nights: int) -> Iterator[Night]:
-    """Play the nights one after the other; each is yielded when everything that followed from it is done."""
+    """Play the nights in order; yield each when everything that it triggered is done."""
     definition = replace(stage.definition, source=SOURCE, retraining=POLICY)
     save_portfolio(stage.engine, definition, who="demo")
     stage.definition = definition
@@ -171,7 +171,7 @@ def _make_book(stage: NightsStage, number: int, world: World) -> pd.DataFrame:
 
 
 def _load_outcomes(stage: NightsStage, earlier: int, today: int, *, is_swapped: bool) -> None:
-    """The records as they were when scored go to the history; what became of them goes to the outcomes."""
+    """Store the records as they were when scored in the history, and their outcomes."""
     book, job_id = stage.books[earlier]
     _keep_history(stage, book.assign(default_next_month=np.nan))
     day = (FIRST_NIGHT + timedelta(days=earlier - 1 + 2)).isoformat()
@@ -198,11 +198,11 @@ def _load(stage: NightsStage, book: pd.DataFrame, source: str, *, replace_all: b
 
 
 def _promote_refused(stage: NightsStage) -> None:
-    """What no one should do: the gate refused it, and a person wants it."""
+    """What no one should do: promote a model that the gate refused."""
     refused = [one for one in list_decisions(stage.engine, stage.definition.name) if not one.promoted]
     tuned = next((one for one in refused if one.figures.get("made") == "fine_tuned"), None)
     if tuned is not None:
-        promote_version(stage.engine, tuned.version, who="demo", why="someone was sure that the gate is wrong")
+        promote_version(stage.engine, tuned.version, who="demo", why="someone was sure that the gate was wrong")
 
 
 def _settle(stage: NightsStage, job_id: int | None = None) -> Job:
@@ -215,7 +215,7 @@ def _settle(stage: NightsStage, job_id: int | None = None) -> Job:
         if not any(job.is_open for job in newest) and (is_monitored or failed is not None):
             return newest[0] if job_id is None else get_job(stage.engine, job_id)
         if monotonic() > ends:
-            raise SchedulerError(f"a night did not end within {WAIT_SECONDS:g} s. See: tidemark job list")
+            raise SchedulerError(f"a night did not finish within {WAIT_SECONDS:g} s. See: tidemark job list")
         stage.tend()
         patience.pause()
 
@@ -226,7 +226,7 @@ def _newest_job(stage: NightsStage) -> int:
 
 
 def _answers(stage: NightsStage, before: int) -> Iterator[str]:
-    """What the loop did by itself since the job `before`, in words."""
+    """What the loop did automatically since the job `before`, in words."""
     for job in reversed(list_jobs(stage.engine, portfolio=stage.definition.name, kind=JobKind.FINE_TUNING, limit=20)):
         if job.id > before:
             result: dict[str, Any] = job.result or {}

@@ -1,4 +1,4 @@
-"""Draws the demo's nights: how far the scores moved, how good they were, and who was the champion."""
+"""Draws the demo's nights: how far the scores moved, how good they were, and which model was the champion."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -33,7 +33,7 @@ def _draw_psi(nights: Sequence[Night], path: Path) -> Path:
 
 
 def _draw_auc(nights: Sequence[Night], path: Path) -> Path:
-    figure, axes = _begin("ROC AUC of each night on what became true later")
+    figure, axes = _begin("ROC AUC of each night on the later outcomes")
     axes.plot(
         [one.number for one in nights], [one.auc for one in nights], color="#28536b", marker="o", label="champion"
     )
@@ -51,7 +51,7 @@ def _begin(title: str) -> tuple[Any, Any]:
 
 
 def _end(figure: Any, axes: Any, nights: Sequence[Night], path: Path) -> Path:
-    """Lines where the champion changed, then the file."""
+    """Draw lines where the champion changed, then write the file."""
     for before, after in pairwise(nights):
         if before.model != after.model:
             axes.axvline(after.number - 0.5, color="#555555", linestyle="--", linewidth=1)

@@ -57,7 +57,7 @@ def simulate_customers(
     """Return `count` customers in key order: key, facts, 12 months of behaviour, target, and the two true columns.
 
     The same seed gives the same people in any economy. `unlabelled_share` of the targets are NaN (not known);
-    `true_outcome` tells them all. `broken_columns` arrive empty, as after a feed broke: the default still follows what
+    `true_outcome` has all of them. `broken_columns` arrive empty, as after a feed broke: the default still follows what
     the customer really did.
     """
     random = np.random.default_rng(seed)
@@ -77,7 +77,7 @@ def simulate_customers(
 
 
 def true_probability(frame: pd.DataFrame, economy: Economy = NORMAL_TIMES) -> Floats:
-    """Return the true probability of default next month, from the columns as they stand in the frame.
+    """Return the true probability of default next month, from the columns of the frame.
 
     log-odds = intercept + odds_shift + employment + region
                + 1.1 lateness + 1.2 (use - 0.4) + 1.5 (use - use half a year before) - 0.9 paid
@@ -109,7 +109,7 @@ def best_possible_auc(frame: pd.DataFrame) -> float:
 
 
 def area_under_curve(outcomes: Floats, scores: Floats) -> float:
-    """Return the ROC AUC: the chance that a bad record has a higher score than a good one, equal scores counting half.
+    """Return the ROC AUC: the probability that a bad record has a higher score than a good one; ties count half.
 
     >>> area_under_curve(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.4, 0.8]))
     0.875
@@ -144,7 +144,7 @@ def simulated_portfolio() -> str:
 
 
 def _simulate_facts(count: int, random: np.random.Generator, economy: Economy) -> pd.DataFrame:
-    """Draw what is known of a customer once. Income is log-normal, and 6 % did not tell it."""
+    """Draw the constant facts of a customer. Income is log-normal, and missing in 6 % of the cases."""
     age = np.clip(np.round(random.gamma(9.0, 5.0, count) + 5 - economy.younger_years), 18, 90)
     income = np.round(np.exp(random.normal(10.3, 0.5, count)), -2)
     limit = np.round(np.clip(income * np.exp(random.normal(-1.0, 0.5, count)), 500, 100_000), -2)
@@ -163,7 +163,7 @@ def _simulate_facts(count: int, random: np.random.Generator, economy: Economy) -
 
 
 def _simulate_behaviour(facts: pd.DataFrame, random: np.random.Generator, economy: Economy) -> pd.DataFrame:
-    """Draw 12 months from a latent stress s that remembers.
+    """Draw 12 months from an autocorrelated latent stress s.
 
     s_m = 0.85 s_(m-1) + 0.15 (1.5 trait + employment) + 0.3 noise + 0.15 stress of the economy
     use of the limit = sigmoid(-0.7 + 0.9 s_m + habit); share of the balance paid = sigmoid(-0.8 - 1.2 s_m + habit')

@@ -1,4 +1,4 @@
-"""The demo: a simulated book of customers, loaded, trained on and scored through real queue workers."""
+"""The demo: simulates a book of customers, loads it, trains on it and scores it with real queue workers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from db.connections.engine import Engine
+from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, get_job
 from db.portfolios.catalog import save_portfolio
 from db.registry.champions import Decision
@@ -42,7 +43,7 @@ SHOWN_CUSTOMERS = 10
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found out. `frame` holds truth and score of every customer."""
+    """The results of the demo. `frame` has the truth and the score of every customer."""
 
     training: Job
     scoring: Job
@@ -61,7 +62,7 @@ class DemoResult:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the demo is played, and who listens: `say` gets sentences, `on_look` the running job."""
+    """The stage of the demo and its listeners: `say` gets sentences, `on_look` the running job."""
 
     engine: Engine
     settings: SchedulerSettings
@@ -70,16 +71,16 @@ class Stage:
 
 
 def play_demo(stage: Stage, *, customers: int, seed: int, nights: int = 0) -> DemoResult:
-    """Simulate, load, train, score, then play nights; return what came out.
+    """Simulate, load, train, score, then play nights; return the results.
 
     Raises `SchedulerError` if a job does not succeed.
     """
     begun, say, engine = perf_counter(), stage.say, stage.engine
-    say(f"Simulating {customers:,} customers with 12 months of behaviour (seed {seed}) ...")
+    say(f"Simulating {counted(customers, 'customer')} with 12 months of behaviour (seed {seed}) ...")
     truth = simulate_customers(customers, seed, unlabelled_share=UNLABELLED_SHARE)
     portfolio = _load(stage, truth)
     with running_parts(stage.settings, QUEUES, say) as supervisor:
-        say("Training a Transformer on the four fifths whose outcome is known ...")
+        say("Training a Transformer on the four fifths with a known outcome ...")
         job_id = submit_training(engine, portfolio, Request("demo"), options={"seed": seed, "epochs": EPOCHS})
         training = _finish(stage, job_id)
         say("Scoring the whole book through the queue workers ...")
@@ -143,15 +144,15 @@ def describe_night(night: Night) -> dict[str, Any]:
 
 
 def promotions(nights: Sequence[Night]) -> list[dict[str, Any]]:
-    """Return what each promotion by the gate brought, on outcomes of the moved population that neither learned from."""
-    told: list[dict[str, Any]] = []
+    """Return the gain of each promotion by the gate, on later outcomes that neither model was trained on."""
+    documents: list[dict[str, Any]] = []
     for night in nights:
         for one in night.decisions:
             checks = {check["name"]: check["figures"] for check in one.figures.get("checks", [])}
             if one.promoted and "roc_auc" in checks:
                 auc, brier = checks["roc_auc"], checks["gain"]["Brier score"]
                 sides = {"before": "champion", "after": "challenger"}
-                told.append(
+                documents.append(
                     {
                         "night": night.number,
                         "version": one.version,
@@ -159,7 +160,7 @@ def promotions(nights: Sequence[Night]) -> list[dict[str, Any]]:
                         "brier": {when: round(brier[side], 4) for when, side in sides.items()},
                     }
                 )
-    return told
+    return documents
 
 
 def decided(decision: Decision) -> str:
@@ -177,14 +178,14 @@ def _load(stage: Stage, truth: pd.DataFrame) -> str:
     file = open_data_file(path, definition)
     frames = (batch.frame for batch in file.batches())
     outcome = load_records(stage.engine, definition, frames, key_type=file.key_type, replace_all=True, who="demo")
-    stage.say(f"Loaded {outcome.total:,} records into the table {definition.source}.")
+    stage.say(f"Loaded {counted(outcome.total, 'record')} into the table {definition.source}.")
     return definition.name
 
 
 def _play_nights(stage: Stage, truth: pd.DataFrame, tend: Callable[[], None], *, seed: int, nights: int) -> list[Night]:
     if nights == 0:
         return []
-    stage.say(f"Playing {nights} nights of {NIGHT_CUSTOMERS:,} customers each, time compressed ...")
+    stage.say(f"Playing {counted(nights, 'night')} of {NIGHT_CUSTOMERS:,} customers each, in compressed time ...")
     definition = parse_portfolio(simulated_portfolio(), "the demo's portfolio")
     played: list[Night] = []
     for night in play_nights(NightsStage(stage.engine, definition, stage.say, tend, seed), truth, nights):

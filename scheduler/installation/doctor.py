@@ -1,4 +1,4 @@
-"""Examines an installation: versions, database, Redis, processes, disk, jobs. Each check says what to do."""
+"""Examines an installation: versions, database, Redis, processes, disk, jobs. Each check says how to fix a problem."""
 
 import shutil
 import sys
@@ -31,8 +31,13 @@ MINIMUM_FREE_BYTES = 2 * 1024**3
 MAXIMUM_SKEW_SECONDS = 5.0
 _LISTED_JOBS = 10
 _PEOPLED = (
-    (RECORDS, "warn", "bundles of an older release hold records of people", "tidemark model scrub --all"),
-    (VALUES, "ok", "edges and names in bundles may be values that few people share", "train anew: tidemark train NAME"),
+    (RECORDS, "warn", "bundles of an older release contain personal records", "tidemark model scrub --all"),
+    (
+        VALUES,
+        "ok",
+        "bin edges and categories in bundles may be values that few people share",
+        "train again: tidemark train NAME",
+    ),
 )
 _PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "celery", "sqlalchemy", "pandas")
 
@@ -52,7 +57,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Run every check; one that fails never hides the next, but without settings there is nothing to look at."""
+    """Run every check; a failing one never hides the next, but without valid settings there is nothing to check."""
     wrong = _wrong_settings()
     try:
         settings, database = SchedulerSettings(), DatabaseSettings()
@@ -69,14 +74,14 @@ def examine() -> list[Finding]:
 
 
 def _wrong_settings() -> list[Finding]:
-    """Return a finding for each mistake in what the API, a scheduler, a worker or anybody would read."""
-    told: dict[str, None] = {}
+    """Return a finding for each mistake in the settings of the API, a scheduler, a worker or a command."""
+    mistakes: dict[str, None] = {}
     for kind in (DatabaseSettings, SchedulerSettings, ApiSettings, WorkerSettings):
         try:
             kind()
         except ValidationError as error:
-            told |= dict.fromkeys(describe_each_invalid_setting(error))
-    return [Finding("settings", "fail", one, "correct it; docs/settings.md tells its default") for one in told]
+            mistakes |= dict.fromkeys(describe_each_invalid_setting(error))
+    return [Finding("settings", "fail", one, "correct it; docs/settings.md lists the default") for one in mistakes]
 
 
 def _versions() -> Finding:
@@ -101,10 +106,10 @@ def _free_disk(settings: SchedulerSettings) -> Finding:
 def _open_files(settings: SchedulerSettings) -> list[Finding]:
     check, advice = (
         "state folder",
-        "it holds people's data and keys: close it to others (chmod 700, files 600)",
+        "it holds personal data and keys: restrict it to its owner (chmod 700, files 600)",
     )
     found = [Finding(check, "warn", f"{path}: {why}", advice) for path, why in list_open(settings.home)]
-    return found or [Finding(check, "ok", f"closed to others: {settings.state_folder}")]
+    return found or [Finding(check, "ok", f"accessible to its owner only: {settings.state_folder}")]
 
 
 def _examine_database(engine: Engine) -> list[Finding]:
@@ -112,7 +117,10 @@ def _examine_database(engine: Engine) -> list[Finding]:
     found, expected = schema_versions(engine)
     reached = Finding("database", "ok", f"{address}, {database_version(engine)}")
     if found == "none":
-        return [reached, Finding("tables", "warn", "none yet", "the first command makes them: tidemark portfolio list")]
+        return [
+            reached,
+            Finding("tables", "warn", "none yet", "the first command creates them: tidemark portfolio list"),
+        ]
     if found != expected:
         advice = "make a backup, then: tidemark database upgrade"
         return [reached, Finding("tables", "fail", f"version {found}, this program needs {expected}", advice)]
@@ -129,7 +137,7 @@ def _examine_database(engine: Engine) -> list[Finding]:
 def _clock_skew(engine: Engine) -> Finding:
     skew = abs((datetime.now(UTC) - read_database_time(engine)).total_seconds())
     state = "ok" if skew <= MAXIMUM_SKEW_SECONDS else "warn"
-    advice = "" if state == "ok" else "leases use the database's clock alone; correct this machine's for its logs"
+    advice = "" if state == "ok" else "leases use only the database's clock; correct this machine's clock for its logs"
     return Finding("clock skew", state, f"{skew:.1f} s", advice)
 
 
@@ -139,7 +147,7 @@ def _jobs(engine: Engine) -> Finding:
     kinds = sorted({one.kind for one in alive})
     found = f"{count} open; running: {', '.join(kinds) or 'no scheduler, no worker'}"
     if count and not alive:
-        return Finding("jobs", "warn", found, "nothing works on them; start: tidemark up")
+        return Finding("jobs", "warn", found, "nothing is processing them; start: tidemark up")
     return Finding("jobs", "ok", found)
 
 
@@ -148,7 +156,7 @@ def _writes(engine: Engine) -> Finding:
     if refusal is None:
         return Finding("database writes", "ok", "taken")
     return Finding(
-        "database writes", "fail", str(refusal), "make room, or let it take writes; jobs go on by themselves"
+        "database writes", "fail", str(refusal), "free some space or allow writes; jobs then continue automatically"
     )
 
 
@@ -162,11 +170,11 @@ def _unfinishable(engine: Engine) -> list[Finding]:
 
 
 def _people_in_bundles(engine: Engine) -> list[Finding]:
-    check = "people in bundles"
+    check = "personal data in bundles"
     try:
         found = find_bundles_with_people(engine, SchedulerSettings().bundles_url)
     except (OSError, ValueError) as error:
-        return [Finding(check, "warn", f"the store of models cannot be read: {error}", "correct TIDEMARK_MODELS_URL")]
+        return [Finding(check, "warn", f"the model store cannot be read: {error}", "correct TIDEMARK_MODELS_URL")]
     findings: list[Finding] = []
     for holds, state, said, advice in _PEOPLED:
         versions = [one.version for one in found if one.holds == holds]
@@ -177,7 +185,7 @@ def _people_in_bundles(engine: Engine) -> list[Finding]:
 
 def _leases(engine: Engine) -> Finding:
     expired = count_expired_leases(engine)
-    advice = "a running scheduler takes them back; start: tidemark up" if expired else ""
+    advice = "a running scheduler recovers them; start: tidemark up" if expired else ""
     return Finding("lost leases", "warn" if expired else "ok", str(expired), advice)
 
 
@@ -195,5 +203,5 @@ def _examine_redis(settings: SchedulerSettings) -> list[Finding]:
     found = Finding("redis", "ok", f"version {server.get('redis_version', 'unknown')}")
     if policy == "noeviction":
         return [found, Finding("eviction policy", "ok", policy)]
-    advice = "hints may be thrown away: CONFIG SET maxmemory-policy noeviction"
+    advice = "hints may be evicted: CONFIG SET maxmemory-policy noeviction"
     return [found, Finding("eviction policy", "warn", str(policy), advice)]

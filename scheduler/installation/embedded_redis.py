@@ -54,7 +54,7 @@ class EmbeddedRedis:
             return False
 
     def start(self) -> None:
-        """Start the server and wait until it answers; do nothing where one does. Raises `EmbeddedRedisError`."""
+        """Start the server and wait until it answers; do nothing if one already does. Raises `EmbeddedRedisError`."""
         _make_private(self.socket_path.parent.parent)
         _make_private(self.socket_path.parent)
         make_private_folder(self._data)
@@ -68,7 +68,7 @@ class EmbeddedRedis:
         self._wait_until_up()
 
     def ask_to_stop(self) -> None:
-        """Begin to stop. The server goes last and at once, so there is nothing to begin."""
+        """Begin to stop. The server stops last and at once, so there is nothing to do."""
 
     def stop(self) -> None:
         """Stop the server and wait until it is gone, whether it was started here or adopted."""
@@ -112,7 +112,7 @@ class EmbeddedRedis:
                 self._process.kill()
                 self._process.wait()
                 tail = self._log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
-                raise EmbeddedRedisError(f"the embedded Redis server does not start; its log {self._log} ends:\n{tail}")
+                raise EmbeddedRedisError(f"the embedded Redis server did not start; its log {self._log} ends:\n{tail}")
             pause.wait(_PAUSE_SECONDS)
 
 
@@ -128,7 +128,7 @@ def _find_binary() -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder that only this user can enter; refuse one that somebody else made under the same name."""
+    """Make a folder that only this user can enter; refuse one that someone else made under the same name."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

@@ -1,4 +1,4 @@
-"""Runs every part of the installation in the foreground until it is told to stop."""
+"""Runs every part of the installation in the foreground until it is stopped."""
 
 import signal
 import threading
@@ -24,7 +24,7 @@ def run_until_stopped(
 ) -> None:
     """Keep the parts running until SIGINT or SIGTERM, then stop them in order.
 
-    `sign_in` says how to get into the dashboard, whose address is told beside it.
+    `sign_in` says how to sign in to the dashboard, and is shown with its address.
     """
     stopping = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -36,7 +36,7 @@ def run_until_stopped(
                 on_event(f"started {part.name}{pid}")
             if not owned:
                 on_event(
-                    "Another process of this installation runs everything already; this one takes over at its end."
+                    "Another process of this installation already runs everything; this one takes over when it ends."
                 )
             on_event(f"Logs are in {log_folder(settings)}")
             on_ready([{"name": part.name, "pid": getattr(part, "pid", None)} for part in owned])
@@ -54,7 +54,7 @@ def run_until_stopped(
 def _address_teller(
     home: Path, owned: Sequence[Part], sign_in: str, on_event: Callable[[str], None]
 ) -> Callable[[], None]:
-    """Return a function that says where the dashboard is as soon as the API answers, and again when that changes."""
+    """Return a function that prints the dashboard's address once the API answers, and again when it changes."""
     own = next((part for part in owned if part.name == "api"), None)
     said = ""
 

@@ -1,4 +1,4 @@
-"""Waits for a job to end, bringing up on this machine what is needed and not running."""
+"""Waits for a job to end, and starts the parts that are needed and not running on this machine."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ def running_parts(
     *,
     with_api: bool = False,
 ) -> Generator[Supervisor]:
-    """Run the parts that serve these queues until the block ends, sharing what other commands run already."""
+    """Run the parts that serve these queues until the block ends, sharing those of other commands."""
     parts = build_parts(settings, queues, with_api=with_api)
     supervisor = Supervisor(parts, settings.state_folder / "run", on_event=on_event)
     try:
@@ -50,10 +50,10 @@ def wait_for_job(
 ) -> Job:
     """Return the job once it has ended, a scoring job once it has been monitored too.
 
-    `on_look` sees the job every time it is looked at. With the embedded Redis the parts it needs are brought up and
-    taken down again; with a Redis of one's own a scheduler and workers must run somewhere.
+    `on_look` gets the job at every poll. With the embedded Redis, the required parts are started and stopped again;
+    with a separate Redis, a scheduler and workers must run somewhere.
 
-    Raises `WaitingTimeoutError`, which says what is missing where nothing works on the job any more.
+    Raises `WaitingTimeoutError`, which says what is missing if no process serves the job.
     """
     try:
         return _wait(engine, settings, get_job(engine, job_id), on_look, on_event, Patience(timeout_seconds))
@@ -78,7 +78,7 @@ def _wait(
 
 
 class Patience:
-    """How long to wait; none means for ever."""
+    """The time to wait; None means without limit."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
@@ -91,7 +91,7 @@ class Patience:
         return self._ends is not None and time.monotonic() >= self._ends
 
     def pause(self) -> None:
-        """Let a moment pass between two looks."""
+        """Pause between two polls."""
         self._pause.wait(LOOK_SECONDS)
 
 
@@ -141,6 +141,8 @@ def _warning_without_scheduler(engine: Engine, on_event: Callable[[str], None]) 
             return
         if not any(one.is_alive for one in list_processes(engine)):
             said.append(True)
-            on_event("No scheduler or worker was seen on this database for a minute. Start them with: tidemark up")
+            on_event(
+                "No scheduler or worker has been active on this database for a minute. Start them with: tidemark up"
+            )
 
     return look

@@ -26,12 +26,12 @@ def build_parts(settings: SchedulerSettings, queues: tuple[str, ...] = QUEUES, *
 
 
 def queues_for(queue: str) -> tuple[str, ...]:
-    """Return the queues that a command needs which waits for work on `queue`: what follows a job is done too."""
+    """Return the queues that a command waiting for a job on `queue` needs, including those of follow-up jobs."""
     return (queue, MONITORING_QUEUE) if queue == SCORING_QUEUE else (queue,)
 
 
 def log_folder(settings: SchedulerSettings) -> Path:
-    """Where the processes of this machine write their logs."""
+    """The folder of the logs of this machine's processes."""
     return settings.state_folder / "logs"
 
 

@@ -1,4 +1,4 @@
-"""Tells which stored model bundles may still hold something of people: those of releases that kept records in them."""
+"""Finds stored bundles that may contain personal records: those of older releases."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ RECORDS, VALUES = "records", "values"
 class PeopledBundle:
     """A bundle that may hold whole records, or single values that few records share (its edges and names).
 
-    `portfolio` is None where no registered version names the bundle.
+    `portfolio` is None if no registered version names the bundle.
     """
 
     version: str
@@ -27,7 +27,7 @@ class PeopledBundle:
 def find_bundles_with_people(engine: Engine, models_url: str) -> list[PeopledBundle]:
     """Look at every bundle that is stored; those that hold nothing of people are left out.
 
-    Raises `OSError` where the store cannot be read.
+    Raises `OSError` if the store cannot be read.
     """
     portfolios = list_versions(engine)
     store, root = fsspec.core.url_to_fs(models_url)
@@ -40,7 +40,7 @@ def find_bundles_with_people(engine: Engine, models_url: str) -> list[PeopledBun
 
 
 def may_hold_records_of(engine: Engine, models_url: str, portfolio: str) -> list[str]:
-    """Return the versions whose bundles may hold records of a portfolio's people, and which nobody can look into.
+    """Return the versions whose bundles may contain a portfolio's personal records, and which cannot be checked.
 
     An erasure is not proven for these: `tidemark model scrub --all` takes the records out. Raises `OSError`.
     """
@@ -49,7 +49,7 @@ def may_hold_records_of(engine: Engine, models_url: str, portfolio: str) -> list
 
 
 def _read_holds(store: fsspec.AbstractFileSystem, place: str) -> str:
-    """Return what a manifest says; one that is not there or says nothing may stand beside records."""
+    """Return what a manifest says; without a usable manifest the bundle may contain records."""
     try:
         return str(json.loads(store.cat_file(f"{place}/{_MANIFEST}")).get(_HOLDS, RECORDS))
     except (FileNotFoundError, ValueError):

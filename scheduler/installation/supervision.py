@@ -1,4 +1,4 @@
-"""Keeps child processes alive: starts them, starts them again when they die, stops them in order."""
+"""Keeps child processes alive: starts them, restarts them when they die, stops them in order."""
 
 import os
 import subprocess
@@ -82,7 +82,7 @@ class ChildProcess:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            logger.warning("%s does not stop, so it is killed.", self.name)
+            logger.warning("%s did not stop, so it is killed.", self.name)
             os.killpg(self._process.pid, 9)
             self._process.wait()
 
@@ -106,7 +106,7 @@ class _Watched:
 class Supervisor:
     """Runs the parts that no other process of this installation runs, and runs them again when they die.
 
-    Each part has a lock file; whoever holds it is answerable for the part. So two commands at once share one set of
+    Each part has a lock file; its holder is responsible for the part. So two commands at once share one set of
     processes, and when the first ends the second takes over at its next `tend`.
     """
 
@@ -153,7 +153,7 @@ class Supervisor:
             one.pause = FIRST_PAUSE_SECONDS
         if one.started_at:
             one.restarts += 1
-            self._on_event(f"{one.part.name} ended and is started again")
+            self._on_event(f"{one.part.name} exited and is being restarted")
         one.part.start()
         one.started_at = now
         one.due = now + one.pause

@@ -1,13 +1,14 @@
-"""Finds jobs that cannot come to their end as things stand, and says what to do about each."""
+"""Finds jobs that cannot finish in the present situation, and says what to do about each."""
 
 from dataclasses import dataclass
 
 from db.connections.engine import Engine
+from db.events.wording import counted
 from db.operations.diagnosis import OpenJob, list_open_jobs
 from db.operations.processes import list_processes
 from db.schema.states import JobState
 
-_PLANNING_SECONDS = 60  # a scheduler looks several times a second
+_PLANNING_SECONDS = 60  # a scheduler checks several times a second
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ def find_unfinishable_jobs(engine: Engine) -> list[UnfinishableJob]:
     queues = [kind.removeprefix("worker:").split(",") for kind in alive if kind.startswith("worker:")]
     served = {queue for one in queues for queue in one}
     found = ((job, _examine(job, served, has_scheduler="scheduler" in alive)) for job in list_open_jobs(engine))
-    return [UnfinishableJob(job.job_id, *told) for job, told in found if told is not None]
+    return [UnfinishableJob(job.job_id, *hindrance) for job, hindrance in found if hindrance is not None]
 
 
 def find_hindrance(engine: Engine, job_id: int) -> str:
@@ -38,12 +39,16 @@ def _examine(job: OpenJob, served: set[str], *, has_scheduler: bool) -> tuple[st
     if job.state is JobState.PAUSED:
         return _examine_paused(job)
     if not has_scheduler:
-        return "no scheduler runs", "start one: tidemark up"
+        return "no scheduler is running", "start one: tidemark up"
     if job.state is JobState.QUEUED:
         is_late = job.waits_seconds > _PLANNING_SECONDS
-        return (f"not planned for {job.waits_seconds:.0f} s", "look for it in the scheduler's log") if is_late else None
+        return (
+            (f"not planned for {job.waits_seconds:.0f} s", "look for the job in the scheduler's log")
+            if is_late
+            else None
+        )
     if job.says_open != job.waiting + job.running:
-        counts = f"its row counts {job.says_open} open shards, there are {job.waiting + job.running}"
+        counts = f"its row says {counted(job.says_open, 'open shard')}, but there are {job.waiting + job.running:,}"
         return counts, f"tidemark job cancel {job.job_id}, submit it again, and report this as a fault"
     if job.queue not in served:
         return f"no worker serves the queue {job.queue}", f"tidemark worker --queues {job.queue}, or: tidemark up"
@@ -53,4 +58,4 @@ def _examine(job: OpenJob, served: set[str], *, has_scheduler: bool) -> tuple[st
 def _examine_paused(job: OpenJob) -> tuple[str, str]:
     if job.cause is None:
         return "paused by a person", f"tidemark job resume {job.job_id}"
-    return f"paused, {job.cause}: {job.detail}", "heal the cause; it goes on by itself"
+    return f"paused, {job.cause}: {job.detail}", "fix the cause; the job then continues automatically"

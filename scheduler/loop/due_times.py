@@ -1,4 +1,4 @@
-"""The due times that a cron expression names in a time zone, right on daylight-saving nights. Pure: no clock."""
+"""The due times of a cron expression in a time zone, correct on daylight-saving nights. Pure: no clock."""
 
 import difflib
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from db.events.wording import counted
 from scheduler.errors import UsageError
 
 _FIELDS = 5  # cronsim takes a sixth for seconds, which no night needs and which would flood the queue
 _EXPECTED = (
-    'expected five fields (minute, hour, day of month, month, day of week) such as "0 2 * * *", every day at two'
+    'expected five fields (minute, hour, day of month, month, day of week) such as "0 2 * * *" (every day at two)'
 )
 _ANY_MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -30,7 +31,7 @@ class Timetable:
     zone: ZoneInfo
 
     def due_after(self, moment: datetime) -> Iterator[datetime]:
-        """Yield the due times later than `moment` for ever, in UTC, each later than the one before."""
+        """Yield the due times later than `moment` forever, in UTC, each later than the one before."""
         last = moment
         for on_the_wall in CronSim(self.cron, moment.astimezone(self.zone)):
             due = on_the_wall.astimezone(UTC)
@@ -43,7 +44,7 @@ class Timetable:
         """Return the first due time later than `moment`. Raises `UsageError` if none comes within 50 years."""
         due = next(self.due_after(moment), None)
         if due is None:
-            raise UsageError(f'the cron expression "{self.cron}" names no time that ever comes; {_EXPECTED}')
+            raise UsageError(f'the cron expression "{self.cron}" never matches any time; {_EXPECTED}')
         return due
 
     def in_words(self) -> str:
@@ -62,7 +63,7 @@ def read_timetable(cron: str, time_zone: str) -> Timetable:
 def _read_cron(cron: str) -> str:
     parts = cron.split()
     if len(parts) != _FIELDS:
-        raise UsageError(f'"{cron}" has {len(parts)} fields; {_EXPECTED}')
+        raise UsageError(f'"{cron}" has {counted(len(parts), "field")}; {_EXPECTED}')
     try:
         CronSim(cron, _ANY_MOMENT)
     except CronSimError as error:

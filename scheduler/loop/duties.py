@@ -1,4 +1,4 @@
-"""The duties of the scheduler's loop: each done when it is due, and none in the way of another's failure."""
+"""The duties of the scheduler's loop: each runs when it is due, and a failure of one does not affect the others."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ from scheduler.errors import RedisUnreachableError
 logger = getLogger(__name__)
 
 PAUSE_AFTER_TROUBLE_SECONDS = 2.0
-SAY_AGAIN_SECONDS = 60.0  # the same trouble is not told more often
+SAY_AGAIN_SECONDS = 60.0  # the same problem is not logged more often
 
 
 @dataclass
 class Duty:
-    """Something to do every so many seconds; 0 is at every look."""
+    """Something to do every so many seconds; 0 means at every check."""
 
     name: str
     act: Callable[[], None]
@@ -27,7 +27,7 @@ class Duty:
 
 
 def do_due(duties: Sequence[Duty], is_stopping: Callable[[], bool]) -> None:
-    """Do each duty that is due; one that fails is told and tried again soon, and the others are done all the same."""
+    """Do each duty that is due; one that fails is logged and tried again soon; the others run anyway."""
     for duty in duties:
         # This clock only paces the loop; whether a lease is over is the database's to say.
         if is_stopping() or time.monotonic() < duty.due_at:
@@ -48,6 +48,6 @@ def _tell(duty: Duty, error: Exception) -> None:
         return
     duty.last_said, duty.said_at = said, now
     if isinstance(error, DatabaseError | RedisUnreachableError):
-        logger.warning("The scheduler waits with one duty (%s): %s", duty.name, error)
+        logger.warning("One duty of the scheduler (%s) has to wait: %s", duty.name, error)
     else:
-        logger.error("A duty of the scheduler failed, the others go on (%s).", duty.name, exc_info=error)
+        logger.error("A duty of the scheduler failed; the others continue (%s).", duty.name, exc_info=error)

@@ -1,4 +1,4 @@
-"""Puts hints for waiting shards on the Redis queues. Losing, doubling or reordering them changes nothing but time."""
+"""Puts hints for waiting shards on the Redis queues. Lost, duplicated or reordered hints cost only time."""
 
 from collections.abc import Iterable, Mapping
 from logging import getLogger
@@ -23,7 +23,7 @@ def open_producer(broker_url: str) -> Celery:
     """Return a Celery application that only sends. Nothing is connected yet."""
     app = Celery("tidemark", broker=broker_url, set_as_current=False)
     timeouts = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
-    # Tried once, at once: the next look comes soon, and the loop has leases to look after meanwhile.
+    # Tried only once: the next check comes soon, and the loop has to renew leases meanwhile.
     once = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
     app.conf.update(celery_settings(), broker_transport_options=timeouts | once)
     return app

@@ -1,4 +1,4 @@
-"""Looks for records that kill their workers, in threads: each look reads its book, which may be slow."""
+"""Isolates records that kill their workers, in threads, because reading a book may be slow."""
 
 import threading
 import time
@@ -15,12 +15,12 @@ from db.results.poison_records import isolate_poison
 
 logger = getLogger(__name__)
 
-_MOST = 2  # looks at a time
+_MOST = 2  # isolations at a time
 _STOP_SECONDS, _ASK_AGAIN_SECONDS = 2.0, 0.05
 
 
 @dataclass
-class _Look:
+class _Isolation:
     thread: threading.Thread | None = None
     began_at: float = field(default_factory=time.monotonic)
     interruption: Interruption = field(default_factory=Interruption)
@@ -28,66 +28,68 @@ class _Look:
 
 
 class Isolations:
-    """The looks of one scheduler."""
+    """The isolations of one scheduler."""
 
     def __init__(self, engine: Engine, *, max_attempts: int, key_secret: str | None, longest_seconds: float) -> None:
         self._engine, self._max_attempts, self._key_secret = engine, max_attempts, key_secret
         self._longest_seconds = longest_seconds
-        self._running: dict[int, _Look] = {}  # by job: a slow book takes one thread
+        self._running: dict[int, _Isolation] = {}  # by job: a slow book takes one thread
 
     def begin(self, expired: ExpiredLease) -> bool:
-        """Begin with a shard, unless its job is looked at or all threads are busy; False: nothing is freed yet."""
-        self._running = {job_id: look for job_id, look in self._running.items() if _is_alive(look)}
-        for look in self._running.values():
-            if time.monotonic() - look.began_at > self._longest_seconds:
-                look.is_overdue = True
-                look.interruption.interrupt()
+        """Begin with a shard, unless its job is being examined or all threads are busy; False: nothing is freed yet."""
+        self._running = {job_id: isolation for job_id, isolation in self._running.items() if _is_alive(isolation)}
+        for isolation in self._running.values():
+            if time.monotonic() - isolation.began_at > self._longest_seconds:
+                isolation.is_overdue = True
+                isolation.interruption.interrupt()
         if expired.job_id not in self._running and len(self._running) < _MOST:
-            look = _Look()
-            look.thread = threading.Thread(
-                target=self._isolate, args=(expired, look), name=f"isolation-{expired.job_id}", daemon=True
+            isolation = _Isolation()
+            isolation.thread = threading.Thread(
+                target=self._isolate, args=(expired, isolation), name=f"isolation-{expired.job_id}", daemon=True
             )
-            self._running[expired.job_id] = look
-            look.thread.start()
+            self._running[expired.job_id] = isolation
+            isolation.thread.start()
         return False
 
     def stop(self) -> None:
-        """Interrupt every look: the next scheduler begins anew."""
+        """Interrupt every isolation: the next scheduler starts again."""
         ends = time.monotonic() + _STOP_SECONDS
-        while (looks := self._alive()) and time.monotonic() < ends:
-            for thread, look in looks:  # again and again: it may lie between two statements
-                look.interruption.interrupt()
+        while (running := self._alive()) and time.monotonic() < ends:
+            for thread, isolation in running:  # repeatedly: it may be between two statements
+                isolation.interruption.interrupt()
                 thread.join(_ASK_AGAIN_SECONDS)
 
-    def _alive(self) -> list[tuple[threading.Thread, _Look]]:
-        looks = ((one.thread, one) for one in self._running.values())
-        return [(thread, look) for thread, look in looks if thread is not None and thread.is_alive()]
+    def _alive(self) -> list[tuple[threading.Thread, _Isolation]]:
+        running = ((one.thread, one) for one in self._running.values())
+        return [(thread, isolation) for thread, isolation in running if thread is not None and thread.is_alive()]
 
-    def _isolate(self, expired: ExpiredLease, look: _Look) -> None:
-        told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
+    def _isolate(self, expired: ExpiredLease, isolation: _Isolation) -> None:
+        log_fields = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
 
         def isolate() -> bool:
-            secret, interruption = self._key_secret, look.interruption
+            secret, interruption = self._key_secret, isolation.interruption
             return isolate_poison(
                 self._engine, expired, max_attempts=self._max_attempts, key_secret=secret, interruption=interruption
             )
 
-        if self._try(isolate, look, expired):
-            logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+        if self._try(isolate, isolation, expired):
+            logger.warning("Lease recovered: job %d, shard id %d, attempt %d, worker %s.", *log_fields)
 
-    def _try(self, isolate: Callable[[], bool], look: _Look, expired: ExpiredLease) -> bool:
+    def _try(self, isolate: Callable[[], bool], isolation: _Isolation, expired: ExpiredLease) -> bool:
         try:
             return isolate()
         except SourceBusyError as error:
-            if look.is_overdue:  # nothing can be learnt of its records
+            if isolation.is_overdue:  # its records cannot be read in time
                 return fail_expired_shard(self._engine, expired)
-            logger.warning("The shard is looked at again, its source is busy: job %d: %s", expired.job_id, error)
+            logger.warning(
+                "The shard will be tried again because its source is busy: job %d: %s", expired.job_id, error
+            )
         except DatabaseError as error:
-            logger.warning("Isolating waits for the database: job %d: %s", expired.job_id, error)
+            logger.warning("Isolating poison records has to wait for the database: job %d: %s", expired.job_id, error)
         except Exception:
-            logger.exception("Lease not taken back: job %d, shard id %d.", expired.job_id, expired.shard_id)
+            logger.exception("Lease not recovered: job %d, shard id %d.", expired.job_id, expired.shard_id)
         return False
 
 
-def _is_alive(look: _Look) -> bool:
-    return look.thread is not None and look.thread.is_alive()
+def _is_alive(isolation: _Isolation) -> bool:
+    return isolation.thread is not None and isolation.thread.is_alive()

@@ -1,4 +1,4 @@
-"""Takes back what dead workers held, closes what is finished, cancels what nobody will work on."""
+"""Recovers the shards of dead workers, closes finished jobs, cancels jobs that no worker can process."""
 
 from collections.abc import Callable
 from logging import getLogger
@@ -68,14 +68,14 @@ def close_what_ended(engine: Engine) -> None:
 
 
 def _free_or_report(engine: Engine, expired: ExpiredLease, free: Callable[[Engine, ExpiredLease], bool]) -> bool:
-    told = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
+    log_fields = (expired.job_id, expired.shard_id, expired.attempt, expired.worker)
     try:
         is_freed = free(engine, expired)
     except (DatabaseUnreachableError, DatabaseWriteRefusedError):
         raise
     except Exception:
-        logger.exception("Lease not taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+        logger.exception("Lease not recovered: job %d, shard id %d, attempt %d, worker %s.", *log_fields)
         return False
     if is_freed:
-        logger.warning("Lease taken back: job %d, shard id %d, attempt %d, worker %s.", *told)
+        logger.warning("Lease recovered: job %d, shard id %d, attempt %d, worker %s.", *log_fields)
     return is_freed

@@ -1,4 +1,4 @@
-"""Jobs that paused by themselves: Redis that refuses to write pauses them, and what is healed goes on."""
+"""Pauses jobs when Redis refuses writes, and resumes automatic pauses when their cause is fixed."""
 
 from logging import getLogger
 
@@ -35,7 +35,7 @@ def resume_healed_jobs(engine: Engine, producer: Celery, *, seconds: float) -> l
         if job.cause is PauseCause.REDIS_REFUSES_WRITES and refusal is not None:
             prolong(engine, job.job_id, Trouble(job.cause, str(refusal), seconds))
         elif resume_due(engine, job.job_id, who=WHO):
-            logger.info("Job goes on after its pause: job %d.", job.job_id)
+            logger.info("Job continues after its pause: job %d.", job.job_id)
             resumed.append(job.job_id)
     return resumed
 

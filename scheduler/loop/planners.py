@@ -1,4 +1,4 @@
-"""Plans books at the same time, each in a thread of its own, so that a slow one holds up nobody.
+"""Plans several books at once, each in its own thread, so that a slow one does not delay the others.
 
 A planning that lasts for more than QUICK_SECONDS is slow, and so is its book from then on. Of SLOTS threads slow ones
 may have SLOW_SLOTS; where there are more, the youngest is cut off and waits for its turn among the slow ones. So a book
@@ -14,6 +14,7 @@ from logging import getLogger
 from db.connections.engine import Engine
 from db.connections.interruption import Interruption
 from db.errors import DatabaseError, DatabaseUnreachableError, DatabaseWriteRefusedError, SourceBusyError
+from db.events.wording import counted
 from db.ledger.plannings import (
     UnplannedJob,
     claim_planning,
@@ -33,7 +34,7 @@ LEASE_SECONDS = 10.0  # how soon another scheduler plans what a dead one had beg
 RENEW_SECONDS = 2.0
 STOP_SECONDS = 2.0  # a driver that does not let go is left behind
 PUT_OFF_SECONDS = 2.0  # doubled with every attempt
-_CUT_OFF, _OVERDUE = "it gave way to others", "it took too long"
+_CUT_OFF, _OVERDUE = "other books had to be planned first", "it took too long"
 
 
 @dataclass
@@ -103,7 +104,9 @@ class Planners:
             try:
                 give_back_planning(self._engine, planning.job.job_id, planner=self._name)
             except DatabaseError as error:
-                logger.warning("The job was not given back, its lease will end: job %d: %s", planning.job.job_id, error)
+                logger.warning(
+                    "The job was not released; its lease will expire: job %d: %s", planning.job.job_id, error
+                )
 
     def _begin_waiting(self) -> None:
         waiting = list_unplanned(self._engine)
@@ -120,8 +123,8 @@ class Planners:
         attempt = claim_planning(self._engine, job.job_id, planner=self._name, lease_seconds=LEASE_SECONDS)
         if attempt is None:
             return
-        if attempt > self._max_attempts:  # whoever planned it died of it, or was cut off from the database every time
-            fail_unplanned(self._engine, job.job_id, f"planning was begun {attempt - 1} times and never came to an end")
+        if attempt > self._max_attempts:  # its planner died, or lost the database, every time
+            fail_unplanned(self._engine, job.job_id, f"planning never finished in {counted(attempt - 1, 'attempt')}")
             return
         planning = Planning(job, attempt)
         self._running.append(planning)
@@ -151,8 +154,8 @@ class Planners:
                 self._slow_books.discard(book)
             try:
                 self._answer(planning)
-            except DatabaseError as error:  # told at the next look; meanwhile the lease is kept
-                logger.warning("What became of a planning could not be told: job %d: %s", planning.job.job_id, error)
+            except DatabaseError as error:  # retried at the next check; the lease is kept meanwhile
+                logger.warning("The result of a planning could not be stored: job %d: %s", planning.job.job_id, error)
                 continue
             self._running.remove(planning)
 
@@ -162,19 +165,25 @@ class Planners:
             return
         is_about_all = isinstance(error, DatabaseUnreachableError | DatabaseWriteRefusedError)
         if planning.stopped_because == _CUT_OFF or is_about_all:
-            logger.warning("The job waits to be planned again: job %d: %s", job_id, planning.stopped_because or error)
+            logger.warning(
+                "The job is waiting to be planned again: job %d: %s", job_id, planning.stopped_because or error
+            )
             give_back_planning(self._engine, job_id, planner=self._name)
         elif isinstance(error, SourceBusyError) and planning.attempt < self._max_attempts:
             self._put_off(planning, error)
         else:
-            tried = f" ({planning.stopped_because}; {planning.attempt} attempts)" if planning.stopped_because else ""
+            tried = (
+                f" ({planning.stopped_because}; {counted(planning.attempt, 'attempt')})"
+                if planning.stopped_because
+                else ""
+            )
             fail_unplanned(self._engine, job_id, f"{describe(error)}{tried}")
 
     def _put_off(self, planning: Planning, error: SourceBusyError) -> None:
         job_id, seconds = planning.job.job_id, PUT_OFF_SECONDS * 2 ** (planning.attempt - 1)
         reason = f" ({planning.stopped_because})" if planning.stopped_because else ""
-        why = f"attempt {planning.attempt} of {self._max_attempts} to plan it failed: {error}{reason}"
-        logger.warning("The job is planned again in %g s: job %d: %s", seconds, job_id, why)
+        why = f"planning attempt {planning.attempt} of {self._max_attempts} failed: {error}{reason}"
+        logger.warning("The job will be planned again in %g s: job %d: %s", seconds, job_id, why)
         put_off_planning(self._engine, job_id, planner=self._name, why=why, seconds=seconds)
 
     def _renew(self) -> None:
@@ -196,7 +205,7 @@ class Planners:
         for planning in self._running:
             if now - planning.began_at > self._longest_seconds:
                 planning.stopped_because = planning.stopped_because or f"{_OVERDUE}: {self._longest_seconds:g} s"
-            if planning.stopped_because and not planning.is_over:  # at every look: it may lie between two statements
+            if planning.stopped_because and not planning.is_over:  # at every check: it may be between two statements
                 _interrupt(planning)
 
 

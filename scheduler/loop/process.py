@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from db.access.online_requests import forget_expired
 from db.connections.engine import Engine, opened_engine
 from db.errors import DatabaseError, DatabaseUnreachableError, SchemaOutdatedError
+from db.events.wording import counted
 from db.ledger.waiting_work import WaitingWork, find_waiting_work
 from db.migrations.upgrade import prepare_database
 from db.operations.processes import forget, mark_seen
@@ -42,7 +43,7 @@ DATABASE_AWAY_SECONDS = 2.0
 
 
 class Scheduler:
-    """Fires schedules, plans, dispatches and recovers until it is told to stop."""
+    """Fires schedules, plans, dispatches and recovers until it is stopped."""
 
     def __init__(
         self, engine: Engine, producer: Celery, settings: SchedulerSettings, *, key_secret: str | None = None
@@ -98,7 +99,7 @@ class Scheduler:
             self._wake.clear()
             self.tick()
             if ends_with_parent and os.getppid() != self._supervisor:
-                logger.info("The process that started this scheduler is gone; it stops.")
+                logger.info("The process that started this scheduler has exited; the scheduler stops.")
                 break
             self._wake.wait(self._settings.tick_seconds)
         self._planners.stop()
@@ -107,7 +108,7 @@ class Scheduler:
         self._say_goodbye()
 
     def tick(self) -> None:
-        """Do what is due. One duty that fails is told, and the others are done all the same."""
+        """Do what is due. A duty that fails is logged; the others run anyway."""
         do_due(self._duties, self._stopping.is_set)
 
     def wait_for_database(self) -> None:
@@ -119,7 +120,7 @@ class Scheduler:
             try:
                 prepare_database(self._engine)
             except DatabaseUnreachableError as error:
-                logger.warning("The scheduler waits for the database: %s", error)
+                logger.warning("The scheduler is waiting for the database: %s", error)
                 self._stopping.wait(DATABASE_AWAY_SECONDS)
             else:
                 return
@@ -161,7 +162,7 @@ class Scheduler:
     def _apply_retention(self) -> None:
         removed = apply_retention(self._engine)
         if removed:
-            logger.info("Results past their time were removed: %d rows.", removed)
+            logger.info("Results past their retention period were removed: %s.", counted(removed, "row"))
 
     def _fire_schedules(self) -> None:
         fire_due_schedules(self._engine, grace_seconds=self._settings.schedule_grace_seconds)
@@ -173,7 +174,7 @@ class Scheduler:
         try:
             forget(self._engine, self.name)
         except DatabaseError as error:
-            logger.warning("The scheduler could not sign off: %s", error)
+            logger.warning("The scheduler could not record that it stopped: %s", error)
         logger.info("Scheduler stopped: %s.", self.name)
 
 

@@ -1,4 +1,4 @@
-"""Connects within a deadline, and to public addresses alone: a name is resolved once, and each address judged.
+"""Connects within a deadline, and only to public addresses: resolves a name once and checks each address.
 
 So a name that points inside the own network, now or at its next resolution (DNS rebinding), leads nowhere.
 """
@@ -36,7 +36,7 @@ _NOT_PUBLIC_V4 = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-# All that is handed out lies in here: local, mapped, translated (NAT64) and multicast addresses do not.
+# Every assigned public address is in here; local, mapped, translated (NAT64) and multicast addresses are not.
 _PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 _NOT_PUBLIC_V6 = tuple(
     ipaddress.IPv6Network(block)
@@ -54,7 +54,7 @@ class PrivateAddressError(SchedulerError):
 
     def __init__(self, host: str) -> None:
         self.host = host
-        super().__init__(f"{host} is, or leads to, an address that is not public")
+        super().__init__(f"{host} is, or resolves to, an address that is not public")
 
 
 class Deadline:
@@ -72,18 +72,18 @@ class Deadline:
 
 
 class DeadlineStream(httpcore.NetworkStream):
-    """A connection whose every step has no more time than is left for all of them."""
+    """A connection whose steps share one deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the deadline counts
-        """Read what comes in time."""
+        """Read within the deadline."""
         return self._stream.read(max_bytes, self._deadline.left())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
-        """Write in time."""
+        """Write within the deadline."""
         self._stream.write(buffer, self._deadline.left())
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class DeadlineStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.NetworkStream:
-        """Begin TLS in time."""
+        """Start TLS within the deadline."""
         left = self._deadline.left()
         return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, left), self._deadline)
 
@@ -120,7 +120,7 @@ class PublicBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address of the host that takes it. Raises `PrivateAddressError`, httpcore's errors."""
+        """Connect to the first address of the host that accepts. Raises `PrivateAddressError`, httpcore's errors."""
         addresses = resolve(host, port, self._deadline)
         if not self._allows_private and not all(is_public(address) for address in addresses):
             raise PrivateAddressError(host)
@@ -158,7 +158,7 @@ def resolve(host: str, port: int, deadline: Deadline) -> list[str]:
 
 
 def is_address(host: str) -> bool:
-    """Tell whether a host is an address, in any of the forms that connecting to it would take, and no name.
+    """Tell whether a host is an address, in any form accepted for connecting, and not a name.
 
     >>> [is_address(one) for one in ("10.0.0.1", "127.1", "0x7f000001", "2130706433", "::1", "receiver.example")]
     [True, True, True, True, True, False]
@@ -171,7 +171,7 @@ def is_address(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is reachable for everybody, and hides no other one in it.
+    """Tell whether an IP address is public, and contains no other address.
 
     >>> [is_public(one) for one in ("8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "::1")]
     [True, False, False, False, False, False]

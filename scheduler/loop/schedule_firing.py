@@ -1,4 +1,4 @@
-"""The timetable: turns due times that have come into jobs, whatever the downtime, however many schedulers look."""
+"""Turns due times into jobs, after any downtime and with any number of schedulers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from scheduler.loop.due_times import Timetable, read_timetable
 
 logger = getLogger(__name__)
 
-# A look is one transaction, and on SQLite everybody waits for it: a thousand due times, near three years of nights,
-# take about a second. More than that is stored look by look.
+# A check is one transaction, and on SQLite every process waits for it: a thousand due times, nearly three years,
+# take about a second. More than that is stored by several checks.
 LOOK_DUE_TIMES = 1000
 
 
 def fire_due_schedules(engine: Engine, *, grace_seconds: float) -> list[int]:
-    """Store what becomes of every due time that has come, and submit the jobs; return the ids of those jobs.
+    """Store the result of every due time that has passed, and submit the jobs; return their ids.
 
     Each schedule is one transaction under its lock, by the database's clock: any number of schedulers may call this at
     once, and each due time is stored once.
@@ -33,7 +33,7 @@ def fire_due_schedules(engine: Engine, *, grace_seconds: float) -> list[int]:
         except (DatabaseUnreachableError, DatabaseWriteRefusedError):
             raise
         except Exception:
-            logger.exception("Schedule not fired, the others are: schedule %d.", schedule_id)
+            logger.exception("Schedule not fired; the other schedules are: schedule %d.", schedule_id)
             continue
         job_ids += [run.job_id for run in runs if run.job_id is not None]
     return job_ids
@@ -49,13 +49,13 @@ def split_due_times(
         if due > now or len(came) == limit:
             return came, due
         came.append(due)
-    raise UsageError(f'the cron expression "{timetable.cron}" names no time after {now.isoformat()}')
+    raise UsageError(f'the cron expression "{timetable.cron}" matches no time after {now.isoformat()}')
 
 
 def choose_due_times(
     came: Sequence[datetime], following: datetime, now: datetime, *, catch_up: CatchUp, grace: timedelta
 ) -> list[DueTime]:
-    """Say of each due time that has come whether it is run: the catch-up policy.
+    """Return for each past due time whether it is run, by the catch-up policy.
 
     `all` runs each, `none` those that are not older than the grace period, `latest` the newest alone - which is not
     among them where the due time that follows has come as well.
@@ -69,9 +69,9 @@ def choose_due_times(
 
 
 def may_overlap(schedule: Schedule, came: Sequence[datetime], now: datetime, *, grace: timedelta) -> bool:
-    """Say whether jobs are submitted while one of this schedule is not finished.
+    """Return whether jobs are submitted while one of this schedule is unfinished.
 
-    They are if the overlap policy says `queue`; and when `all` catches up, for then each due time has to run.
+    They are with the overlap policy `queue`, and while `all` catches up, because then each due time has to run.
     """
     is_late = bool(came) and now - came[0] > grace
     return schedule.overlap is Overlap.QUEUE or (schedule.catch_up is CatchUp.ALL and is_late)
@@ -88,7 +88,7 @@ def _fire_schedule(engine: Engine, schedule_id: int, grace: timedelta) -> list[S
         except UsageError as error:
             store_missed(connection, schedule, [schedule.next_due_at], RunCause.UNREADABLE, str(error), who=WHO)
             move_schedule(connection, schedule, ScheduleState.PAUSED, next_due_at=None, who=WHO, why=str(error))
-            logger.error("Schedule paused, it cannot be read: schedule %d: %s", schedule_id, error)  # noqa: TRY400 - the cause is the message
+            logger.error("Schedule paused because it cannot be read: schedule %d: %s", schedule_id, error)  # noqa: TRY400 - the cause is the message
             return []
         due_times = choose_due_times(came, following, now, catch_up=schedule.catch_up, grace=grace)
         is_queueing = may_overlap(schedule, came, now, grace=grace)
@@ -100,7 +100,11 @@ def _fire_schedule(engine: Engine, schedule_id: int, grace: timedelta) -> list[S
 
 def _log(schedule: Schedule, runs: Sequence[ScheduleRun], following: datetime) -> None:
     counts = Counter(run.state for run in runs)
-    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     logger.info(
-        "Schedule fired: schedule %d, portfolio %s: %s; next due %s.", schedule.id, schedule.portfolio, told, following
+        "Schedule fired: schedule %d, portfolio %s: %s; next due %s.",
+        schedule.id,
+        schedule.portfolio,
+        summary,
+        following,
     )

@@ -1,4 +1,4 @@
-"""Plans queued jobs: cuts the book of a scoring job into shards; other jobs are one shard."""
+"""Plans queued jobs: splits the book of a scoring job into shards; other jobs are one shard."""
 
 from contextlib import nullcontext
 from logging import getLogger
@@ -6,6 +6,7 @@ from logging import getLogger
 from db.connections.engine import Engine, reading, writing
 from db.connections.interruption import Interruption
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, SourceBusyError, SourceError
+from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, fail_job, get_job, list_queued_job_ids
 from db.ledger.shard_leases import insert_shards
 from db.privacy.erased_keys import hold_off_erasures, read_erasures
@@ -26,7 +27,7 @@ _LONGEST_WHY = 2000
 
 
 def plan_queued_jobs(engine: Engine, *, shard_rows: int | None = None) -> list[int]:
-    """Plan every queued job in this thread; return the ids of those that were. One that cannot be never stops others.
+    """Plan every queued job in this thread; return the ids of the planned jobs. A failing one never stops the others.
 
     Without `shard_rows` the size of the book decides (`ranges_per_shard`).
     """
@@ -50,25 +51,25 @@ def ranges_per_shard(ranges: int, columns: int) -> list[int]:
 def plan_job(
     engine: Engine, job_id: int, *, shard_rows: int | None = None, interruption: Interruption | None = None
 ) -> bool:
-    """Plan one job; False if another scheduler was first. A job whose source is not usable fails with its cause.
+    """Plan one job; False if another scheduler was first. A job with an unusable source fails with its cause.
 
-    Raises `SourceBusyError` where the source may be readable another time, or the `interruption` came.
+    Raises `SourceBusyError` if the source may be readable another time, or the `interruption` came.
     """
     job = get_job(engine, job_id)
-    seen = read_erasures(engine, job.portfolio)
+    erasures_before = read_erasures(engine, job.portfolio)
     try:
         ranges = _ranges_of(engine, job, shard_rows, interruption)
     except SourceError as error:
         fail_unplanned(engine, job_id, str(error))
         return False
     with writing(engine) as connection:
-        is_outdated = hold_off_erasures(connection, seen)  # a range may end at the key of who was erased meanwhile
+        is_outdated = hold_off_erasures(connection, erasures_before)  # a range may end at an erased key
         inputs = sum(one.expected for one in ranges)
         is_planned = not is_outdated and insert_shards(connection, job, ranges, inputs=inputs)
     if is_outdated:
         return plan_job(engine, job_id, shard_rows=shard_rows, interruption=interruption)
     if is_planned:
-        logger.info("Job planned: job %d, %s, %d shards.", job_id, job.kind, len(ranges))
+        logger.info("Job planned: job %d, %s, %s.", job_id, job.kind, counted(len(ranges), "shard"))
     return is_planned
 
 
@@ -90,14 +91,14 @@ def fail_unplanned(engine: Engine, job_id: int, why: str) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """Say what went wrong: our own errors in their own words, others with their kind."""
+    """Describe an error: our own errors by their message, others also by their class."""
     return str(error) if isinstance(error, SourceError | SourceBusyError) else f"{type(error).__name__}: {error}"
 
 
 def _ranges_of(engine: Engine, job: Job, shard_rows: int | None, interruption: Interruption | None) -> list[KeyRange]:
     if job.kind is not JobKind.SCORING:
         return [KeyRange(None, None, 0)]
-    assert job.model_version is not None, "a scoring job is submitted with its model version"
+    assert job.model_version is not None, "a scoring job must have a model version"
     wanted = get_model(engine, job.model_version).definition.input_columns
     # Read apart from the write: on SQLite the cut of a large book would hold the write lock for seconds.
     with reading(engine) as connection, interruption.of(connection) if interruption else nullcontext():

@@ -1,4 +1,4 @@
-"""Sends the messages of webhooks, signed as Standard Webhooks say, until the receiver takes them."""
+"""Sends webhook messages, signed according to Standard Webhooks, until the receiver accepts them."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ PAUSES_SECONDS = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 AT_ONCE = 64  # threads that mostly wait
 AT_ONCE_EACH = 2
 LOOK_SECONDS = 1.0
-TIMEOUT_SECONDS = 10.0  # from the look for the receiver's address to the answer's last header, all together
+TIMEOUT_SECONDS = 10.0  # from resolving the receiver's address to the last header of its answer
 SLOW_SECONDS = 2.0
 _GONE = 410
 
@@ -45,14 +45,14 @@ def check_url(url: str, *, allows_private: bool) -> None:
         raise UsageError("expected a URL without a user name or password")
     is_local = host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
     if not allows_private and (is_local or (is_address(host) and not is_public(host))):
-        raise UsageError(f"{host} is not a public address; TIDEMARK_WEBHOOK_PRIVATE_ADDRESSES allows such ones")
+        raise UsageError(f"{host} is not a public address; set TIDEMARK_WEBHOOK_PRIVATE_ADDRESSES=true to allow it")
 
 
 class WebhookSender:
-    """Sends what is due, in threads of its own: a slow receiver holds up its own messages and nobody else's.
+    """Sends due messages in separate threads: a slow receiver delays only its own messages.
 
-    A receiver that took its last message at once has `AT_ONCE_EACH` under way at most, any other one a single one; and
-    those that failed or were slow the last time have half of the places together, however many they are.
+    A receiver that took its last message quickly gets up to `AT_ONCE_EACH` messages at once, any other one only one.
+    Receivers that failed or were slow last time share half of the places.
     """
 
     def __init__(self, engine: Engine, *, allows_private: bool, seconds: float = TIMEOUT_SECONDS) -> None:
@@ -72,7 +72,7 @@ class WebhookSender:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the messages that are under way."""
+        """Stop after the messages that are being sent."""
         self._stopping.set()
         with self._changed:
             self._changed.notify_all()
@@ -95,12 +95,12 @@ class WebhookSender:
             try:
                 self._begin_due()
             except DatabaseError as error:
-                logger.warning("Webhooks wait: %s", error)
+                logger.warning("Webhooks have to wait: %s", error)
             with self._changed:  # a place that is free again may be another receiver's
                 self._changed.wait(LOOK_SECONDS)
 
     def _begin_due(self) -> int:
-        """Begin to send what is due, as far as there are places; return how many messages that are."""
+        """Begin to send due messages while there are free places; return their number."""
         begun = 0
         while not self._stopping.is_set() and self._under_way.total() < AT_ONCE:
             message = claim_message(self._engine, but_not=self._busy())
@@ -128,7 +128,7 @@ class WebhookSender:
         try:
             is_well = self._deliver(message)
         except DatabaseError as error:  # claimed again when its claim is over
-            logger.warning("The end of a webhook's message could not be noted: %s", error)
+            logger.warning("The result of a webhook delivery could not be stored: %s", error)
         finally:
             with self._changed:
                 self._under_way[message.webhook_id] -= 1
@@ -137,7 +137,7 @@ class WebhookSender:
                 self._changed.notify_all()
 
     def _deliver(self, message: Message) -> bool:
-        """Send a message and note what became of it; return whether it was taken."""
+        """Send a message and store the result; return whether it was accepted."""
         try:
             status = self._post(message)
         except PrivateAddressError as error:
@@ -178,11 +178,11 @@ class WebhookSender:
         has_more = message.attempt <= len(PAUSES_SECONDS)
         pause = PAUSES_SECONDS[message.attempt - 1] if has_more else None
         note_failed(self._engine, message, status=status, error=error, again_in_seconds=pause)
-        told = (message.webhook_id, message.event_id, message.attempt, error)
-        logger.warning("A webhook was not delivered: webhook %d, event %d, attempt %d: %s.", *told)
+        log_fields = (message.webhook_id, message.event_id, message.attempt, error)
+        logger.warning("A webhook was not delivered: webhook %d, event %d, attempt %d: %s.", *log_fields)
 
 
 def body_of(message: Message) -> str:
-    """Return what a message says, as JSON."""
+    """Return the content of a message, as JSON."""
     document = {"type": message.event, "timestamp": message.at.isoformat(), "data": message.facts}
     return json.dumps(document, separators=(",", ":"))

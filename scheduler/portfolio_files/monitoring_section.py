@@ -1,4 +1,4 @@
-"""Reads the section [monitoring] of a portfolio file: what a night is compared with, bounds, calendar effects."""
+"""Reads the section [monitoring] of a portfolio file: reference, limits, calendar effects."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -31,7 +31,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 def read_monitoring(document: Table, problems: Problems) -> MonitoringPolicy:
-    """Return the policy; what the section does not say is as it is by default."""
+    """Return the policy, with defaults for missing keys."""
     usual = MonitoringPolicy()
     table = read_section(document, (_SECTION,), problems)
     require_known_keys(table, (_SECTION,), [one.name for one in fields(MonitoringPolicy)], problems)
@@ -52,7 +52,7 @@ def read_monitoring(document: Table, problems: Problems) -> MonitoringPolicy:
 
 
 def read_segments(document: Table, columns: tuple[str, ...], problems: Problems) -> tuple[str, ...]:
-    """Return the columns whose values are watched one by one; each must be an input column."""
+    """Return the columns whose values are monitored separately; each must be an input column."""
     value = document.get("segments", [])
     if not isinstance(value, list) or not all(isinstance(column, str) for column in cast("list[object]", value)):
         problems.note(("segments",), f"expected a list of column names in quotes, got {shown(value)}")
@@ -101,7 +101,7 @@ def _read_calendar(table: Table, problems: Problems) -> tuple[CalendarEffect, ..
         require_known_keys(effect, path, ("days", "weekdays", "dates"), problems)
         lists = [_read_list(effect, (*path, key), check, what, problems) for key, (check, what) in _LISTS.items()]
         if not any(lists):
-            problems.note(path, "expected at least one of days, weekdays, dates; there is none")
+            problems.note(path, "expected at least one of days, weekdays, dates; got none")
         effects.append(CalendarEffect(name, *lists))
     return tuple(effects)
 

@@ -7,7 +7,7 @@ _KEPT = ("scores_days", "rejects_days")
 
 
 def read_privacy(document: Table, problems: Problems) -> PrivacyPolicy:
-    """Return how long results are kept and how keys are stored; without the sections for ever, and as they are."""
+    """Return how long results are kept and how keys are stored; by default without limit, and unchanged."""
     kept = read_section(document, ("retention",), problems)
     require_known_keys(kept, ("retention",), _KEPT, problems)
     days: dict[str, float | None] = dict.fromkeys(_KEPT)

@@ -1,4 +1,4 @@
-"""Mistakes of a portfolio file, each with its place: file, line, and the key's dotted path."""
+"""Mistakes in a portfolio file, each with its place: file, line, and the key's dotted path."""
 
 import difflib
 import json
@@ -12,13 +12,13 @@ from scheduler.errors import UsageError
 KeyPath = tuple[str, ...]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_DEEPEST, _LONGEST_LINE = 8, 10_000  # beyond, whoever wrote it wants no line numbers
+_DEEPEST, _LONGEST_LINE = 8, 10_000  # beyond these, mistakes have no line numbers
 _QUOTED_OR_EQUALS = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|=')
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: what was expected and what came. An empty path means the file as a whole."""
+    """One mistake: the expected and the actual value. An empty path means the whole file."""
 
     path: KeyPath
     message: str
@@ -49,7 +49,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def toml_text(text: str) -> str:
-    """Return a TOML basic string; JSON's escapes are TOML's, but for DEL, which only TOML forbids."""
+    """Return a TOML basic string; JSON's escapes are also TOML's, except DEL, which only TOML forbids."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
@@ -61,9 +61,9 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def find_key_lines(text: str) -> dict[KeyPath, int]:
-    """Return the line, from 1, on which each key and each [section] stands.
+    """Return the line, from 1, of each key and each [section].
 
-    `tomllib` tells no positions, so each line that looks like a header or an assignment is read alone. A look-alike
+    `tomllib` gives no positions, so each line that looks like a header or an assignment is read alone. A look-alike
     inside a multi-line text can only give a wrong line number in a message, never a wrong value.
     """
     lines: dict[KeyPath, int] = {}
@@ -105,5 +105,5 @@ def _only_path(line: str) -> KeyPath | None:
 
 
 def find_line(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
-    """Return the line of the path, or of the nearest section around it that stands in the file."""
+    """Return the line of the path, or of the nearest enclosing section in the file."""
     return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), None)

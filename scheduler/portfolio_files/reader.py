@@ -1,4 +1,4 @@
-"""Reads a portfolio file, the one thing a user writes, into a `PortfolioDefinition`, or tells every mistake in it."""
+"""Reads a portfolio file into a `PortfolioDefinition`, or reports every mistake in it."""
 
 import re
 import tomllib
@@ -47,9 +47,9 @@ def read_portfolio_file(path: Path | str) -> PortfolioDefinition:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise _whole_file_error(path, "there is no such file") from error
+        raise _whole_file_error(path, "the file does not exist") from error
     except IsADirectoryError as error:
-        raise _whole_file_error(path, "this is a folder; a portfolio file is expected") from error
+        raise _whole_file_error(path, "expected a portfolio file, got a folder") from error
     except OSError as error:
         raise _whole_file_error(path, f"cannot be read: {error.strerror or error}") from error
     try:
@@ -107,7 +107,7 @@ def _read_definition(document: Table, problems: Problems) -> PortfolioDefinition
     name = _read_name(document, problems)
     key = read_column_name(document, ("key",), problems)
     if key is None and "key" not in document:
-        problems.note(("key",), "expected the name of the column that identifies a record, it is missing")
+        problems.note(("key",), "expected the name of the column that identifies a record; it is missing")
     definition = PortfolioDefinition(
         name=name,
         title=read_text(document, ("title",), problems, default=name) or name,
@@ -137,10 +137,10 @@ def _read_name(document: Table, problems: Problems) -> str:
     name = read_text(document, ("name",), problems)
     if name is None:
         if "name" not in document:
-            problems.note(("name",), "expected a name for the portfolio, it is missing")
+            problems.note(("name",), "expected a name for the portfolio; it is missing")
         return "unnamed"
     if not _NAME.fullmatch(name):
-        rule = "at most 64 lower-case letters, digits, _ and -, a letter first"
+        rule = "at most 64 lower-case letters, digits, _ and -, starting with a letter"
         problems.note(("name",), f"expected {rule}, got {shown(name)}")
     return name
 

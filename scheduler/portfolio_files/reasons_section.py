@@ -1,4 +1,4 @@
-"""Reads what a portfolio file says of reasons: the reference of reason codes, the texts of letters."""
+"""Reads the reasons of a portfolio file: the reference of reason codes, the texts of letters."""
 
 from typing import get_args
 
@@ -10,7 +10,7 @@ _REFERENCES: tuple[ReasonsReference, ...] = get_args(ReasonsReference)
 
 
 def read_reference(document: Table, problems: Problems) -> ReasonsReference:
-    """Return which records the reference of the reasons is made of."""
+    """Return which records the reasons' reference is computed from."""
     table = read_section(document, ("reasons",), problems)
     require_known_keys(table, ("reasons",), ("reference",), problems)
     value = table.get("reference", "population")
@@ -24,5 +24,5 @@ def read_reference(document: Table, problems: Problems) -> ReasonsReference:
 
 
 def read_reason(table: Table, path: tuple[str, ...], problems: Problems) -> str | None:
-    """Return the text that stands for the column in a letter; None where the file gives none."""
+    """Return the text for the column in a letter; None if the file has none."""
     return read_text(table, (*path, "reason"), problems)

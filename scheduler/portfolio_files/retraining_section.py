@@ -1,4 +1,4 @@
-"""Reads the section [retraining] of a portfolio file: when to learn again, and the bounds of the gate."""
+"""Reads the section [retraining] of a portfolio file: when to train again, and the limits of the gate."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -34,7 +34,7 @@ _GATE_RANGES: dict[str, tuple[float, float]] = {
 
 
 def read_retraining(document: Table, problems: Problems) -> RetrainingPolicy:
-    """Return the policy; what the section does not say is as it is by default."""
+    """Return the policy, with defaults for missing keys."""
     usual = RetrainingPolicy()
     table = read_section(document, (_SECTION,), problems)
     require_known_keys(table, (_SECTION,), [one.name for one in fields(RetrainingPolicy)], problems)

@@ -1,4 +1,4 @@
-"""Rules between the entries of a portfolio file: inputs there are, histories of one length, each column used once."""
+"""Rules across the entries of a portfolio file: at least one input, equal histories, each column used once."""
 
 from collections import Counter
 
@@ -7,13 +7,13 @@ from scheduler.portfolio_files.values import Problems, Table, shown
 
 
 def require_inputs(document: Table, problems: Problems) -> None:
-    """Note a file that names nothing to learn from."""
+    """Note a file without inputs."""
     if not document.get("fields") and not document.get("history"):
-        problems.note((), "expected at least one section [fields.COLUMN] or [history.NAME], there is none")
+        problems.note((), "expected at least one section [fields.COLUMN] or [history.NAME]; got none")
 
 
 def require_equal_lengths(definition: PortfolioDefinition, problems: Problems) -> None:
-    """Note histories of another length than most: the network reads all of them month by month."""
+    """Note histories with a different length from most, because the network reads all of them month by month."""
     lengths = {history.name: len(history.columns) for history in definition.histories if len(history.columns) > 1}
     if len(set(lengths.values())) < 2:
         return
@@ -27,7 +27,7 @@ def require_equal_lengths(definition: PortfolioDefinition, problems: Problems) -
 
 
 def require_single_use(definition: PortfolioDefinition, problems: Problems) -> None:
-    """Note columns that stand at two places; SQLite takes names that differ only in case for the same column."""
+    """Note columns that are used twice; to SQLite, names that differ only in case are the same column."""
     roles = (
         *(("key", definition.key), ("target", definition.target)),
         *(("as_of", definition.as_of), ("entity", definition.entity)),
@@ -41,6 +41,6 @@ def require_single_use(definition: PortfolioDefinition, problems: Problems) -> N
         if used is None:
             first[column.casefold()] = (".".join(path), column)
         elif used[1] == column:
-            problems.note(path, f"expected each column once, but {shown(column)} is used by {used[0]} already")
+            problems.note(path, f"expected each column once, but {shown(column)} is already used by {used[0]}")
         else:
             problems.note(path, f"the column {shown(column)} differs from {shown(used[1])} of {used[0]} only in case")

@@ -1,4 +1,4 @@
-"""Reads single values of a portfolio file: each reader returns the value, or notes a mistake and returns a default."""
+"""Reads single values of a portfolio file: returns the value, or notes a mistake and returns a default."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ def _unquoted_name(name: str, table: Table) -> str | None:
 
 
 def require_known_keys(table: Table, path: KeyPath, valid: Sequence[str], problems: Problems) -> None:
-    """Note every key that means nothing here, with the nearest one that does."""
+    """Note every unknown key, with the nearest valid one."""
     for name in table:
         if name not in valid:
             problems.note((*path, name), f"unknown key; expected one of {', '.join(valid)}{nearest(name, valid)}")
@@ -76,7 +76,7 @@ def read_text(table: Table, path: KeyPath, problems: Problems, *, default: str |
         return None
     if isinstance(value, str) and value.strip():
         return value
-    problems.note(path, f"expected a text in quotes that is not empty, got {shown(value)}")
+    problems.note(path, f"expected a text in quotes, not empty, got {shown(value)}")
     return None
 
 
@@ -93,7 +93,7 @@ def is_identifier(name: str, path: KeyPath, problems: Problems, *, what: str) ->
     elif len(name.encode(errors="surrogatepass")) > IDENTIFIER_BYTES:
         wrong = f"a name of at most {IDENTIFIER_BYTES} bytes (PostgreSQL's limit)"
     elif name.casefold().startswith(OWN_PREFIX):
-        wrong = f"a name that does not start with {OWN_PREFIX}, which is kept for Tidemark's own"
+        wrong = f"a name that does not start with {OWN_PREFIX}, which is reserved for Tidemark"
     else:
         return True
     problems.note(path, f"expected {wrong} as {what}, got {shown(name)}")
@@ -101,7 +101,7 @@ def is_identifier(name: str, path: KeyPath, problems: Problems, *, what: str) ->
 
 
 def read_number(table: Table, path: KeyPath, problems: Problems, *, default: float) -> float:
-    """Return a finite number (a TOML boolean is none)."""
+    """Return a finite number (a TOML boolean is not a number)."""
     value = table.get(path[-1], default)
     if is_number(value):
         return float(cast("float", value))
@@ -110,7 +110,7 @@ def read_number(table: Table, path: KeyPath, problems: Problems, *, default: flo
 
 
 def is_number(value: object) -> bool:
-    """Whether the value is a finite number; true, nan and inf are none."""
+    """Whether the value is a finite number; true, nan and inf are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
 
 
@@ -126,7 +126,7 @@ def read_kind(table: Table, path: KeyPath, problems: Problems) -> FieldKind:
 
 
 def read_missing_codes(table: Table, path: KeyPath, kind: FieldKind, problems: Problems) -> tuple[float | str, ...]:
-    """Return the codes: numbers as float; in a categorical column as the text that the column holds."""
+    """Return the codes: numbers as float; in a categorical column as text."""
     value = table.get(path[-1], [])
     if not isinstance(value, list):
         problems.note(path, f'expected a list of numbers or texts such as [-9, "?"], got {shown(value)}')

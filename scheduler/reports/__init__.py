@@ -1,1 +1,1 @@
-"""What people read and take away: results, nights, model cards."""
+"""Documents for people: results, nights, model cards."""

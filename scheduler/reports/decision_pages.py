@@ -1,14 +1,14 @@
-"""A decision as a person reads it: what, why, what was looked at, every number; also as a page in Markdown."""
+"""A decision for people: action, reason, evidence, every figure; also as a Markdown page."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from db.registry.champions import Decision
 
-MARKS = {True: "passed", False: "FAILED", None: "told"}
+MARKS = {True: "passed", False: "FAILED", None: "noted"}
 _ACTIONS = {
     "gate": "The gate",
-    "undecided": "The gate, without a decision",
+    "undecided": "Gate: no decision",
     "promote": "Promotion by hand",
     "rollback": "Rollback",
     "scrub": "Bundle scrubbed of records",
@@ -27,10 +27,10 @@ def _lines(decision: Decision) -> Iterator[str]:
     yield ""
     yield f"**{tell_outcome(decision)}** {decision.reason}."
     yield ""
-    yield from _table(("", "value"), list_facts(decision))
+    yield from _table(("name", "value"), list_facts(decision))
     checks = decision.figures.get("checks", [])
     if checks:
-        yield "## What was looked at"
+        yield "## Evidence"
         yield ""
         yield from _table(
             ("check", "", "finding"), [(one["name"], MARKS[one["passed"]], one["said"]) for one in checks]
@@ -43,13 +43,13 @@ def _lines(decision: Decision) -> Iterator[str]:
 
 
 def name_action(decision: Decision) -> str:
-    """Return who or what decided, such as "The gate"."""
+    """Return the name of the action, such as "The gate"."""
     action = decision.action or "gate"
     return _ACTIONS.get(action, action)
 
 
 def list_facts(decision: Decision) -> list[tuple[str, Any]]:
-    """Return what is known of a decision beside its figures, by name."""
+    """Return the facts of a decision besides its figures, by name."""
     facts = {
         "model version": decision.version,
         "compared with": decision.against_version,
@@ -62,14 +62,14 @@ def list_facts(decision: Decision) -> list[tuple[str, Any]]:
 
 
 def tell_outcome(decision: Decision) -> str:
-    """Return what was decided, as a short sentence."""
+    """Return the outcome of the decision, as a short sentence."""
     if decision.action in ("hold", "release", "undecided"):
         return {"hold": "Held.", "release": "Released.", "undecided": "No decision yet."}[decision.action]
     return "Promoted." if decision.promoted else "Refused."
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every number with the names that lead to it; the sentences of checks are left out."""
+    """Yield every figure with its path of names; the sentences of checks are left out."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if isinstance(inner, Mapping):

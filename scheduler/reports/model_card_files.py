@@ -1,4 +1,4 @@
-"""Takes files out of a model's bundle: checked by their SHA-256, without the network's libraries."""
+"""Reads files from a model's bundle: checked by SHA-256, without the network's libraries."""
 
 import hashlib
 import json
@@ -34,19 +34,19 @@ def list_card_files(models_url: str, version: str) -> list[str]:
     """
     names = sorted(name for name in _read_checksums(models_url, version) if name in _CARD or name.endswith(".png"))
     if not set(_CARD) <= set(names):
-        raise UsageError(f"model {version} keeps no model card; a model from tidemark train does")
+        raise UsageError(f"model {version} has no model card; models made by tidemark train have one")
     return names
 
 
 def read_card_file(models_url: str, version: str, name: str) -> bytes:
-    """Return one of the model card's files, found whole. Raises `UsageError` where it is not, or not there."""
+    """Return one of the model card's files, verified. Raises `UsageError` if it is missing or damaged."""
     checksum = _read_checksums(models_url, version).get(name)
     if checksum is None:
-        raise UsageError(f"the bundle of model {version} holds no {name}")
+        raise UsageError(f"the bundle of model {version} has no {name}")
     store, root = fsspec.core.url_to_fs(models_url)
     content = _read(store, f"{root}/{version}/{name}", version)
     if hashlib.sha256(content).hexdigest() != checksum:
-        raise UsageError(f"{name} of model {version} is damaged; restore its bundle from a backup")
+        raise UsageError(f"{name} of model {version} is damaged; restore the bundle from a backup")
     return content
 
 
@@ -59,5 +59,5 @@ def _read(store: fsspec.AbstractFileSystem, path: str, version: str) -> bytes:
     try:
         content = store.cat_file(path)
     except FileNotFoundError as error:
-        raise UsageError(f"{path} is not there; the bundle of model {version} is missing or damaged") from error
+        raise UsageError(f"{path} does not exist; the bundle of model {version} is missing or damaged") from error
     return content.encode() if isinstance(content, str) else content

@@ -1,4 +1,4 @@
-"""A portfolio's monitored nights: as documents, as bars for a terminal, as a picture."""
+"""A portfolio's monitored nights: as documents, as bars for a terminal, as a chart."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +22,18 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class ShownNight:
-    """One night with the date that its records are of, and the mark on its scores if there is one."""
+    """One night with the date of its records, and the mark on its scores if there is one."""
 
     date: str
     report: DriftReport
     unusable_reason: str | None
 
     def to_document(self) -> dict[str, Any]:
-        """Return everything that is known of the night."""
+        """Return everything known about the night."""
         report = self.report
-        told = {"job": report.job_id, "date": self.date, "model_version": report.model_version}
-        told |= {"verdict": report.verdict, "unusable_reason": self.unusable_reason, "calendar": report.calendar}
-        return told | {"figures": report.figures}
+        document = {"job": report.job_id, "date": self.date, "model_version": report.model_version}
+        document |= {"verdict": report.verdict, "unusable_reason": self.unusable_reason, "calendar": report.calendar}
+        return document | {"figures": report.figures}
 
 
 def read_nights(engine: Engine, portfolio: str, *, limit: int) -> list[ShownNight]:
@@ -71,13 +71,13 @@ def bar_of(psi: float | None) -> str:
 
 
 def draw_nights(nights: list[ShownNight], portfolio: str, path: Path) -> None:
-    """Write a picture of the nights: PSI with its interval over the bounds, and the shift of the mean below it.
+    """Write a chart of the nights: PSI with its interval and limits, and the shift of the mean below.
 
-    Raises `UsageError` where nothing can be drawn or written.
+    Raises `UsageError` if nothing can be drawn or written.
     """
     shown = [one for one in nights if one.report.figures.get("psi_corrected") is not None]
     if path.suffix.lower() != ".png":
-        raise UsageError(f"{path}: expected a name that ends in .png")
+        raise UsageError(f"{path}: expected a file name ending in .png")
     if not path.parent.is_dir():
         raise UsageError(f"the folder {path.parent} does not exist")
     if not shown:

@@ -1,4 +1,4 @@
-"""Writes frames to a CSV or Parquet file: whole or not at all, a page in memory at a time."""
+"""Writes frames to a CSV or Parquet file, completely or not at all, with one page in memory at a time."""
 
 import os
 import tempfile
@@ -19,7 +19,7 @@ _ARROW_TYPES = {"probability": pa.float64(), "points": pa.int32()}  # every othe
 
 
 class _OutdatedError(Exception):
-    """Somebody was erased while the file was written; it is not to appear."""
+    """Someone was erased while the file was written; it is not to appear."""
 
 
 def write_results(
@@ -31,10 +31,10 @@ def write_results(
     *,
     is_safe: bool,
 ) -> int:
-    """Write results of a portfolio as `write_frames` does, and anew where somebody was erased meanwhile."""
+    """Write results of a portfolio as `write_frames` does; start again if someone was erased meanwhile."""
     while True:
-        seen = read_erasures(engine, portfolio)
-        is_current = lambda seen=seen: read_erasures(engine, portfolio) == seen  # noqa: E731 - a name says what it is
+        count = read_erasures(engine, portfolio)
+        is_current = lambda count=count: read_erasures(engine, portfolio) == count  # noqa: E731 - a name says what it is
         try:
             return write_frames(path, frames(), columns, is_safe=is_safe, is_current=is_current)
         except _OutdatedError:
@@ -51,8 +51,8 @@ def write_frames(
 ) -> int:
     """Write the frames to `path` (.csv, .csv.gz or .parquet) and return the number of rows.
 
-    In a CSV file with `is_safe` no text is a formula for a spreadsheet. The file appears under its name when it is
-    complete. Raises `UsageError` for another ending or a missing folder.
+    With `is_safe`, no text in a CSV file is a formula for a spreadsheet. The file appears under its name only when it
+    is complete. Raises `UsageError` for another ending or a missing folder.
     """
     write = _writer_for(path)
     if not path.parent.is_dir():
@@ -71,7 +71,7 @@ def _writer_for(path: Path):  # noqa: ANN202 - one of the two functions below
         return _write_csv
     if name.endswith((".parquet", ".pq")):
         return _write_parquet
-    raise UsageError(f"{path}: expected a name that ends in .csv, .csv.gz or .parquet")
+    raise UsageError(f"{path}: expected a file name ending in .csv, .csv.gz or .parquet")
 
 
 def _write_csv(path: Path, frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> int:
@@ -109,7 +109,7 @@ def _finished_or_absent(path: Path) -> Generator[Path]:
 
 
 def _umask() -> int:
-    """Return what the user takes off the rights of new files; the system tells it by changing it alone."""
+    """Return the umask; the system only returns it when it is changed."""
     found = os.umask(0o077)
     os.umask(found)
     return found

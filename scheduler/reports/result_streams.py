@@ -1,4 +1,4 @@
-"""Sends frames as CSV, Parquet or Arrow, a page in memory at a time; and makes cells safe for spreadsheets."""
+"""Sends frames as CSV, Parquet or Arrow, with one page in memory at a time, and makes cells safe for spreadsheets."""
 
 import io
 import re
@@ -20,7 +20,7 @@ def schema_of(columns: Sequence[str]) -> pa.Schema:
 
 
 def make_safe(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with an apostrophe before each text that a spreadsheet would run as a formula."""
+    """Return the frame with an apostrophe in front of each text that a spreadsheet would run as a formula."""
     safe = frame.copy()
     for name in (one for one in frame.columns if one not in ARROW_TYPES):
         safe[name] = frame[name].map(safe_cell)
@@ -28,7 +28,7 @@ def make_safe(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def safe_cell(value: object) -> object:
-    """Return a cell that a spreadsheet shows as it stands there.
+    """Return a cell that a spreadsheet shows unchanged.
 
     >>> [safe_cell(one) for one in ("=1+1", "-17", "@cmd", "plain", None)]
     ["'=1+1", '-17', "'@cmd", 'plain', None]
@@ -47,7 +47,7 @@ def stream_csv(frames: Iterable[pd.DataFrame], columns: Sequence[str], *, is_saf
 
 
 def stream_parquet(frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> Iterator[bytes]:
-    """Yield a Parquet file, one row group a page."""
+    """Yield a Parquet file, one row group per page."""
     schema, sink = schema_of(columns), _Sink()
     with pq.ParquetWriter(sink, schema) as writer:
         for frame in frames:
@@ -57,7 +57,7 @@ def stream_parquet(frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> It
 
 
 def stream_arrow(frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> Iterator[bytes]:
-    """Yield an Arrow IPC stream, one batch a page."""
+    """Yield an Arrow IPC stream, one batch per page."""
     schema, sink = schema_of(columns), _Sink()
     with pa.ipc.new_stream(sink, schema) as writer:
         for frame in frames:
@@ -71,7 +71,7 @@ def _as_table(frame: pd.DataFrame, columns: Sequence[str], schema: pa.Schema) ->
 
 
 class _Sink(io.RawIOBase):
-    """A file that is read away while it is written."""
+    """A file that is read while it is written."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""What may be asked for: one use case a function, whoever asks."""
+"""Use cases, one function each, shared by all callers."""

@@ -1,4 +1,4 @@
-"""Looks for the answers of all online requests that wait in this process: one thread, one subscription, one query.
+"""Reads the answers of all online requests waiting in this process: one thread, one subscription, one query.
 
 Workers publish the id of what they answered. Whatever was not heard is found by a look into the database each second.
 """
@@ -36,7 +36,7 @@ class AnswerWatch:
         self._thread: threading.Thread | None = None
 
     def expect(self, request_id: str) -> asyncio.Future[str]:
-        """Return what will hold the answer. Called on the event loop that awaits it."""
+        """Return a future for the answer. Called on the event loop that awaits it."""
         loop = asyncio.get_running_loop()
         answered = loop.create_future()
         with self._lock:
@@ -47,7 +47,7 @@ class AnswerWatch:
         return answered
 
     def give_up(self, request_id: str) -> None:
-        """Wait for this one no more."""
+        """Stop waiting for this request."""
         with self._lock:
             self._waiting.pop(request_id, None)
 
@@ -64,12 +64,12 @@ class AnswerWatch:
             while not self._stopping.is_set():
                 try:
                     calls = calls or self._subscribe(client)
-                    told = self._listen(calls)
-                except (RedisError, OSError):  # the database is looked at all the same
+                    answered = self._listen(calls)
+                except (RedisError, OSError):  # the database is read anyway
                     _close(calls)
-                    calls, told = None, None
+                    calls, answered = None, None
                     self._stopping.wait(LOOK_SECONDS)
-                self._hand_out(told)
+                self._hand_out(answered)
             _close(calls)
 
     def _subscribe(self, client: "redis.Redis") -> PubSub:
@@ -78,31 +78,31 @@ class AnswerWatch:
         return calls
 
     def _listen(self, calls: PubSub) -> set[str] | None:
-        """Return the ids that were told now; None when none came for a while, and all shall be looked at."""
+        """Return the ids announced just now; None if none arrived for a while, so that all are looked up."""
         message = _next(calls, LOOK_SECONDS)
         if message is None:
             return None
-        told: set[str] = set()
+        answered: set[str] = set()
         while message is not None:
-            told.add(message)
+            answered.add(message)
             message = _next(calls, 0)
-        return told
+        return answered
 
-    def _hand_out(self, told: set[str] | None) -> None:
+    def _hand_out(self, answered: set[str] | None) -> None:
         with self._lock:
-            wanted = list(self._waiting if told is None else told & self._waiting.keys())
+            wanted = list(self._waiting if answered is None else answered & self._waiting.keys())
         if not wanted:
             return
         try:
             found = find_answers(self._engine, wanted)
         except DatabaseError as error:
-            logger.warning("Answers of online requests cannot be looked for: %s", error)
+            logger.warning("Answers of online requests cannot be read: %s", error)
             return
         with self._lock:
             ready = [(*self._waiting.pop(one), answer) for one, answer in found.items() if one in self._waiting]
-        for loop, answered, answer in ready:
-            with suppress(RuntimeError):  # the loop was closed: nobody waits
-                loop.call_soon_threadsafe(_settle, answered, answer)
+        for loop, waiting, answer in ready:
+            with suppress(RuntimeError):  # the loop was closed: no one is waiting
+                loop.call_soon_threadsafe(_settle, waiting, answer)
 
 
 def _next(calls: PubSub, seconds: float) -> str | None:

@@ -1,4 +1,4 @@
-"""Reads the analysts' roles that `tidemark database roles` is asked for."""
+"""Reads the analyst roles given to `tidemark database roles`."""
 
 from collections.abc import Sequence
 
@@ -20,6 +20,8 @@ def read_analysts(given: Sequence[str]) -> dict[str, str]:
         if not role or not portfolio or len(role.encode()) > _LONGEST or role in found:
             raise UsageError(f"--analyst expects ROLE=PORTFOLIO, each role once, got {one!r}")
         if role in EVERY_ROLE or role.startswith("pg_"):
-            raise UsageError(f"--analyst expects a role of its own, got {role!r}, which Tidemark or PostgreSQL keeps")
+            raise UsageError(
+                f"--analyst expects a role of its own, got {role!r}, which is reserved for Tidemark or PostgreSQL"
+            )
         found[role] = portfolio
     return found

@@ -1,4 +1,4 @@
-"""Takes requests: checks that they can be carried out, and stores the job in one transaction."""
+"""Checks that requests can be carried out, and stores the job in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from scheduler.loop.shard_planning import SHARD_ROWS, ranges_per_shard
 
 @dataclass(frozen=True)
 class Request:
-    """Who asks, and how: the same idempotency key gives the same job; `priority` is one of `PRIORITIES`."""
+    """The sender of a request; the same idempotency key returns the same job; `priority` is one of `PRIORITIES`."""
 
     who: str
     idempotency_key: str | None = None
@@ -31,7 +31,7 @@ class Request:
 
     @property
     def rank(self) -> int:
-        """The priority as a number, smaller goes first. Raises `UsageError`."""
+        """The priority as a number; smaller is more urgent. Raises `UsageError`."""
         if self.priority not in PRIORITIES:
             raise UsageError(f"--priority expects one of {', '.join(PRIORITIES)}; got {self.priority!r}")
         return PRIORITIES[self.priority]
@@ -45,9 +45,9 @@ def submit_scoring(
     model: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> int:
-    """Ask for the whole book to be scored with a model version (default: the champion); return the job's id.
+    """Submit a job that scores the whole book with a model version (default: the champion); return its id.
 
-    The version is pinned now: a promotion in mid-job changes nothing. Raises `UsageError` without a model, and what
+    The version is pinned now: a promotion during the job changes nothing. Raises `UsageError` without a model, and what
     `db` raises for an unknown portfolio or a source that lacks a column. Options that are understood: `night`, the
     date that the records are of, and `reasons`: False stores no reason codes.
     """
@@ -61,7 +61,7 @@ def submit_scoring(
 
 
 def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_rows: int | None) -> dict[str, Any]:
-    """Check a scoring request as `submit_scoring` does, and return what it would be; nothing is stored."""
+    """Check a scoring request as `submit_scoring` does, and return what the job would do; nothing is stored."""
     version = _checked_version(engine, portfolio, model)
     source = get_portfolio(engine, portfolio).definition.source
     records = count_records(engine, Source(portfolio, source))
@@ -80,21 +80,21 @@ def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_ro
 def submit_training(
     engine: Engine, portfolio: str, request: Request, *, options: Mapping[str, Any] | None = None
 ) -> int:
-    """Ask for a model to be trained from scratch; return the job's id.
+    """Submit a training job; return its id.
 
-    Options that are understood are those of `tidemark train`, such as `hold` (do not promote the result). Raises
+    The options are those of `tidemark train`, such as `hold` (do not promote the result). Raises
     `UsageError` where they exclude each other.
     """
     given = dict(options or {})
     if given.get("size") is not None and given.get("from") is not None:
-        raise UsageError("--size and --from exclude each other: a network keeps the width it has; leave one out")
+        raise UsageError("--size and --from exclude each other, because a network keeps its width; use only one")
     if given.get("quick"):
         taken = [name for name in ("folds", "epochs", "seeds", "time_limit") if given.get(name) is not None]
         if taken:
-            raise UsageError(f"--quick and --{taken[0].replace('_', '-')} exclude each other; leave one out")
+            raise UsageError(f"--quick and --{taken[0].replace('_', '-')} exclude each other; use only one")
     definition = get_portfolio(engine, portfolio).definition
     if definition.target is None:
-        raise UsageError(f"portfolio {portfolio} names no target, so there is nothing to learn; add: target = COLUMN")
+        raise UsageError(f"portfolio {portfolio} has no target, so no model can be trained; add: target = COLUMN")
     own = [name for name in (definition.target, definition.as_of, definition.entity) if name is not None]
     check_source(engine, definition.records, (definition.key, *own, *definition.input_columns))
     key, rank = request.idempotency_key, request.rank
@@ -102,7 +102,7 @@ def submit_training(
 
 
 def submit_comparison(engine: Engine, first: str, second: str, request: Request) -> int:
-    """Ask for two versions of one portfolio to be compared on records that both held out; return the job's id."""
+    """Submit a job that compares two versions of a portfolio on records that both held out; return its id."""
     models = [get_model(engine, version) for version in (first, second)]
     portfolio = models[0].portfolio
     if models[1].portfolio != portfolio:
@@ -112,7 +112,7 @@ def submit_comparison(engine: Engine, first: str, second: str, request: Request)
 
 
 def submit_scrubbing(engine: Engine, version: str, request: Request) -> int:
-    """Ask for a version's bundle to be written anew without records of people; return the job's id."""
+    """Submit a job that rewrites a version's bundle without personal records; return its id."""
     asked = {"version": version}
     return submit_job(engine, _monitoring(JobTask.SCRUB, get_model(engine, version).portfolio, asked, request))
 
@@ -138,8 +138,8 @@ def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
         _require_key_secret(engine, definition)
     version = model or _champion_of(engine, portfolio)
     wanted = find_model_of(engine, portfolio, version)
-    if wanted is None:  # of another portfolio, or of none: who asks may not be one to know
-        advice = f"portfolio {portfolio} has no such version; list its own with: tidemark model list {portfolio}"
+    if wanted is None:  # of another portfolio, or of none: the caller may not know which
+        advice = f"portfolio {portfolio} has no such version; list its versions with: tidemark model list {portfolio}"
         raise NotFoundError("model version", version, advice=advice)
     check_source(engine, definition.records, (definition.key, *wanted.definition.input_columns))
     return version

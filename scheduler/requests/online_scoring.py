@@ -1,4 +1,4 @@
-"""Scores some records at once: stores them for a worker, sends it the request's id, waits for the answer.
+"""Scores a few records at once: stores them for a worker, sends it the request's id, waits for the answer.
 
 Waiting takes no thread: `AnswerWatch` looks for the answers of all requests that wait here.
 """
@@ -36,15 +36,15 @@ from worker.contract.redis_address import client_url
 
 logger = getLogger(__name__)
 
-_THREADS = 3  # they store and send; a database whose lock is held must not take the threads of other requests
+_THREADS = 3  # for storing and sending; a locked database must not block the threads of other requests
 
 
 class OnlineError(SchedulerError):
-    """No answer came: no worker is free, or the one that answered could not score."""
+    """No answer: no worker is free, or the worker could not score."""
 
 
 class CallerGoneError(SchedulerError):
-    """Nobody waits for the answer any more."""
+    """The caller no longer waits for the answer."""
 
     def __init__(self) -> None:
         super().__init__("the client went away")
@@ -68,7 +68,7 @@ class OnlineScoring:
         """Return `model_version`, `scores` and `rejects` of the records.
 
         `until_gone` returns when the caller is gone. Raises `OnlineError` when no answer comes in time,
-        `CallerGoneError`, and `RedisUnreachableError` where no worker can be told.
+        `CallerGoneError`, and `RedisUnreachableError` if no worker can be notified.
         """
         request_id = await anyio.to_thread.run_sync(self._store, portfolio, records, limiter=self._threads)
         answered = self._watch.expect(request_id)
@@ -84,8 +84,8 @@ class OnlineScoring:
         return answer
 
     def send(self, request_id: str) -> None:
-        """Tell the workers of a stored request. Raises `RedisUnreachableError`."""
-        # After this time nobody waits, and workers that come back need not look for it.
+        """Notify the workers of a stored request. Raises `RedisUnreachableError`."""
+        # After this time no client is waiting, and workers that return can ignore it.
         options: dict[str, Any] = {"queue": ONLINE_QUEUE, "retry": False, "expires": self._seconds}
         try:
             with self._redis.pipeline() as pipeline:

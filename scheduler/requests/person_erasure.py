@@ -1,4 +1,4 @@
-"""The forms that the key of a person may have in results, and erasing a person under every one of them."""
+"""Erases a person under every form that the key may have in results."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from scheduler.requests.erasure_files import look_at_files
 
 
 def erase_person(engine: Engine, portfolio: str, key: str, *, who: str) -> Erasure:
-    """Erase the record with this key and everything that was made of it, also where its key stands as a hash."""
+    """Erase the record with this key and all its results, including those under the hashed key."""
     extra = look_at_files(DatabaseSettings().home)
     return erase_record(engine, _person(portfolio, key), who=who, extra=extra)
 
 
 def describe_erasure(erasure: Erasure) -> dict[str, Any]:
-    """Return what an erasure did and proves, as commands and the API tell it."""
+    """Return the result of an erasure as a document for commands and the API."""
     return {
         "erased": erasure.erased,
         "left": erasure.left,
@@ -31,7 +31,7 @@ def describe_erasure(erasure: Erasure) -> dict[str, Any]:
 
 
 def forms_of_key(portfolio: str, key: str) -> tuple[str, ...]:
-    """Return the key as it is and, where this process knows the key secret, as its hash."""
+    """Return the key and, if this process knows the key secret, its hash."""
     return _person(portfolio, key).keys
 
 

@@ -1,4 +1,4 @@
-"""What people do with schedules: add, pause, resume, remove, run now. Each is one transaction."""
+"""Changes of schedules by people: add, pause, resume, remove, run now. Each is one transaction."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -24,7 +24,7 @@ from scheduler.loop.schedule_firing import split_due_times
 def add_schedule(engine: Engine, request: ScheduleRequest, *, who: str) -> tuple[Schedule, str]:
     """Store a schedule whose first due time is the next one from now; return it with "added", "changed", "unchanged".
 
-    Raises `UsageError` for a cron expression or a time zone that is none, `NotFoundError` for an unknown portfolio.
+    Raises `UsageError` for an invalid cron expression or time zone, `NotFoundError` for an unknown portfolio.
     """
     timetable = read_timetable(request.cron, request.time_zone)
     next_due_at = timetable.next_after(read_database_time(engine))
@@ -33,17 +33,17 @@ def add_schedule(engine: Engine, request: ScheduleRequest, *, who: str) -> tuple
 
 
 def pause_schedule(engine: Engine, name: str, *, who: str, why: str = "") -> Schedule:
-    """Let no due time fire until `resume_schedule`; what came before and was not looked at is stored as missed."""
+    """Pause a schedule until `resume_schedule`; earlier due times that were not handled are stored as missed."""
     return _stop(engine, name, ScheduleState.PAUSED, who=who, why=why)
 
 
 def remove_schedule(engine: Engine, name: str, *, who: str, why: str = "") -> Schedule:
-    """End a schedule for good. Its history and its jobs stay."""
+    """End a schedule permanently. Its history and its jobs stay."""
     return _stop(engine, name, ScheduleState.REMOVED, who=who, why=why)
 
 
 def resume_schedule(engine: Engine, name: str, *, who: str, why: str = "") -> Schedule:
-    """Let due times fire again, from the next one on: those during the pause are neither run nor missed."""
+    """Resume a schedule from its next due time; those during the pause are neither run nor missed."""
     with writing(engine) as connection:
         schedule, now = lock_schedule(connection, find_schedule_named(connection, name).id)
         if schedule.state is ScheduleState.ACTIVE:
@@ -54,7 +54,7 @@ def resume_schedule(engine: Engine, name: str, *, who: str, why: str = "") -> Sc
 
 
 def run_schedule_now(engine: Engine, name: str, *, who: str) -> int:
-    """Submit a job of the schedule now, paused or not; return the job's id. The next due time stays as it is.
+    """Submit a job of the schedule now, even if it is paused; return the job's id. The next due time does not change.
 
     Raises `StateConflictError` without a champion, for a removed schedule, and where the overlap policy says `skip`
     and a job of this schedule is not finished.

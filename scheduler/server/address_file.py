@@ -1,4 +1,4 @@
-"""Notes where the API answers, for the clients of this machine."""
+"""Records the API's address, for clients on this machine."""
 
 import json
 import os
@@ -9,12 +9,12 @@ from scheduler.client.local_api import ADDRESS_FILE
 
 
 def write_address(home: Path, url: str) -> None:
-    """Note where the API answers."""
+    """Store the API's address."""
     path = home / ADDRESS_FILE
     make_private_folder(path.parent)
     path.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
 
 
 def forget_address(home: Path) -> None:
-    """Take the note away."""
+    """Delete the note."""
     (home / ADDRESS_FILE).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Builds the application: routers, refusals, limits, and the description that OpenAPI clients read."""
+"""Builds the application: routers, errors, limits, and the OpenAPI description."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -50,13 +50,13 @@ from scheduler.settings import SchedulerSettings
 # As many as the pool of connections serves; more threads would only wait for one.
 THREADS = 12
 _DESCRIPTION = """
-Everything but `/healthz` and `/readyz` needs an API key: `Authorization: Bearer tdm_...`. Roles: `read`, `operate`
+Everything except `/healthz` and `/readyz` needs an API key: `Authorization: Bearer tdm_...`. Roles: `read`, `operate`
 (submit, upload, score), `admin` (portfolios, keys, webhooks, models, erasure).
 
 Refusals are problem details (RFC 9457) with a stable `type`; mistakes in a body are named by JSON pointers. Lists
 come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
-_ROUTERS = (  # what is asked for most often stands first
+_ROUTERS = (  # the most frequent requests first
     jobs.router, schedules.router, models.router, portfolios.router, health.router, results.router, job_events.router,
     records.router, promotion.router, promotion.outcomes_router, jobs.actions_router, online.router, keys.router,
     webhooks.router, erasures.router, grants.router, events.router, metrics.router,
@@ -64,7 +64,7 @@ _ROUTERS = (  # what is asked for most often stands first
 
 
 def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: SchedulerSettings) -> FastAPI:
-    """Return the application on a database whose tables are there."""
+    """Return the application for a database with its tables."""
     app = FastAPI(
         title="Tidemark",
         version=version("tidemark"),
@@ -78,7 +78,7 @@ def create_app(engine: Engine, settings: ApiSettings, scheduler_settings: Schedu
     keys_in_force = RecentKeys(engine, settings.api_key_seconds)
     rates = RateLimiter(settings.api_requests_per_minute)
     online = OnlineScoring(engine, scheduler_settings.broker_url, seconds=settings.api_online_seconds)
-    keyless = RateLimiter(settings.api_keyless_per_minute, whose="an address without a good key")
+    keyless = RateLimiter(settings.api_keyless_per_minute, whose="an address without a valid key")
     app.state.context = ApiContext(
         engine, settings, scheduler_settings, keys_in_force, rates, keyless, online, JobWatch(engine)
     )
@@ -133,7 +133,7 @@ def describe_api(app: FastAPI) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that may be left out is not one that may be null: addresses and headers know no null."""
+    """An optional parameter is not nullable: addresses and headers have no null."""
     kinds = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     if len(kinds) != 1:
         return schema

@@ -1,6 +1,6 @@
-"""The server's side of a connection: headers must come in time and may not be endless, connections are counted.
+"""The server's side of a connection: limits the time and size of headers, and the number of connections.
 
-The server itself waits for headers for ever and takes them at any length.
+The server itself waits for headers forever and takes them at any length.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fie
 
 @dataclass
 class Connections:
-    """Who is connected to one server, and how many may be."""
+    """Counts and limits the connections of one server."""
 
     header_seconds: float
     most: int
@@ -37,14 +37,14 @@ class Connections:
     open: Counter[str] = field(default_factory=Counter)
 
     def add(self, address: str) -> bool:
-        """Count a connection; False where it is one too many: no address may have more than half, but for proxies."""
+        """Count a connection; return False above the limit. An address may have half of them, a proxy all."""
         most_of_it = self.most if is_within(address, self.proxies) else self.most // 2
         is_welcome = self.open.total() < self.most and self.open[address] < most_of_it
         self.open[address] += 1
         return is_welcome
 
     def remove(self, address: str) -> None:
-        """Count a connection no more."""
+        """Stop counting a connection."""
         self.open[address] -= 1
         if self.open[address] <= 0:
             del self.open[address]
@@ -70,7 +70,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        # A line for every request that is no HTTP would let anybody fill the log.
+        # A line per invalid request would let anybody fill the log.
         self.logger = getLogger(f"{__name__}.server")
         self.logger.setLevel(ERROR)
         self._deadline: asyncio.TimerHandle | None = None
@@ -85,7 +85,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.known.add(self._address):
             self._await_headers()
         else:
-            self._refuse(503, "unavailable", "there are too many connections; try again in a moment")
+            self._refuse(503, "unavailable", "too many connections; try again in a moment")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
@@ -96,7 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read what came; give it up where it is no HTTP, or more headers than there should be."""
+        """Read data; close the connection if it is not HTTP or its headers are too large."""
         self._unset_keepalive_if_required()
         cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request
         if self._deadline is None and (cycle is None or cycle.response_complete):
@@ -110,7 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             return  # answered as the plain request that it also is
         if self._is_in_headers and self._header_bytes > HEADER_BYTES:
-            self._refuse(431, "headers-too-large", f"the headers of a request may have {HEADER_BYTES} bytes")
+            self._refuse(431, "headers-too-large", f"the headers of a request may have at most {HEADER_BYTES} bytes")
 
     def on_message_begin(self) -> None:
         """Count the bytes of its headers, which the parser keeps until they are complete."""
@@ -137,8 +137,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():
-            told = f"expected the headers of a request within {self.known.header_seconds:g} s"
-            self._refuse(408, "too-slow", told)
+            message = f"expected the headers of a request within {self.known.header_seconds:g} s"
+            self._refuse(408, "too-slow", message)
 
     def _refuse(self, status: int, name: str, detail: str) -> None:
         self._have_headers()

@@ -1,4 +1,4 @@
-"""The API's door: who has no key is sent away before a byte of the body is read, and a body is read within limits.
+"""The API's entrance: refuses requests without a valid key before reading the body, and reads bodies within limits.
 
 The key is checked against memory, else in one of a few threads of its own, so that a flood of wrong keys takes no
 thread from those who came in.
@@ -29,7 +29,7 @@ _LOOKING = {"GET", "HEAD", "OPTIONS"}
 
 
 class DoorMiddleware:
-    """Lets in who has a key, or a session of the dashboard where that is what the page needs."""
+    """Lets requests pass with a valid key, or with a dashboard session for pages."""
 
     def __init__(self, app: ASGIApp, *, site: FastAPI) -> None:
         self._app = app
@@ -82,11 +82,11 @@ class DoorMiddleware:
             key = await self._look_up(text, address)
         context.rates.take(key.public_id)
         if key.role is KeyRole.READ and request.method not in _LOOKING:
-            raise Problem(403, "not-allowed", "a key with the role read may look (GET) and change nothing")
+            raise Problem(403, "not-allowed", "a key with the role read may only read (GET)")
         return key
 
     async def _look_up(self, text: str, address: str) -> ApiKey:
-        """Ask the database for a key. An address that sends wrong ones too often is not even asked about."""
+        """Look up a key in the database, except for an address that sends wrong keys too often."""
         context = self._context
         is_familiar = text != "" and context.keys.is_familiar(text)
         if not is_familiar:

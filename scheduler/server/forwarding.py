@@ -1,4 +1,4 @@
-"""Believes what a proxy says of the client only where the settings name that proxy."""
+"""Trusts forwarding headers only from proxies named in the settings."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -10,8 +10,8 @@ _SCHEMES = {b"http": "http", b"https": "https"}
 class ForwardingMiddleware:
     """Puts the client's address and scheme into the scope.
 
-    Where no proxy is named, one on this machine may say that a request came over TLS, but not from whom: anybody on it
-    could say that, and every request would be somebody else's.
+    Without a configured proxy, a proxy on this machine may say that a request came over TLS, but not who sent it: any
+    process here could claim to be another client.
     """
 
     def __init__(self, app: ASGIApp, *, trusted: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`: is the process there, and can it work. The one thing that is answered without a key."""
+"""`/healthz` and `/readyz`: whether the process runs and can work. The only endpoints without a key."""
 
 from logging import getLogger
 from typing import Literal
@@ -20,13 +20,13 @@ _seldom = SeldomLogger(getLogger(__name__))
 
 
 class Health(Document):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"] = Field(examples=["ok"])
 
 
 class Readiness(Document):
-    """Whether work can be taken and done: each check "ok", or what is missing."""
+    """Whether jobs can be accepted and processed: each check is "ok", or says what is missing."""
 
     status: Literal["ok", "not ready"] = Field(examples=["ok"])
     database: str = Field(examples=["ok"])
@@ -37,15 +37,15 @@ class Readiness(Document):
 
 @router.get("/healthz", response_model=Health)
 async def healthz() -> Health:
-    """Say that the process lives. Needs no thread: it is answered while all of them are busy."""
+    """Say that the process is running. Needs no thread, so it answers even when all threads are busy."""
     return Health(status="ok")
 
 
 @router.get("/readyz", response_model=Readiness, responses={
-    503: {"description": "Something that is needed is missing.", "model": Readiness}
+    503: {"description": "Something required is missing.", "model": Readiness}
 })  # fmt: skip
 def readyz(request: Request) -> JSONResponse:
-    """Say whether database, tables, a scheduler and a worker are there."""
+    """Say whether the database, its tables, a scheduler and a worker are available."""
     engine = context_of(request).engine
     checks = dict.fromkeys(("database", "schema_version", "scheduler", "workers"), "missing")
     try:
@@ -58,7 +58,7 @@ def readyz(request: Request) -> JSONResponse:
             checks["scheduler"] = "ok" if "scheduler" in kinds else "missing"
             checks["workers"] = "ok" if any(kind.startswith("worker:") for kind in kinds) else "missing"
     except DatabaseError as error:
-        _seldom.warning("Not ready, the database does not answer: %s", error.__class__.__name__)
+        _seldom.warning("Not ready: the database does not answer: %s", error.__class__.__name__)
     is_ready = all(found == "ok" for found in checks.values())
     answer = Readiness(status="ok" if is_ready else "not ready", **checks)
     return JSONResponse(answer.model_dump(), 200 if is_ready else 503)

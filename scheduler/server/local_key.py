@@ -1,4 +1,4 @@
-"""The key of the local installation: made at the first start, in a file that its owner alone can read."""
+"""The key of the local installation: created at the first start, in a file that only its owner can read."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from scheduler.client.local_api import KEY_FILE
 
 
 def ensure_local_key(engine: Engine, home: Path) -> None:
-    """Make the key of this state folder, unless its file holds one that is valid in this database."""
+    """Create the key of this state folder, unless its file has one that is valid in this database."""
     path = home / KEY_FILE
     if path.exists() and check_key(engine, path.read_text(encoding="utf-8").strip()) is not None:
         return

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: counted from the database at every scrape, so any number of API processes agree."""
+"""`/metrics` for Prometheus: counted from the database at every scrape, so that all API processes agree."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -34,21 +34,21 @@ class _Collector:
         rate = GaugeMetricFamily("tidemark_records_per_second", "Records finished in the last minute, per second.")
         rate.add_metric([], found.records_per_second)
         yield rate
-        lost = CounterMetricFamily("tidemark_lease_losses", "Leases taken back from workers that fell silent.")
+        lost = CounterMetricFamily("tidemark_lease_losses", "Leases recovered from workers that stopped responding.")
         lost.add_metric([], found.lease_losses)
         yield lost
-        said = "Messages on a queue that were not Tidemark's, dropped by workers."
+        said = "Foreign messages on a queue that workers dropped."
         strange = CounterMetricFamily("tidemark_messages_dropped", said, labels=["queue"])
         for queue, count in found.dropped_messages.items():
             strange.add_metric([queue], count)
         yield strange
         ages = {(queue,): seconds for queue, seconds in found.queue_age_seconds.items()}
-        yield _gauge("queue_age_seconds", "How long the oldest waiting shard waits.", ["queue"], ages)
+        yield _gauge("queue_age_seconds", "How long the oldest waiting shard has been waiting.", ["queue"], ages)
         kinds: dict[tuple[str, ...], int] = {}
         for one in self._processes:
             kinds[(one.kind,)] = kinds.get((one.kind,), 0) + one.is_alive
-        yield _gauge("processes", "Schedulers and workers seen within a minute.", ["kind"], kinds)
-        champions = InfoMetricFamily("tidemark_champion", "The model version in force.", labels=["portfolio"])
+        yield _gauge("processes", "Schedulers and workers active within the last minute.", ["kind"], kinds)
+        champions = InfoMetricFamily("tidemark_champion", "The current champion's model version.", labels=["portfolio"])
         for portfolio, version in found.champions.items():
             champions.add_metric([portfolio], {"version": version})
         yield champions
@@ -61,7 +61,7 @@ class _Collector:
     **problems(403),
 })  # fmt: skip
 def metrics(caller: Reader) -> Response:
-    """Tell Prometheus jobs, shards, records, rejects, lease losses, queue age, model versions and drift."""
+    """Return metrics for Prometheus: jobs, shards, records, rejects, lease losses, queue age, model versions, drift."""
     found = _within_reach(caller, read_metrics(caller.engine))
     registry = CollectorRegistry()
     registry.register(_Collector(found, list_processes(caller.engine)))

@@ -37,7 +37,7 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema, so of every /readyz
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it logs every check of the schema, and so every /readyz
     try:
         settings, database, scheduler_settings = ApiSettings(), DatabaseSettings(), SchedulerSettings()
     except ValidationError as error:
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes uvloop's loop where there is one; None, for Python's own, on Windows."""
+    """Return uvloop's loop factory, or None (for Python's own loop) on Windows."""
     try:
         from uvloop import new_event_loop  # noqa: PLC0415 - no wheel for Windows
     except ImportError:
@@ -70,7 +70,7 @@ def _quickest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _serve(
     engine: Engine, settings: ApiSettings, scheduler_settings: SchedulerSettings, *, ends_with_parent: bool
 ) -> None:
-    """Bind, note the address, serve; a port that is taken is tried again, so that `tidemark up` runs all the same."""
+    """Bind, store the address, serve; retry while the port is taken, so that `tidemark up` keeps running."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -94,7 +94,7 @@ async def _serve(
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to this process: it also has to end while it waits for its port."""
+    """A server that leaves signals to this process, which must be able to stop while it waits for its port."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -113,16 +113,18 @@ async def _run(server: uvicorn.Server, listener: socket.socket, stopping: asynci
 
 async def _bind(settings: ApiSettings, stopping: asyncio.Event) -> socket.socket | None:
     address = (settings.api_host, settings.api_port)
-    has_told = False
+    has_warned = False
     while not stopping.is_set():
         try:
             family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
             return socket.create_server(address, family=family, backlog=512)
         except OSError as error:
-            if not has_told:
-                told = (*address, error.strerror, BIND_AGAIN_SECONDS)
-                logger.warning("Cannot listen on %s:%d (%s); set TIDEMARK_API_PORT. Tried again every %g s.", *told)
-            has_told = True
+            if not has_warned:
+                log_fields = (*address, error.strerror, BIND_AGAIN_SECONDS)
+                logger.warning(
+                    "Cannot listen on %s:%d (%s); set TIDEMARK_API_PORT. Tried again every %g s.", *log_fields
+                )
+            has_warned = True
         try:
             await asyncio.wait_for(stopping.wait(), BIND_AGAIN_SECONDS)
         except TimeoutError:
@@ -134,7 +136,7 @@ async def _watch_parent(stopping: asyncio.Event) -> None:
     started_by = os.getppid()
     while os.getppid() == started_by:
         await asyncio.sleep(LOOK_SECONDS)
-    logger.info("The process that started this API is gone; it stops.")
+    logger.info("The process that started this API has exited; the API stops.")
     stopping.set()
 
 

@@ -47,8 +47,8 @@ def test_every_documented_setting_exists() -> None:
         for one in (ApiSettings, DatabaseSettings, SchedulerSettings, WorkerSettings)
         for name in one.model_fields
     }
-    told = {name for page in PAGES for name in re.findall(r"TIDEMARK_[A-Z_]+[A-Z]", page.read_text(encoding="utf-8"))}
-    assert {name for name in told if not name.startswith(("TIDEMARK_TEST_", "TIDEMARK_BENCH_"))} <= known
+    values = {name for page in PAGES for name in re.findall(r"TIDEMARK_[A-Z_]+[A-Z]", page.read_text(encoding="utf-8"))}
+    assert {name for name in values if not name.startswith(("TIDEMARK_TEST_", "TIDEMARK_BENCH_"))} <= known
 
 
 def test_every_command_is_documented() -> None:

@@ -22,7 +22,7 @@ def shown_commands(page: Path) -> list[str]:
     for language, block in _FENCE.findall(page.read_text(encoding="utf-8")):
         if language in _SHELL:
             lines = block.replace("\\\n", " ").splitlines()
-            found += [told[1].split("  #")[0].strip() for line in lines if (told := _PROMPT.match(line))]
+            found += [values[1].split("  #")[0].strip() for line in lines if (values := _PROMPT.match(line))]
     return found
 
 

@@ -62,6 +62,7 @@ def play_some_nights(system: System) -> dict[str, str]:
         "tonight": "/", "jobs": "/jobs", "job": "/jobs/2", "paused": f"/jobs/{paused}",
         "drift": f"/portfolios/{BOOK}/drift?job={job}", "models": f"/portfolios/{BOOK}/models",
         "model": f"/models/{model}", "customer": f"/portfolios/{BOOK}/customer", "workers": "/workers",
+        "glossary": "/glossary",
         "absent": "/jobs/9999",
     }  # fmt: skip
 

@@ -82,5 +82,5 @@ def _total(entries: Iterable[Entry], name: str) -> int:
 
 def _line(row: tuple[int, str, int, int, int, float | None, int]) -> str:
     number, name, injected, lost, duplicated, seconds, tests = row
-    told = "" if seconds is None else f"{seconds:.1f}"
-    return f"| {number} | {name} | {injected:,} | {lost} | {duplicated} | {told} | {tests} |"
+    message = "" if seconds is None else f"{seconds:.1f}"
+    return f"| {number} | {name} | {injected:,} | {lost} | {duplicated} | {message} | {tests} |"

@@ -221,7 +221,7 @@ class Site:
             decision = Decision(
                 BOOK, version, seen, promoted=True, reason="test", figures={}, decided_by="test", job_id=None
             )
-            decide(connection, decision, seen=None if seen is None else get_champion(self.engine, BOOK))
+            decide(connection, decision, champion_before=None if seen is None else get_champion(self.engine, BOOK))
 
 
 def _wake(pid: int) -> None:

@@ -58,8 +58,8 @@ def assert_pauses_and_goes_on(
     """Wait until `job show` tells a cause, heal it, and wait for the job's end."""
 
     def shown() -> bool:
-        told = site.installation.json("job", "show", str(job_id))
-        return told["state"] == "paused" and told["cause"] in causes and bool(told["detail"])
+        document = site.installation.json("job", "show", str(job_id))
+        return document["state"] == "paused" and document["cause"] in causes and bool(document["detail"])
 
     began_at = time.time()
     wait_for(shown, seconds, f"job show to tell one of {causes}")

@@ -164,5 +164,5 @@ def scoring_hosts(office: Installation, job: int) -> set[str]:
     """The hosts whose workers have told of this job."""
     shown = office.json("job", "show", str(job))
     assert shown["state"] in {"queued", "running"}, "the job ended before both hosts took part"
-    told = str(shown)
-    return {name for name in ("first", "second") if f"{name}:" in told or f"@{name}" in told}
+    message = str(shown)
+    return {name for name in ("first", "second") if f"{name}:" in message or f"@{name}" in message}

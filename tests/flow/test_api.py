@@ -44,27 +44,27 @@ def running(laptop: Installation, book_files: tuple[Path, Path], monkeypatch: py
 
 @pytest.mark.timeout(600)  # it trains
 def test_the_examples_run_and_nothing_personal_is_written_where_it_should_not(running: Installation) -> None:
-    told: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for example in re.findall(r"```python\n(.*?)```", EXAMPLES.read_text(encoding="utf-8"), flags=re.DOTALL):
-        exec(example, told)
-    tidemark: Tidemark = told["tidemark"]
-    assert told["trained"].state == "done", told["trained"].detail
-    assert (told["job"].scored, told["job"].rejected) == (RECORDS - 1, 1)
-    assert len(told["scores"]) == RECORDS - 1
-    assert told["rejects"]["record_key"].tolist() == [f"{PERSON}-5"]
-    check_that_at_once_equals_the_night(told)
-    check_that_wrong_records_are_told(tidemark, told["records"])
+        exec(example, document)
+    tidemark: Tidemark = document["tidemark"]
+    assert document["trained"].state == "done", document["trained"].detail
+    assert (document["job"].scored, document["job"].rejected) == (RECORDS - 1, 1)
+    assert len(document["scores"]) == RECORDS - 1
+    assert document["rejects"]["record_key"].tolist() == [f"{PERSON}-5"]
+    check_that_at_once_equals_the_night(document)
+    check_that_wrong_records_are_told(tidemark, document["records"])
     check_that_nothing_personal_is_written(running, tidemark)
     tidemark.close()
     check_that_the_scripts_run(running)
 
 
-def check_that_at_once_equals_the_night(told: dict[str, Any]) -> None:
-    nightly = told["scores"].set_index("record_key").loc[told["at_once"]["record_key"]]
+def check_that_at_once_equals_the_night(names: dict[str, Any]) -> None:
+    nightly = names["scores"].set_index("record_key").loc[names["at_once"]["record_key"]]
     # The same model in batches of another shape: sums in another order, six decimals told.
-    found = told["at_once"]["probability"].to_numpy()
+    found = names["at_once"]["probability"].to_numpy()
     assert found == pytest.approx(nightly["probability"].to_numpy(), abs=2e-6)
-    seconds = [seconds_of(told["tidemark"], told["records"].head(1)) for _ in range(9)]
+    seconds = [seconds_of(names["tidemark"], names["records"].head(1)) for _ in range(9)]
     assert statistics.median(seconds) < 1.0  # benchmarks/online_latency.py measures; here only: nobody polls
 
 
@@ -73,8 +73,8 @@ def check_that_wrong_records_are_told(tidemark: Tidemark, records: pd.DataFrame)
     wrong = tidemark.score([one, {"customer_id": "x"}, one | {"income": VALUE}])
     assert wrong["reason"].tolist()[1:] == ["missing_column", "not_a_number"]
     wider = {"portfolio": "customers", "records": [one | {"nonsense": 1}]}
-    told = tidemark._transport.send("POST", "/v1/score", json=wider).json()
-    assert (len(told["scores"]), told["ignored_columns"]) == (1, ["nonsense"])
+    answer = tidemark._transport.send("POST", "/v1/score", json=wider).json()
+    assert (len(answer["scores"]), answer["ignored_columns"]) == (1, ["nonsense"])
     with pytest.raises(TidemarkError, match="/problems/not-found"):
         tidemark.score([one], portfolio="absent")
 

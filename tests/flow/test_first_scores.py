@@ -32,8 +32,8 @@ def test_a_newcomer_gets_from_a_csv_to_scores_on_the_embedded_defaults(
 
     laptop.run("scores", "export", str(scored["job"]), "scores.csv")
     exported = pd.read_csv(laptop.folder / "scores.csv")
-    told = ["reason_1", "reason_2", "reason_3", "reason_4"]
-    assert list(exported.columns) == ["record_key", "probability", "points", "band", "model_version", *told]
+    values = ["reason_1", "reason_2", "reason_3", "reason_4"]
+    assert list(exported.columns) == ["record_key", "probability", "points", "band", "model_version", *values]
     assert exported["reason_1"].notna().mean() > 0.5
     assert sorted(exported["record_key"]) == [f"C{number:06d}" for number in range(1, 1201)]
 

@@ -49,10 +49,10 @@ class Clone:
 
     def add_python(self, version: str, instead: str = ":") -> None:
         """Put another Python on the PATH: this one, which says that it is another version."""
-        told = version.replace(".", ", ")
+        wanted = version.replace(".", ", ")
         self.add_program(
             f"python{version}",
-            f'case "$2" in *version_info*) echo "[{told}]"; exit;; esac; {instead}; exec "{sys.executable}" "$@"',
+            f'case "$2" in *version_info*) echo "[{wanted}]"; exit;; esac; {instead}; exec "{sys.executable}" "$@"',
         )
 
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
@@ -68,10 +68,10 @@ class Clone:
     def run(self, *arguments: str, expect: int = 0, **settings: str) -> tuple[list[str], str]:
         """Run a command; return the lines of standard output and the text of standard error."""
         process = self.start(*arguments, **settings)
-        out, told = process.communicate(timeout=120)
-        assert process.returncode == expect, (out, told)
-        assert "Traceback" not in told
-        return out.splitlines(), told
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == expect, (out, err)
+        assert "Traceback" not in err
+        return out.splitlines(), err
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ def test_one_python_runs_all_tests(clone: Clone) -> None:
 
 def test_the_oldest_python_runs_all_tests_and_the_newest_the_unit_tests(clone: Clone) -> None:
     clone.add_python(OTHER)
-    told = [line for line in clone.run("test")[0] if line.startswith("tests")]
+    runs = [line for line in clone.run("test")[0] if line.startswith("tests")]
     older, newer = (".venv", NEWEST_FOLDER) if OTHER > OWN else (NEWEST_FOLDER, ".venv")
-    assert told == [f"tests in {newer} tests/unit", f"tests in {older}"]
+    assert runs == [f"tests in {newer} tests/unit", f"tests in {older}"]
 
 
 def test_the_closing_lines_of_pytest_stay(clone: Clone) -> None:
@@ -100,9 +100,9 @@ def test_the_closing_lines_of_pytest_stay(clone: Clone) -> None:
 @pytest.mark.parametrize("folder", [".venv", NEWEST_FOLDER])
 def test_either_run_that_fails_fails_the_command(clone: Clone, folder: str) -> None:
     clone.add_python(OTHER)
-    out, told = clone.run("test", expect=FAILED, FAILS=folder)
+    out, err = clone.run("test", expect=FAILED, FAILS=folder)
     assert len([line for line in out if line.startswith("tests")]) == 2
-    assert "failed: Python" in told
+    assert "failed: Python" in err
 
 
 def test_arguments_run_what_they_name_on_the_one_python(clone: Clone) -> None:
@@ -114,8 +114,8 @@ def test_arguments_run_what_they_name_on_the_one_python(clone: Clone) -> None:
 @pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", FAILED)])
 def test_a_second_environment_that_cannot_be_made_is_told_and_fails_only_ci(clone: Clone, ci: str, code: int) -> None:
     clone.add_python(OTHER, instead='echo "no network" >&2; [ "$2" = venv ] && exit 1')
-    out, told = clone.run("test", expect=code, CI=ci)
-    (line,) = [line for line in told.splitlines() if "left out, " in line and OTHER in line]
+    out, err = clone.run("test", expect=code, CI=ci)
+    (line,) = [line for line in err.splitlines() if "left out, " in line and OTHER in line]
     assert line.endswith(f"{NEWEST_FOLDER} could not be made: no network")
     assert "tests in .venv" in out
 
@@ -130,8 +130,8 @@ def test_a_signal_waits_until_the_tests_have_stopped_their_servers(clone: Clone)
     process = clone.start("test", WAITS="1")
     wait_for((clone.folder / "waiting").exists, 60, "the tests to run")
     process.send_signal(signal.SIGTERM)
-    out, told = process.communicate(timeout=60)
-    assert (process.returncode, out.count("servers stopped")) == (130, 1), told
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.count("servers stopped")) == (130, 1), err
 
 
 def test_a_link_in_the_place_of_the_environment_is_left_alone(
@@ -165,9 +165,9 @@ def test_an_environment_of_somebody_else_is_left_alone(clone: Clone) -> None:
 
 
 def refused(clone: Clone, found: str) -> None:
-    out, told = clone.run("test", expect=FAILED)
+    out, err = clone.run("test", expect=FAILED)
     assert out == []
-    (line,) = told.splitlines()
+    (line,) = err.splitlines()
     assert f"{clone.folder / '.venv'} is {found}" in line
     assert "expected nothing there, or an environment that run.py made" in line
     assert "mv .venv .venv-mine" in line

@@ -21,7 +21,7 @@ def with_book(laptop: Installation, book_files: tuple[Path, Path]) -> Installati
 def said(installation: Installation, *arguments: str, expect: int = WRONG_USAGE) -> str:
     done = installation.run(*arguments, expect=expect)
     assert done.stdout == ""
-    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("Made Tidemark's tables")]
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith("Created Tidemark's tables")]
     assert len(lines) == 1, done.stderr
     return lines[0]
 

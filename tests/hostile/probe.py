@@ -44,10 +44,10 @@ def probing(url: str, *paths: str, key: str = "") -> Iterator[Answers]:
         yield found
     finally:
         probe.stdin.close()
-        told = json.loads(probe.stdout.read())
+        document = json.loads(probe.stdout.read())
         probe.stdout.close()
         probe.wait()
-        found.seconds, found.wrong = told["seconds"], told["wrong"]
+        found.seconds, found.wrong = document["seconds"], document["wrong"]
 
 
 def _probe(url: str, key: str, paths: list[str]) -> None:

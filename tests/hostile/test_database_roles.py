@@ -125,7 +125,9 @@ def test_a_night_runs_with_a_role_for_each_process(
         client = api.client(api.key())
         add_book(client)
         make_champion(training.engine, get_portfolio(training.engine, "alpha").definition, tmp_path)
-        told = create_webhook(roles.engine(API), "http://127.0.0.1:9/", ["job.*"], portfolio=None, who="test")[1].id
+        webhook_id = create_webhook(roles.engine(API), "http://127.0.0.1:9/", ["job.*"], portfolio=None, who="test")[
+            1
+        ].id
         scored = submit(client, kind="scoring")
         slot = ModelSlot(scoring.engine, settings.bundles_url)
         work(lambda: score_next_shard(scoring, slot))
@@ -137,7 +139,7 @@ def test_a_night_runs_with_a_role_for_each_process(
 
         wait_for(has_a_report, 120, "the night to be compared")
         assert list(score_at_once(scoring, client)) == ["9001"]
-        wait_for(lambda: attempts(roles, told) > 0, 30, "the receiver that is not there to be tried")
+        wait_for(lambda: attempts(roles, webhook_id) > 0, 30, "the receiver that is not there to be tried")
         assert len(client.get(f"/v1/jobs/{scored}/scores.csv").text.splitlines()) == RECORDS + 1
         outcomes = "id,outcome,outcome_date\n1,0,2099-01-01\n"
         assert send_text(client, "/v1/portfolios/alpha/outcomes", "text/csv", outcomes).json()["loaded"] == 1
@@ -313,8 +315,8 @@ def test_an_analyst_sees_the_rows_of_one_portfolio_alone(roles: Roles) -> None:
 
 
 def test_every_table_is_written_by_some_role() -> None:
-    told = roles_sql({})
-    lines = [line for line in told.splitlines() if line.startswith("GRANT INSERT")]
+    sql = roles_sql({})
+    lines = [line for line in sql.splitlines() if line.startswith("GRANT INSERT")]
     granted = {name.strip(",") for line in lines for name in line.split()}
     assert [name for name in metadata.tables if name not in granted] == []
 

@@ -83,9 +83,9 @@ def test_dense_and_endless_uploads_are_refused_and_fill_no_memory(api: ApiProces
     client = httpx.Client(base_url=api.url, headers={"Authorization": f"Bearer {api.key()}"}, timeout=300)
     client.post("/v1/portfolios/book/records", content=HEAD + b"1,0,1,red\n", headers={"Content-Type": CSV})
     before = peak_bytes(api)
-    for kind, body, status, told in uploads:
+    for kind, body, status, result in uploads:
         answer = client.post("/v1/portfolios/book/records", content=body, headers={"Content-Type": kind})
-        assert (answer.status_code, told in answer.json()["detail"]) == (status, True), answer.text[:500]
+        assert (answer.status_code, result in answer.json()["detail"]) == (status, True), answer.text[:500]
         outcome = client.post("/v1/portfolios/book/outcomes", content=body, headers={"Content-Type": kind})
         assert outcome.status_code in {413, 422}, outcome.text[:500]
     client.close()

@@ -51,8 +51,8 @@ def answer_to_head(api: ApiProcess, path: str, *lines: str) -> tuple[bytes, byte
     """Send the head of a request and no body; return status line and all that came until the API closed."""
     with api.connect() as connection:
         connection.sendall(head(path, *lines))
-        told = read_all(connection)
-    return told.partition(b"\r\n")[0], told
+        result = read_all(connection)
+    return result.partition(b"\r\n")[0], result
 
 
 def check_that_no_byte_of_a_body_is_read(api: ApiProcess) -> None:
@@ -65,10 +65,10 @@ def check_that_no_byte_of_a_body_is_read(api: ApiProcess) -> None:
         ("/jobs", "Content-Type: application/x-www-form-urlencoded", LARGE, "Cookie: tidemark_session=x.y.z"),
     ]  # fmt: skip
     for path, *lines in asked:
-        status, told = answer_to_head(api, path, *lines)  # the whole body would never come
-        assert b" 401 " in status, (path, lines, told[:300])
-        assert b"application/problem+json" in told, told[:300]
-        assert b"100 Continue" not in told
+        status, result = answer_to_head(api, path, *lines)  # the whole body would never come
+        assert b" 401 " in status, (path, lines, result[:300])
+        assert b"application/problem+json" in result, result[:300]
+        assert b"100 Continue" not in result
 
 
 def check_that_slow_clients_are_sent_away(api: ApiProcess) -> None:
@@ -86,14 +86,14 @@ def check_that_slow_clients_are_sent_away(api: ApiProcess) -> None:
         with api.connect(20) as connection:
             with suppress(ConnectionError):
                 connection.sendall(sent)
-            told = read_all(connection)
-        assert expected in told.partition(b"\r\n")[0], (sent[:80], told[:200])
-        assert b"application/problem+json" in told
+            result = read_all(connection)
+        assert expected in result.partition(b"\r\n")[0], (sent[:80], result[:200])
+        assert b"application/problem+json" in result
 
 
 def check_that_a_read_key_is_refused_before_its_body(api: ApiProcess) -> None:
-    status, told = answer_to_head(api, "/v1/jobs", JSON, LARGE, f"Authorization: Bearer {api.key(KeyRole.READ)}")
-    assert b" 403 " in status, told
+    status, message = answer_to_head(api, "/v1/jobs", JSON, LARGE, f"Authorization: Bearer {api.key(KeyRole.READ)}")
+    assert b" 403 " in status, message
 
 
 def check_that_bodies_in_flight_are_bounded(api: ApiProcess) -> None:
@@ -103,9 +103,9 @@ def check_that_bodies_in_flight_are_bounded(api: ApiProcess) -> None:
         for connection in (first, second):
             with suppress(ConnectionError):
                 connection.sendall(head("/v1/jobs", JSON, key, LARGE) + b" " * (8 * MEBIBYTE - 1))
-        told = [read_all(connection).partition(b"\r\n\r\n")[0] for connection in (first, second)]
-    assert sorted(one.split()[1] for one in told) == [b"408", b"503"], told
-    assert any(b"retry-after: 1" in one.lower() for one in told)
+        values = [read_all(connection).partition(b"\r\n\r\n")[0] for connection in (first, second)]
+    assert sorted(one.split()[1] for one in values) == [b"408", b"503"], values
+    assert any(b"retry-after: 1" in one.lower() for one in values)
     again = httpx.post(
         f"{api.url}/v1/jobs", content=b" " * 8 * MEBIBYTE, headers=dict([JSON.split(": "), key.split(": ")])
     )
@@ -206,11 +206,11 @@ def status_of(api: ApiProcess, key: str | None, *, path: str = "/v1/jobs", forwa
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     connection.request("GET", path, headers=headers | ({"X-Forwarded-For": forwarded} if forwarded else {}))
     answer = connection.getresponse()
-    told = answer.read()
+    result = answer.read()
     connection.close()
     if answer.status == 429:
         assert int(answer.headers["Retry-After"]) > 0
-        assert json.loads(told)["type"] == "/problems/too-many-requests"
+        assert json.loads(result)["type"] == "/problems/too-many-requests"
     return answer.status
 
 

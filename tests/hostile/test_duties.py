@@ -104,7 +104,7 @@ def test_a_schedule_that_raises_keeps_no_other_from_firing(engine: Engine) -> No
             decision = Decision(
                 name, f"m-{name}", None, promoted=True, reason="test", figures={}, decided_by="test", job_id=None
             )
-            decide(connection, decision, seen=None)
+            decide(connection, decision, champion_before=None)
         added, _ = add_schedule(engine, ScheduleRequest(name, "0 0 1 1 *", "Europe/Berlin"), who="test")
         assert added.next_due_at is not None
         due = added.next_due_at - timedelta(days=366)

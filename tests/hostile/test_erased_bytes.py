@@ -36,8 +36,8 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Worked:
         home = folder / "home"
         _work(laptop, home)
         before = _files_that_hold(home)
-        told = laptop.json("erase", "simulated_book", KEY)
-    return home, before, told
+        document = laptop.json("erase", "simulated_book", KEY)
+    return home, before, document
 
 
 def _work(laptop: Installation, home: Path) -> None:
@@ -59,8 +59,8 @@ def _work(laptop: Installation, home: Path) -> None:
 
 
 def test_no_byte_of_who_is_erased_is_left_in_database_log_and_redis(worked: Worked) -> None:
-    home, before, told = worked
-    assert (told["outcome"], told["proven"]) == ("erased", True)
+    home, before, result = worked
+    assert (result["outcome"], result["proven"]) == ("erased", True)
     assert any(name.startswith("tidemark.db") for name in before), "the marks are found where they are"
     after = _files_that_hold(home)
     assert {name: marks for name, marks in after.items() if not name.startswith("models/")} == {}

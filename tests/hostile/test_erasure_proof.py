@@ -28,7 +28,7 @@ from tests.integration.api.server import running_api
 from worker.scoring.key_hashing import hide_keys
 
 KEY = "marker-7f3a9c"
-SECRET, WRONG = "a secret of the house", "another house's secret"
+SECRET, WRONG = "a secret of this installation", "a secret of another installation"
 HASHED = PrivacyPolicy(hashed_keys=True)
 
 
@@ -67,29 +67,29 @@ def scores_left(engine: Engine) -> int:
 
 def test_done_no_such_key_and_done_before_have_exit_codes_of_their_own(engine: Engine, run: Any) -> None:
     load_book(engine, [KEY, "other-1"], key_type="text")
-    code, told, _ = run("nobody")
-    assert (code, told["outcome"], told["proven"]) == (5, "unknown_key", False)
-    code, told, _ = run(KEY)
-    assert (code, told["outcome"], told["proven"], told["erased"][BOOK]) == (0, "erased", True, 1)
-    code, told, _ = run(KEY)
-    assert (code, told["outcome"], told["erased"][BOOK]) == (0, "erased", 0)
+    code, document, _ = run("nobody")
+    assert (code, document["outcome"], document["proven"]) == (5, "unknown_key", False)
+    code, document, _ = run(KEY)
+    assert (code, document["outcome"], document["proven"], document["erased"][BOOK]) == (0, "erased", True, 1)
+    code, document, _ = run(KEY)
+    assert (code, document["outcome"], document["erased"][BOOK]) == (0, "erased", 0)
 
 
 def test_without_the_secret_hashed_keys_could_not_be_looked_at(engine: Engine, run: Any) -> None:
     score_hashed(engine)
-    code, told, said = run(KEY)
-    assert (code, told["proven"], scores_left(engine)) == (6, False, 2)
+    code, document, said = run(KEY)
+    assert (code, document["proven"], scores_left(engine)) == (6, False, 2)
     assert "TIDEMARK_KEY_SECRET is not set" in said
-    assert list(told["not_looked_at"]) == ["results under hashed keys"]
+    assert list(document["not_looked_at"]) == ["results under hashed keys"]
 
 
 def test_a_wrong_secret_is_noticed_and_the_right_one_finishes_what_it_left(engine: Engine, run: Any) -> None:
     score_hashed(engine)
-    code, told, said = run(KEY, WRONG)
-    assert (code, told["proven"], scores_left(engine)) == (6, False, 2)
+    code, document, said = run(KEY, WRONG)
+    assert (code, document["proven"], scores_left(engine)) == (6, False, 2)
     assert "is not the one that keys are hashed with" in said
-    code, told, _ = run(KEY, SECRET)
-    assert (code, told["proven"], scores_left(engine)) == (0, True, 1)
+    code, document, _ = run(KEY, SECRET)
+    assert (code, document["proven"], scores_left(engine)) == (0, True, 1)
 
 
 def test_a_secret_that_was_never_checked_counts_where_it_finds_the_person(engine: Engine, run: Any) -> None:
@@ -130,7 +130,7 @@ def test_the_api_tells_the_same_apart_by_status_and_fields(
 def test_every_place_is_told_with_its_count(engine: Engine, run: Any) -> None:
     load_book(engine, [KEY, "other-1"], key_type="text")
     load_book(engine, ["other-1"], key_type="text", source="newer")
-    _, told, _ = run(KEY)
+    _, document, _ = run(KEY)
     places = {
         BOOK, "newer", "tidemark_scores", "tidemark_rejects", "tidemark_outcomes", "tidemark_shards",
         "tidemark_online_requests", "tidemark_events.why", "tidemark_jobs.detail", "tidemark_jobs.idempotency_key",
@@ -138,10 +138,10 @@ def test_every_place_is_told_with_its_count(engine: Engine, run: Any) -> None:
         "exports in progress", "uploads and trainings in progress", "model bundles",
     }  # fmt: skip
     files = {"write-ahead log", "free space of the database file"} if engine.dialect.name == "sqlite" else set()
-    assert places | files <= set(told["left"])
-    assert set(told["left"]) == set(told["erased"])
-    assert set(told["left"].values()) == {0}
-    assert any("backups" in one for one in told["beyond_reach"])
+    assert places | files <= set(document["left"])
+    assert set(document["left"]) == set(document["erased"])
+    assert set(document["left"].values()) == {0}
+    assert any("backups" in one for one in document["beyond_reach"])
 
 
 def test_a_text_that_quotes_the_key_is_redacted_and_a_count_is_not(engine: Engine, run: Any) -> None:

@@ -47,8 +47,8 @@ def ask(client: httpx.Client, case: Case) -> str | None:
     is_told = answer.headers.get("content-type") == "application/problem+json"
     if answer.status_code in statuses and is_told and answer.json()["status"] == answer.status_code:
         return None
-    told = f"{method} {path[:100]} {str(request)[:150]}"
-    return f"{told}: {answer.status_code}, expected {statuses}: {answer.text[:200]}"
+    message = f"{method} {path[:100]} {str(request)[:150]}"
+    return f"{message}: {answer.status_code}, expected {statuses}: {answer.text[:200]}"
 
 
 def test_three_hundred_hostile_inputs_are_refused_and_write_nothing(api: ApiProcess, engine: Engine) -> None:
@@ -60,9 +60,9 @@ def test_three_hundred_hostile_inputs_are_refused_and_write_nothing(api: ApiProc
         idle = api.idle_seconds("/healthz")
         before = rows_written(engine)
         with probing(api.url, "/healthz") as seen, ThreadPoolExecutor(AT_ONCE) as threads:
-            wrong = [told for told in threads.map(lambda case: ask(client, case), cases) if told]
+            wrong = [message for message in threads.map(lambda case: ask(client, case), cases) if message]
     assert wrong == []
     assert rows_written(engine) == before
     assert seen.wrong == 0
     assert seen.quantile("/healthz", 0.99) < quick(idle)
-    assert "A fault of the API" not in api.log.read_text()
+    assert "A bug in the API" not in api.log.read_text()

@@ -52,11 +52,11 @@ def test_a_stream_of_events_ends_soon_after_its_key(api: RunningApi, engine: Eng
 def test_a_stream_goes_on_while_its_key_is_good(api: RunningApi, engine: Engine, admin: httpx.Client) -> None:
     load_book(engine, [1])
     admin.post("/v1/jobs", json=TRAIN)
-    told: list[str] = []
+    lines: list[str] = []
 
     def follow() -> None:
         with admin.stream("GET", "/v1/jobs/1/events") as answer:
-            told.extend(answer.iter_lines())
+            lines.extend(answer.iter_lines())
 
     following = threading.Thread(target=follow)
     began = time.monotonic()
@@ -65,7 +65,7 @@ def test_a_stream_goes_on_while_its_key_is_good(api: RunningApi, engine: Engine,
     assert following.is_alive()
     api.client(api.key()).post("/v1/jobs/1/cancel")
     following.join(20)
-    assert "event: end" in told
+    assert "event: end" in lines
 
 
 def add_scores(engine: Engine, job_id: int) -> None:

@@ -165,9 +165,9 @@ def test_only_an_administrator_without_a_limit_grants_and_each_grant_is_told(
     assert [one["source"].rpartition(".")[2] for one in admin.get(path).json()["grants"]] == ["alpha", "beta"]
     assert admin.post(f"{path}/revoke", json={"source": "beta"}).status_code == 200
     assert admin.post(f"{path}/revoke", json={"source": "beta"}).status_code == 404
-    told = "SELECT event FROM tidemark_events WHERE portfolio = 'alpha' ORDER BY id"
+    query = "SELECT event FROM tidemark_events WHERE portfolio = 'alpha' ORDER BY id"
     with reading(engine) as connection:
-        events = connection.execute(text(told)).scalars().all()
+        events = connection.execute(text(query)).scalars().all()
     assert events == ["source.granted", "portfolio.added", "source.granted", "source.revoked"]
 
 

@@ -35,8 +35,8 @@ def test_an_export_is_in_the_log_with_who_what_and_how_many(
     job = scored_book(engine)
     admin.get(f"/v1/jobs/{job}/scores.{form}")
     admin.get(f"/v1/jobs/{job}/rejects.{form}")
-    told = [(one.event, one.why, one.job_id, one.portfolio) for one in looks(engine)]
-    assert told == [
+    found = [(one.event, one.why, one.job_id, one.portfolio) for one in looks(engine)]
+    assert found == [
         ("scores.exported", f"{form}, {SCORED} scores", job, "book"),
         ("rejects.exported", f"{form}, {REJECTED} rejects", job, "book"),
     ]
@@ -73,9 +73,9 @@ def test_one_person_looked_up_in_the_dashboard_is_told_without_the_key(api: Runn
         assert window.send("/portfolios/book/customer", {"record_key": "17"}).status_code == 200
     saved = window.send("/portfolios/book/customer/save", {"record_key": "17", "file_format": "csv"})
     assert saved.status_code == 200
-    told = [(one.event, one.why, one.portfolio) for one in looks(engine)]
-    look = ("scores.read", "one record in the dashboard, 1 nights", "book")
-    assert told == [look, look, ("scores.exported", "one record as csv, 1 nights", "book")]
+    found = [(one.event, one.why, one.portfolio) for one in looks(engine)]
+    look = ("scores.read", "one record in the dashboard, 1 night", "book")
+    assert found == [look, look, ("scores.exported", "one record as csv, 1 night", "book")]
 
 
 def command(engine: Engine, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -97,9 +97,13 @@ def test_the_command_leaves_the_same_trace_and_shows_it(engine: Engine, tmp_path
     assert command(engine, tmp_path, "scores", "export", str(job), str(tmp_path / "s.pdf")).returncode == 64
     assert looks(engine) == [], "nothing was written"
     assert command(engine, tmp_path, "scores", "export", str(job), str(tmp_path / "s.csv")).returncode == 0
-    (told,) = events_by_command(engine, tmp_path, "--kind", "scores.*")
-    assert (told["event"], told["job_id"], told["portfolio"]) == ("scores.exported", job, "book")
-    assert told["why"] == f"csv, {SCORED} scores, by the command"
+    (event,) = events_by_command(engine, tmp_path, "--kind", "scores.*")
+    assert (event["event"], event["job_id"], event["portfolio"]) == (
+        "scores.exported",
+        job,
+        "book",
+    )
+    assert event["why"] == f"csv, {SCORED} scores, by command"
     assert command(engine, tmp_path, "events", "--kind", "key").returncode == 64
 
 

@@ -26,7 +26,7 @@ def tenants(api: RunningApi) -> dict[str, httpx.Client]:
     first = Decision("other", "m9", None, promoted=True, reason="test", figures={}, decided_by="test", job_id=None)
     with writing(api.engine) as connection:
         register_model(connection, version="m9", job_id=None, definition=theirs, metrics={}, reference={})
-        decide(connection, first, seen=None)
+        decide(connection, first, champion_before=None)
     return {name: api.client(api.key(KeyRole.ADMIN, [name])) for name in ("book", "other")}
 
 

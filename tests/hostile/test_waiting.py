@@ -56,12 +56,12 @@ def check_quick(api: ApiProcess, key: str, idle: float) -> None:
     with probing(api.url, *PATHS, key=key) as seen:
         pass
     for path in PATHS:
-        told = (
+        result = (
             f"{path}: median {seen.quantile(path, 0.5):.4f} s, worst {seen.quantile(path, 1):.4f} s, idle {idle:.4f} s"
         )
-        sys.stdout.write(f"{told}\n")
-        assert seen.quantile(path, 0.5) < quick(idle, QUICK_MEDIAN), told
-        assert seen.quantile(path, 1) < quick(idle, QUICK_WORST), told
+        sys.stdout.write(f"{result}\n")
+        assert seen.quantile(path, 0.5) < quick(idle, QUICK_MEDIAN), result
+        assert seen.quantile(path, 1) < quick(idle, QUICK_WORST), result
     assert seen.wrong == 0
 
 

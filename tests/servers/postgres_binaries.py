@@ -60,8 +60,8 @@ def _on_this_machine() -> list[PostgresBinaries]:
         folders.append(Path(on_path).resolve().parent)
     pg_config = shutil.which("pg_config")
     if pg_config is not None:
-        told = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
-        folders.append(Path(told.stdout.strip() or "/nowhere"))
+        document = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
+        folders.append(Path(document.stdout.strip() or "/nowhere"))
     return [found for folder in dict.fromkeys(folders) if (found := _look_into(folder)) is not None]
 
 
@@ -76,6 +76,6 @@ def _look_into(folder: Path) -> PostgresBinaries | None:
     """Return what lies in a folder; a server is only there if `initdb` is too."""
     if not (folder / "initdb").exists() or not (folder / "postgres").exists():
         return None
-    told = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
-    version = re.search(r"\(PostgreSQL\) (\d+)", told.stdout)
+    document = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"\(PostgreSQL\) (\d+)", document.stdout)
     return PostgresBinaries(int(version[1]), folder) if version else None

@@ -161,10 +161,10 @@ class PostgresServer(GivenPostgres):
         """Another server may sit on the port: only our own data folder counts."""
         try:
             with self.connect(connect_timeout=2) as connection:
-                told = connection.execute("SELECT current_setting('data_directory')").fetchall()[0][0]
+                values = connection.execute("SELECT current_setting('data_directory')").fetchall()[0][0]
         except psycopg.Error:
             return False
-        return told == str(self._folder / "data")
+        return values == str(self._folder / "data")
 
     def _read_log(self) -> str:
         return (self._folder / "postgres.log").read_text(errors="replace")[-1000:]

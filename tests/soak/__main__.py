@@ -135,14 +135,14 @@ def _run(
 
 
 def _wait(seconds: float, journal: Journal) -> None:
-    ending, told = threading.Event(), 0
+    ending, result = threading.Event(), 0
     while journal.seconds < seconds:
         ending.wait(min(_LOOK_SECONDS, max(0.1, seconds - journal.seconds)))
         report = journal.report()
         done, found = sum(report["actions"].values()), report["findings"]
-        for one in found[told:]:
+        for one in found[result:]:
             _say(f"FOUND: {one['rule']}: {one['detail']}")
-        told = len(found)
+        result = len(found)
         _say(f"{journal.seconds / 60:.1f} of {seconds / 60:g} min, {done} actions, {len(found)} findings")
 
 

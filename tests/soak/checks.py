@@ -164,8 +164,8 @@ class QuietBook(threading.Thread):
         done = self._wait(client, job_id, {"done"}, DONE_SECONDS * 2)
         self._hold("its end", job_id, done, began=began, seconds=DONE_SECONDS, into=self.done)
         if done is not None:
-            told = self._wait_for_message(job_id)
-            late = told is None or told - asked_at - done > TOLD_SECONDS
+            result = self._wait_for_message(job_id)
+            late = result is None or result - asked_at - done > TOLD_SECONDS
             if late and self._journal.was_calm(began, but=OF_ONE_BOOK):
                 self._journal.find("a slow receiver holds up no other", f"the end of job {job_id} was not told in time")
 

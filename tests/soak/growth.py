@@ -45,19 +45,19 @@ class Growth(threading.Thread):
 
     def judge(self) -> dict[str, dict[str, float]]:
         """Compare the last quarter with the second one; return the medians of both."""
-        told: dict[str, dict[str, float]] = {}
+        document: dict[str, dict[str, float]] = {}
         for (part, figure), values in sorted(self.samples.items()):
             quarter = len(values) // 4
             if not quarter:
                 continue
             before = statistics.median(values[quarter : 2 * quarter])
             after = statistics.median(values[-quarter:])
-            told[f"{part} {figure}"] = {"second quarter": round(before, 1), "last quarter": round(after, 1)}
+            document[f"{part} {figure}"] = {"second quarter": round(before, 1), "last quarter": round(after, 1)}
             times, room = _ROOM[figure]
             if quarter >= _FEWEST and after > before * times + room:
                 detail = f"{part}, {figure}: {before:.0f} in the second quarter, {after:.0f} in the last"
                 self._journal.find("nothing grows for ever", detail)
-        return told
+        return document
 
     def _of_processes(self) -> list[Sample]:
         found: list[Sample] = []

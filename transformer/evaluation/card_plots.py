@@ -29,9 +29,9 @@ def draw_calibration(target: Floats, probability: Floats) -> bytes:
     high = np.nan_to_num(beta.ppf(0.975, bad + 1, rows - bad), nan=1.0)
     top = 1.08 * max(high.max(), predicted.max())
     axes.plot([0, top], [0, top], color=FAINT, linewidth=1, linestyle="--", label="perfect")
-    spread = np.stack([observed - low, high - observed])
+    error_bars = np.stack([observed - low, high - observed])
     style = {"fmt": "o-", "color": GOOD, "ecolor": FAINT, "markersize": 5, "capsize": 2}
-    axes.errorbar(predicted, observed, yerr=spread, linewidth=1.5, label="a tenth of the records, 95 %", **style)
+    axes.errorbar(predicted, observed, yerr=error_bars, linewidth=1.5, label="a tenth of the records, 95 %", **style)
     axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted probability", ylabel="observed share")
     axes.legend(frameon=False, loc="upper left")
     return _as_png(figure)
@@ -61,7 +61,10 @@ def draw_ranking(target: Floats, probability: Floats) -> bytes:
     ends = [false_rate[widest], true_rate[widest]]
     left.plot([false_rate[widest]] * 2, ends, color=BAD, linewidth=1.5, label=f"KS {ends[1] - ends[0]:.3f}")
     left.set(
-        xlabel="share of the good above the cut", ylabel="share of the bad above the cut", xlim=(0, 1), ylim=(0, 1)
+        xlabel="share of good records above the cut-off",
+        ylabel="share of bad records above the cut-off",
+        xlim=(0, 1),
+        ylim=(0, 1),
     )
     left.set_title("ROC curve", loc="left", color=INK, fontsize=11)
     left.legend(frameon=False, loc="lower right")

@@ -18,7 +18,7 @@ _MOST_CODES = 20
 
 
 def write_markdown(document: dict[str, Any], *, pictures: Sequence[str]) -> str:
-    """Return the card's text; `pictures` are the files beside it."""
+    """Return the card's text; `pictures` are its image files."""
     sections = [
         _head(document),
         _facts("Data", document["data"]),
@@ -38,8 +38,8 @@ def write_markdown(document: dict[str, Any], *, pictures: Sequence[str]) -> str:
 
 def _head(document: dict[str, Any]) -> str:
     held_out = document["held_out"]
-    told = f"measured on {held_out['rows']:,} held-out records, {held_out['bad_rate']:.2%} of them bad"
-    return f"# Model card: {document['title']}\n\nFigures are {told}; intervals hold 95 %."
+    basis = f"measured on {held_out['rows']:,} held-out records, {held_out['bad_rate']:.2%} of them bad"
+    return f"# Model card: {document['title']}\n\nFigures are {basis}; intervals are 95 %."
 
 
 def _facts(title: str, facts: dict[str, Any]) -> str:
@@ -90,8 +90,8 @@ def _folds(document: dict[str, Any]) -> str:
         )
         for name, one in folds["figures"].items()
     )
-    told = f"{folds['folds']} folds, {folds['by']}; every record is scored by a model that has not seen it"
-    return f"## Cross-validation\n\n{told}.\n\n" + _table(("figure", "mean", "95 % interval", "folds"), rows)
+    basis = f"{folds['folds']} folds, {folds['by']}; every record is scored by a model that was not trained on it"
+    return f"## Cross-validation\n\n{basis}.\n\n" + _table(("figure", "mean", "95 % interval", "folds"), rows)
 
 
 def _segments(document: dict[str, Any]) -> str:
@@ -118,10 +118,10 @@ def _reasons(document: dict[str, Any], pictures: Sequence[str]) -> str:
     reasons = document["reasons"]
     if reasons is None:
         return ""
-    who = {"population": "all records", "good": "good records"}[reasons["reference"]]
-    told = (
-        f"Reason codes compare a record with the ordinary values of {who} to learn from. The head that finds them "
-        f"explains {reasons['agreement']:.1%} of the variance of exact effects on records that it did not learn from."
+    who = {"population": "all training records", "good": "the good training records"}[reasons["reference"]]
+    explanation = (
+        f"Reason codes compare a record with the typical values of {who}. The head that computes them "
+        f"explains {reasons['agreement']:.1%} of the variance of exact effects on records that it was not trained on."
     )
     reference = reasons["reference_record"]
     rows = (
@@ -130,7 +130,7 @@ def _reasons(document: dict[str, Any], pictures: Sequence[str]) -> str:
     )
     picture = _picture(pictures, "importance.png", "Importance")
     table = _table(("code", "mean absolute Shapley value, log-odds", "reference", "text"), rows)
-    return f"## Reasons\n\n{told}\n\n{picture}\n\n{table}"
+    return f"## Reasons\n\n{explanation}\n\n{picture}\n\n{table}"
 
 
 def _column_of(code: str) -> str:

@@ -54,7 +54,7 @@ def evaluate_with_intervals(target: Floats, probability: Floats) -> dict[str, Fi
 
 
 def auc_against_chance(target: Floats, probability: Floats) -> Figure | None:
-    """Return the ROC AUC with an interval to hold against one half; None where one outcome is missing.
+    """Return the ROC AUC with an interval to hold against one half; None if one outcome is missing.
 
     Its width is the greater of DeLong's and that of scores that say nothing (Mann and Whitney 1947): of a few records
     that happen to be in perfect order DeLong's is none at all.

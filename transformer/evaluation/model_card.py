@@ -1,6 +1,6 @@
 """The model card: what a model was made of, how good it is on held-out records, and what it is not for.
 
-`card.json` holds everything; `card.md` tells it to people, with the plots beside it as PNG.
+`card.json` contains everything; `card.md` is for people, with the plots as PNG files.
 """
 
 import json
@@ -139,17 +139,17 @@ def _limits(facts: CardFacts, target: Floats) -> list[str]:
     bad = int(min(target.sum(), len(target) - target.sum()))
     said = [
         *(
-            f"Suspicious: {one}. Is it known before the outcome? If not, the figures promise too much."
+            f"Suspicious: {one}. Is it known before the outcome? If not, the figures are too good."
             for one in facts.suspicions
         ),
-        "The figures are of records like those it was trained on; they say nothing of another population or product.",
-        "Records that were never accepted, and so have no outcome, are not in the figures.",
-        "Reason codes say what moved this model's score, not what causes the outcome.",
+        "The figures hold for records like the training records, not for another population or product.",
+        "Records that were never accepted have no outcome and are not in the figures.",
+        "Reason codes explain this model's score, not the causes of the outcome.",
     ]
     if bad < 200:
-        said.append(f"The rarer outcome was seen {bad} times among the held-out records: the intervals are wide.")
+        said.append(f"The rarer outcome occurs only {bad} times in the held-out records, so the intervals are wide.")
     if facts.data.get("as_of") is None:
-        said.append("No column tells when a record was taken: how the model ages over time was not measured.")
+        said.append("No column has the date of a record, so the model's ageing was not measured.")
     if not facts.segments:
-        said.append("The portfolio names no segments: how good the model is for groups of records was not measured.")
+        said.append("The portfolio has no segments, so the quality for groups of records was not measured.")
     return said

@@ -12,7 +12,7 @@ from transformer.evaluation.intervals import Figure, evaluate_with_intervals
 from transformer.records.holders import LEAST_HOLDERS, blend_rare
 
 MOST_VALUES = 12  # of a column, each a segment of its own; of more, the commonest and all others
-LEAST_ROWS = 30  # of fewer no figures are told
+LEAST_ROWS = 30  # with fewer, no figures are computed
 LEAST_OF_A_CLASS = 5
 NOT_KNOWN = "not known"
 
@@ -36,17 +36,17 @@ def evaluate_segments(
 ) -> list[Segment]:
     """Return the segments of each column in the order of their values. `frame` holds one row a record.
 
-    One of fewer records than `LEAST_HOLDERS` is not told: it would say what became of a few people.
+    A segment with fewer records than `LEAST_HOLDERS` is left out, because it would reveal the outcomes of a few people.
     """
     found: list[Segment] = []
     for column in columns:
         for value, chosen in _cut(frame[column]):
-            known, told = target[chosen], probability[chosen]
+            known, probabilities = target[chosen], probability[chosen]
             if len(known) < LEAST_HOLDERS:
                 continue
             enough = len(known) >= LEAST_ROWS and min(known.sum(), len(known) - known.sum()) >= LEAST_OF_A_CLASS
-            figures = evaluate_with_intervals(known, told) if enough else {}
-            found.append(Segment(column, value, len(known), float(known.mean()), float(told.mean()), figures))
+            figures = evaluate_with_intervals(known, probabilities) if enough else {}
+            found.append(Segment(column, value, len(known), float(known.mean()), float(probabilities.mean()), figures))
     return found
 
 

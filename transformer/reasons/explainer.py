@@ -187,14 +187,14 @@ def choose_reasons(effects: Any) -> Any:
     """Return the positions (B, 4) of the columns with the largest effects, given both kinds (B, C, 2).
 
     Strongest first, -1 where an effect is too small to tell. A record whose score is made by what speaks for it, the
-    strongest push against it being small beside that, has no reasons.
+    strongest push being small compared with it, has no reasons.
     """
     many = min(REASONS, effects.shape[1])
     largest = tf.reduce_max(tf.abs(effects[:, :, 0]), axis=1, keepdims=True)
     values, places = tf.math.top_k(tf.reduce_min(effects, axis=-1), many)
     is_told = ops.logical_and(values > LEAST_EFFECT, values[:, :1] > LEAST_SHARE * largest)
-    told = ops.where(is_told, ops.cast(places, "int32"), NO_REASON)
-    return ops.pad(told, [[0, 0], [0, REASONS - many]], constant_values=NO_REASON)
+    codes = ops.where(is_told, ops.cast(places, "int32"), NO_REASON)
+    return ops.pad(codes, [[0, 0], [0, REASONS - many]], constant_values=NO_REASON)
 
 
 def as_json_texts(reasons: NDArray[np.int16], codes: tuple[str, ...]) -> NDArray[np.object_]:

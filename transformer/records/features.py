@@ -113,9 +113,9 @@ class FeatureTransform:
         """Return a JSON document that `from_document` reads back; Python writes every float exactly."""
         edges = {name: values.tolist() for name, values in self.edges.items()}
         categories = {name: list(names) for name, names in self.categories.items()}
-        told = {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
+        document = {"schema": self.schema.to_document(), "edges": edges, "categories": categories}
         slots = {name: one.astype(int).tolist() for name, one in self.slots.items()}
-        return told | {"bins": self.bins, "holders": self.holders, "slots": slots}
+        return document | {"bins": self.bins, "holders": self.holders, "slots": slots}
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:

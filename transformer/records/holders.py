@@ -1,6 +1,6 @@
 """Keeps single people out of what a model holds: a value stands for itself only where enough records share it.
 
-Where fewer do, the mean of so many neighbours in rank stands for it (micro-aggregation), which is nobody's value.
+If fewer do, the mean of that many neighbours in rank replaces it (micro-aggregation), which is no person's value.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 def least_holders(records: int) -> int:
-    """Return how many of so many records must share a number.
+    """Return how many of that many records must share a number.
 
     >>> least_holders(50), least_holders(200), least_holders(10_000)
     (5, 10, 20)

@@ -1,6 +1,6 @@
 """The columns of a book's records: a frame in memory, or a file that is mapped where the book is larger than that.
 
-Such a file has no name, so that nobody can open it, and that its space is free when the process ends, however it ends.
+Such a file has no name, so no other process can open it, and its space is freed however the process ends.
 """
 
 import mmap
@@ -37,7 +37,7 @@ class RecordStore(Protocol):
         ...
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """Return an array of zeros beside the records: in memory, or in a file that is mapped."""
+        """Return an array of zeros stored like the records: in memory, or in a mapped file."""
         ...
 
 

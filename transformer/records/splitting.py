@@ -1,4 +1,4 @@
-"""Cuts labelled records into parts for learning, for stopping and calibration, and for the figures that are told."""
+"""Cuts labelled records into parts for learning, for early stopping and calibration, and for the reported figures."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -44,7 +44,7 @@ def split_labelled(labelled: Labelled, *, valid_share: float, holdout_share: flo
 
 
 def split_beside(labelled: Labelled, is_holdout: NDArray[np.bool_], *, valid_share: float) -> Parts:
-    """Cut the labelled rows beside a holdout that is given.
+    """Split the labelled rows outside a given holdout.
 
     The validation part is the latest share where records have a date, else a share of each class with the highest
     hashes, or all records of so many entities.

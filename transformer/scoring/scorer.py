@@ -65,13 +65,15 @@ class Scorer:
         self._compiled = CompiledNetwork.of(model.network, model.transform)
         if self._compiled.by_tensorflow:
             names = ", ".join(self._compiled.by_tensorflow)
-            logger.warning("Of the network of %s TensorFlow computes what has no compiled form: %s.", version, names)
+            logger.warning("TensorFlow computes layers of %s that have no compiled form: %s.", version, names)
         if explainer is not None:
             width = self._compiled.summary_width
             self._head = explainer.build_head(width)
             self._compiled_reasons = CompiledReasons.of(self._head, width)
             if self._compiled_reasons is None:
-                logger.warning("The reasons' head of %s is of an unknown structure: TensorFlow finds reasons.", version)
+                logger.warning(
+                    "The reasons' head of %s has an unknown structure, so TensorFlow computes reasons.", version
+                )
             self._told = tf.function(self._reasons_of)
         self.warm_up()
 
@@ -92,7 +94,7 @@ class Scorer:
 
     @property
     def reference(self) -> ModelReference | None:
-        """What the model is watched by; None where it was never saved, or by an older release."""
+        """What the model is watched by; None if it was never saved, or by an older release."""
         return self._model.reference if isinstance(self._model, LoadedModel) else None
 
     def warm_up(self) -> None:
@@ -117,8 +119,8 @@ class Scorer:
         inputs = self._model.transform.transform(readable)
         reasons = np.empty((len(rows), REASONS), dtype=np.int16) if with_reasons and self.reason_codes else None
         logits = self._run(inputs, reasons, len(rows), on_batch or (lambda: None))
-        told = [first[row] for row in sorted(first)]
-        return ScoredRecords(rows, self._model.calibration.probabilities(logits), told, readable, reasons)
+        problems = [first[row] for row in sorted(first)]
+        return ScoredRecords(rows, self._model.calibration.probabilities(logits), problems, readable, reasons)
 
     def _run(
         self, inputs: Inputs, reasons: NDArray[np.int16] | None, rows: int, on_batch: Callable[[], None]
@@ -128,9 +130,9 @@ class Scorer:
         for start in range(0, rows, self._batch_rows):
             stop = min(start + self._batch_rows, rows)
             batch = {name: values[start:stop] for name, values in inputs.items()}
-            logits[start:stop], told = self._score_batch(batch, stop - start, with_reasons=reasons is not None)
-            if reasons is not None and told is not None:
-                reasons[start:stop] = told
+            logits[start:stop], codes = self._score_batch(batch, stop - start, with_reasons=reasons is not None)
+            if reasons is not None and codes is not None:
+                reasons[start:stop] = codes
             on_batch()
         return logits
 
@@ -143,8 +145,8 @@ class Scorer:
             return logits, None
         if self._compiled_reasons is not None:
             return logits, self._compiled_reasons.run(batch, representation)
-        told = self._told(self._pad(batch), pad_rows(representation, self._batch_rows))
-        return logits, told.numpy()[:rows]
+        codes = self._told(self._pad(batch), pad_rows(representation, self._batch_rows))
+        return logits, codes.numpy()[:rows]
 
     def _pad(self, batch: Inputs) -> Inputs:
         return {name: pad_rows(values, self._batch_rows) for name, values in batch.items()}

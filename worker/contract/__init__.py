@@ -1,1 +1,1 @@
-"""All that the scheduler may know of a worker."""
+"""Everything that the scheduler may know about a worker."""

@@ -1,4 +1,4 @@
-"""The contract between scheduler and workers: queue names, task names, and messages that hold ids only."""
+"""The contract between scheduler and workers: queue names, task names, and messages with only ids."""
 
 import re
 from typing import Any
@@ -13,7 +13,7 @@ TASK_OF_QUEUE = {queue: f"tidemark.work_on_{queue}" for queue in QUEUES}
 # Served by every worker that serves the scoring queue: a person waits for the answer.
 ONLINE_QUEUE = "online"
 ONLINE_TASK = "tidemark.answer_online"
-# Ids of the requests too: workers that are busy with shards look here between two batches, when they are called.
+# Ids of the requests too: busy workers check here between two batches when they are notified.
 ONLINE_LIST = "tidemark:online"
 ONLINE_CALLS = "tidemark:online:calls"  # what is published here says no more than that something waits
 ONLINE_ANSWERS = "tidemark:online:answers"  # ids of answered requests are published here
@@ -31,7 +31,7 @@ def shard_hint(shard_id: int) -> dict[str, int]:
 
 
 def online_hint(request_id: str) -> dict[str, str]:
-    """The arguments of the task that answers an online request: where its records lie in the database."""
+    """The arguments of the task that answers an online request: the id of its row in the database."""
     return {"request_id": request_id}
 
 
@@ -41,7 +41,7 @@ def is_request_id(text: str) -> bool:
 
 
 def bell_of(request_id: str) -> str:
-    """The Redis list that an API of an older version waits on."""
+    """The Redis list that an API of an older version reads."""
     return f"tidemark:online:{request_id}"
 
 

@@ -1,4 +1,4 @@
-"""Where the embedded Redis of a state folder listens. Standard library alone: both floors compute the same address."""
+"""The address of a state folder's embedded Redis. Uses only the standard library, because both floors compute it."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ _LONGEST_SOCKET_PATH = 100  # the kernel allows about 107 bytes
 
 
 def embedded_socket_path(home: Path) -> Path:
-    """Return the Unix socket of the embedded server; short however long the state folder's path is."""
+    """Return the Unix socket of the embedded server; its path is short even for a long state folder."""
     resolved = str(home.expanduser().resolve())
     name = hashlib.sha256(resolved.encode()).hexdigest()[:12]
     user = os.getuid() if hasattr(os, "getuid") else 0

@@ -1,4 +1,4 @@
-"""Folders for what a process needs while it works, and the removal of those whose process was killed.
+"""Temporary folders of a process, and the removal of those whose process was killed.
 
 A folder holds a lock for as long as its process lives. Files of a training have no name
 (`transformer.records.record_store`); older releases gave them one.
@@ -25,13 +25,13 @@ _FORGOTTEN_SECONDS = 24 * 3600.0  # what has no lock is left alone for so long
 
 @contextmanager
 def own_folder(kind: str) -> Generator[Path]:
-    """Give an empty folder that this user alone can read; it goes at the end, or when a worker starts after a kill."""
+    """Yield an empty folder that only this user can read; deleted at the end, or at a worker's start after a kill."""
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{kind}-") as name, FileLock(Path(name) / _LOCK):
         yield Path(name)
 
 
 def remove_leftovers(scratch: Path) -> int:
-    """Remove folders and files of processes of this host that are gone; return how many. Others' are left alone."""
+    """Remove folders and files of dead processes of this host; return how many. Those of other hosts are kept."""
     gone = [path for path in _folders() if _is_abandoned(path)]
     for path in gone:
         shutil.rmtree(path, ignore_errors=True)
@@ -41,7 +41,7 @@ def remove_leftovers(scratch: Path) -> int:
             path.unlink(missing_ok=True)
             gone.append(path)
     if gone:
-        logger.info("Files of processes that were killed are removed: %d.", len(gone))
+        logger.info("Files of killed processes removed: %d.", len(gone))
     return len(gone)
 
 
@@ -68,7 +68,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _held_files() -> set[Path] | None:
-    """The files that processes of this host have open; None where the system does not tell."""
+    """The files that processes of this host have open; None if the system does not tell."""
     processes = Path("/proc")
     if not (processes / "self" / "fd").is_dir():
         return None

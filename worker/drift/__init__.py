@@ -6,7 +6,7 @@ comparison     all figures of one night against another, and the verdict on file
 expected       AUC and bad rate that calibrated scores promise, without outcomes
 fields         every input column at once
 migration      how records moved between bands
-pipeline       signs of a broken pipeline, as told from a moved population
+pipeline       signs of a broken pipeline, as opposed to a population shift
 sequential     the rule over nights, and `limits`, which sets it by simulation
 night          all of this for one night, and the verdict
 """

@@ -1,4 +1,4 @@
-"""Sets the limits of the sequential rule by simulating quiet nights of this portfolio.
+"""Sets the limits of the sequential rule by simulating quiet nights of the portfolio.
 
 Nights of the same customers are not independent. A quiet night's figures are modelled as what they are made of: the
 PSI as a sum of squares of B - 1 parts, each the sampling error of the reference, which is the same every night, plus
@@ -21,7 +21,7 @@ CHANCE = 0.9  # of passing the quiet years without an alarm, for each limit
 USUAL_AUTOCORRELATION = 0.9  # until there is history
 USUAL_DEVIATION = 0.05  # of the nightly mean in standard deviations of the scores, until there is history
 USUAL_WEIGHT = 10.0  # in independent nights: how much the usual deviation weighs against the portfolio's own
-# Smaller limits would tell of shifts that nobody asked to find: the sums pass PSI 0.1 in two nights.
+# Smaller limits would report shifts that need not be found: the sums pass PSI 0.1 in two nights.
 SMALLEST = {"psi_limit": 0.1, "psi_night": 0.15, "shift_limit": 0.24, "shift_night": 0.27}
 _LARGEST_AUTOCORRELATION = 0.95
 _SEED = 20_000
@@ -36,7 +36,7 @@ def set_limits(
     watch_psi: float,
     quiet_years: float,
 ) -> AlarmLimits:
-    """Return limits for nights like those of the history (quiet ones, oldest first); the same input gives the same."""
+    """Return limits for nights like those of the history (quiet ones, oldest first). Deterministic."""
     autocorrelation, deviation = describe_history([night.shift for night in history], n_current)
     psi_allowance = watch_psi / 2
     shift_allowance = float(np.sqrt(watch_psi)) / 2  # a shift of the mean by d makes a PSI of about d squared
@@ -61,7 +61,7 @@ def set_limits(
 
 
 def are_outdated(limits: AlarmLimits, *, nights: int, n_current: int) -> bool:
-    """Whether the history has doubled, or the book is of another size, since the limits were set."""
+    """Whether the history has doubled, or the book's size has changed, since the limits were set."""
     has_grown = nights >= max(LEAST_HISTORY, 2 * limits.nights)
     return has_grown or not 0.5 <= n_current / limits.n_current <= 2
 
@@ -69,8 +69,8 @@ def are_outdated(limits: AlarmLimits, *, nights: int, n_current: int) -> bool:
 def describe_history(shifts: Sequence[float], n_current: int) -> tuple[float, float]:
     """Return autocorrelation and standard deviation of quiet nights' shifts.
 
-    Where the portfolio's own deviation is below the usual one, it lies between the two, by the number of independent
-    nights that the own is known from; it is never below the sampling error of the book.
+    If the portfolio's own deviation is below the usual one, the result lies between the two, weighted by the number of
+    independent nights; it is never below the sampling error of the book.
     """
     sampling = 1 / n_current
     usual = sampling + USUAL_DEVIATION**2
@@ -97,7 +97,7 @@ def _simulate(
     nights: int,
     allowances: tuple[float, float],
 ) -> dict[str, Floats]:
-    """Return for each path the largest sums and the largest single nights."""
+    """Return the largest sums and the largest single nights of each simulation."""
     random = np.random.default_rng(_SEED)
     of_reference, of_night = sampling
     scale = np.full(parts, np.sqrt(of_night))

@@ -1,4 +1,4 @@
-"""How records moved between the bands of two nights, and a test of whether the bands' sizes stayed the same."""
+"""The migration of records between bands from one night to the next, and a test of marginal homogeneity."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +13,10 @@ BANDS = ("A", "B", "C", "D", "E", "F", "G", "H")
 
 @dataclass(frozen=True)
 class Migration:
-    """`counts` has a row for each band of the night before and a column for each of tonight's.
+    """`counts` has a row for each band of the previous night and a column for each of tonight's.
 
     `mean_move` is in bands, above 0 = riskier. `statistic` is Stuart and Maxwell's: chi-squared with `degrees` degrees
-    of freedom where the bands' sizes stayed the same. `p_value` is told, and decides nothing.
+    of freedom where the bands' sizes stayed the same. `p_value` is reported, but decides nothing.
     """
 
     bands: tuple[str, ...]
@@ -34,7 +34,7 @@ class Migration:
 
 
 def describe_migration(counts: dict[str, dict[str, int]]) -> Migration | None:
-    """Describe records by old band and new band; None where no record has both."""
+    """Describe records by old band and new band; None if no record has both."""
     rows = [counts.get(band, {}) for band in BANDS]
     matrix = np.array([[row.get(band, 0) for band in BANDS] for row in rows], dtype=np.float64)
     matched = matrix.sum()
@@ -58,7 +58,7 @@ def stuart_maxwell(matrix: Floats) -> tuple[float, int]:
     """Return the statistic of marginal homogeneity of a square table, and its degrees of freedom.
 
     With d = row sums - column sums and S_ii = n_i. + n_.i - 2 n_ii, S_ij = -(n_ij + n_ji), both without one band:
-    d' S^-1 d. Bands that nobody is in, or that nobody left or entered, say nothing. Source: Stuart 1955, Maxwell 1970.
+    d' S^-1 d. Empty bands, and bands that no record left or entered, are ignored. Source: Stuart 1955, Maxwell 1970.
     """
     rows, columns = matrix.sum(axis=1), matrix.sum(axis=0)
     covariance = np.diag(rows + columns) - matrix - matrix.T

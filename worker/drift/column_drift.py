@@ -1,4 +1,4 @@
-"""Every input column against the reference at once: PSI, missing and unseen records, the fullest bin."""
+"""Drift of every input column against the reference: PSI, missing and unseen records, the fullest bin."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -38,9 +38,9 @@ def fields_document(fields: Mapping[str, FieldFigures]) -> dict[str, dict[str, A
 
 
 def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:
-    """Compare the columns that both sides counted; one pass over all of them, as the monitor's time is short.
+    """Compare the columns that both sides counted, in one pass because the monitor has little time.
 
-    A bin of missing or unseen records that is empty on both sides is no bin.
+    A bin of missing or unseen records that is empty on both sides is left out.
     """
     names = [name for name, bins in current.items() if len(bins) == len(reference.get(name, ()))]
     if not names:

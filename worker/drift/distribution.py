@@ -1,4 +1,4 @@
-"""Values with their counts, and the number of records that have none: all that a comparison needs to know."""
+"""Values with their counts, and the number of records without a value."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -43,12 +43,12 @@ class Distribution:
 
     @cached_property
     def mean(self) -> float:
-        """Mean of the values; NaN where there is none."""
+        """Mean of the values; NaN if there is none."""
         return float(np.dot(self.values, self.counts) / self.counts.sum()) if self.count else float("nan")
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the values; NaN where there is none."""
+        """Standard deviation of the values; NaN if there is none."""
         if len(self.values) < 2:  # the mean's rounding must not make a deviation of its own
             return 0.0 if self.count else float("nan")
         return float(np.sqrt(np.dot((self.values - self.mean) ** 2, self.counts) / self.counts.sum()))

@@ -1,4 +1,4 @@
-"""What calibrated scores promise before any outcome is known. It sees no drift of the concept: no ground to promote."""
+"""AUC and bad rate expected from calibrated scores. They cannot detect concept drift, so they never promote a model."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def expected_bad_rate(probabilities: Floats, counts: Floats) -> float:
 
 
 def expected_auc(probabilities: Floats, counts: Floats) -> float | None:
-    """Return the AUC that outcomes drawn from the probabilities would have; None where one class is impossible.
+    """Return the AUC that outcomes drawn from the probabilities would have; None if one class is impossible.
 
     With b = count * p bad and g = count * (1 - p) good records at each distinct probability, in increasing order:
     AUC = sum(b_i * (g_1 + ... + g_(i-1) + g_i / 2)) / (sum(b) * sum(g)).

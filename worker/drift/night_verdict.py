@@ -1,9 +1,10 @@
-"""What the monitor says of one night: every figure, the reasons, the verdict. A pure function of counts."""
+"""The monitor's verdict on a night: every figure, the reasons, the verdict. A pure function of counts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from db.events.wording import counted
 from db.portfolios.definition import ScoreScale
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from db.schema.states import Verdict
@@ -21,7 +22,7 @@ Counts = Mapping[str, Any]  # as the shards wrote them and the database added th
 
 @dataclass(frozen=True)
 class Reference:
-    """What the night is compared with: counts, where they come from, and the job for those of a night."""
+    """What the night is compared with: counts, their origin, and the job if they are those of a night."""
 
     kind: str
     counts: Counts
@@ -30,7 +31,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class PreviousNight:
-    """The night before, on the same bins."""
+    """The previous night, on the same bins."""
 
     job_id: int
     counts: Counts
@@ -39,9 +40,9 @@ class PreviousNight:
 
 @dataclass(frozen=True)
 class NightEvidence:
-    """All that is known of a night. `history` are the nights of this model before it that the sequential rule counts.
+    """Everything known about a night. `history` has the earlier nights of this model that the sequential rule counts.
 
-    `same_day` is the last night on which the same declared effect fell.
+    `same_day` is the previous night with the same declared effect.
     """
 
     job_id: int
@@ -57,7 +58,7 @@ class NightEvidence:
 
 @dataclass(frozen=True)
 class Examination:
-    """The verdict, why, and the figures; `series` is what later nights add up, None where this one does not count."""
+    """The verdict, the reasons and the figures; `series` is what later nights add up, None if it does not count."""
 
     verdict: Verdict
     figures: dict[str, Any]
@@ -66,7 +67,7 @@ class Examination:
 
 
 def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examination:
-    """Compare a night with its reference and the night before, run the sequential rule, and give the verdict."""
+    """Compare a night with its reference and the previous night, run the sequential rule, and return the verdict."""
     reference, current = _scores(evidence.reference.counts), _scores(evidence.counts)
     fields = compare_fields(evidence.reference.counts.get("fields") or {}, evidence.counts.get("fields") or {})
     faults = find_faults(evidence.counts.get("canary"), fields, policy)
@@ -106,7 +107,9 @@ def _judge(
         return Verdict.BROKEN_PIPELINE, faults
     least = min(figures.n_reference, figures.n_current)
     if least < policy.least_records:
-        return Verdict.INSUFFICIENT, [f"{least} scores on one side; at least {policy.least_records} are needed"]
+        return Verdict.INSUFFICIENT, [
+            f"{counted(least, 'score')} on one side; at least {policy.least_records} are needed"
+        ]
     if evidence.effect is not None:
         return _judge_effect(evidence, policy, figures)
     if is_far(figures, policy):
@@ -116,30 +119,32 @@ def _judge(
         return Verdict.DRIFTED, [_tell_alarm(alarm) + first]
     reasons = [f"PSI {figures.psi_corrected:.3f}"] if figures.psi_corrected >= policy.watch_psi else []
     if alarm.is_half_way:
-        reasons.append(f"half-way to the alarm: {_tell_alarm(alarm)}")
+        reasons.append(f"halfway to the alarm: {_tell_alarm(alarm)}")
     return (Verdict.WATCH, reasons + moved_parts) if reasons or moved_parts else (Verdict.STABLE, [])
 
 
 def is_far(figures: DriftFigures, policy: MonitoringPolicy) -> bool:
-    """Whether one night is enough: the shift is large, and its interval does not reach down to a small one."""
+    """Whether one night is enough: the shift is large, and its interval excludes a small one."""
     return figures.psi_corrected >= policy.drifted_psi and figures.psi_interval[0] >= policy.watch_psi
 
 
 def _judge_effect(
     evidence: NightEvidence, policy: MonitoringPolicy, figures: DriftFigures
 ) -> tuple[Verdict, list[str]]:
-    """A declared effect explains a shift from the usual, but not one from the last time the effect fell on a night."""
+    """A declared effect explains a shift from usual nights, but not from the previous night with the same effect."""
     if evidence.same_day is not None:
         last = _scores(evidence.same_day.counts)
         if last.count >= policy.least_records:
             since = compare(last, _scores(evidence.counts))
-            told = f"PSI {since.psi_corrected:.3f} against the last {evidence.effect} (job {evidence.same_day.job_id})"
+            reason = (
+                f"PSI {since.psi_corrected:.3f} against the previous {evidence.effect} (job {evidence.same_day.job_id})"
+            )
             if is_far(since, policy):
-                return Verdict.DRIFTED, [told]
-            return (Verdict.WATCH, [told]) if since.psi_corrected >= policy.watch_psi else (Verdict.STABLE, [])
+                return Verdict.DRIFTED, [reason]
+            return (Verdict.WATCH, [reason]) if since.psi_corrected >= policy.watch_psi else (Verdict.STABLE, [])
     is_beyond = figures.psi_corrected >= policy.watch_psi
-    told = f"PSI {figures.psi_corrected:.3f} on {evidence.effect}, which is declared and was never seen before"
-    return (Verdict.WATCH, [told]) if is_beyond else (Verdict.STABLE, [])
+    reason = f"PSI {figures.psi_corrected:.3f} on {evidence.effect}, a declared effect with no earlier night"
+    return (Verdict.WATCH, [reason]) if is_beyond else (Verdict.STABLE, [])
 
 
 def _tell_alarm(alarm: AlarmState) -> str:
@@ -151,7 +156,7 @@ def _tell_alarm(alarm: AlarmState) -> str:
 def _moved_parts(
     fields: Mapping[str, FieldFigures], segments: Mapping[str, Mapping[str, Any]], policy: MonitoringPolicy
 ) -> list[str]:
-    """Columns and segments that moved far while the book as a whole did not."""
+    """Columns and segments that moved far although the whole book did not."""
     moved = [
         f"the column {name} moved: PSI {one.psi_corrected:.3f}"
         for name, one in fields.items()
@@ -167,7 +172,7 @@ def _moved_parts(
 
 
 def _compare_previous(evidence: NightEvidence, current: Distribution) -> dict[str, Any] | None:
-    """The night before on the reference's bins, so that both figures speak of the same."""
+    """The previous night on the reference's bins, so that both figures are comparable."""
     if evidence.previous is None:
         return None
     before = _scores(evidence.previous.counts)
@@ -185,13 +190,13 @@ def _migration(evidence: NightEvidence) -> dict[str, Any] | None:
 
 
 def _expect(reference: Distribution, current: Distribution, scale: ScoreScale) -> dict[str, float | None]:
-    """AUC and bad rate that the calibrated scores promise, from points as they are stored."""
-    told: dict[str, float | None] = {}
+    """AUC and bad rate expected from calibrated scores, computed from the stored points."""
+    figures: dict[str, float | None] = {}
     for prefix, side in (("", current), ("reference_", reference)):
         probabilities = _probabilities(side, scale)
-        told[f"{prefix}auc"] = expected_auc(probabilities, side.counts)
-        told[f"{prefix}bad_rate"] = expected_bad_rate(probabilities, side.counts)
-    return told
+        figures[f"{prefix}auc"] = expected_auc(probabilities, side.counts)
+        figures[f"{prefix}bad_rate"] = expected_bad_rate(probabilities, side.counts)
+    return figures
 
 
 def _compare_segments(evidence: NightEvidence) -> dict[str, dict[str, Any]]:
@@ -207,13 +212,13 @@ def _compare_segments(evidence: NightEvidence) -> dict[str, dict[str, Any]]:
 
 
 def _compare_segment(reference: Distribution, current: Distribution, scale: ScoreScale) -> dict[str, Any]:
-    told: dict[str, Any] = {"n": current.count, "n_reference": reference.count}
-    told["bad_rate"] = expected_bad_rate(_probabilities(current, scale), current.counts) if current.count else None
+    figures: dict[str, Any] = {"n": current.count, "n_reference": reference.count}
+    figures["bad_rate"] = expected_bad_rate(_probabilities(current, scale), current.counts) if current.count else None
     if not reference.count or not current.count:
-        return told | {"psi_corrected": None, "psi_interval": None, "shift": None}
+        return figures | {"psi_corrected": None, "psi_interval": None, "shift": None}
     moved = compare_shares(reference, current)
     interval = list(moved.psi_interval)
-    return told | {
+    return figures | {
         "psi_corrected": moved.psi_corrected,
         "psi_interval": interval,
         "shift": shift_of(reference, current),

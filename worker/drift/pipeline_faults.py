@@ -1,4 +1,4 @@
-"""Tells a broken pipeline from a moved population: the canary, missing and unseen records, columns that stand still."""
+"""Distinguishes a broken pipeline from a population shift: the canary, missing and unseen values, constant columns."""
 
 from collections.abc import Mapping
 from math import sqrt
@@ -14,11 +14,11 @@ _FULL, _NEVER_FULL = 0.99, 0.9  # one bin holds nearly all records, and did not 
 def find_faults(
     canary: Mapping[str, Any] | None, fields: Mapping[str, FieldFigures], policy: MonitoringPolicy
 ) -> list[str]:
-    """Return a sentence for each sign of a broken pipeline; none means that what moved are the records."""
+    """Return a sentence for each sign of a broken pipeline; none means that the records themselves have moved."""
     faults: list[str] = []
     if canary is not None and canary["mismatches"] and canary["largest_difference"] > policy.canary_tolerance:
         faults.append(
-            f"{canary['mismatches']} of {canary['records']} canary records have other scores than when the model was "
+            f"{canary['mismatches']} of {canary['records']} canary records score differently from when the model was "
             f"made, by up to {canary['largest_difference']:.6f}"
         )
     for name, field in fields.items():
@@ -30,7 +30,7 @@ def find_faults(
 def _find_field_faults(name: str, field: FieldFigures, policy: MonitoringPolicy) -> list[str]:
     rises = (
         ("missing", field.missing, field.missing_reference, policy.largest_missing_rise),
-        ("never seen in training", field.unseen, field.unseen_reference, policy.largest_unseen_rise),
+        ("not seen in training", field.unseen, field.unseen_reference, policy.largest_unseen_rise),
     )
     faults = [
         f"{name} is {what} in {share:.1%} of the records, {before:.1%} in the reference"
@@ -45,5 +45,5 @@ def _find_field_faults(name: str, field: FieldFigures, policy: MonitoringPolicy)
 
 
 def _error(share: float, before: float, records: int) -> float:
-    spread = max(share * (1 - share), before * (1 - before))
-    return sqrt(spread / records)
+    variance = max(share * (1 - share), before * (1 - before))
+    return sqrt(variance / records)

@@ -1,4 +1,4 @@
-"""The population stability index (PSI) by one definition: bins, counts, value, mean without change, interval.
+"""The population stability index (PSI): bins, counts, value, its expected value without change, interval.
 
 Bins lie at the reference's quantiles and are frozen with it: right-closed, the outer ones open, ties merged. Records
 without a score are a bin of their own, where either side has any. One half is added to every count, and the logarithm
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def reference_edges(reference: Distribution, bins: int = BINS) -> Floats:
-    """Return the inner edges: for each quantile q of n values the value of rank ceil(q * n), equal ones once.
+    """Return the inner edges: for each quantile q of n values the value of rank ceil(q * n), without duplicates.
 
     q is what `numpy.linspace` gives, so that the edges are those of `numpy.quantile` with its method "inverted_cdf".
     """
@@ -62,15 +62,15 @@ def population_stability_index(expected: Floats, actual: Floats) -> float:
 
 
 def mean_without_change(expected: Floats, actual: Floats) -> float:
-    """Return the mean of PSI where nothing changed: (B - 1)(1/N + 1/M). Source: Yurdakul and Naranjo 2020."""
+    """Return the mean of PSI if nothing changed: (B - 1)(1/N + 1/M). Source: Yurdakul and Naranjo 2020."""
     return (len(expected) - 1) * float(1 / expected.sum() + 1 / actual.sum())
 
 
 @dataclass(frozen=True)
 class SharesFigures:
-    """Counts per bin of both sides, and their PSI: as it is, without what chance adds, and the 95 % interval of that.
+    """Counts per bin of both sides, and their PSI: raw, corrected for chance, and the corrected one's 95 % interval.
 
-    The interval never goes below 0. Its variance is that of the delta method, which is 0 where nothing changed, plus
+    The interval never goes below 0. Its variance is that of the delta method, which is 0 if nothing changed, plus
     that of the chi-squared variable which PSI is there: 2 (B - 1)(1/N + 1/M)^2.
     """
 

@@ -1,4 +1,4 @@
-"""All figures of one distribution of scores against another, and the verdict where nothing but the two is known."""
+"""All figures that compare two distributions of scores, and the verdict without further evidence."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ class DriftFigures:
     """How far a night's scores are from the reference.
 
     `wasserstein` is in the scores' own unit; `jensen_shannon` is the distance to base 2, 0 to 1, on the PSI's bins;
-    `shift` is the difference of the means in standard deviations of the reference, None where that has none.
+    `shift` is the difference of the means in standard deviations of the reference, None if that has none.
     """
 
     psi: float
@@ -49,7 +49,7 @@ def compare(
     """
     one, other = _as_distribution(reference), _as_distribution(current)
     if one.count == 0 or other.count == 0:
-        raise ValueError("both sides must hold at least one score")
+        raise ValueError("both sides need at least one score")
     moved = compare_shares(one, other, edges=edges)
     ks, wasserstein = _distances(one, other)
     return DriftFigures(
@@ -68,7 +68,7 @@ def compare(
 
 
 def shift_of(reference: Distribution, current: Distribution) -> float | None:
-    """Return the difference of the means in standard deviations of the reference, None where that has none."""
+    """Return the difference of the means in standard deviations of the reference, None if that has none."""
     moved, deviation = current.mean - reference.mean, reference.deviation
     if deviation > 0:
         return moved / deviation
@@ -76,7 +76,7 @@ def shift_of(reference: Distribution, current: Distribution) -> float | None:
 
 
 def judge(figures: DriftFigures) -> Verdict:
-    """Return the verdict on two distributions alone: by effect size, never by a p-value."""
+    """Return the verdict on two distributions: by effect size, never by a p-value."""
     if min(figures.n_reference, figures.n_current) < MINIMUM_RECORDS:
         return Verdict.INSUFFICIENT
     if figures.psi_corrected >= DRIFTED_PSI:
@@ -91,6 +91,6 @@ def _as_distribution(either: Distribution | Histogram) -> Distribution:
 def _distances(reference: Distribution, current: Distribution) -> tuple[float, float]:
     """KS statistic and Wasserstein-1 distance, exact from the counts."""
     values = np.concatenate([reference.values, current.values])
-    values.sort()  # a value that both sides have stands twice, with nothing between
+    values.sort()  # a value on both sides occurs twice in a row
     difference = np.abs(reference.cumulative(values) - current.cumulative(values))
     return float(difference.max()), float((difference[:-1] * (values[1:] - values[:-1])).sum())

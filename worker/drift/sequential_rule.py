@@ -21,7 +21,7 @@ _CAP = 3.0  # times the limit: a sum must be able to come down when the shift is
 
 @dataclass(frozen=True)
 class NightFigures:
-    """What the rule sees of a night."""
+    """The input of the rule: one night."""
 
     job_id: int
     psi_corrected: float
@@ -56,7 +56,7 @@ class AlarmLimits:
 
 @dataclass(frozen=True)
 class AlarmState:
-    """The sums after the last night. `since_job` is the first night of the alarm that is raised now."""
+    """The sums after the last night. `since_job` is the first night of the current alarm."""
 
     raised: bool
     new: bool
@@ -90,7 +90,7 @@ class AlarmState:
 
 
 def run_rule(nights: Sequence[NightFigures], limits: AlarmLimits) -> AlarmState:
-    """Add the nights up, oldest first, and return where the sums stand after the last one."""
+    """Add the nights up, oldest first, and return the sums after the last one."""
     psi_sum = up = down = 0.0
     since: int | None = None
     was_raised = is_raised = False

@@ -1,4 +1,4 @@
-"""The gate for models that were trained from scratch: against the champion, and a first one against chance. Pure."""
+"""The gate for models trained from scratch: against the champion, or a first model against chance. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ MAXIMUM_AUC_LOSS = 0.005  # differences below this are within the noise of one h
 
 @dataclass(frozen=True)
 class Doubts:
-    """Columns that look as if they were known only after the outcome, and who says that they are not (None: nobody)."""
+    """Columns that seem to be known only after the outcome, and the person who accepted them (None: no one)."""
 
     columns: Sequence[Suspicion]
     accepted_by: str | None
 
     @property
-    def told(self) -> str:
-        """What is strange, in words."""
-        return "; ".join(one.told for one in self.columns)
+    def reasons(self) -> str:
+        """The suspicions, in words."""
+        return "; ".join(one.reason for one in self.columns)
 
     def to_document(self) -> dict[str, Any]:
         """Return it as a part of a decision's figures."""
@@ -39,23 +39,23 @@ def judge_candidate(
     """Compare a model trained from scratch with the champion, both measured on the same held-out records.
 
     Without a champion the candidate must be better than chance: `least_auc`, the lower end of its ROC AUC's interval,
-    is above one half. `held` keeps any candidate from being promoted, and so do `doubts` that nobody has accepted.
+    is above one half. `held` keeps any candidate from being promoted, and so do `doubts` that no one has accepted.
     """
     figures: dict[str, Any] = {"candidate": candidate, "champion": champion, "maximum_auc_loss": MAXIMUM_AUC_LOSS}
     figures |= {} if doubts is None else doubts.to_document()
     if held:
-        return Judgement(promoted=False, reason="promotion was not wanted", figures=figures)
+        return Judgement(promoted=False, reason="promotion was disabled", figures=figures)
     if doubts is not None and doubts.accepted_by is None:
-        return Judgement(promoted=False, reason=doubts.told, figures=figures | {REFUSED_FOR: SUSPICIOUS})
+        return Judgement(promoted=False, reason=doubts.reasons, figures=figures | {REFUSED_FOR: SUSPICIOUS})
     if champion is None or "roc_auc" not in candidate:
         return _judge_first(candidate, least_auc, doubts, figures)
     difference = candidate["roc_auc"] - champion["roc_auc"]
     figures["roc_auc_difference"] = difference
-    told = f"ROC AUC {candidate['roc_auc']:.4f} against {champion['roc_auc']:.4f} on the same held-out records"
+    reason = f"ROC AUC {candidate['roc_auc']:.4f} against {champion['roc_auc']:.4f} on the same held-out records"
     passed = difference >= -MAXIMUM_AUC_LOSS
     if doubts is not None:
-        told += f"; {doubts.accepted_by} accepted that {doubts.told}"
-    return Judgement(passed, told, figures, Outcome.PROMOTE if passed else Outcome.REFUSE)
+        reason += f"; {doubts.accepted_by} accepted that {doubts.reasons}"
+    return Judgement(passed, reason, figures, Outcome.PROMOTE if passed else Outcome.REFUSE)
 
 
 def _judge_first(
@@ -63,11 +63,11 @@ def _judge_first(
 ) -> Judgement:
     figures |= {"least_auc": least_auc}
     if least_auc is None or least_auc <= 0.5:
-        found = "cannot be told: the held-out records have one outcome alone"
+        found = "is unknown: the held-out records have only one outcome"
         if least_auc is not None:
-            found = f"is {candidate['roc_auc']:.4f}, but may as well be {least_auc:.4f} (the end of its 95 % interval)"
+            found = f"is {candidate['roc_auc']:.4f}, but its 95 % interval reaches down to {least_auc:.4f}"
         why = f"the model is not proven better than chance: its ROC AUC on held-out records {found}"
         return Judgement(promoted=False, reason=why, figures=figures | {REFUSED_FOR: CHANCE})
-    accepted = "" if doubts is None else f"; {doubts.accepted_by} accepted that {doubts.told}"
+    accepted = "" if doubts is None else f"; {doubts.accepted_by} accepted that {doubts.reasons}"
     reason = f"the first model of this portfolio{accepted}"
     return Judgement(promoted=True, reason=reason, figures=figures, outcome=Outcome.PROMOTE)

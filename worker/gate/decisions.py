@@ -1,4 +1,4 @@
-"""What the gate writes down: a judgement as the row that is kept, and what passed but waits."""
+"""The gate's decision as a stored row, and judgements that passed but have to wait."""
 
 from dataclasses import replace
 
@@ -10,20 +10,20 @@ GATE = "gate"
 
 
 def held_back(judgement: Judgement) -> Judgement:
-    """Return the judgement of a portfolio that is held: what passed waits."""
+    """Return the judgement for a portfolio on hold: a promotion becomes undecided."""
     if judgement.outcome is not Outcome.PROMOTE:
         return judgement
-    return replace(judgement, promoted=False, outcome=Outcome.UNDECIDED, reason="the portfolio is held")
+    return replace(judgement, promoted=False, outcome=Outcome.UNDECIDED, reason="the portfolio is on hold")
 
 
 def decision_of(
-    claim: Claim, version: str, seen: Champion, judgement: Judgement, *, is_first: bool, made: str
+    claim: Claim, version: str, champion_before: Champion, judgement: Judgement, *, is_first: bool, made: str
 ) -> Decision:
-    """Return a judgement as the row that is kept. A job has one decision of its own; the control's names it inside."""
+    """Return a judgement as a stored row. A job has one decision; the control's decision only refers to the job."""
     return Decision(
         portfolio=claim.job.portfolio,
         version=version,
-        against_version=seen.version,
+        against_version=champion_before.version,
         promoted=judgement.promoted,
         reason=judgement.reason,
         figures=judgement.figures | {"made": made, "job": claim.job.id},

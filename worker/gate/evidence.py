@@ -1,4 +1,4 @@
-"""Puts together what the gate looks at: both models' scores on the same records, the saved bundle, the speed."""
+"""Collects the gate's evidence: both models' scores on the same records, the saved bundle, the speed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,19 +24,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Parts:
-    """The records that a challenger is judged by: exam and old ones in one frame, each row in one of them."""
+    """The records that judge a challenger: new (`judging`) and old ones in one frame, each row in one of the two."""
 
     frame: pd.DataFrame
     target: Floats
-    exam: NDArray[np.int64]
+    judging: NDArray[np.int64]
     old: NDArray[np.int64]
     learned_date: str
-    exam_date: str
+    judging_date: str
     segments: Mapping[str, NDArray[np.bool_]]
 
 
 class Measured:
-    """Scores the parts by the scorer that a night runs, each model once."""
+    """Scores the parts with the scorer of a night, each model once."""
 
     def __init__(self, parts: Parts, on_batch: Callable[[], None]) -> None:
         self._parts = parts
@@ -44,11 +44,11 @@ class Measured:
         self._known: dict[int, tuple[Floats, float]] = {}
 
     def probabilities(self, model: LoadedModel | TrainedModel) -> Floats:
-        """Return the probabilities that a night would write for every row of the parts."""
+        """Return the probabilities that a night would store, for every row of the parts."""
         return self._run(model)[0]
 
     def seconds(self, model: LoadedModel | TrainedModel) -> float:
-        """Return how long a batch takes: the quickest of some, since the machine has other work too."""
+        """Return the time of a batch: the quickest of several, because the machine does other work too."""
         return self._run(model)[1]
 
     def _run(self, model: LoadedModel | TrainedModel) -> tuple[Floats, float]:
@@ -65,7 +65,7 @@ class Measured:
 
 def _probabilities(scorer: Scorer, frame: pd.DataFrame, on_batch: Callable[[], None] | None = None) -> Floats:
     scored = scorer.score(frame, on_batch, with_reasons=False)
-    assert len(scored.rows) == len(frame), "records that cannot be read are left out before"
+    assert len(scored.rows) == len(frame), "unreadable records were left out before"
     return scored.probabilities
 
 
@@ -86,14 +86,14 @@ def gather_evidence(
     """Return the evidence about one challenger; `more` are further fields of `Evidence`."""
     before, after = measured.probabilities(champion), measured.probabilities(challenger)
     scored = Scored(parts.target, before, after, scale.points_of(before), scale.points_of(after))
-    exam = scored.part(parts.exam)
-    has_both = 0 < exam.bad < len(exam.target)
-    slope = calibration_line(exam.target, exam.challenger)[0] if has_both else None
+    judging = scored.part(parts.judging)
+    has_both = 0 < judging.bad < len(judging.target)
+    slope = calibration_line(judging.target, judging.challenger)[0] if has_both else None
     return Evidence(
-        exam=exam,
+        judging=judging,
         old=scored.part(parts.old),
         learned_date=parts.learned_date,
-        exam_date=parts.exam_date,
+        judging_date=parts.judging_date,
         calibration_slope=slope,
         relative_speed=measured.seconds(champion) / max(measured.seconds(challenger), 1e-9),
         segments=parts.segments,

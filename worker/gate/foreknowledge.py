@@ -1,4 +1,4 @@
-"""Finds columns that look as if they were known only after the outcome: one alone nearly decides it.
+"""Finds columns that seem to be known only after the outcome (target leakage).
 
 A column decides where the ROC AUC of its values alone is beyond what honest columns reach. The strongest honest ones
 that we know are those of breast_cancer (0.976, a measurement of the tumour itself), so the bound lies above; and it is
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 LEAST_OUTCOMES = 20  # of the rarer kind: of fewer nothing can be said
 SOME_OUTCOMES = 200
 SUSPICIOUS_AUC, SUSPICIOUS_AUC_OF_FEW = 0.99, 0.999  # from `SOME_OUTCOMES` of the rarer kind on, and below
-ALMOST_ALL = 0.995  # of the records whose outcome is not known lack a value that almost all others have
+ALMOST_ALL = 0.995  # share of the records without an outcome that lack a value which almost all others have
 _RANGES, _FOLDS, _PRIOR = 32, 5, 1.0
 
 Floats = NDArray[np.float64]
@@ -27,19 +27,19 @@ Values = NDArray[Any]  # float64 with NaN for "not known", or objects with None
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A column, what is strange about it in words, and its ROC AUC alone where that is it."""
+    """A column, the suspicion in words, and the column's own ROC AUC if that is the reason."""
 
     column: str
-    told: str
+    reason: str
     roc_auc: float | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return it as a JSON document."""
-        return {"column": self.column, "told": self.told, "roc_auc": self.roc_auc}
+        return {"column": self.column, "told": self.reason, "roc_auc": self.roc_auc}
 
 
 def find_suspicions(columns: Iterable[tuple[str, Values]], target: Floats) -> list[Suspicion]:
-    """Return what is strange about columns of N records whose outcomes (N) are 1.0, 0.0 or else (not known)."""
+    """Return the suspicious columns of N records with outcomes (N) of 1.0, 0.0 or something else (not known)."""
     return [one for name, values in columns for one in _look_at(name, values, target)]
 
 
@@ -51,17 +51,17 @@ def _look_at(name: str, values: Values, target: Floats) -> Iterator[Suspicion]:
         return
     if _follows_unknown(is_missing, is_known):
         share = is_missing[~is_known].mean()
-        told = f"{name} is not known for {share:.1%} of the records without an outcome, and for almost all others it is"
-        yield Suspicion(name, told)
+        reason = f"{name} is missing in {share:.1%} of the records without an outcome, but in almost none of the others"
+        yield Suspicion(name, reason)
     outcome, missing = target[is_known], is_missing[is_known]
     if missing.any() and _is_exactly(missing, outcome):
         kind = int(outcome[missing][0])
-        yield Suspicion(name, f"{name} is not known exactly where the outcome is {kind}", 1.0)
+        yield Suspicion(name, f"{name} is missing exactly where the outcome is {kind}", 1.0)
         return
     auc = auc_alone(values[is_known], outcome)
     bound = SUSPICIOUS_AUC if rarer >= SOME_OUTCOMES else SUSPICIOUS_AUC_OF_FEW
     if auc >= bound:
-        yield Suspicion(name, f"{name} alone nearly decides the outcome: ROC AUC {auc:.4f}", auc)
+        yield Suspicion(name, f"{name} nearly decides the outcome by itself: ROC AUC {auc:.4f}", auc)
 
 
 def _follows_unknown(is_missing: NDArray[np.bool_], is_known: NDArray[np.bool_]) -> bool:
@@ -75,7 +75,7 @@ def _is_exactly(missing: NDArray[np.bool_], outcome: Floats) -> bool:
 
 
 def auc_alone(values: Values, outcome: Floats) -> float:
-    """Return how well a column alone orders N records by outcome (N, 0.0 or 1.0), in whichever direction is better.
+    """Return the ROC AUC of a single column for N outcomes (0.0 or 1.0), in the better direction.
 
     >>> auc_alone(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 1.0, 0.0, 0.0]))
     1.0
@@ -88,7 +88,7 @@ def auc_alone(values: Values, outcome: Floats) -> float:
 
 
 def roc_auc(scores: Floats, outcome: Floats) -> float:
-    """Return the chance that a bad record has the higher score than a good one, equal scores counting half."""
+    """Return the probability that a bad record has a higher score than a good one; ties count half."""
     ranks = pd.Series(scores).rank().to_numpy()
     bad = int((outcome == 1).sum())
     return float((ranks[outcome == 1].sum() - bad * (bad + 1) / 2) / (bad * (len(outcome) - bad)))
@@ -103,9 +103,9 @@ def _ranges_of(values: Floats) -> NDArray[np.int64]:
 
 
 def _auc_of_groups(ids: NDArray[np.int64], outcome: Floats) -> float:
-    """Score each record by the share of bad ones of its group in the other folds: no record says its own outcome.
+    """Score each record by the bad rate of its group in the other folds, so that no record uses its own outcome.
 
-    Shares of folds differ by what they leave out, so each fold's order is judged by itself.
+    Shares of folds differ by what they leave out, so each fold's order is judged separately.
     """
     folds = np.random.default_rng(0).permutation(len(ids)) % _FOLDS
     ids, mean, found = ids + 1, float(outcome.mean()), list[float]()

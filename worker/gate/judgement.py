@@ -1,4 +1,4 @@
-"""The gate: decides from figures alone whether a challenger becomes champion. Pure; bounds come from the portfolio."""
+"""The gate: decides from figures whether a challenger becomes champion. Pure; the portfolio sets the limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from db.events.wording import counted
 from db.portfolios.retraining_policy import GatePolicy
 from transformer.evaluation.paired_differences import (
     Difference,
@@ -18,14 +19,14 @@ from transformer.evaluation.paired_differences import (
 )
 from worker.drift import Histogram, compare
 
-LEAST_PER_SEGMENT = 30  # records of each outcome; a smaller segment is told but not judged
+LEAST_PER_SEGMENT = 30  # records of each outcome; a smaller segment is reported but not judged
 USUAL_TURNED_AWAY = 0.1  # share that the champion turns away where the portfolio names no cut-off
 
 Floats = NDArray[np.float64]
 
 
 class Outcome(StrEnum):
-    """What the gate says."""
+    """The outcome of a judgement."""
 
     PROMOTE = "promote"
     REFUSE = "refuse"
@@ -34,7 +35,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate says, in a sentence and in figures."""
+    """The gate's judgement, as a sentence and as figures."""
 
     promoted: bool
     reason: str
@@ -44,7 +45,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Scored:
-    """Records of known outcome with both models' probabilities and points."""
+    """Records with known outcomes, with both models' probabilities and points."""
 
     target: Floats
     champion: Floats
@@ -70,15 +71,15 @@ class Scored:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything the gate looks at. Dates are texts that sort as dates; "" where nothing was learned or kept back.
+    """Everything the gate needs. Dates are texts that sort as dates; "" if there are none.
 
-    `segments` holds for each name a mask over `exam`. `old` are records of the time before, which neither learned from.
+    `segments` has a mask over `judging` for each name. `old` are earlier records that neither model was trained on.
     """
 
-    exam: Scored
+    judging: Scored
     old: Scored
     learned_date: str
-    exam_date: str
+    judging_date: str
     calibration_slope: float | None
     canary_mismatches: int
     relative_speed: float
@@ -91,7 +92,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: passed, failed, or (None) told without a bound."""
+    """One check: passed, failed, or (None) noted without a limit."""
 
     name: str
     passed: bool | None
@@ -106,13 +107,13 @@ class Check:
 def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = False) -> Judgement:
     """Judge a challenger by outcomes later than anything that it was trained on.
 
-    Too little evidence is no decision, so that later evidence may decide. Otherwise every check must pass.
+    Too little evidence gives no decision, so that later evidence can decide. Otherwise every check must pass.
     """
     lacking = _lacking(evidence, policy)
     if lacking is not None:
         return _judgement(Outcome.UNDECIDED, lacking, [])
     checks = [
-        *_check_merit(evidence.exam, policy),
+        *_check_merit(evidence.judging, policy),
         _check_calibration(evidence, policy),
         _check_old(evidence.old, policy),
         *_check_segments(evidence, policy),
@@ -126,7 +127,7 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
     if failed:
         return _judgement(Outcome.REFUSE, "; ".join(one.said for one in failed), checks)
     if held:
-        return _judgement(Outcome.UNDECIDED, "every check passed, but the portfolio is held", checks)
+        return _judgement(Outcome.UNDECIDED, "every check passed, but the portfolio is on hold", checks)
     if evidence.shadow_nights < evidence.shadow_nights_wanted:
         waits = f"every check passed; {evidence.shadow_nights} of {evidence.shadow_nights_wanted} nights in shadow"
         return _judgement(Outcome.UNDECIDED, waits, checks)
@@ -135,33 +136,36 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
 
 
 def _lacking(evidence: Evidence, policy: GatePolicy) -> str | None:
-    exam = evidence.exam
-    if len(exam.target) and evidence.exam_date <= evidence.learned_date:
-        return f"the outcomes are of {evidence.exam_date}, not later than the {evidence.learned_date} learned from"
-    if min(exam.bad, exam.good) < policy.least_bad:
-        found = f"{exam.bad} bad and {exam.good} good outcomes later than what was learned from"
-        return f"{found}, {policy.least_bad} of each are needed"
+    judging = evidence.judging
+    if len(judging.target) and evidence.judging_date <= evidence.learned_date:
+        dated = f"the outcomes are dated {evidence.judging_date}"
+        return f"{dated}, not later than the training data ({evidence.learned_date})"
+    if min(judging.bad, judging.good) < policy.least_bad:
+        found = f"{judging.bad} bad and {judging.good} good outcomes later than the training data"
+        return f"{found}; {policy.least_bad} of each are needed"
     return None
 
 
-def _check_merit(exam: Scored, policy: GatePolicy) -> list[Check]:
-    """The AUC must not be lost, and something must be proven better."""
+def _check_merit(judging: Scored, policy: GatePolicy) -> list[Check]:
+    """The AUC must not be worse, and at least one figure must be proven better."""
     compared = {
-        "ROC AUC": compare_auc(*_sides(exam), confidence=policy.confidence),
-        "Brier score": compare_brier(*_sides(exam), confidence=policy.confidence),
-        "calibration error": compare_calibration(*_sides(exam), confidence=policy.confidence),
+        "ROC AUC": compare_auc(*_sides(judging), confidence=policy.confidence),
+        "Brier score": compare_brier(*_sides(judging), confidence=policy.confidence),
+        "calibration error": compare_calibration(*_sides(judging), confidence=policy.confidence),
     }
     auc = compared["ROC AUC"]
     kept = auc.low >= -policy.largest_auc_loss
-    said = f"ROC AUC {_told(auc)}, its interval must not reach below {-policy.largest_auc_loss:g}"
+    said = f"ROC AUC {_describe(auc)}, its interval must not reach below {-policy.largest_auc_loss:g}"
     gains = [name for name, one in compared.items() if (one.low > 0 if name == "ROC AUC" else one.high < 0)]
-    best = ", ".join(f"{name} {_told(compared[name])}" for name in gains)
+    best = ", ".join(f"{name} {_describe(compared[name])}" for name in gains)
     return [
         Check("roc_auc", kept, said, auc.to_document()),
         Check(
             "gain",
             bool(gains),
-            f"better by its interval: {best}" if gains else "neither ROC AUC, Brier score nor calibration is better",
+            f"significantly better: {best}"
+            if gains
+            else "none of ROC AUC, Brier score and calibration is significantly better",
             {name: one.to_document() for name, one in compared.items()},
         ),
     ]
@@ -171,50 +175,53 @@ def _check_calibration(evidence: Evidence, policy: GatePolicy) -> Check:
     low, high = policy.least_calibration_slope, policy.largest_calibration_slope
     slope = evidence.calibration_slope
     passed = slope is not None and low <= slope <= high
-    told = "unknown" if slope is None else f"{slope:.3f}"
+    value = "unknown" if slope is None else f"{slope:.3f}"
     return Check(
-        "calibration_slope", passed, f"calibration slope {told}, {low:g} to {high:g} is asked", {"slope": slope}
+        "calibration_slope",
+        passed,
+        f"calibration slope {value}; the limits are {low:g} to {high:g}",
+        {"slope": slope},
     )
 
 
 def _check_old(old: Scored, policy: GatePolicy) -> Check:
     if min(old.bad, old.good) < LEAST_PER_SEGMENT:
-        return Check("old_population", None, f"{old.bad} bad records of the time before are too few to judge")
+        return Check("old_population", None, f"{counted(old.bad, 'bad record')} from before: too few to judge")
     auc = compare_auc(*_sides(old), confidence=policy.confidence)
-    said = f"ROC AUC on the old population {_told(auc)}"
+    said = f"ROC AUC on the old population {_describe(auc)}"
     return Check("old_population", auc.high >= -policy.largest_auc_loss, said, auc.to_document())
 
 
 def _check_segments(evidence: Evidence, policy: GatePolicy) -> list[Check]:
     checks: list[Check] = []
     for name, rows in evidence.segments.items():
-        part = evidence.exam.part(rows)
+        part = evidence.judging.part(rows)
         if min(part.bad, part.good) < LEAST_PER_SEGMENT:
             checks.append(
-                Check(f"segment {name}", None, f"segment {name}: {part.bad} bad records are too few to judge")
+                Check(f"segment {name}", None, f"segment {name}: {counted(part.bad, 'bad record')}, too few to judge")
             )
             continue
         auc = compare_auc(*_sides(part), confidence=policy.confidence)
-        said = f"ROC AUC in segment {name} {_told(auc)}"
+        said = f"ROC AUC in segment {name} {_describe(auc)}"
         checks.append(Check(f"segment {name}", auc.high >= -policy.largest_auc_loss, said, auc.to_document()))
     return checks
 
 
 def _check_points(evidence: Evidence, policy: GatePolicy) -> Check:
-    exam = evidence.exam
-    figures = compare(histogram_of(exam.champion_points), histogram_of(exam.challenger_points))
-    said = f"PSI of points on the same records {figures.psi:.4f}, at most {policy.largest_points_psi:g} is asked"
+    judging = evidence.judging
+    figures = compare(histogram_of(judging.champion_points), histogram_of(judging.challenger_points))
+    said = f"PSI of points on the same records {figures.psi:.4f}, the limit is {policy.largest_points_psi:g}"
     return Check("points", figures.psi <= policy.largest_points_psi, said, {"psi": figures.psi})
 
 
 def _check_swaps(evidence: Evidence, policy: GatePolicy) -> Check:
-    """Those that the challenger accepts and the champion does not must not be worse than those the other way round."""
-    exam = evidence.exam
+    """Records that only the challenger accepts must not be worse than those that only the champion accepts."""
+    judging = evidence.judging
     cut_off = evidence.cut_off
     if cut_off is None:
-        cut_off = float(np.quantile(exam.champion_points, USUAL_TURNED_AWAY))
-    before, after = exam.champion_points >= cut_off, exam.challenger_points >= cut_off
-    swapped_in, swapped_out = exam.part(~before & after), exam.part(before & ~after)
+        cut_off = float(np.quantile(judging.champion_points, USUAL_TURNED_AWAY))
+    before, after = judging.champion_points >= cut_off, judging.challenger_points >= cut_off
+    swapped_in, swapped_out = judging.part(~before & after), judging.part(before & ~after)
     rates = compare_rates(
         *(swapped_out.bad, len(swapped_out.target), swapped_in.bad, len(swapped_in.target)),
         confidence=policy.confidence,
@@ -225,28 +232,28 @@ def _check_swaps(evidence: Evidence, policy: GatePolicy) -> Check:
         "swapped_out": {"records": len(swapped_out.target), "bad": swapped_out.bad},
     }
     said = (
-        f"at {cut_off:g} points {len(swapped_in.target)} records swap in ({swapped_in.bad} bad) "
-        f"and {len(swapped_out.target)} out ({swapped_out.bad} bad)"
+        f"at {cut_off:g} points {counted(len(swapped_in.target), 'record')} ({swapped_in.bad} bad) "
+        f"would be accepted instead of {len(swapped_out.target):,} others ({swapped_out.bad} bad)"
     )
     return Check("swap_set", rates.low <= 0, said, figures)
 
 
 def _check_canary(evidence: Evidence) -> Check:
     count = evidence.canary_mismatches
-    said = f"{count} scores of the saved bundle differ from those of the model in memory"
+    said = f"scores of the saved bundle that differ from the model in memory: {count:,}"
     return Check("canary", count == 0, said, {"mismatches": count})
 
 
 def _check_speed(evidence: Evidence, policy: GatePolicy) -> Check:
     speed = evidence.relative_speed
-    said = f"speed {speed:.2f} of the champion's, {policy.least_speed:g} is asked"
+    said = f"speed {speed:.2f} of the champion's; at least {policy.least_speed:g} is required"
     return Check("speed", speed >= policy.least_speed, said, {"relative_speed": speed})
 
 
 def _check_shadow(evidence: Evidence, policy: GatePolicy) -> list[Check]:
     if evidence.shadow_psi is None:
         return []
-    said = f"PSI of points over {evidence.shadow_nights} nights in shadow {evidence.shadow_psi:.4f}"
+    said = f"PSI of points over {counted(evidence.shadow_nights, 'shadow night')}: {evidence.shadow_psi:.4f}"
     passed = evidence.shadow_psi <= policy.largest_points_psi
     return [Check("shadow", passed, said, {"psi": evidence.shadow_psi, "nights": evidence.shadow_nights})]
 
@@ -261,7 +268,7 @@ def _sides(scored: Scored) -> tuple[Floats, Floats, Floats]:
     return scored.target, scored.champion, scored.challenger
 
 
-def _told(one: Difference) -> str:
+def _describe(one: Difference) -> str:
     return f"{one.challenger:.4f} against {one.champion:.4f} ({one.difference:+.4f}, {one.low:+.4f} to {one.high:+.4f})"
 
 

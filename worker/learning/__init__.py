@@ -1,1 +1,1 @@
-"""Which records are learnt from, with which outcomes."""
+"""The training records and their outcomes."""

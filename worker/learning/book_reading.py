@@ -1,4 +1,4 @@
-"""Reads the whole book of a portfolio to learn from: every record once, with what is known of its outcome."""
+"""Reads the whole book of a portfolio for training: every record once, with its outcome if known."""
 
 import json
 from collections import Counter
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from db.events.wording import counted
 from db.portfolios.definition import PortfolioDefinition
 from db.sources.source_table import DECIMAL_COMMA, RECORD_KEY, UNREADABLE, read_all
 from transformer.errors import TrainingDataError
@@ -26,12 +27,12 @@ _SHOWN_COLUMNS = 5
 def read_book(
     context: WorkerContext, definition: PortfolioDefinition, heartbeat: Heartbeat, *, most: int | None = None
 ) -> tuple[Book, Labels]:
-    """Return the book of a portfolio that names a target, or a sample of `most` records of it.
+    """Return the book of a portfolio with a target, or a sample of `most` records.
 
     Raises `TrainingDataError`.
     """
     if definition.target is None:
-        raise TrainingDataError(f"the portfolio {definition.name} names no target to learn", "add: target = COLUMN")
+        raise TrainingDataError(f"the portfolio {definition.name} has no target to train on", "add: target = COLUMN")
     known = read_labelled(context, definition, definition.input_columns, heartbeat, most=most)
     as_of = None if definition.as_of is None else known.own[definition.as_of].to_numpy()
     book = Book(
@@ -42,33 +43,33 @@ def read_book(
 
 @dataclass
 class LeftOut:
-    """Records that hold text in place of a number: how many, in which columns, and how many have a decimal comma."""
+    """Records with text in place of a number: how many, in which columns, and how many with a decimal comma."""
 
     records: int = 0
     with_comma: int = 0
     by_column: Counter[str] = field(default_factory=Counter[str])
 
-    def look(self, texts: "pd.Series[Any]") -> None:
-        """Count the records of a frame, by what stands in `tidemark_unreadable`."""
-        for told in texts.dropna():
-            columns: dict[str, str] = json.loads(told)
+    def add(self, texts: "pd.Series[Any]") -> None:
+        """Count the records of a frame by the content of `tidemark_unreadable`."""
+        for unreadable in texts.dropna():
+            columns: dict[str, str] = json.loads(unreadable)
             self.records += 1
             self.by_column.update(columns.keys())
             self.with_comma += any(DECIMAL_COMMA.match(text) for text in columns.values())
 
     @property
     def sentence(self) -> str:
-        """What training says of them, without a value of anybody; empty where there are none."""
+        """A sentence for the result of the training, without any record's value; empty if there are none."""
         if not self.records:
             return ""
         columns = ", ".join(f"{name} ({count})" for name, count in self.by_column.most_common(_SHOWN_COLUMNS))
         commas = ": decimal commas, where a decimal point is expected" if 2 * self.with_comma > self.records else ""
-        return f"{self.records} records hold text in place of a number, in {columns}{commas}, and were left out"
+        return f"{counted(self.records, 'record')} with text in place of a number, in {columns}{commas}, left out"
 
 
 @dataclass(frozen=True)
 class LabelledRecords:
-    """N records and what is known of them, row by row. `own` holds the key, the target, `as_of` and the entity."""
+    """N records with their labels, row by row. `own` has the key, the target, `as_of` and the entity."""
 
     records: RecordStore
     own: pd.DataFrame
@@ -90,10 +91,10 @@ def read_labelled(
     *,
     most: int | None = None,
 ) -> LabelledRecords:
-    """Return every record that has a key, of those with the same key the first, and their outcomes, row by row.
+    """Return every record with a key (for equal keys the first one) and their outcomes, row by row.
 
-    `most` limits them to those of the lowest hashes of the key: the same ones at every training. Records with text in
-    place of a number are left out: they could not be scored either. A book larger than the setting
+    `most` limits them to the lowest hashes of the key: the same ones in every training. Records with text in place of
+    a number are left out, because they could not be scored either. A book larger than the setting
     `training_memory_mb` is kept in a file. Raises `TrainingDataError`.
     """
     own = tuple(name for name in (definition.target, definition.as_of, definition.entity) if name is not None)
@@ -110,7 +111,7 @@ def read_labelled(
         writer.append(frame[list(columns)])
         kept_own.append(_copy(frame[[RECORD_KEY, *own]]))
     if not kept_own:
-        raise TrainingDataError(f"the source {source.name} holds no records", "load some: tidemark load")
+        raise TrainingDataError(f"the source {source.name} contains no records", "load some: tidemark load")
     together = pd.concat(kept_own, ignore_index=True)
     target = np.full(len(together), np.nan) if definition.target is None else read_target(together[definition.target])
     labels = join_outcomes(context.engine, definition, together, target)
@@ -120,18 +121,18 @@ def read_labelled(
 def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat, left_out: LeftOut) -> Iterator[pd.DataFrame]:
     """Records of one key come in one frame."""
     for frame in frames:
-        left_out.look(frame[UNREADABLE])
+        left_out.add(frame[UNREADABLE])
         yield frame[~frame[RECORD_KEY].duplicated() & frame[UNREADABLE].isna()].reset_index(drop=True)
         heartbeat()
 
 
 def _copy(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return values of their own: a view, and Arrow text from a driver, would keep every other column alive."""
+    """Return copies: a view, and Arrow text from a driver, would keep every other column alive."""
     return pd.DataFrame({name: pd.Series(frame[name].to_numpy(copy=True), dtype=frame[name].dtype) for name in frame})
 
 
 def sample_lowest(frames: Iterator[pd.DataFrame], most: int) -> Iterator[pd.DataFrame]:
-    """Yield the `most` records of the lowest hashes, in their order; at most twice as many are held at a time."""
+    """Yield the `most` records with the lowest hashes, in their order; at most twice as many are in memory."""
     held: list[tuple[NDArray[np.float64], pd.DataFrame]] = []
     for frame in frames:
         held.append((hash_order(frame[RECORD_KEY].to_numpy(dtype=object)), frame))
@@ -152,7 +153,7 @@ def _lowest(
 
 
 def _read_entity(own: pd.DataFrame, definition: PortfolioDefinition) -> NDArray[np.object_] | None:
-    """Return whose record each is, where the portfolio says so; a record of nobody stands for itself."""
+    """Return the entity of each record, if the portfolio names one; a record without an entity is its own."""
     if definition.entity is None:
         return None
     named = own[definition.entity].astype("object")
@@ -168,7 +169,7 @@ def read_target(column: pd.Series) -> NDArray[np.float64]:
         example = str(column.iloc[int(np.flatnonzero(is_wrong)[0])])[:40]
         raise TrainingDataError(
             f"the target {column.name} must be 1 (the bad event), 0 or empty; "
-            f"{int(is_wrong.sum())} records hold something else, such as {example!r}",
-            "correct those records, or name another target column",
+            f"{counted(int(is_wrong.sum()), 'record')} with something else, such as {example!r}",
+            "correct those records, or choose another target column",
         )
     return target

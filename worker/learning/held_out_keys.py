@@ -1,4 +1,4 @@
-"""Under which secret the keys of held-out records are hashed in a portfolio's bundles."""
+"""The secret that hashes the keys of held-out records in a portfolio's bundles."""
 
 import hmac
 
@@ -9,20 +9,20 @@ from worker.runtime.context import WorkerContext
 
 
 def held_out_secret(context: WorkerContext, portfolio: str) -> bytes:
-    """Return the portfolio's own secret, from the installation's: TIDEMARK_KEY_SECRET, else one in the database."""
+    """Return the portfolio's secret, derived from TIDEMARK_KEY_SECRET or else from one in the database."""
     house = context.key_secret or get_or_make_secret(context.engine, HELD_OUT)
     return hmac.digest(house.encode(), f"held-out keys\x1f{portfolio}".encode(), "sha256")
 
 
 def comparable(version: str, scores: HeldOutScores, secret: bytes) -> HeldOutScores:
-    """Return scores whose hashes are keyed with this secret; those of an older release, which are not keyed, become so.
+    """Return scores with hashes keyed by this secret; unkeyed hashes of an older release are keyed now.
 
-    Raises `BundleError` where they are keyed with another one.
+    Raises `BundleError` if they are keyed with a different secret.
     """
     if scores.keyed_with in ("", name_of(secret)):
         return scores.keyed(secret)
     raise BundleError(
         version,
-        "its held-out keys were hashed under another secret than the one in force, so it cannot be compared: set "
-        "TIDEMARK_KEY_SECRET as it was when it was trained, or train it anew",
+        "its held-out keys were hashed with a different secret, so it cannot be compared: set TIDEMARK_KEY_SECRET "
+        "to the value used at training, or train a new model",
     )

@@ -1,77 +1,77 @@
-"""Plans a lesson: which labelled records a challenger learns from, and which later ones judge it. Pure."""
+"""Plans a fine-tuning: which labelled records a challenger is trained on, and which later ones judge it. Pure."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-EXAM_SHARE = 0.3  # of the new records, whole dates, the newest
-STOP_SHARE = 0.25  # of what is left before the exam, the newest
-OLD_EXAM_SHARE = 0.15  # of the old records, chosen by a hash of the key; training holds out the same ones
+JUDGING_SHARE = 0.3  # share of the new records that judges the challenger: the newest, by whole dates
+STOP_SHARE = 0.25  # share of the earlier new records that decides early stopping: the newest
+OLD_JUDGING_SHARE = 0.15  # share of the old records, chosen by a hash of the key; training holds out the same ones
 NO_ROWS = np.zeros(0, dtype=np.int64)
 REPLAY_PER_NEW = 1.0  # old records for each new one
-MOST_OLD_EXAM = 20_000
+MOST_OLD_JUDGING = 20_000
 
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class LessonPlan:
-    """Row numbers of each part; `learned_date` is the newest date learned from, `exam_date` the exam's first."""
+class TrainingPlan:
+    """Row numbers of each part; `learned_date` is the newest date trained on, `judging_date` the first that judges."""
 
     learn: Rows
     stop: Rows
-    exam: Rows
+    judging: Rows
     replay: Rows
-    old_exam: Rows
+    old_judging: Rows
     learned_date: str
-    exam_date: str
+    judging_date: str
 
 
-def plan_lesson(
+def plan_training(
     dates: NDArray[np.str_], is_new: NDArray[np.bool_], is_old: NDArray[np.bool_], order: NDArray[np.float64]
-) -> LessonPlan:
-    """Plan a lesson for N records; `order` is a number in [0, 1) from a hash of each key.
+) -> TrainingPlan:
+    """Plan a fine-tuning on N records; `order` is a number in [0, 1) from a hash of each key.
 
-    The exam is later than every record that is learned from; with new records of one date alone it is empty.
+    The judging part is later than every record trained on; it is empty if all new records have one date.
     """
     new = np.flatnonzero(is_new)
-    exam_date = first_date_of_latest(dates[new], EXAM_SHARE)
-    is_exam = is_new & (dates >= exam_date) if exam_date else np.zeros(len(dates), dtype=bool)
-    rest = np.flatnonzero(is_new & ~is_exam)
+    judging_date = first_date_of_latest(dates[new], JUDGING_SHARE)
+    is_judging = is_new & (dates >= judging_date) if judging_date else np.zeros(len(dates), dtype=bool)
+    rest = np.flatnonzero(is_new & ~is_judging)
     stop_date = first_date_of_latest(dates[rest], STOP_SHARE)
     is_stop = dates[rest] >= stop_date if stop_date else order[rest] < STOP_SHARE
     old = np.flatnonzero(is_old)
-    old_exam = old[order[old] < OLD_EXAM_SHARE]
-    replay = old[order[old] >= OLD_EXAM_SHARE]
+    old_judging = old[order[old] < OLD_JUDGING_SHARE]
+    replay = old[order[old] >= OLD_JUDGING_SHARE]
     replay = replay[np.argsort(order[replay], kind="stable")][: round(REPLAY_PER_NEW * len(rest))]
-    return LessonPlan(
+    return TrainingPlan(
         learn=rest[~is_stop],
         stop=rest[is_stop],
-        exam=np.flatnonzero(is_exam),
+        judging=np.flatnonzero(is_judging),
         replay=replay,
-        old_exam=old_exam[np.argsort(order[old_exam], kind="stable")][:MOST_OLD_EXAM],
+        old_judging=old_judging[np.argsort(order[old_judging], kind="stable")][:MOST_OLD_JUDGING],
         learned_date=str(max(dates[rest].tolist(), default="")),
-        exam_date=exam_date,
+        judging_date=judging_date,
     )
 
 
-def plan_lesson_without_outcomes(dates: NDArray[np.str_], order: NDArray[np.float64]) -> LessonPlan:
-    """Plan a lesson where there is nothing new: old records alone, and no exam, so that the gate waits for outcomes."""
-    is_exam, is_stop = order < OLD_EXAM_SHARE, order < 2 * OLD_EXAM_SHARE
-    return LessonPlan(
+def plan_training_without_outcomes(dates: NDArray[np.str_], order: NDArray[np.float64]) -> TrainingPlan:
+    """Plan a fine-tuning on old records only, without a judging part, so that the gate waits for outcomes."""
+    is_judging, is_stop = order < OLD_JUDGING_SHARE, order < 2 * OLD_JUDGING_SHARE
+    return TrainingPlan(
         learn=np.flatnonzero(~is_stop),
-        stop=np.flatnonzero(is_stop & ~is_exam),
-        exam=NO_ROWS,
+        stop=np.flatnonzero(is_stop & ~is_judging),
+        judging=NO_ROWS,
         replay=NO_ROWS,
-        old_exam=np.flatnonzero(is_exam)[:MOST_OLD_EXAM],
+        old_judging=np.flatnonzero(is_judging)[:MOST_OLD_JUDGING],
         learned_date=str(max(dates.tolist(), default="")),
-        exam_date="",
+        judging_date="",
     )
 
 
 def first_date_of_latest(dates: NDArray[np.str_], share: float) -> str:
-    """Return the first date of the latest `share` of records, whole dates; "" where there are no two dates."""
+    """Return the first date of the latest `share` of records, by whole dates; "" with fewer than two dates."""
     distinct, counts = np.unique(dates, return_counts=True)
     if len(distinct) < 2:
         return ""

@@ -1,4 +1,4 @@
-"""Joins records with what became of them: the source's target, and the outcomes that were loaded later."""
+"""Joins records with their outcomes: the source's target, and the outcomes that were loaded later."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +18,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of N records, one row each.
+    """The labels of N records, one row each.
 
-    `target` is 1.0, 0.0 or NaN; `dates` say since when, as text that sorts ("" where not known); `outcome_ids` are 0
-    where the source's target tells it; `scored_jobs` are the scoring jobs that they judge, 0 where there is none.
+    `target` is 1.0, 0.0 or NaN; `dates` say since when, as sortable text ("" if not known); `outcome_ids` are 0
+    where the source's target tells it; `scored_jobs` are the scoring jobs that they judge, 0 if there is none.
     """
 
     target: Floats
@@ -41,9 +41,9 @@ class Labels:
         return LearnedUntil(int(ids.max(initial=0)), *latest)
 
     def is_newer_than(self, learned: LearnedUntil, *, after_job: int = 0) -> NDArray[np.bool_]:
-        """Whether each label is one that a model that learned until then was not trained on.
+        """Whether a model trained until then was not trained on each label.
 
-        With `after_job` only those count that judge a later scoring job, or none.
+        With `after_job`, only labels of a later scoring job count, or of none.
         """
         is_loaded = self.outcome_ids > learned.outcome_id
         is_loaded &= (self.scored_jobs == 0) | (self.scored_jobs > after_job)
@@ -53,7 +53,7 @@ class Labels:
 
 
 def join_outcomes(engine: Engine, definition: PortfolioDefinition, records: pd.DataFrame, target: Floats) -> Labels:
-    """Return the labels of records; a loaded outcome stands above the source's target, which it may correct."""
+    """Return the labels of records; a loaded outcome overrides the source's target."""
     known = read_outcomes(engine, definition.name).set_index("record_key")
     found = known.index.get_indexer(pd.Index(records[RECORD_KEY], dtype="object"))
     has_outcome = found >= 0

@@ -13,7 +13,7 @@ from transformer.records.record_store import RecordStore, chunks_of
 from transformer.training.fine_tuning import Material, unreadable_rows
 from worker.gate.evidence import Parts
 from worker.learning.book_reading import read_labelled
-from worker.learning.lesson_plan import LessonPlan
+from worker.learning.lesson_plan import TrainingPlan
 from worker.learning.outcome_labels import Labels
 from worker.runtime.context import WorkerContext
 from worker.runtime.heartbeat import Heartbeat
@@ -25,7 +25,7 @@ MOST_SEGMENT_VALUES = 20
 class Records:
     """Every labelled record that can be read, one row each; `is_new` where the champion was not trained on it.
 
-    `groups` is what a hash chooses sides by: the entity where the portfolio names one, else the key.
+    `groups` is what a hash chooses sides by: the entity if the portfolio names one, else the key.
     """
 
     store: RecordStore
@@ -34,8 +34,8 @@ class Records:
     labels: Labels
     is_new: NDArray[np.bool_]
 
-    def material(self, rows: NDArray[np.int64]) -> Material:
-        """Return some of them as material for a lesson."""
+    def labelled_part(self, rows: NDArray[np.int64]) -> Material:
+        """Return some of the records with their outcomes and keys."""
         return Material(self.store.take(rows), self.labels.target[rows], self.keys[rows])
 
 
@@ -48,9 +48,9 @@ def read_records(
     *,
     after_job: int = 0,
 ) -> Records:
-    """Read the labelled records that the champion can read; of those with the same key the first.
+    """Read the labelled records that the champion can read; for equal keys the first one.
 
-    New are those that `parent` was not trained on, scored after the job `after_job`.
+    New records are those that `parent` was not trained on and that were scored after the job `after_job`.
     """
     columns = (*champion.schema.columns, *definition.segments)
     known = read_labelled(context, definition, columns, heartbeat)
@@ -64,20 +64,20 @@ def read_records(
     return Records(known.records.part(rows), keys, groups, labels, is_new)
 
 
-def parts_of(records: Records, plan: LessonPlan, segments: tuple[str, ...]) -> Parts:
-    """Return the records that judge a challenger: the exam first, then the old ones."""
-    rows = np.concatenate([plan.exam, plan.old_exam])
-    exam, old = np.arange(len(plan.exam)), np.arange(len(plan.exam), len(rows))
-    material = records.material(rows)
-    masks = _segment_masks(material.frame.iloc[exam], segments)
-    return Parts(material.frame, material.target, exam, old, plan.learned_date, plan.exam_date, masks)
+def parts_of(records: Records, plan: TrainingPlan, segments: tuple[str, ...]) -> Parts:
+    """Return the records that judge a challenger: the new ones first, then the old ones."""
+    rows = np.concatenate([plan.judging, plan.old_judging])
+    judging, old = np.arange(len(plan.judging)), np.arange(len(plan.judging), len(rows))
+    labelled = records.labelled_part(rows)
+    masks = _segment_masks(labelled.frame.iloc[judging], segments)
+    return Parts(labelled.frame, labelled.target, judging, old, plan.learned_date, plan.judging_date, masks)
 
 
-def _segment_masks(exam: pd.DataFrame, segments: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
-    """A mask for each of the commonest values of each segment column."""
+def _segment_masks(judging: pd.DataFrame, segments: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
+    """A mask for each of the most frequent values of each segment column."""
     masks: dict[str, NDArray[np.bool_]] = {}
     for column in segments:
-        values = exam[column].astype("object")
+        values = judging[column].astype("object")
         for value in values.value_counts().index[:MOST_SEGMENT_VALUES]:
             masks[f"{column}={value}"] = (values == value).to_numpy(dtype=bool)
     return masks

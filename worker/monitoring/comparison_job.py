@@ -1,9 +1,10 @@
-"""Compares two model versions on the records that neither has learnt from, as their bundles keep them."""
+"""Compares two model versions on records that neither was trained on, as stored in their bundles."""
 
 from logging import getLogger
 from typing import Any
 
 from db.connections.engine import writing
+from db.events.wording import counted
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_leases import Claim
 from transformer.bundles.held_out_scores import HeldOutScores, match_records
@@ -24,7 +25,9 @@ def compare_claimed(context: WorkerContext, claim: Claim) -> None:
     document = compare_versions(context, first, second, secret=secret)
     with writing(context.engine) as connection:
         complete_whole_job(connection, claim, result=document)
-    logger.info("Models compared: job %d, %s and %s, %d records.", claim.job.id, first, second, document["records"])
+    logger.info(
+        "Models compared: job %d, %s and %s, %s.", claim.job.id, first, second, counted(document["records"], "record")
+    )
 
 
 def compare_versions(context: WorkerContext, first: str, second: str, *, secret: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Compares the scores of a finished job with the reference of its model. Costs O(bins), reads no score.
+"""Compares the scores of a finished job with its model's reference. Costs O(bins) and reads no scores.
 
 What is known of a night is read, the verdict is a pure function of it (`worker.drift.night_verdict`), and report,
 marks and what follows are written in one transaction.
@@ -46,7 +46,7 @@ class Known:
 
     @property
     def reference(self) -> Reference:
-        """The first night of the model where the portfolio says so and there was one, else the held-out part."""
+        """The first night of the model if the portfolio says so and there was one, else the held-out part."""
         if self.first is not None:
             return Reference("first_night", self.counts[self.first], self.first)
         return Reference("training", self.model.reference)
@@ -82,8 +82,8 @@ def monitor_claimed(context: WorkerContext, claim: Claim) -> None:
 
 def read_known(engine: Engine, job: Job) -> Known:
     """Read what is known of the night that a monitoring job is about: a few rows, whatever its size."""
-    assert job.subject_job_id is not None, "a monitoring job names the job it is about"
-    assert job.model_version is not None, "and the model that scored it"
+    assert job.subject_job_id is not None, "a monitoring job must name its scoring job"
+    assert job.model_version is not None, "a monitored job must have a model version"
     with reading(engine) as connection:
         background = find_background(connection, job.subject_job_id, job.model_version)
         night, model, nights = background.night, background.model, background.nights
@@ -102,7 +102,7 @@ def read_known(engine: Engine, job: Job) -> Known:
 
 
 def limits_for(known: Known) -> AlarmLimits:
-    """Return the limits of the sequential rule; set anew where the history has doubled or the book's size changed."""
+    """Return the limits of the sequential rule; replaced if the history has doubled or the book's size has changed."""
     counted = known.counts[known.night.id]
     quiet, n_current = known.quiet, max(1, sum(counted["points"].values()))
     if known.limits is not None and not are_outdated(known.limits, nights=len(quiet), n_current=n_current):
@@ -154,10 +154,10 @@ def report_of(known: Known, examination: Examination) -> DriftReport:
 
 
 def _calendar_reference(known: Known) -> Reference:
-    assert known.same_day is not None, "asked for only where there is one"
+    assert known.same_day is not None, "read only if there is one"
     return Reference("calendar", known.counts[known.same_day], known.same_day)
 
 
 def _figures_of(night: Night) -> NightFigures:
-    assert night.psi_corrected is not None, "nights without figures are no part of the series"
+    assert night.psi_corrected is not None, "nights without figures are not part of the series"
     return NightFigures(night.job_id, night.psi_corrected, night.shift or 0.0)

@@ -1,4 +1,4 @@
-"""Whether what happened to scored records still fits what their scores had said. Pure.
+"""Tests whether outcomes still match the scores' predictions. Pure.
 
 Scores can stay as they are while the bad event becomes more or less frequent: no distribution of scores shows that,
 only outcomes do.
@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
+from db.events.wording import counted
+
 LEAST_DIFFERENCE = 0.2  # of the expected bad outcomes: smaller ones are no reason to learn again
 LEAST_DEVIATIONS = 3.0  # of the expected count, were every score right
-LEAST_EXPECTED = 30.0  # bad outcomes expected or seen; with fewer nothing is said
+LEAST_EXPECTED = 30.0  # bad outcomes expected or observed; with fewer there is no alarm
 
 
 @dataclass(frozen=True)
 class Level:
-    """Records of known outcome: how many, how many of them bad, and how many bad ones their scores had expected."""
+    """Records with known outcomes: their number, the bad ones, and the bad ones predicted by their scores."""
 
     outcomes: int
     bad: int
@@ -23,7 +25,7 @@ class Level:
 
 
 def newest_level(levels: Iterable[Level]) -> Level:
-    """Join levels, newest first, until they hold enough to judge by."""
+    """Join levels, newest first, until there are enough records to judge."""
     outcomes, bad, expected = 0, 0, 0.0
     for one in levels:
         outcomes, bad, expected = outcomes + one.outcomes, bad + one.bad, expected + one.expected
@@ -33,11 +35,11 @@ def newest_level(levels: Iterable[Level]) -> Level:
 
 
 def tell_difference(level: Level) -> str | None:
-    """Say in a sentence that the outcomes do not fit the scores; None where they do or are too few to tell."""
+    """Return a sentence if the outcomes contradict the scores; None if they do not or are too few."""
     if max(level.bad, level.expected) < LEAST_EXPECTED:
         return None
     difference = level.bad - level.expected
     deviation = sqrt(max(level.expected * (1 - level.expected / level.outcomes), 1.0))
     if abs(difference) < max(LEAST_DIFFERENCE * level.expected, LEAST_DEVIATIONS * deviation):
         return None
-    return f"{level.bad} of {level.outcomes} outcomes are bad where the scores expected {level.expected:.0f}"
+    return f"{level.bad:,} of {counted(level.outcomes, 'outcome')} are bad; the scores predicted {level.expected:,.0f}"

@@ -1,4 +1,4 @@
-"""What follows a monitored night: a fine-tuning, a gate, a rollback, or nothing. Decided by a pure function."""
+"""Answers a monitored night with a fine-tuning, a gate, a rollback or nothing. A pure function decides."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -6,6 +6,7 @@ from logging import getLogger
 
 from db.connections.engine import Connection
 from db.events.event_log import record_event
+from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, JobRequest, find_job, insert_follow_up, insert_job
 from db.monitoring.drift_reports import DriftReport
 from db.portfolios.definition import PortfolioDefinition
@@ -22,7 +23,7 @@ from db.retraining.retraining_state import (
     count_nights_after,
     count_shadow_nights,
     find_challengers,
-    find_last_calm_night,
+    find_last_stable_night,
     find_newest_night,
     has_open_fine_tuning,
     lock_retraining,
@@ -38,7 +39,7 @@ WHO = "monitor"
 
 
 class Answer(StrEnum):
-    """What the trigger asks for."""
+    """The trigger's answer."""
 
     FINE_TUNE = JobTask.FINE_TUNE
     PRETRAIN = JobTask.PRETRAIN
@@ -47,23 +48,23 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known when a night has drifted."""
+    """The situation after a night has drifted."""
 
     is_held: bool
     is_in_flight: bool
     has_challenger: bool
-    nights_since_last: int | None  # since the night that asked for the last fine-tuning; None = there was none
+    nights_since_last: int | None  # since the night that triggered the last fine-tuning; None = there was none
     failures: int
     fine_tunings_this_month: int
     new_bad_outcomes: int
 
 
 def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | None:
-    """Act on a report in the transaction that stores it; return the id of the job that it asked for.
+    """Act on a report in the transaction that stores it; return the id of the requested job.
 
     `job` is the monitoring job. Call it only for a report that was stored just now. A night that was not scored by the
-    champion, or whose pipeline was broken, is followed by nothing. A champion on probation is taken back by a night
-    that has drifted; otherwise a waiting challenger is judged when its nights in shadow are complete, and a drifted
+    champion, or whose pipeline was broken, triggers nothing. A champion on probation is rolled back by a night
+    that has drifted; otherwise a waiting challenger is judged when its shadow nights are complete, and a drifted
     night may ask for a fine-tuning.
     """
     champion = find_champion(connection, report.portfolio)
@@ -74,21 +75,21 @@ def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | No
     if report.verdict is Verdict.DRIFTED and _is_on_probation(connection, report, policy):
         return _take_back(connection, report, state)
     if report.verdict is Verdict.STABLE:
-        _calm_down(connection, report, state, policy)
+        _end_cool_down(connection, report, state, policy)
     asked = judge_waiting(connection, job.definition, state)
     if asked is not None or report.verdict is not Verdict.DRIFTED:
         return asked
     night = find_job(connection, report.job_id)
     # Outcomes of the quiet nights before teach nothing about a population that moved.
-    calm = find_last_calm_night(connection, night.portfolio)
-    answer, why = answer_drift(_situation(connection, night, state, calm=calm), policy)
-    return _act(connection, night, state, answer, why, calm=calm)
+    stable_night = find_last_stable_night(connection, night.portfolio)
+    answer, why = answer_drift(_situation(connection, night, state, stable_night=stable_night), policy)
+    return _act(connection, night, state, answer, why, stable_night=stable_night)
 
 
 def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> int | None:
-    """Act on outcomes that came: judge a waiting challenger, look again at a new champion, or learn again.
+    """Act on new outcomes: judge a waiting challenger, watch a new champion, or fine-tune again.
 
-    Returns the id of the job that it asked for, in the caller's transaction.
+    Returns the id of the requested job, in the caller's transaction.
     """
     state = lock_retraining(connection, definition.name)
     for answer in (judge_waiting, _watch_champion, _answer_outcomes):
@@ -99,7 +100,7 @@ def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> 
 
 
 def judge_waiting(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
-    """Ask for the gate where a challenger waits and there is evidence that it has not been judged by."""
+    """Submit a gate job if a challenger is waiting and there is evidence that it has not been judged on."""
     name, policy = definition.name, definition.retraining
     waiting = find_challengers(connection, name)
     if not waiting or state.is_held or has_open_fine_tuning(connection, name):
@@ -115,28 +116,28 @@ def judge_waiting(connection: Connection, definition: PortfolioDefinition, state
     return insert_job(connection, request)
 
 
-def answer_drift(seen: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
-    """Return what follows a drifted night, and why in a sentence."""
-    cool_down = cool_down_nights(policy, seen.failures)
+def answer_drift(situation: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
+    """Return the answer to a drifted night, and the reason as a sentence."""
+    cool_down = cool_down_nights(policy, situation.failures)
     refusals = (
-        (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert alone"),
-        (seen.is_held, "the portfolio is held"),
-        (seen.is_in_flight, "a fine-tuning is in flight"),
-        (seen.has_challenger, "a challenger has not had all its nights in shadow"),
+        (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert only"),
+        (situation.is_held, "the portfolio is on hold"),
+        (situation.is_in_flight, "a fine-tuning is already running"),
+        (situation.has_challenger, "a challenger has not finished its shadow nights"),
         (
-            seen.nights_since_last is not None and seen.nights_since_last < cool_down,
-            f"{seen.nights_since_last} of {cool_down} nights of cool-down have passed",
+            situation.nights_since_last is not None and situation.nights_since_last < cool_down,
+            f"{situation.nights_since_last} of {counted(cool_down, 'cool-down night')} have passed",
         ),
         (
-            seen.fine_tunings_this_month >= policy.monthly_cap,
-            f"{seen.fine_tunings_this_month} fine-tunings in 30 days, the cap is {policy.monthly_cap}",
+            situation.fine_tunings_this_month >= policy.monthly_cap,
+            f"{situation.fine_tunings_this_month} fine-tunings in 30 days; the limit is {policy.monthly_cap}",
         ),
     )
     for is_so, why in refusals:
         if is_so:
             return Answer.ALERT, why
-    learned = f"{seen.new_bad_outcomes} new bad outcomes, {policy.least_bad_outcomes} are needed"
-    if seen.new_bad_outcomes >= policy.least_bad_outcomes:
+    learned = f"{counted(situation.new_bad_outcomes, 'new bad outcome')}, {policy.least_bad_outcomes:,} are needed"
+    if situation.new_bad_outcomes >= policy.least_bad_outcomes:
         return Answer.FINE_TUNE, learned
     if policy.without_outcomes is WithoutOutcomes.PRETRAIN:
         return Answer.PRETRAIN, learned
@@ -144,11 +145,11 @@ def answer_drift(seen: Situation, policy: RetrainingPolicy) -> tuple[Answer, str
 
 
 def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
-    """Return the nights between two fine-tunings: doubled for every one in a row that cured nothing, but the first."""
+    """Return the nights between two fine-tunings: doubled for every further consecutive one without success."""
     return policy.cool_down_nights * 2 ** min(max(0, failures - 1), 10)
 
 
-def _situation(connection: Connection, night: Job, state: RetrainingState, *, calm: int) -> Situation:
+def _situation(connection: Connection, night: Job, state: RetrainingState, *, stable_night: int) -> Situation:
     name = night.portfolio
     since = None if state.last_night_id is None else count_nights_after(connection, name, state.last_night_id)
     return Situation(
@@ -158,7 +159,7 @@ def _situation(connection: Connection, night: Job, state: RetrainingState, *, ca
         nights_since_last=since,
         failures=state.failures,
         fine_tunings_this_month=count_fine_tunings(connection, name),
-        new_bad_outcomes=_count_learnable(connection, night, state, calm=calm),
+        new_bad_outcomes=_count_learnable(connection, night, state, stable_night=stable_night),
     )
 
 
@@ -169,14 +170,14 @@ def _is_in_shadow(connection: Connection, definition: PortfolioDefinition) -> bo
 
 
 def _is_on_probation(connection: Connection, report: DriftReport, policy: RetrainingPolicy) -> bool:
-    """Whether the champion is new and there is one to go back to; this night's report is counted already."""
+    """Whether the champion is new and there is a previous one; this night's report is already counted."""
     if find_previous_champion(connection, report.portfolio, report.model_version) is None:
         return False
     return count_champion_nights(connection, report.portfolio) <= policy.probation_nights
 
 
 def _take_back(connection: Connection, report: DriftReport, state: RetrainingState) -> None:
-    why = f"job {report.job_id} has drifted in the first nights of {report.model_version}"
+    why = f"job {report.job_id} drifted in the first nights of {report.model_version}"
     figures = {"verdict": report.verdict, "job": report.job_id, "report": report.figures}
     roll_back_within(connection, report.portfolio, who=WHO, why=why, figures=figures)
     change_retraining(connection, report.portfolio, failures=state.failures + 1, last_night_id=report.job_id)
@@ -197,44 +198,44 @@ def _watch_champion(connection: Connection, definition: PortfolioDefinition, sta
 
 
 def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
-    """Fine-tune where the newest outcomes of the champion's own nights do not fit its scores, calm as they may be."""
+    """Fine-tune if the newest outcomes of the champion's own nights contradict its scores, even if these are stable."""
     champion = find_champion(connection, definition.name)
     newest = None if champion is None else find_newest_night(connection, definition.name, champion.version)
     if champion is None or newest is None:
         return None
     known = find_champion_vintages(connection, definition.name, champion.version)
-    told = tell_difference(
+    difference = tell_difference(
         newest_level(Level(one.outcomes, one.bad, one.outcomes * one.figures["expected_bad_rate"]) for one in known)
     )
-    if told is None:
+    if difference is None:
         return None
-    # The cool-down runs from tonight, not from the night, long ago, whose outcomes came in.
+    # The cool-down runs from tonight, not from the earlier night of the outcomes.
     night, policy = find_job(connection, newest), definition.retraining
     policy = replace(policy, when_drifted=policy.when_outcomes_differ, without_outcomes=WithoutOutcomes.ALERT)
-    answer, why = answer_drift(_situation(connection, night, state, calm=0), policy)
-    return _act(connection, night, state, answer, f"{told}; {why}", calm=0)
+    answer, why = answer_drift(_situation(connection, night, state, stable_night=0), policy)
+    return _act(connection, night, state, answer, f"{difference}; {why}", stable_night=0)
 
 
-def _count_learnable(connection: Connection, night: Job, state: RetrainingState, *, calm: int) -> int:
-    """Bad outcomes of nights after `calm` that neither champion nor last fine-tuning knew.
+def _count_learnable(connection: Connection, night: Job, state: RetrainingState, *, stable_night: int) -> int:
+    """Bad outcomes of nights after `stable_night` that neither the champion nor the last fine-tuning was trained on.
 
-    The source's target counts where it is dated.
+    The source's target counts if it has a date.
     """
-    assert night.model_version is not None, "a scoring job is submitted with its model version"
+    assert night.model_version is not None, "a scoring job must have a model version"
     learned = find_model(connection, night.model_version).learned_until
     after_id = max(learned.outcome_id, state.tried_outcome_id or 0)
     newest = max(learned.as_of, state.tried_as_of or "")
-    return count_new_bad(connection, night.portfolio, after_id=after_id, after_job=calm) + (
+    return count_new_bad(connection, night.portfolio, after_id=after_id, after_job=stable_night) + (
         count_newer_bad(connection, night.definition, newest) if newest else 0
     )
 
 
 def _act(
-    connection: Connection, night: Job, state: RetrainingState, answer: Answer, why: str, *, calm: int
+    connection: Connection, night: Job, state: RetrainingState, answer: Answer, why: str, *, stable_night: int
 ) -> int | None:
     job_id = None
     if answer is not Answer.ALERT:
-        job_id = insert_follow_up(connection, JobTask(answer), night, {"after_job": calm})
+        job_id = insert_follow_up(connection, JobTask(answer), night, {"after_job": stable_night})
     if job_id is not None:
         changed = {"last_job_id": job_id, "last_night_id": night.id, "failures": state.failures + 1}
         change_retraining(connection, night.portfolio, **changed)
@@ -244,8 +245,10 @@ def _act(
     return job_id
 
 
-def _calm_down(connection: Connection, report: DriftReport, state: RetrainingState, policy: RetrainingPolicy) -> None:
-    """Forget failures once the last fine-tuning's own model has a stable night, or the cool-down passed quietly."""
+def _end_cool_down(
+    connection: Connection, report: DriftReport, state: RetrainingState, policy: RetrainingPolicy
+) -> None:
+    """Reset the failures once the last fine-tuning's model has a stable night, or the cool-down has passed quietly."""
     if not state.failures:
         return
     is_cured = find_model(connection, report.model_version).job_id == state.last_job_id

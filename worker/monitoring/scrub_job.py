@@ -1,4 +1,4 @@
-"""Takes the records out of a stored bundle: a new version, the same scores, and the old files removed at the end."""
+"""Removes personal records from a stored bundle: a new version with the same scores; the old files are deleted last."""
 
 from logging import getLogger
 
@@ -17,7 +17,7 @@ logger = getLogger(__name__)
 
 
 def scrub_claimed(context: WorkerContext, claim: Claim) -> None:
-    """Scrub the job's version: new bundle, then registry, then the old files. Begun again, it goes on where it was."""
+    """Scrub the job's version: new bundle, then registry, then the old files. Can be repeated after a crash."""
     url, old = context.settings.bundles_url, str(claim.job.options["version"])
     new = get_model(context.engine, old).replaced_by
     if new is None:

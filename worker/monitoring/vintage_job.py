@@ -1,8 +1,9 @@
-"""Measures the vintages anew after outcomes were loaded, and tells the trigger that they came."""
+"""Measures the vintages again after outcomes were loaded, and notifies the trigger."""
 
 from logging import getLogger
 
 from db.connections.engine import writing
+from db.events.wording import counted
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_leases import Claim
 from db.retraining.vintages import Vintage, list_grown_vintages, read_judged_scores, save_vintage
@@ -14,7 +15,7 @@ logger = getLogger(__name__)
 
 
 def measure_vintages_claimed(context: WorkerContext, claim: Claim) -> None:
-    """Measure every scoring job whose known outcomes changed; done twice it finds nothing left to do."""
+    """Measure every scoring job whose known outcomes have changed; repeating it changes nothing."""
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
     measured: list[Vintage] = []
     for job_id, version in list_grown_vintages(context.engine, definition.name):
@@ -28,4 +29,4 @@ def measure_vintages_claimed(context: WorkerContext, claim: Claim) -> None:
         asked = follow_outcomes(connection, definition)
         result = {"vintages": [one.job_id for one in measured], "asked_for_job": asked}
         complete_whole_job(connection, claim, result=result)
-    logger.info("Vintages measured: portfolio %s, %d jobs.", definition.name, len(measured))
+    logger.info("Vintages measured: portfolio %s, %s.", definition.name, counted(len(measured), "job"))

@@ -36,7 +36,7 @@ def create_app(
 ) -> Celery:
     """Return the application for a worker that serves `queues` with `concurrency` children.
 
-    TensorFlow is imported in the children alone: a parent that ran one operation before the fork hangs every child.
+    TensorFlow is imported only in the children: if the parent runs an operation before the fork, every child hangs.
     """
     use_strict_transport()
     app = Celery("tidemark", broker=settings.broker_url)
@@ -65,8 +65,8 @@ def create_app(
 def _limits_of_silence() -> dict[str, Any]:
     """How long Redis may be silent.
 
-    A host that is gone for good is noticed after half a minute instead of two hours, where the system can do so; an
-    answer that does not come holds up nobody's stop.
+    A dead host is noticed after half a minute instead of two hours, if the system supports it; an
+    missing answer does not delay a stop.
     """
     wanted = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
     options = {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
@@ -100,7 +100,7 @@ def _presence_of(
     stops_with_parent, listened_to = ends_with_parent, queues
 
     class Presence(PresenceStep):
-        """Says to the database that this worker lives."""
+        """Records in the database that this worker is running."""
 
         url = database.url
         redis_url = settings.broker_url

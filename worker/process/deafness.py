@@ -1,4 +1,4 @@
-"""Notices a worker that has gone deaf: messages wait on its queues, a child is free, and it receives none.
+"""Detects a worker that receives nothing although messages are waiting and a child process is free.
 
 After connections that were reset many times in a row on a busy machine, Celery's consumer was once seen connected,
 answering, and taking nothing for minutes. Whatever the cause, a fresh connection cures it.
@@ -38,7 +38,7 @@ class Hearing:
         return time.monotonic() - self._heard_at > after_seconds
 
     def begin_anew(self) -> None:
-        """Count from now, since the worker listens on a new connection."""
+        """Restart the count, because the worker listens on a new connection."""
         self._hear()
 
     def _hear(self, **_signal: Any) -> None:

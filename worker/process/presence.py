@@ -1,7 +1,7 @@
-"""A worker's parent process: says now and then that it lives, and ends where it can be of no use any more.
+"""A worker's parent process: reports regularly that it is running, and exits when it can no longer work.
 
 A worker that lost Redis or the database for long exits, so that its supervisor starts a fresh one: what holds it up may
-be its own (a stale address, exhausted sockets). One that is connected and hears nothing connects anew, and exits if
+be its own (a stale address, exhausted sockets). One that is connected but receives nothing reconnects, and exits if
 that does not help. The watch runs on an alarm of the system, because Celery's own timers stand still while it looks
 for Redis, and a thread would not survive the forks.
 """
@@ -32,13 +32,13 @@ logger = getLogger(__name__)
 
 EVERY_SECONDS = 20.0
 LOOK_SECONDS = 1.0
-# Celery's event loop stands still meanwhile; its children work on.
+# Celery's event loop is blocked meanwhile; its children keep working.
 _ASKING = {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "max_retries": 0, "interval_start": 0}
 LOST_SERVER = 1  # the exit code of a worker that lost a server
 
 
 class PresenceStep(bootsteps.StartStopStep):
-    """A step of the worker's start; runs in its event loop, so that no thread lives across a fork."""
+    """A step of the worker's start; runs in its event loop, so that no thread exists across a fork."""
 
     requires = frozenset({"celery.worker.components:Timer"})
     url = ""
@@ -58,7 +58,7 @@ class PresenceStep(bootsteps.StartStopStep):
         self._connected_anew = False
 
     def start(self, parent: Any) -> None:
-        """Say it now, and every so often from now on."""
+        """Record it now, and regularly from now on."""
         self._say()
         parent.timer.call_repeatedly(min(EVERY_SECONDS, self.lost_after_seconds / 3), self._say)
         parent.timer.call_repeatedly(min(EVERY_SECONDS, self.lost_after_seconds / 3), self._ask_redis)
@@ -66,24 +66,26 @@ class PresenceStep(bootsteps.StartStopStep):
         signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery's signature
-        """Take the name off the list at a clean stop."""
+        """Remove the name at a clean stop."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._with_engine(lambda engine: forget(engine, self._name))
 
     def terminate(self, parent: Any) -> None:
-        """Do the same where Celery stops at once, as it does after SIGQUIT."""
+        """Do the same if Celery stops at once, as after SIGQUIT."""
         self.stop(parent)
 
     def _look(self) -> None:
         if self.ends_with_parent and os.getppid() != self._started_by:
-            logger.info("The process that started this worker is gone; it stops.")
+            logger.info("The process that started this worker has exited; the worker stops.")
             signal.setitimer(signal.ITIMER_REAL, 0)
             os.kill(os.getpid(), signal.SIGTERM)
             return
         now = time.monotonic()
         for server, seen_at in (("Redis", self._redis_seen_at), ("the database", self._database_seen_at)):
             if now - seen_at > self.lost_after_seconds:
-                logger.critical("This worker lost %s %.0f s ago; it exits to be started anew.", server, now - seen_at)
+                logger.critical(
+                    "This worker lost %s %.0f s ago; it exits and will be restarted.", server, now - seen_at
+                )
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 type(self).lost_server = server  # Celery knows the class, and makes its own object of it
                 raise WorkerShutdown(LOST_SERVER)
@@ -104,15 +106,17 @@ class PresenceStep(bootsteps.StartStopStep):
             self._connected_anew = False
 
     def _end_deafness(self) -> None:
-        """Let Celery connect anew, as it does after a lost connection; where that did not help, let the worker exit."""
+        """Let Celery reconnect, as after a lost connection; if that did not help, let the worker exit."""
         if self._connected_anew:
-            logger.critical("This worker hears nothing on its new connection either; it exits to be started anew.")
+            logger.critical(
+                "This worker receives nothing on its new connection either; it exits and will be restarted."
+            )
             type(self).lost_server = "Redis"
             raise WorkerShutdown(LOST_SERVER)
-        logger.warning("Messages wait and this worker hears nothing; it connects to Redis anew.")
+        logger.warning("Messages are waiting but this worker receives nothing; it reconnects to Redis.")
         self._connected_anew = True
         self._hearing.begin_anew()
-        raise RedisConnectionError("messages wait, and nothing is heard")
+        raise RedisConnectionError("messages are waiting, but none is received")
 
     def _say(self) -> None:
         memory = held_bytes(os.getpid())
@@ -123,7 +127,7 @@ class PresenceStep(bootsteps.StartStopStep):
             dropped.subtract(counts)
             for queue in [queue for queue, count in dropped.items() if count <= 0]:
                 del dropped[queue]
-            logger.warning("Messages that are not Tidemark's were dropped, by queue: %s.", counts)
+            logger.warning("Foreign messages were dropped, by queue: %s.", counts)
             self._hearing.begin_anew()
 
     def _with_engine(self, act: Any) -> bool:

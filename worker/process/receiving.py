@@ -1,7 +1,7 @@
-"""Takes messages off the queues: what is not one of ours is dropped before Celery sees it, and counted.
+"""Takes messages off the queues: foreign messages are dropped before Celery sees them, and counted.
 
-Whoever may write to Redis may write anything. Of a message only what `worker.contract.messages` knows goes on,
-in a message made anew; Celery's own parser would let one that is no JSON end the whole worker.
+Anyone with write access to Redis can write anything. Only the parts known to `worker.contract.messages` are kept,
+in a new message; Celery's own parser would let a message that is not JSON end the whole worker.
 """
 
 import base64
@@ -23,17 +23,17 @@ _TASKS = TASK_OF_QUEUE | {ONLINE_QUEUE: ONLINE_TASK}
 _MOST_LETTERS = 4096  # of a body: ours has 150
 _LARGEST_ID = 2**63 - 1
 
-dropped = Counter[str]()  # by queue, since the last time that somebody took them to the database
+dropped = Counter[str]()  # by queue, since the last time that someone took them to the database
 
 
 def use_strict_transport() -> None:
-    """Let every connection of this process to a queue in Redis drop what is not ours."""
+    """Make every connection of this process to a Redis queue drop foreign messages."""
     TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:Transport"
     TRANSPORT_ALIASES["sentinel"] = f"{__name__}:SentinelTransport"
 
 
 def clean_message(message: Any, queue: str) -> dict[str, Any] | None:
-    """Return a message of ours made anew, None for anything else."""
+    """Return one of our messages, rebuilt, or None for anything else."""
     try:
         given = _arguments_of(message, queue)
         expires = message["headers"].get("expires")
@@ -71,7 +71,7 @@ def _make_message(queue: str, given: Mapping[str, Any], expires: str | None) -> 
 
 
 class _StrictChannel:
-    """A channel that survives what is no JSON: it is off the queue by then."""
+    """A channel that survives a message that is not JSON; the message is off the queue by then."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
@@ -82,7 +82,7 @@ class _StrictChannel:
 
 
 class _StrictTransport:
-    """A transport that delivers clean messages alone."""
+    """A transport that delivers only clean messages."""
 
     def _deliver(self, message: Any, queue: str) -> None:
         clean = clean_message(message, queue)

@@ -22,9 +22,9 @@ logger = getLogger(__name__)
 
 
 def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callable[[], ModelSlot]":
-    """Register one task per queue, and return what gives the models that a process holds.
+    """Register one task per queue, and return a function that gives the models of a process.
 
-    What needs TensorFlow is imported when a task runs, in the child.
+    Modules that need TensorFlow are imported when a task runs, in the child.
     """
 
     @cache
@@ -74,12 +74,12 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
 
 @contextmanager
 def patient() -> Generator[None]:
-    """Leave a message where the database does not answer: a line and a second each, for there may be thousands of them.
+    """Leave a message if the database does not answer: one log line and one second each, as there may be thousands.
 
-    The scheduler names the shard again.
+    The scheduler announces the shard again.
     """
     try:
         yield
     except DatabaseUnreachableError as error:
-        logger.warning("The message is left: %s", error)
+        logger.warning("The message is left on the queue: %s", error)
         sleep(UNREACHABLE_SECONDS)

@@ -1,11 +1,11 @@
-"""Brings TensorFlow into a worker process, with as many threads as its share of the cores."""
+"""Loads TensorFlow into a worker process, with as many threads as its share of the cores."""
 
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
 # Keras imports these where they are installed, for pictures and wrappers that no worker uses: 60 MB of each process and
-# a second of its start. Whoever does need them imports them afterwards.
+# a second of its start. Code that needs them imports them later.
 _LEFT_OUT = ("matplotlib", "PIL", "sklearn")
 
 

@@ -1,1 +1,1 @@
-"""What every job of a worker stands on: claims, heartbeats, settings, what follows which error."""
+"""What every job of a worker uses: claims, heartbeats, settings, error handling."""

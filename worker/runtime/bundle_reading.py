@@ -1,4 +1,4 @@
-"""Reads stored bundles by their version; one that was scrubbed lies under the version that took its place."""
+"""Reads stored bundles by version; a scrubbed one is stored under its replacement."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,7 +14,7 @@ Read = TypeVar("Read")
 def read_stored(engine: Engine, models_url: str, version: str, read: Callable[[str, str], Read]) -> Read:
     """Return what `read` makes of the bundle's place and version. Raises `BundleError`.
 
-    The database is asked only where the bundle cannot be read, which it may be while its old files are removed.
+    The database is queried only if the bundle cannot be read, for example while its old files are removed.
     """
     try:
         return read(models_url, version)

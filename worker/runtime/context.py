@@ -1,4 +1,4 @@
-"""What a worker process works with: made once per process, after the fork."""
+"""The context of a worker process: created once per process, after the fork."""
 
 import os
 import socket
@@ -41,12 +41,12 @@ class WorkerContext:
         self.engine.dispose()
 
     def claim(self, queue: str, hint: int | None = None) -> Claim | None:
-        """Claim the hinted shard, or the best waiting one of the queue; None where nothing waits."""
+        """Claim the hinted shard, or the best waiting one of the queue; None if nothing waits."""
         lease, turn = self.settings.lease_of(queue), self._is_turn_of_oldest(queue)
         return claim_shard(self.engine, queue, worker=self.name, lease_seconds=lease, hint=hint, oldest_first=turn)
 
     def claim_ahead(self, queue: str) -> Claim | None:
-        """Claim a shard to read while another one is scored, where enough wait for that."""
+        """Claim a shard to read while another one is scored, if enough are waiting."""
         lease, turn = self.settings.lease_of(queue), self._is_turn_of_oldest(queue)
         return claim_ahead(self.engine, queue, worker=self.name, lease_seconds=lease, oldest_first=turn)
 
@@ -65,10 +65,10 @@ class WorkerContext:
 
 
 def open_context(settings: WorkerSettings, database: DatabaseSettings) -> WorkerContext:
-    """Make the context of this process, which closes it. The engine connects at its first use."""
+    """Create the context of this process, which has to close it. The engine connects at its first use."""
     name = f"{socket.gethostname()}:{os.getpid()}"
     if settings.models_url is None:  # a folder that hosts share is its owner's business
-        with suppress(OSError):  # told where a bundle cannot be written
+        with suppress(OSError):  # reported when a bundle cannot be written
             make_private_folder(Path(settings.bundles_url))
     turns = Turns(settings.oldest_first_every)
     return WorkerContext(open_engine(database.url), settings, name, database.key_secret_text, turns=turns)
@@ -76,9 +76,9 @@ def open_context(settings: WorkerSettings, database: DatabaseSettings) -> Worker
 
 @contextmanager
 def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Generator[Claim | None]:
-    """Give a claimed shard of the queue (None when nothing waits), and answer for what happens to it.
+    """Yield a claimed shard of the queue (None if nothing is waiting), and handle its end.
 
-    Whatever error ends the block, the shard is given back, tried later, failed or left to its lease, or its job pauses,
+    After an error, the shard is released, tried later, failed or left to its lease, or its job pauses,
     as the table in `worker.runtime.error_table` says; the error is logged here, once.
     """
     claim = context.claim(queue, hint)
@@ -91,7 +91,7 @@ def claimed_shard(context: WorkerContext, queue: str, hint: int | None) -> Gener
 
 @contextmanager
 def answered(context: WorkerContext, claim: Claim) -> Generator[None]:
-    """Answer for what happens to a claimed shard, as `claimed_shard` does."""
+    """Handle the end of a claimed shard, as `claimed_shard` does."""
     try:
         yield
     except (SystemExit, KeyboardInterrupt):
@@ -111,7 +111,7 @@ def _answer(context: WorkerContext, claim: Claim, error: Exception) -> None:
     try:
         _carry_out(context, claim, action, error)
     except DatabaseError as trouble:
-        logger.error("The database could not be told (%s); the lease will end: %s.", trouble, where)  # noqa: TRY400
+        logger.error("The failure could not be stored (%s); the lease will expire: %s.", trouble, where)  # noqa: TRY400
 
 
 def _carry_out(context: WorkerContext, claim: Claim, action: Action, error: Exception) -> None:

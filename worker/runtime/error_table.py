@@ -1,4 +1,4 @@
-"""What goes wrong in a worker, and what is done about each kind of error: one table."""
+"""The errors of a worker, and the reaction to each kind: one table."""
 
 import errno
 from enum import StrEnum
@@ -15,12 +15,12 @@ from transformer.errors import BundleError, SchemaError, TrainingDataError
 
 
 class Action(StrEnum):
-    """What follows an error."""
+    """The reaction to an error."""
 
     RETRY = "retry"  # the shard waits again, or fails when it was tried too often
     FAIL_JOB = "fail_job"  # trying again cannot help
     PAUSE = "pause"  # nothing is wrong with the shard: it waits again, no attempt is charged, its job pauses
-    DROP = "drop"  # the shard is not ours any more, or the database cannot be told: the lease will end
+    DROP = "drop"  # the shard is no longer ours, or the database is unreachable: the lease will expire
 
 
 # Disk full, over quota, read-only file system: it heals when someone makes room.
@@ -44,7 +44,7 @@ _CAUSES: tuple[tuple[type[BaseException], FailureCause], ...] = (
 
 
 def action_for(error: BaseException) -> Action:
-    """Return what to do about an error; what is not in the table is tried again."""
+    """Return the reaction to an error; errors that are not in the table are tried again."""
     if isinstance(error, OSError) and error.errno in _FULL_OR_READ_ONLY:
         return Action.PAUSE
     return next((action for kind, action in _ACTIONS if isinstance(error, kind)), Action.RETRY)

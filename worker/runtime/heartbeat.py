@@ -13,9 +13,9 @@ LOOK_SECONDS = 0.5
 
 
 class Heartbeat:
-    """Call it at every batch: it renews the lease when `every_seconds` have passed since the last time.
+    """Called at every batch: renews the lease if `every_seconds` have passed since the last time.
 
-    In between it looks twice a second whether the shard is still ours: a cancelled job frees its workers at once.
+    In between it checks twice a second whether the shard is still ours, so that a cancelled job frees its workers.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Heartbeat:
         self._last = self._looked = clock()
 
     def __call__(self) -> None:
-        """Renew the lease if it is time, and do what must not wait for the shard's end.
+        """Renew the lease if it is due, and do what cannot wait for the shard's end.
 
         Raises `LeaseLostError` if the shard is no longer ours.
         """
@@ -45,7 +45,7 @@ class Heartbeat:
         self.renew_if_due()
 
     def renew_if_due(self) -> None:
-        """Renew the lease if it is time. Raises `LeaseLostError` if the shard is no longer ours."""
+        """Renew the lease if it is due. Raises `LeaseLostError` if the shard is no longer ours."""
         now = self._clock()
         if now - self._last >= self._every_seconds:
             self.renew()
@@ -60,7 +60,7 @@ class Heartbeat:
 
     def _look(self) -> None:
         held = True
-        with suppress(DatabaseError):  # a database that is away for a moment costs no shard: the next renewal tells
+        with suppress(DatabaseError):  # a short outage of the database costs no shard: the next renewal decides
             held = is_held(self._engine, self._claim)
         if not held:
             raise LeaseLostError(self._claim.shard_id, self._claim.token)

@@ -6,7 +6,7 @@ from transformer.scoring.points import ScoreScale
 
 
 def schema_of(definition: PortfolioDefinition) -> RecordSchema:
-    """Return what the network must know of a portfolio."""
+    """Return the schema of a portfolio for the network."""
     fields = tuple(Field(one.name, one.kind.value, one.missing_codes) for one in definition.fields)
     histories = tuple(History(one.name, one.kind.value, one.columns, one.missing_codes) for one in definition.histories)
     return RecordSchema(fields, histories)

@@ -18,33 +18,40 @@ class WorkerSettings(BaseSettings):
 
     home: Path = Field(default=Path(".tidemark"), description="State folder.")
     redis_url: SecretStr | None = Field(default=None, description="Redis URL; default: the embedded server's.")
-    models_url: str | None = Field(default=None, description="Where model bundles live; default: home/models.")
-    lease_seconds: float = Field(default=60.0, gt=0, description="A worker silent for longer loses its shard.")
+    models_url: str | None = Field(default=None, description="Where model bundles are stored; default: home/models.")
+    lease_seconds: float = Field(
+        default=60.0, gt=0, description="A worker without a heartbeat for this long loses its shard."
+    )
     training_lease_seconds: float = Field(
-        default=120.0, gt=0, description="The same for training, which is silent while a network is made ready."
+        default=120.0, gt=0, description="The same for training, which sends no heartbeat while a network is prepared."
     )
     heartbeat_seconds: float = Field(default=5.0, gt=0, description="How often a working shard renews its lease.")
-    max_attempts: int = Field(default=3, ge=1, description="After so many attempts a shard has failed.")
+    max_attempts: int = Field(default=3, ge=1, description="Number of attempts after which a shard has failed.")
     lost_after_seconds: float = Field(
-        default=60.0, gt=5, description="A worker that cannot reach Redis or the database for longer exits."
+        default=60.0, gt=5, description="A worker exits if it cannot reach Redis or the database for this long."
     )
     overlap: bool = Field(
-        default=True, description="Read the next shard and write the last one while a worker scores; false: in turn."
+        default=True,
+        description="Read the next shard and write the previous one while scoring; false: one step at a time.",
     )
     oldest_first_every: int = Field(
-        default=8, ge=0, description="Every so many claims a worker takes the oldest job's next shard; 0: never."
+        default=8, ge=0, description="Once in this many claims a worker takes the oldest job's next shard; 0: never."
     )
-    retry_delay_seconds: float = Field(default=2.0, ge=0, description="Pause after an error, doubled every time.")
+    retry_delay_seconds: float = Field(
+        default=2.0, ge=0, description="Pause after an error, doubled after each further one."
+    )
     pause_seconds: float = Field(
-        default=15.0, gt=0, description="A job that paused by itself is tried again after so long."
+        default=15.0, gt=0, description="Seconds before a job that paused automatically is tried again."
     )
     training_memory_mb: int = Field(
-        default=1000, ge=0, description="A book of more megabytes is kept in a file while a model is trained."
+        default=1000, ge=0, description="A book larger than this many megabytes is kept in a file during training."
     )
     scratch_folder: Path | None = Field(
-        default=None, description="Where such a file lies, on a disk; default: home/scratch."
+        default=None, description="Folder on a disk for such a file; default: home/scratch."
     )
-    cores: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="Cores shared by the children.")
+    cores: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, description="Cores shared by the worker's child processes."
+    )
 
     @property
     def broker_url(self) -> str:
@@ -53,12 +60,12 @@ class WorkerSettings(BaseSettings):
 
     @property
     def bundles_url(self) -> str:
-        """Where model bundles live."""
+        """Where model bundles are stored."""
         return self.models_url or str(self.home.expanduser().resolve() / "models")
 
     @property
     def scratch(self) -> Path:
-        """Where files lie that a process needs while it works."""
+        """Where temporary files of a process are stored."""
         return self.scratch_folder or self.home.expanduser().resolve() / "scratch"
 
     def lease_of(self, queue: str) -> float:

@@ -1,4 +1,4 @@
-"""Counts a worker's claims, so that every so many go to the oldest job: no flood of urgent ones keeps it waiting."""
+"""Counts a worker's claims: every so many go to the oldest job, so that urgent jobs cannot starve it."""
 
 from random import randrange
 from threading import Lock
@@ -15,7 +15,7 @@ class Turns:
     def take(self, queue: str) -> bool:
         """Count one claim of a queue and return whether it is the oldest job's turn.
 
-        A process begins anywhere in the count: those that live for a few claims alone have their share of turns too.
+        A process starts at a random place of the count, so that short-lived processes also have their share of turns.
         """
         if self._every == 0:
             return False

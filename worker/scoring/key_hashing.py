@@ -1,4 +1,4 @@
-"""Puts keyed hashes in the place of keys in a shard's result, where the portfolio says so."""
+"""Replaces the keys in a shard's result by keyed hashes, if the portfolio asks for it."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from db.results.shard_results import ShardResult
 
 
 def hide_keys(result: ShardResult, claim: Claim, secret: str | None) -> ShardResult:
-    """Return the result with keys as it is stored; its digest is of what is stored. Raises `KeySecretMissingError`."""
+    """Return the result with keys in their stored form, which the digest covers. Raises `KeySecretMissingError`."""
     definition = claim.job.definition
     if not definition.privacy.hashed_keys:
         return result

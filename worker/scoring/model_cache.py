@@ -1,4 +1,4 @@
-"""Holds the models that a worker process scored with last, ready and warm."""
+"""Keeps the models that a worker process used last, loaded and warm."""
 
 from collections.abc import Callable
 from logging import getLogger
@@ -19,7 +19,7 @@ HELD_MODELS = 3  # some megabytes each; a night scores one book after the other,
 
 
 class ModelSlot:
-    """Loads a model version once and keeps it until `HELD_MODELS` others were asked for."""
+    """Loads a model version once and keeps it until `HELD_MODELS` others were requested."""
 
     def __init__(self, engine: Engine, models_url: str, load: Callable[[str, str], Scorer] | None = None) -> None:
         self._engine, self._models_url = engine, models_url
@@ -34,25 +34,25 @@ class ModelSlot:
             while len(self._scorers) >= HELD_MODELS:
                 del self._scorers[next(iter(self._scorers))]  # frees an old one before the new one is made
             scorer = read_stored(self._engine, self._models_url, version, self._load)
-        self._scorers[version] = scorer  # the newest stands last
+        self._scorers[version] = scorer  # the newest is last
         return scorer
 
     def held(self, version: str) -> Scorer | None:
-        """Return the scorer of a version where it is ready; nothing is loaded or dropped, in any thread."""
+        """Return the scorer of a version if it is loaded; loads and drops nothing, so any thread may call it."""
         return self._scorers.get(version)
 
     def load_champions(self, engine: Engine) -> None:
-        """Make the newest champions ready before a shard asks for them; what cannot be loaded is told when it does."""
+        """Preload the newest champions; a load error is reported when a shard needs the model."""
         try:
             for version in reversed(list_champion_versions(engine, limit=HELD_MODELS)):
                 self.scorer(version)
         except (DatabaseError, BundleError) as error:
-            logger.info("No champion was made ready: %s", error)
+            logger.info("No champion was preloaded: %s", error)
 
     def canary(self, version: str, job_id: int) -> CanaryOutcome | None:
-        """Return what becomes of the model's frozen records in this process; scored again for each job.
+        """Return the canary check in this process; the records are scored again for each job.
 
-        None where the model has none, as those of older releases.
+        None if the model has none, as those of older releases.
         """
         if self._checked is None or self._checked[:2] != (version, job_id):
             scorer = self.scorer(version)

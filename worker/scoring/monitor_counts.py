@@ -1,4 +1,4 @@
-"""What a shard counts for the monitor beside its scores: fields, segments, migration of bands, and the canary."""
+"""Counts for the monitor while a shard is scored: fields, segments, migration of bands, and the canary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from transformer.scoring.scorer import ScoredRecords, Scorer
 Points = Sequence[int] | NDArray[np.integer[Any]]
 
 MISSING_VALUE = "(missing)"
-MOST_VALUES = 100  # of a segment column; one with more is no segment, and is counted as a whole
+MOST_VALUES = 100  # of a segment column; a column with more is counted as one segment
 TOO_MANY_VALUES = f"(more than {MOST_VALUES} values)"
 
 
 @dataclass(frozen=True)
 class ScoredShard:
-    """What there is to count: the records given to the scorer, what it said, what is written, and the canary's fate."""
+    """What is counted: the scored records, the scorer's result, the stored result, and the canary check."""
 
     scorer: Scorer
     usable: pd.DataFrame
@@ -51,7 +51,7 @@ def count_shard(engine: Engine, claim: Claim, shard: ScoredShard) -> ShardMonito
 
 
 def count_segments(records: pd.DataFrame, points: Points, columns: tuple[str, ...]) -> Counts:
-    """Return the histogram of points of each value of the columns; what has no value is a segment too."""
+    """Return the histogram of points for each value of the columns; a missing value is a segment too."""
     values = np.asarray(points, dtype=np.int64)
     counts: Counts = {}
     for column in columns:
@@ -67,7 +67,7 @@ def count_segments(records: pd.DataFrame, points: Points, columns: tuple[str, ..
 
 
 def count_points(points: Points) -> dict[str, int]:
-    """Return a histogram of points; JSON knows texts alone as names."""
+    """Return a histogram of points; names in JSON must be texts."""
     values, counts = np.unique(np.asarray(points, dtype=np.int64), return_counts=True)
     return {str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)}
 
@@ -75,7 +75,7 @@ def count_points(points: Points) -> dict[str, int]:
 def _count_migration(
     engine: Engine, before: int, ordinal: int, result: ShardResult, keys_hash: str, bands: bytes
 ) -> Counts:
-    """Return how many records went from each band of the night before to each band; new records are left out."""
+    """Return the number of records from each band of the previous night to each band; new records are left out."""
     earlier = find_bands(engine, before, ordinal, keys_hash)
     if earlier is not None:
         return count_pairs(earlier, bands)

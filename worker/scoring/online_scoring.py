@@ -1,6 +1,6 @@
-"""Answers a request of some records at once with the champion: read from SQL, scored, answered in SQL, a bell rung.
+"""Answers online requests with the champion: reads records from SQL, scores, writes the answer, announces it.
 
-Redis carries the request's id alone. An answer that nobody waits for any more is not written.
+Redis carries the request's id alone. An answer is not written if no client is waiting.
 """
 
 import json
@@ -44,14 +44,14 @@ logger = getLogger(__name__)
 
 LOOK_SECONDS = 0.015  # a batch takes a third of it
 ASK_SECONDS = 0.5  # a call may get lost; asking Redis costs ten times as much as looking whether it called
-AGAIN_SECONDS = 2.0  # without Redis shards are scored all the same
+AGAIN_SECONDS = 2.0  # without Redis shards are scored anyway
 BATCH_ROWS = 32  # a single record must not wait for a batch of a thousand
 _REASON_TEXTS = {"not_a_number": "expected a number", "infinite": "expected a finite number"}
 
 
 @dataclass
 class OnlineAnswerer:
-    """What answering needs; lives as long as the worker process, its model loaded and warm."""
+    """Answers online requests; exists as long as the worker process, with its model loaded and warm."""
 
     context: WorkerContext
     slot: ModelSlot
@@ -62,7 +62,7 @@ class OnlineAnswerer:
 
     @classmethod
     def for_worker(cls, context: WorkerContext) -> Self:
-        """Return the answerer of this process. The model has a slot of its own: a night's shards do not evict it."""
+        """Return the answerer of this process. Its model has its own slot, so that a night's shards do not evict it."""
         slot = ModelSlot(context.engine, context.settings.bundles_url, _load_scorer)
         limits = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
         # A batch must not wait for another try.
@@ -70,7 +70,7 @@ class OnlineAnswerer:
         return cls(context, slot, bell)
 
     def answer_waiting(self) -> None:
-        """Answer the requests that wait now; called between two batches of a shard, so it raises nothing."""
+        """Answer the waiting requests; called between two batches of a shard, so it raises nothing."""
         if monotonic() < self.look_at:
             return
         pause = LOOK_SECONDS
@@ -79,7 +79,7 @@ class OnlineAnswerer:
                 self._answer_listed()
                 self.ask_at = monotonic() + ASK_SECONDS
         except (redis.RedisError, DatabaseError) as error:
-            logger.warning("Online requests wait: %s", error)
+            logger.warning("Online requests have to wait: %s", error)
             self.stop_listening()
             pause = AGAIN_SECONDS
         self.look_at = monotonic() + pause
@@ -94,17 +94,17 @@ class OnlineAnswerer:
                 strange += 1
         if strange:
             add_dropped(self.context.engine, {ONLINE_QUEUE: strange})
-            logger.warning("Online requests that are not Tidemark's were dropped: %d.", strange)
+            logger.warning("Foreign online requests dropped: %d.", strange)
 
     def stop_listening(self) -> None:
-        """Hear no more calls until the next look: while nobody looks they would pile up."""
+        """Stop listening until the next check, because unread calls would accumulate."""
         calls, self.calls = self.calls, None
         if calls is not None:
             with suppress(redis.RedisError):
                 calls.close()
 
     def answer(self, request_id: str) -> bool:
-        """Answer one request; return whether somebody waited for it."""
+        """Answer one request; return whether someone waited for it."""
         started = perf_counter()
         request = find_request(self.context.engine, request_id)
         if request is None:
@@ -114,12 +114,12 @@ class OnlineAnswerer:
         if not store_answer(self.context.engine, request_id, json.dumps(answer)):
             return False
         self._ring(request_id)
-        told = (portfolio.name, answer.get("model_version"), perf_counter() - started)
-        logger.info("Online request answered: portfolio %s, model %s, %.3f s.", *told)
+        log_fields = (portfolio.name, answer.get("model_version"), perf_counter() - started)
+        logger.info("Online request answered: portfolio %s, model %s, %.3f s.", *log_fields)
         return True
 
     def _is_called(self) -> bool:
-        """Whether Redis called since the last look: a look into a socket, nothing is sent."""
+        """Whether Redis announced a request since the last check; only reads a socket."""
         if self.calls is None:
             calls = self.bell.pubsub(ignore_subscribe_messages=True)
             calls.subscribe(ONLINE_CALLS)
@@ -148,14 +148,14 @@ class OnlineAnswerer:
                 pipeline.lpush(bell_of(request_id), 1)
                 pipeline.expire(bell_of(request_id), BELL_SECONDS)
                 pipeline.execute()
-        except redis.RedisError as error:  # who waits looks into the database too, only later
-            logger.warning("The bell of an online request could not be rung: %s", error)
+        except redis.RedisError as error:  # the waiting API also polls the database, only later
+            logger.warning("The answer to an online request could not be announced: %s", error)
 
 
 def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Portfolio) -> dict[str, Any]:
-    """Score records as they came in JSON; each is a score or a reject, by its index in the request.
+    """Score records as received in JSON; each becomes a score or a reject, by its index in the request.
 
-    Columns that the portfolio does not name are ignored, as loading in bulk does, and told.
+    Columns that the portfolio does not name are ignored, as in bulk loading, and listed.
     """
     definition = portfolio.definition
     known = {definition.key, definition.target, definition.as_of, *definition.input_columns, *scorer.schema.columns}
@@ -185,7 +185,7 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
         }
         for at, row in enumerate(scored.rows)
     ]
-    told = [
+    rejects = [
         {
             "index": index,
             "record_key": _key_of(records[index], definition.key),
@@ -195,14 +195,14 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
         }
         for index, (field, reason, detail) in sorted(rejects.items())
     ]
-    return {"model_version": scorer.version, "scores": scores, "rejects": told, "ignored_columns": ignored}
+    return {"model_version": scorer.version, "scores": scores, "rejects": rejects, "ignored_columns": ignored}
 
 
 def _find_missing_column(record: dict[str, Any], needed: tuple[str, ...]) -> tuple[str, str, str] | None:
     missing = next((name for name in needed if name not in record), None)
     if missing is None:
         return None
-    return missing, "missing_column", "the record lacks this column; send null for a value that is not known"
+    return missing, "missing_column", "the record lacks this column; send null for an unknown value"
 
 
 def _reasons_of(scored: ScoredRecords, at: int, scorer: Scorer) -> list[str] | None:
@@ -212,7 +212,7 @@ def _reasons_of(scored: ScoredRecords, at: int, scorer: Scorer) -> list[str] | N
 
 
 def _as_column(values: list[Any]) -> "NDArray[Any]":
-    """Plain numbers at once as numbers: reading them one by one would take longer than scoring."""
+    """Read plain numbers at once: reading them one by one would take longer than scoring."""
     if all(value is None or type(value) in {int, float} for value in values):
         return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
     column = np.empty(len(values), dtype=object)

@@ -1,4 +1,4 @@
-"""Scores shards one after the other so that the database works meanwhile: one is read ahead, one is written behind.
+"""Scores one shard while the next is read and the previous one is written.
 
 main thread     score 1 | score 2 | score 3
 reader          read 2  | read 3  | ...       claimed where more wait than other workers are busy
@@ -36,7 +36,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class _Shard:
-    """A claimed shard with its heartbeat; `frame` is None until it was read."""
+    """A claimed shard with its heartbeat; `frame` is None until it has been read."""
 
     claim: Claim
     heartbeat: Heartbeat
@@ -47,7 +47,7 @@ class _Shard:
 def work_on_shards(context: WorkerContext, slot: ModelSlot, hint: int | None = None) -> None:
     """Score the hinted shard, or the best waiting one; overlapped with others where the settings allow it.
 
-    With one attempt a shard it is not done: a worker's death would end those that it had read or not yet written.
+    Not with one attempt per shard: a dead worker would also fail the shards that it had read or not yet written.
     """
     if not context.settings.overlap or context.settings.max_attempts == 1:
         score_next_shard(context, slot, hint)
@@ -70,7 +70,7 @@ class _Overlap:
         self._ends = monotonic() + GO_ON_SECONDS
 
     def run(self, claim: Claim) -> None:
-        """Score the shard and those after it, until the time is over or none waits."""
+        """Score the shard and further ones, until the time is over or none is waiting."""
         shard: _Shard | None = self._unread(claim)
         try:
             while shard is not None:
@@ -84,7 +84,7 @@ class _Overlap:
         return _Shard(claim, self._own.heartbeat(claim), None, perf_counter())
 
     def _next(self) -> _Shard | None:
-        """Return the shard that was read ahead, else one to be read now, while the last one is written."""
+        """Return the shard that was read ahead, or else read one now while the last one is written."""
         shard, self._ahead = self._result_of(self._ahead, self._context.between_batches), None
         if shard is not None or monotonic() >= self._ends:
             return shard
@@ -108,12 +108,12 @@ class _Overlap:
             self._result_of(self._behind, self._context.between_batches)
 
     def _read_next(self) -> _Shard | None:
-        """In the reader's thread: claim a shard and read it, if its model is there already."""
+        """In the reader's thread: claim a shard and read it, if its model is loaded."""
         context = self._context
         try:
             claim = context.claim_ahead(SCORING_QUEUE)
         except DatabaseError as error:
-            logger.info("No shard was claimed ahead: %s", error)
+            logger.info("No shard was claimed in advance: %s", error)
             return None
         if claim is None:
             return None
@@ -133,12 +133,12 @@ class _Overlap:
         self._context.between_batches()
         shard = self._ahead.result() if self._ahead is not None and self._ahead.done() else None
         if shard is not None:
-            with suppress(DatabaseError):  # told when its turn comes
+            with suppress(DatabaseError):  # raised when its turn comes
                 shard.heartbeat.renew_if_due()
 
     @staticmethod
     def _result_of(future: Future[_Result] | None, meanwhile: Callable[[], None]) -> _Result | None:
-        """Wait, and do meanwhile what must not wait: a database that is slow costs no lease."""
+        """Wait, and renew leases meanwhile, so that a slow database costs no lease."""
         while future is not None and not future.done():
             wait([future], LOOK_SECONDS)
             meanwhile()

@@ -1,4 +1,4 @@
-"""Scores a shard with the waiting challenger too, where the portfolio asks for nights in shadow."""
+"""Scores a shard with the waiting challenger too, if the portfolio asks for shadow nights."""
 
 from collections.abc import Callable
 
@@ -17,9 +17,9 @@ from worker.scoring.model_cache import ModelSlot
 def score_shadow(
     engine: Engine, slot: ModelSlot, job: Job, usable: pd.DataFrame, scored: ScoredRecords, beat: Callable[[], None]
 ) -> ShadowResult | None:
-    """Return what the challenger makes of records that were scored just now; None without a challenger in shadow.
+    """Return the challenger's scores of the same records; None without a challenger in shadow.
 
-    A challenger whose bundle cannot be read must not stop the night: it has no shadow, and so is never promoted.
+    An unreadable challenger must not stop the night: it has no shadow night, and so is never promoted.
     """
     version = find_shadow(engine, job) if job.definition.retraining.shadow_nights else None
     if version is None:

@@ -37,7 +37,7 @@ logger = getLogger(__name__)
 
 _REASON_TEXTS = {
     "missing_key": "the record has no key{where}",
-    "duplicate_key": "another record has the same key and came first{where}",
+    "duplicate_key": "an earlier record has the same key{where}",
     "not_a_number": "expected a number, got {value!r}",
     "infinite": "expected a finite number, got {value}",
 }
@@ -67,7 +67,7 @@ def read_claimed(context: WorkerContext, claim: Claim, columns: tuple[str, ...])
 def score_claimed(
     context: WorkerContext, slot: ModelSlot, claim: Claim, frame: pd.DataFrame, heartbeat: Heartbeat
 ) -> ShardResult:
-    """Return what is to be written of a shard: scores, rejects, and what the monitor counts."""
+    """Return the result of a shard: scores, rejects, and the monitor's counts."""
     heartbeat()
     job, scorer = claim.job, slot.scorer(model_of(claim))
     unusable = find_unusable_rows(frame, job.definition.key)
@@ -84,7 +84,7 @@ def score_claimed(
 
 
 def write_claimed(context: WorkerContext, claim: Claim, result: ShardResult, *, started: float) -> None:
-    """Write the result and complete the shard. Raises `LeaseLostError`, with nothing written, where it is lost."""
+    """Write the result and complete the shard. Raises `LeaseLostError`, and writes nothing, if the lease is lost."""
     complete_scored_shard(context.engine, claim, result, worker=context.name)
     logger.info(
         "Shard scored: job %d, shard %d, attempt %d, model %s, %d scored, %d rejected, %.2f s.",
@@ -95,12 +95,12 @@ def write_claimed(context: WorkerContext, claim: Claim, result: ShardResult, *, 
 
 def model_of(claim: Claim) -> str:
     """Return the version that scores the shard."""
-    assert claim.job.model_version is not None, "a scoring job is submitted with its model version"
+    assert claim.job.model_version is not None, "a scoring job must have a model version"
     return claim.job.model_version
 
 
 def find_unusable_rows(frame: pd.DataFrame, key: str) -> dict[int, Problem]:
-    """Return the rows that no network is needed to reject, by position: no key, a key that was there, unread text."""
+    """Return the rows rejected before scoring, by position: missing key, duplicate key, unreadable text."""
     keys = frame[RECORD_KEY]
     missing = keys.isna().to_numpy()
     repeated = keys.duplicated(keep="first").to_numpy() & ~missing

@@ -1,4 +1,4 @@
-"""The model card of a challenger: what it learned from, and its figures on the newest outcomes."""
+"""The model card of a challenger: its training data, and its figures on the newest outcomes."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ def describe_challenger(
     parent: str,
     explainer: Explainer | None,
 ) -> dict[str, bytes]:
-    """Return the card's files. It says no times, so that the same lesson gives the same bundle."""
+    """Return the card's files. It contains no times, so that the same training gives the same bundle."""
     newest = lesson.exam if len(lesson.exam) else lesson.stop
     held_out = HeldOut(newest.frame, newest.target, model.reference_probabilities)
     return write_card(_facts(model, lesson, definition, made, parent), held_out, explainer)
 
 
 def keep_held_out(model: TrainedModel, lesson: Lesson, *, secret: bytes) -> dict[str, bytes]:
-    """Return the scores of the records that it is judged by, as training's bundles have them."""
+    """Return the scores of the judging part, in the form of a training's bundle."""
     newest = lesson.exam if len(lesson.exam) else lesson.stop
     kept = HeldOutScores.of(model.holdout_keys, newest.target, model.reference_probabilities, secret=secret)
     return {HELD_OUT: kept.to_bytes()}
@@ -44,9 +44,9 @@ def _facts(model: TrainedModel, lesson: Lesson, definition: PortfolioDefinition,
         "old_records_repeated": len(lesson.replay) if made != "recalibrated" else 0,
         "stopped_and_calibrated_on": len(lesson.stop),
         "held_out": len(lesson.exam),
-        "figures_are_of": "the newest outcomes, later than all learnt from"
+        "figures_are_of": "the newest outcomes, later than all training data"
         if len(lesson.exam)
-        else "the newest outcomes, which also stopped the fitting: none is later",
+        else "the newest outcomes, which also decided early stopping, because there are no later ones",
     }
     training = {
         "epochs": model.epochs_run,

@@ -1,4 +1,4 @@
-"""Fine-tunes the champion on new outcomes and lets the gate judge two challengers: the tuned one and a recalibration.
+"""Fine-tunes the champion on new outcomes and lets the gate judge two challengers: the tuned model and a recalibration.
 
 read         worker.learning.outcome_labels    the labelled records, which of them are new, which came last
 make         transformer.training.fine_tuning  two challengers, each saved as a bundle before anything names it
@@ -44,7 +44,7 @@ from worker.gate.evidence import Measured, Parts, count_canary_mismatches, gathe
 from worker.gate.judgement import Judgement, Outcome, judge_challenger
 from worker.learning.book_reading import sample_lowest
 from worker.learning.held_out_keys import held_out_secret
-from worker.learning.lesson_plan import LessonPlan, plan_lesson, plan_lesson_without_outcomes
+from worker.learning.lesson_plan import TrainingPlan, plan_training, plan_training_without_outcomes
 from worker.learning.readable_records import Records, parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
@@ -64,7 +64,7 @@ REASONS = ExplanationOptions(most_rows=3_000, predictions=75_000)
 
 @dataclass(frozen=True)
 class Offered:
-    """A challenger before it is saved. A recalibrated model gives the champion's reasons: its network is the same."""
+    """A challenger before it is saved. A recalibrated model has the champion's network, and so its reasons."""
 
     model: TrainedModel
     explainer: Explainer | None
@@ -74,7 +74,7 @@ class Offered:
 
 @dataclass(frozen=True)
 class Challenger:
-    """A challenger that was saved, and what the gate says of it."""
+    """A saved challenger, and the gate's judgement."""
 
     name: str
     version: str
@@ -84,7 +84,7 @@ class Challenger:
 
 
 def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
-    """Carry out one fine-tuning job. Without a champion, or with too little to learn from, the job fails."""
+    """Carry out one fine-tuning job. Without a champion, or with too little data, the job fails."""
     with shown(context.engine, claim, ProgressBoard(FINE_TUNING)) as board:
         _fine_tune(context, claim, board)
 
@@ -92,20 +92,20 @@ def fine_tune_claimed(context: WorkerContext, claim: Claim) -> None:
 def _fine_tune(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
     definition, heartbeat = claim.job.definition, context.heartbeat(claim)
     engine, url = context.engine, context.settings.bundles_url
-    seen = get_champion(engine, definition.name)
-    if seen is None:
+    champion_before = get_champion(engine, definition.name)
+    if champion_before is None:
         raise TrainingDataError(f"the portfolio {definition.name} has no champion to start from", "train one first")
-    parent, champion = get_model(engine, seen.version), load_stored(engine, url, seen.version)
-    calm = int(claim.job.options.get("after_job") or 0)
-    records = read_records(context, definition, champion, parent, heartbeat, after_job=calm)
+    parent, champion = get_model(engine, champion_before.version), load_stored(engine, url, champion_before.version)
+    stable_night = int(claim.job.options.get("after_job") or 0)
+    records = read_records(context, definition, champion, parent, heartbeat, after_job=stable_night)
     order, start, name = hash_order(records.groups), champion, "fine_tuned"
     if claim.job.task is JobTask.PRETRAIN:
         start, name = replace(champion, network=_pretrained(context, definition, champion, heartbeat)), "pretrained"
-        plan = plan_lesson_without_outcomes(records.labels.dates, order)
+        plan = plan_training_without_outcomes(records.labels.dates, order)
     else:
-        plan = plan_lesson(records.labels.dates, records.is_new, ~records.is_new, order)
-    _require_material(records, plan)
-    lesson = Lesson(*(records.material(rows) for rows in (plan.learn, plan.stop, plan.replay, plan.exam)))
+        plan = plan_training(records.labels.dates, records.is_new, ~records.is_new, order)
+    _require_labelled(records, plan)
+    lesson = Lesson(*(records.labelled_part(rows) for rows in (plan.learn, plan.stop, plan.replay, plan.judging)))
     heartbeat.renew(board.enter("fitting", records=len(lesson.learn)))
     hooks: dict[str, Any] = {"on_epoch": lambda one: heartbeat.renew(board.after_epoch(one)), "on_batch": heartbeat}
     tuned = fine_tune(start, lesson, options=options_of(claim.job.options), **hooks)
@@ -116,18 +116,20 @@ def _fine_tune(context: WorkerContext, claim: Claim, board: ProgressBoard) -> No
     offered: dict[str, Offered] = {}
     for made, model in models.items():
         reasons = explainers[made]
-        card = describe_challenger(model, lesson, definition, made=made, parent=seen.version, explainer=reasons)
+        card = describe_challenger(
+            model, lesson, definition, made=made, parent=champion_before.version, explainer=reasons
+        )
         card |= keep_held_out(model, lesson, secret=secret)
         offered[made] = Offered(model, reasons, freeze_records(model, newest.frame, definition), card)
     heartbeat.renew(board.enter("gate"))
     challengers = _examine(context, claim, champion, offered, parts_of(records, plan, definition.segments), heartbeat)
-    _register(context, claim, seen, challengers, records, plan)
+    _register(context, claim, champion_before, challengers, records, plan)
 
 
 def _pretrained(
     context: WorkerContext, definition: PortfolioDefinition, champion: LoadedModel, heartbeat: Heartbeat
 ) -> keras.Model:
-    """Pretrain the champion's network further on tonight's book, whose outcomes nobody knows."""
+    """Pretrain the champion's network further on tonight's book, whose outcomes are not yet known."""
     columns = champion.schema.columns
     book = read_all(context.engine, definition.records, definition.key, columns)
     frame = pd.concat(sample_lowest(book, MOST_PRETRAINED), ignore_index=True)
@@ -137,7 +139,7 @@ def _pretrained(
 
 
 def explain_tuned(model: TrainedModel, lesson: Lesson, heartbeat: Heartbeat) -> Explainer:
-    """Fit the reasons of a tuned network on what it learned from."""
+    """Fit the reasons of a tuned network on its training records."""
     learned = (lesson.learn, lesson.replay)
     frame = pd.concat([part.frame for part in learned], ignore_index=True)
     target = np.concatenate([part.target for part in learned])
@@ -146,12 +148,12 @@ def explain_tuned(model: TrainedModel, lesson: Lesson, heartbeat: Heartbeat) -> 
 
 
 def options_of(options: dict[str, Any]) -> FineTuningOptions:
-    """Return the options of a job: those that a user may set, the rest as they are by default."""
+    """Return the options of a job: those that a user may set, with defaults for the rest."""
     allowed = {name: options[name] for name in ("seed", "epochs") if options.get(name) is not None}
     return FineTuningOptions(**allowed)
 
 
-def _require_material(records: Records, plan: LessonPlan) -> None:
+def _require_labelled(records: Records, plan: TrainingPlan) -> None:
     target = records.labels.target
     for name, rows in (("learn from", plan.learn), ("stop by", plan.stop)):
         bad = int((target[rows] == 1).sum())
@@ -197,14 +199,14 @@ def _examine(
 
 
 def prefer_one(challengers: list[Challenger], parts: Parts, measured: Measured, confidence: float) -> list[Challenger]:
-    """Of two that passed keep one: the tuned one only where it is proven better than the mere recalibration."""
+    """Keep one of two that passed: the tuned model only if it is proven better than the recalibration."""
     passed = [one for one in challengers if one.judgement.outcome is not Outcome.REFUSE]
     if len(passed) < 2:
         return challengers
     tuned, control = passed
-    if len(parts.exam):
-        exam = [measured.probabilities(one.model)[parts.exam] for one in (control, tuned)]
-        gain = compare_brier(parts.target[parts.exam], exam[0], exam[1], confidence=confidence)
+    if len(parts.judging):
+        judging = [measured.probabilities(one.model)[parts.judging] for one in (control, tuned)]
+        gain = compare_brier(parts.target[parts.judging], judging[0], judging[1], confidence=confidence)
         is_better, figures = gain.high < 0, gain.to_document()
     else:
         is_better, figures = True, {}
@@ -218,10 +220,10 @@ def prefer_one(challengers: list[Challenger], parts: Parts, measured: Measured, 
 def _register(
     context: WorkerContext,
     claim: Claim,
-    seen: Champion,
+    champion_before: Champion,
     challengers: list[Challenger],
     records: Records,
-    plan: LessonPlan,
+    plan: TrainingPlan,
 ) -> None:
     """Versions, decisions, promotion, the trigger's state and the job's end: one transaction."""
     definition = claim.job.definition
@@ -237,14 +239,14 @@ def _register(
                 definition=definition,
                 metrics=one.model.metrics,
                 reference=one.reference,
-                parent_version=seen.version,
+                parent_version=champion_before.version,
                 learned_until=learned,
             )
         winner, judgement, is_promoted = challengers[0], challengers[0].judgement, False
         for one in challengers:
             judged = held_back(one.judgement) if state.is_held else one.judgement
-            decision = decision_of(claim, one.version, seen, judged, is_first=one is winner, made=one.name)
-            if decide(connection, decision, seen=seen):
+            decision = decision_of(claim, one.version, champion_before, judged, is_first=one is winner, made=one.name)
+            if decide(connection, decision, champion_before=champion_before):
                 winner, judgement, is_promoted = one, judged, True
         changes: dict[str, Any] = {"tried_outcome_id": tried.outcome_id, "tried_as_of": tried.as_of}
         if is_promoted:  # later outcomes have proven that learning helps

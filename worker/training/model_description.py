@@ -1,4 +1,4 @@
-"""What a trained model's bundle says of it besides its weights: reasons, model card, held-out scores."""
+"""The parts of a bundle that describe its model: reasons, model card, held-out scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ MOST_EXPLAINED = 100_000  # records from which the ordinary one and the learnt o
 
 @dataclass(frozen=True)
 class Description:
-    """The explainer, further files of the bundle by name, and what the gate looks at.
+    """The explainer, further files of the bundle by name, and evidence for the gate.
 
-    `roc_auc` is None where one outcome is missing among the held-out records.
+    `roc_auc` is None if one outcome is missing among the held-out records.
     """
 
     explainer: Explainer
@@ -60,7 +60,7 @@ def describe_model(  # noqa: PLR0913 - by name
     target = book.target[rows]
     held_out = HeldOut(book.records.take(rows, definition.segments), target, model.reference_probabilities)
     suspicions = find_suspicious_columns(book, model.schema)
-    facts = replace(facts_of(model, book, definition, folds), suspicions=tuple(one.told for one in suspicions))
+    facts = replace(facts_of(model, book, definition, folds), suspicions=tuple(one.reason for one in suspicions))
     files = write_card(facts, held_out, explainer)
     kept = HeldOutScores.of(model.holdout_keys, target, model.reference_probabilities, secret=secret)
     roc_auc = auc_against_chance(target, model.reference_probabilities)
@@ -68,7 +68,7 @@ def describe_model(  # noqa: PLR0913 - by name
 
 
 def find_suspicious_columns(book: Book, schema: RecordSchema) -> list[Suspicion]:
-    """Return the columns that look as if they were known only after the outcome, of very large books by a sample."""
+    """Return the columns that seem to be known only after the outcome; large books are sampled."""
     rows = np.arange(len(book.records))
     most = rows_at_once(len(schema.columns), most=MOST_EXPLAINED)
     if len(rows) > most:
@@ -79,7 +79,7 @@ def find_suspicious_columns(book: Book, schema: RecordSchema) -> list[Suspicion]
 
 
 def _rows_of(keys: NDArray[np.object_], book: Book) -> NDArray[np.int64]:
-    """Return where keys of the book stand in it. Only they are hashed: a large book's keys take too much memory."""
+    """Return the rows of these keys in the book. Only these are hashed: a large book's keys take too much memory."""
     places = pd.Index(keys).get_indexer(pd.Index(book.keys))
     found = np.flatnonzero(places >= 0)
     rows = np.empty(len(keys), dtype=np.int64)
@@ -123,7 +123,7 @@ def _facts_of_training(model: TrainedModel) -> dict[str, Any]:
 
 
 def _facts_of_branches(strategy: dict[str, Any]) -> dict[str, Any]:
-    """What each branch to the logit counts for, and how well it ordered the validation records by itself."""
+    """The share of each branch in the logit, and how well it orders the validation records alone."""
     if "mixture" not in strategy:
         return {}
     counts = {name: round(share, 3) for name, share in strategy["mixture"].items()}
@@ -134,7 +134,7 @@ def _facts_of_branches(strategy: dict[str, Any]) -> dict[str, Any]:
 def facts_of(
     model: TrainedModel, book: Book, definition: PortfolioDefinition, folds: dict[str, Any] | None
 ) -> CardFacts:
-    """Return what the card says of how a model was made; `folds` are the figures of a cross-validation."""
+    """Return the card's facts about the training; `folds` are the figures of a cross-validation."""
     known = book.target[np.isin(book.target, (0.0, 1.0))]
     schema = model.schema
     data = {
@@ -148,7 +148,9 @@ def facts_of(
         "learnt_from": model.counts["train"],
         "stopped_and_calibrated_on": model.counts["valid"],
         "held_out": model.counts["holdout"],
-        "held_out_by": "a hash of the key, a share of each outcome" if book.as_of is None else "time: the latest part",
+        "held_out_by": "a hash of the key, a share of each outcome"
+        if book.as_of is None
+        else "time: the latest records",
     }
     preparation = {
         "records_left_out_as_unreadable": model.counts["left_out_problems"],
@@ -159,7 +161,7 @@ def facts_of(
         "columns_with_codes_for_not_known": sum(bool(codes) for _kind, codes in schema.readings.values()),
         "known_names_of_categories": {name: len(names) for name, names in model.transform.categories.items()},
     }
-    assert set(definition.reason_texts) <= set(codes_of(schema)), "codes are made of the same columns"
+    assert set(definition.reason_texts) <= set(codes_of(schema)), "codes use the same columns"
     return CardFacts(
         title=definition.title,
         data=data,

@@ -1,4 +1,4 @@
-"""How far a training is: one bar from reading the book to the gate, and the time left, written beside the work.
+"""The progress of a training: one bar from reading the book to the gate, and the time left.
 
 The bar is an estimate: how long each stage takes in comparison is known, how many fits a book needs is not. It never
 goes back. A thread writes it every two seconds, because one step of a library may take longer than that; the lease is
@@ -37,7 +37,7 @@ def training_plan(folds: int) -> dict[str, float]:
 
 
 class ProgressBoard:
-    """One training's bar. Every method returns the document that is shown."""
+    """The progress of one training. Every method returns the document that is shown."""
 
     def __init__(self, plan: Mapping[str, float], *, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with the first stage of the plan."""
@@ -53,7 +53,7 @@ class ProgressBoard:
         self.enter(next(iter(plan)))
 
     def enter(self, stage: str, **figures: Any) -> dict[str, Any]:
-        """Begin a stage of the plan, or say more of the present one."""
+        """Begin a stage of the plan, or add figures to the present one."""
         with self._lock:
             begin, end = self._spans[stage]
             self._done, self._end = max(self._done, begin), max(self._end, end)
@@ -61,18 +61,18 @@ class ProgressBoard:
             return self._document()
 
     def after_epoch(self, report: EpochReport) -> dict[str, Any]:
-        """Move on after an epoch of a fit; how many fits follow is not known, so each takes a part of what is left."""
+        """Advance after an epoch; the number of further fits is not known, so each takes a part of the rest."""
         if report.stage.startswith("refitting") and "refitting" in self._spans:
             self.enter("refitting")
         figures = {"valid_auc": report.valid_auc, "train_loss": report.train_loss}
-        told = {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
+        rounded = {name: round(value, 5) for name, value in figures.items() if math.isfinite(value)}
         with self._lock:
             self._done += (self._end - self._done) * 0.5 / (max(0, report.epochs - report.epoch) + 2)
-            self._stage, self._figures = report.stage, {"epoch": report.epoch, "epochs": report.epochs, **told}
+            self._stage, self._figures = report.stage, {"epoch": report.epoch, "epochs": report.epochs, **rounded}
             return self._document()
 
     def tick(self) -> dict[str, Any]:
-        """Move on a little because time has passed."""
+        """Advance a little because time has passed."""
         with self._lock:
             self._done += (self._end - self._done) * _STEP
             return self._document()
@@ -81,8 +81,8 @@ class ProgressBoard:
         seconds = self._clock() - self._began
         is_known = self._done >= _LEAST_SHARE and seconds >= _LEAST_SECONDS
         left = round(seconds * (1 - self._done) / self._done) if is_known else None
-        told = {"stage": self._stage, "done": round(self._done, 4), "seconds": round(seconds), "seconds_left": left}
-        return told | self._figures
+        document = {"stage": self._stage, "done": round(self._done, 4), "seconds": round(seconds), "seconds_left": left}
+        return document | self._figures
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def shown(engine: Engine, claim: Claim, board: ProgressBoard) -> Generator[Progr
 
     def write() -> None:
         while not ending.wait(WRITE_SECONDS):
-            with suppress(DatabaseError):  # a bar that stands still for a moment harms nobody
+            with suppress(DatabaseError):  # a bar may stand still for a moment
                 show_progress(engine, claim, board.tick())
 
     thread = threading.Thread(target=write, name="progress", daemon=True)

@@ -1,4 +1,4 @@
-"""What is frozen of a model's held-out part: in its bundle the bins and the canary, in the registry their counts."""
+"""Freezes a model's reference on the held-out records: bins and canary in the bundle, counts in the registry."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +30,7 @@ class FrozenReference:
 
 
 def held_out_rows(model: TrainedModel, book: Book) -> NDArray[np.int64]:
-    """Return the rows of the book's held-out records, of very many those of the lowest hashes."""
+    """Return the rows of the book's held-out records; of very many, those with the lowest hashes."""
     rows = np.flatnonzero(pd.Index(book.keys).isin(pd.Index(model.holdout_keys)))
     most = rows_at_once(len(model.schema.columns), most=MOST_MEASURED)
     if len(rows) <= most:
@@ -39,7 +39,7 @@ def held_out_rows(model: TrainedModel, book: Book) -> NDArray[np.int64]:
 
 
 def freeze(model: TrainedModel, book: Book, definition: PortfolioDefinition) -> FrozenReference:
-    """Freeze what the held-out records of a book say of a model."""
+    """Freeze a model's reference on the held-out records of a book."""
     return freeze_records(model, book.records.take(held_out_rows(model, book)), definition)
 
 

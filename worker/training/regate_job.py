@@ -1,4 +1,4 @@
-"""Judges a challenger again that waited for evidence."""
+"""Judges a challenger again that was waiting for evidence."""
 
 from logging import getLogger
 
@@ -18,7 +18,7 @@ from worker.drift import Histogram, compare, merge
 from worker.gate.decisions import decision_of, held_back
 from worker.gate.evidence import Measured, count_canary_mismatches, gather_evidence
 from worker.gate.judgement import judge_challenger
-from worker.learning.lesson_plan import NO_ROWS, OLD_EXAM_SHARE, LessonPlan
+from worker.learning.lesson_plan import NO_ROWS, OLD_JUDGING_SHARE, TrainingPlan
 from worker.learning.readable_records import parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
@@ -28,25 +28,27 @@ logger = getLogger(__name__)
 
 
 def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
-    """Let the gate judge a waiting challenger by what is known by now; a version that no longer waits is left alone."""
+    """Let the gate judge a waiting challenger on the present evidence; other versions are left unchanged."""
     definition, heartbeat, engine = claim.job.definition, context.heartbeat(claim), context.engine
     version: str = claim.job.options["version"]
-    seen, waiting = get_champion(engine, definition.name), get_model(engine, version)
-    if seen is None or waiting.state is not ModelState.CHALLENGER:
+    champion_before, waiting = get_champion(engine, definition.name), get_model(engine, version)
+    if champion_before is None or waiting.state is not ModelState.CHALLENGER:
         with writing(context.engine) as connection:
-            complete_whole_job(connection, claim, result={"promoted": False, "reason": f"{version} no longer waits"})
+            complete_whole_job(
+                connection, claim, result={"promoted": False, "reason": f"{version} is no longer waiting"}
+            )
         return
     url = context.settings.bundles_url
-    champion, challenger = (load_stored(engine, url, one) for one in (seen.version, version))
+    champion, challenger = (load_stored(engine, url, one) for one in (champion_before.version, version))
     learned = waiting.learned_until
     records = read_records(context, definition, champion, waiting, heartbeat)
     learned_date = learned.outcome_date or learned.as_of
     dates, order = records.labels.dates, hash_order(records.groups)
-    exam = np.flatnonzero(records.is_new & (dates > learned_date))
-    old = np.flatnonzero(~records.is_new & (order < OLD_EXAM_SHARE))
-    exam_date = str(min(dates[exam].tolist(), default=""))
+    judging = np.flatnonzero(records.is_new & (dates > learned_date))
+    old = np.flatnonzero(~records.is_new & (order < OLD_JUDGING_SHARE))
+    judging_date = str(min(dates[judging].tolist(), default=""))
     parts = parts_of(
-        records, LessonPlan(NO_ROWS, NO_ROWS, exam, NO_ROWS, old, learned_date, exam_date), definition.segments
+        records, TrainingPlan(NO_ROWS, NO_ROWS, judging, NO_ROWS, old, learned_date, judging_date), definition.segments
     )
     measured = Measured(parts, heartbeat)
     nights, shadow = _shadow_of(context, version)
@@ -66,8 +68,8 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
     with writing(engine) as connection:
         state = lock_retraining(connection, definition.name)
         judged = held_back(judgement) if state.is_held else judgement
-        decision = decision_of(claim, version, seen, judged, is_first=True, made="second look")
-        is_promoted = decide(connection, decision, seen=seen)
+        decision = decision_of(claim, version, champion_before, judged, is_first=True, made="second look")
+        is_promoted = decide(connection, decision, champion_before=champion_before)
         newest = records.labels.newest(np.arange(len(records.keys))).outcome_id
         judged_by = {"gated_version": version, "gated_outcome_id": newest, "gated_shadow_nights": nights}
         change_retraining(connection, definition.name, **judged_by, **({"failures": 0} if is_promoted else {}))
@@ -77,7 +79,7 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
 
 
 def _shadow_of(context: WorkerContext, version: str) -> tuple[int, float | None]:
-    """Return the nights that a challenger scored in shadow, and the PSI between its points and the champion's."""
+    """Return the number of a challenger's shadow nights, and the PSI between its points and the champion's."""
     nights = list_shadow_jobs(context.engine, version)
     if not nights:
         return 0, None

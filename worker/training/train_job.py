@@ -44,9 +44,9 @@ logger = getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A saved model: what the gate says of it, the counts of its held-out part, the newest that it was trained on.
+    """A saved model: the gate's judgement, the counts of its held-out records, the newest outcome in its training.
 
-    `folds` holds the figures of a cross-validation, where one was asked for.
+    `folds` has the figures of a cross-validation, if one was requested.
     """
 
     model: TrainedModel
@@ -104,23 +104,23 @@ def _train(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
         reference=frozen.bundled,
     )
     heartbeat.renew(board.enter("gate"))
-    seen = get_champion(context.engine, definition.name)
+    champion_before = get_champion(context.engine, definition.name)
     judgement = judge_candidate(
         model.metrics,
-        _champion_metrics(context, seen, model, book, heartbeat),
+        _champion_metrics(context, champion_before, model, book, heartbeat),
         held=bool(claim.job.options.get("hold")),
         least_auc=None if described.roc_auc is None else described.roc_auc.low,
-        doubts=_doubts_about(context, claim, seen, described.suspicions),
+        doubts=_doubts_about(context, claim, champion_before, described.suspicions),
     )
     learned = labels.newest(np.flatnonzero(~np.isnan(labels.target)))
     trained = Trained(model, version, judgement, frozen.counts, learned, folds)
-    is_promoted = _register(context, claim, trained, seen)
-    told = (claim.job.id, version, model.metrics.get("roc_auc", math.nan), is_promoted, model.seconds)
-    logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
+    is_promoted = _register(context, claim, trained, champion_before)
+    log_fields = (claim.job.id, version, model.metrics.get("roc_auc", math.nan), is_promoted, model.seconds)
+    logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *log_fields)
 
 
 def options_of(options: dict[str, Any]) -> TrainingOptions:
-    """Return the training options of a job: those that a user may set, the rest as they are by default."""
+    """Return the training options of a job: those that a user may set, with defaults for the rest."""
     names = {"seed": "seed", "seeds": "seeds", "epochs": "epochs", "time_limit": "time_limit_minutes"}
     allowed = {ours: options[name] for name, ours in names.items() if options.get(name) is not None}
     network = _SIZES[NetworkSize(options.get("size") or NetworkSize.USUAL)]
@@ -129,15 +129,15 @@ def options_of(options: dict[str, Any]) -> TrainingOptions:
 
 
 def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSchema) -> Start | None:
-    """Return the network that a job asks to start from. Raises `TrainingDataError` if it reads other columns."""
+    """Return the network that a job starts from. Raises `TrainingDataError` if it reads other columns."""
     version = options.get("from")
     if version is None:
         return None
     parent = load_stored(context.engine, context.settings.bundles_url, version)
     if parent.schema != schema:
         raise TrainingDataError(
-            f"the model {version} reads other columns than the portfolio has now",
-            "train from nothing: leave out --from",
+            f"the model {version} reads different columns from those in the portfolio now",
+            "train from scratch: leave out --from",
         )
     return Start(parent.network, parent.transform, parent.network_options)
 
@@ -160,28 +160,30 @@ def _cross_validate(
 
 
 def _doubts_about(
-    context: WorkerContext, claim: Claim, seen: Champion | None, suspicions: list[Suspicion]
+    context: WorkerContext, claim: Claim, champion_before: Champion | None, suspicions: list[Suspicion]
 ) -> Doubts | None:
-    """Return what nobody has looked at yet: a column that the champion reads too is in use already."""
-    known = () if seen is None else get_model(context.engine, seen.version).definition.input_columns
+    """Return the new suspicions: a column that the champion also reads is already in use."""
+    known = (
+        () if champion_before is None else get_model(context.engine, champion_before.version).definition.input_columns
+    )
     new = [one for one in suspicions if one.column not in known]
     accepted_by = claim.job.requested_by if claim.job.options.get("accept_suspicious") else None
     return Doubts(new, accepted_by) if new else None
 
 
 def _champion_metrics(
-    context: WorkerContext, seen: Champion | None, model: TrainedModel, book: Book, heartbeat: Heartbeat
+    context: WorkerContext, champion_before: Champion | None, model: TrainedModel, book: Book, heartbeat: Heartbeat
 ) -> dict[str, float] | None:
     """Measure the champion on the candidate's held-out records; None without a champion that can still be read."""
-    if seen is None:
+    if champion_before is None:
         return None
     rows = held_out_rows(model, book)
     target, frame = book.target[rows], book.records.take(rows, model.schema.columns)
     try:
-        champion = load_stored(context.engine, context.settings.bundles_url, seen.version)
-        scored = Scorer(champion, seen.version).score(frame, on_batch=heartbeat)
+        champion = load_stored(context.engine, context.settings.bundles_url, champion_before.version)
+        scored = Scorer(champion, champion_before.version).score(frame, on_batch=heartbeat)
     except TransformerError as error:
-        logger.warning("The champion %s could not be compared with: %s", seen.version, error)
+        logger.warning("No comparison with the champion %s: %s", champion_before.version, error)
         return None
     return evaluate(target[scored.rows], scored.probabilities)
 
@@ -197,7 +199,7 @@ def _register(
     context: WorkerContext,
     claim: Claim,
     trained: Trained,
-    seen: Champion | None,
+    champion_before: Champion | None,
 ) -> bool:
     """Registry row, decision, promotion and the job's end: one transaction."""
     definition = claim.job.definition
@@ -205,7 +207,7 @@ def _register(
     decision = Decision(
         portfolio=definition.name,
         version=version,
-        against_version=None if seen is None else seen.version,
+        against_version=None if champion_before is None else champion_before.version,
         promoted=judgement.promoted,
         reason=judgement.reason,
         figures=judgement.figures,
@@ -223,7 +225,7 @@ def _register(
             parent_version=claim.job.options.get("from"),
             learned_until=trained.learned_until,
         )
-        is_promoted = decide(connection, decision, seen=seen)
+        is_promoted = decide(connection, decision, champion_before=champion_before)
         result = {"metrics": model.metrics, "counts": model.counts, "promoted": is_promoted, "reason": judgement.reason}
         result |= {name: judgement.figures[name] for name in (REFUSED_FOR, SUSPICIOUS) if name in judgement.figures}
         result |= {} if trained.folds is None else {"folds": trained.folds}

@@ -46,9 +46,9 @@ def list_(
     kind: _Kind = None,
     portfolio: Annotated[str | None, Query(pattern=NAME_PATTERN, examples=["customers"])] = None,
 ) -> EventPage:
-    """List what happened, newest first: also what was done with keys, and who looked at scores."""
+    """List the event log, newest first, including changes to API keys and who read scores."""
     if caller.key.portfolios is not None:
-        raise Problem(403, "not-allowed", "the event log tells of every portfolio; this key is limited to some")
+        raise Problem(403, "not-allowed", "the event log covers every portfolio, but this key is limited to some")
     before = None if cursor is None else int(cursor)
     found = page_log(caller.engine, kind=kind, portfolio=portfolio, before=before, limit=limit + 1)
     more = str(found[limit - 1].id) if len(found) > limit else None

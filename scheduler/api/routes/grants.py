@@ -17,7 +17,7 @@ _SOURCE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f.]{1,63}(\.[^\x00-\x1f\x7f-\x9f.]{1,63}
 
 
 class SourceToGrant(Document):
-    """A table or view, which need not be there yet."""
+    """A table or view, which need not exist yet."""
 
     source: str = Field(pattern=_SOURCE_PATTERN, description='"table" or "schema.table"', examples=["customers"])
 
@@ -26,8 +26,8 @@ class GrantDocument(Document):
     """A table or view that a portfolio may read."""
 
     portfolio: str = Field(examples=["customers"])
-    source: str = Field(description="as the database names it", examples=["public.customers"])
-    made_by_load: bool = Field(description="load made the table, and may replace it", examples=[True])
+    source: str = Field(description="the name in the database", examples=["public.customers"])
+    made_by_load: bool = Field(description="load created the table and may replace it", examples=[True])
     granted_by: str = Field(examples=["anna"])
     granted_at: datetime = Field(examples=["2026-11-24T21:59:03Z"])
 
@@ -54,14 +54,14 @@ def grant(caller: Admin, name: PortfolioName, wanted: SourceToGrant) -> GrantDoc
 
 @router.post("/{name}/sources/revoke", response_model=GrantDocument, responses=problems(400, 404, 409, 413, 415))
 def revoke(caller: Admin, name: PortfolioName, wanted: SourceToGrant) -> GrantDocument:
-    """End a grant at once: open jobs of the portfolio that read the source fail."""
+    """Revoke a grant at once. Unfinished jobs of the portfolio that read the source fail."""
     _require_no_limit(caller)
     return _describe(revoke_source(caller.engine, name, wanted.source, who=caller.who))
 
 
 def _require_no_limit(caller: Caller) -> None:
     if not caller.may_grant:
-        advice = "sources are granted with an administrator's key that has no portfolio limit"
+        advice = "granting a source needs an administrator's key without a portfolio limit"
         raise Problem(403, "not-allowed", f"{advice}, or with: tidemark portfolio grant NAME SOURCE")
 
 

@@ -22,7 +22,7 @@ KEEP_ALIVE_SECONDS = 15.0
 
 LastEventId = Annotated[
     str | None,
-    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="Go on after this event.", examples=["120"]),
+    Header(alias="Last-Event-ID", pattern=r"^[0-9]{1,18}$", description="Continue after this event.", examples=["120"]),
 ]
 
 
@@ -50,7 +50,7 @@ def stream_events(caller: Reader, job_id: JobId, last_event_id: LastEventId = No
     return WatchedResponse(stream, caller=caller, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def _follow(watch: JobWatch, job_id: int, seen: int, seconds: float) -> AsyncGenerator[str]:
+async def _follow(watch: JobWatch, job_id: int, last_event: int, seconds: float) -> AsyncGenerator[str]:
     ends = time.monotonic() + seconds
     sight: Sight | None = None
     last_counts = ""
@@ -62,9 +62,9 @@ async def _follow(watch: JobWatch, job_id: int, seen: int, seconds: float) -> As
                 yield ": still here\n\n"
                 continue
             sight = now
-            while seen < sight.newest_event and (found := await watch.events_after(job_id, seen)):
+            while last_event < sight.newest_event and (found := await watch.events_after(job_id, last_event)):
                 for event_id, text in found:
-                    seen = event_id
+                    last_event = event_id
                     yield f"id: {event_id}\nevent: event\ndata: {text}\n\n"
             if sight.counts != last_counts:
                 last_counts = sight.counts

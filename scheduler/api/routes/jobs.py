@@ -44,23 +44,23 @@ _ACTIONS: dict[str, Callable[..., Job]] = {
     "cancel": cancel_job, "pause": pause_job, "resume": resume_job, "retry": retry_job,
 }  # fmt: skip
 _ACCEPTED = {
-    "description": "The job is stored; it runs as soon as a worker is free.",
+    "description": "The job is stored and runs as soon as a worker is free.",
     "model": JobDocument,
     "headers": {
-        "Location": {"description": "Where the job can be looked at.", "schema": {"type": "string"}},
-        "Retry-After": {"description": "Seconds until a look is worth it.", "schema": {"type": "string"}},
+        "Location": {"description": "Where to read the job.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds to wait before reading the job.", "schema": {"type": "string"}},
     },
 }
 
 
 @router.post("", status_code=202, response_model=None, responses={
-    202: _ACCEPTED, 200: {"description": "A dry run: nothing was stored.", "model": DryRunDocument},
+    202: _ACCEPTED, 200: {"description": "A dry run; nothing was stored.", "model": DryRunDocument},
     **problems(400, 404, 409, 413, 415),
 })  # fmt: skip
 def submit(
     caller: Operator, submission: Annotated[Submission, Body()], idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Ask for a book to be scored, or for a model to be trained."""
+    """Submit a scoring or training job."""
     _require_priority(caller, submission.priority)
     caller.portfolio(submission.portfolio)
     if isinstance(submission, TrainingSubmission) and submission.start_from is not None:
@@ -94,7 +94,7 @@ def list_(
     "", responses=problems(400, 413, 415), response_model=JobsActionOutcome, response_model_exclude_none=True
 )
 def act_on_many(caller: Operator, wanted: JobsAction) -> JobsActionOutcome:
-    """Cancel, pause, resume or retry the jobs that are named, or every one that fits a filter: 1,000, newest first."""
+    """Cancel, pause, resume or retry the given jobs, or the newest jobs that match a filter (at most 1,000)."""
     ids = None if wanted.jobs is None else tuple(wanted.jobs)
     reach = visible_portfolios(caller, wanted.portfolio) if ids is None else caller.key.portfolios
     chosen = JobFilter(reach, wanted.kind, wanted.state) if ids is None else JobFilter(reach, ids=ids)
@@ -108,9 +108,9 @@ def act_on_many(caller: Operator, wanted: JobsAction) -> JobsActionOutcome:
 
 
 def _act(caller: Caller, wanted: JobsAction, job: Job) -> str | None:
-    """Do to one job what is wanted; return why not where it was refused."""
+    """Carry out the action on one job; return the reason if it was refused."""
     if not wanted.fits(job):
-        return f"job {job.id} does not fit the filter that was sent with its id"
+        return f"job {job.id} does not match the filter that was sent with its id"
     try:
         _ACTIONS[wanted.action](caller.engine, job.id, who=caller.who, why=wanted.why)
     except StateConflictError as error:
@@ -138,14 +138,14 @@ def _add_action(name: str, act: Callable[..., Job], said: str) -> None:
     )(change)
 
 
-_add_action("cancel", cancel_job, "End a job; workers stop at their next batch and write nothing more.")
-_add_action("pause", pause_job, "Let no further shard begin; those that are running go on to their end.")
-_add_action("resume", resume_job, "Let a paused job go on where it stood.")
-_add_action("retry", retry_job, "Let a failed job try its failed shards again; what is done stays done.")
+_add_action("cancel", cancel_job, "Cancel the job; workers stop at their next batch and write nothing more.")
+_add_action("pause", pause_job, "Pause the job: start no more of its shards; running shards finish.")
+_add_action("resume", resume_job, "Continue a paused job where it stopped.")
+_add_action("retry", retry_job, "Run the failed shards of a failed job again; finished shards are kept.")
 
 
 def visible_portfolios(caller: Caller, wanted: str | None) -> tuple[str, ...] | None:
-    """Return the portfolios to look in: the wanted one, where the key reaches it, or all that it reaches."""
+    """Return the requested portfolio if the key has access to it, or all that it has access to."""
     if wanted is None:
         return caller.key.portfolios
     return (wanted,) if caller.may_see(wanted) else ()
@@ -153,21 +153,21 @@ def visible_portfolios(caller: Caller, wanted: str | None) -> tuple[str, ...] | 
 
 def _require_priority(caller: Caller, priority: str) -> None:
     if priority == "interactive" and not caller.key.may_interactive:
-        detail = "this key may not choose the priority interactive; send normal or nightly, or leave priority out"
+        detail = "this key may not use the priority interactive; send normal or nightly, or omit priority"
         parts = [{"detail": "not allowed for this key", "pointer": "#/priority"}]
         raise Problem(403, "not-allowed", detail, parts=parts)
 
 
 @contextmanager
 def _in_flight(caller: Caller, portfolio: str, key: str | None) -> Generator[None]:
-    """Refuse a request whose idempotency key is being worked on now. Other processes meet in the database."""
+    """Refuse a request whose idempotency key is in use right now. The database settles conflicts between processes."""
     name = None if key is None else hashlib.sha256(f"{portfolio} {key}".encode()).hexdigest()
     running = caller.context.in_flight
     if name is None:
         yield
         return
     if name in running:
-        detail = "a request with this idempotency key is being worked on; send it again in a moment"
+        detail = "a request with this idempotency key is being processed; send it again in a moment"
         raise Problem(409, "request-in-flight", detail, headers={"Retry-After": "1"})
     running.add(name)
     try:

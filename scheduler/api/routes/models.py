@@ -22,15 +22,15 @@ _ALL = 10_000
 
 _VersionCursor = Annotated[
     str | None,
-    Query(alias="cursor", description="`next_cursor` of the page before.", pattern="^[0-9]{1,6}$", examples=["50"]),
+    Query(alias="cursor", description="`next_cursor` of the previous page.", pattern="^[0-9]{1,6}$", examples=["50"]),
 ]
 
 
 class DecisionDocument(Document):
-    """What was decided about a model version, with all numbers."""
+    """A decision about a model version, with all its figures."""
 
     decision: int | None = Field(examples=[1])
-    action: str = Field(description="gate, or what a person or the trigger did", examples=["gate"])
+    action: str = Field(description="gate, or the action of a person or the trigger", examples=["gate"])
     at: datetime | None = Field(examples=["2026-11-24T21:59:03Z"])
     version: str = Field(examples=["m-3f9c2a"])
     against: str | None = Field(examples=[None])
@@ -82,7 +82,7 @@ class DecisionPage(Page):
 
 
 class ReportDocument(Document):
-    """What the monitor found for one scoring job."""
+    """The monitor's report about one scoring job."""
 
     job: int = Field(examples=[2])
     portfolio: str = Field(examples=["customers"])
@@ -114,24 +114,24 @@ def show(caller: Reader, version: Version) -> ShownModelDocument:
     """Show one model version: figures on held-out records, reference, decisions."""
     model = caller.model(version)
     decided = [one for one in list_decisions(caller.engine, model.portfolio, limit=_ALL) if one.version == version]
-    told = [_describe_decision(one) for one in decided]
-    return ShownModelDocument(**_values_of(model), reference=model.reference, decisions=told)
+    decisions = [_describe_decision(one) for one in decided]
+    return ShownModelDocument(**_values_of(model), reference=model.reference, decisions=decisions)
 
 
 @router.get("/models/{version}/report", response_model=ModelReportDocument, responses=problems(404))
 def show_report(caller: Reader, version: Version) -> ModelReportDocument:
-    """Give the model card: data, preparation, figures with intervals, calibration, segments, reasons, limits."""
+    """Return the model card: data, preparation, figures with intervals, calibration, segments, reasons, limits."""
     kept = caller.model(version).kept_as
     try:
         card = json.loads(read_card_file(caller.context.scheduler_settings.bundles_url, kept, "card.json"))
     except (UsageError, OSError, ValueError) as error:
-        raise Problem(404, "not-found", f"model {version} keeps no report that can be read") from error
+        raise Problem(404, "not-found", f"model {version} has no readable report") from error
     return ModelReportDocument(version=version, card=card)
 
 
 @router.get("/portfolios/{name}/decisions", response_model=DecisionPage, responses=problems(404))
 def list_decided(caller: Reader, name: PortfolioName, cursor: _VersionCursor = None, limit: Limit = 50) -> DecisionPage:
-    """List what was decided about a portfolio's models, newest first, with all numbers."""
+    """List the decisions about a portfolio's models, newest first, with all their figures."""
     caller.portfolio(name)
     found, more = _cut(list_decisions(caller.engine, name, limit=_ALL), cursor, limit)
     return DecisionPage(portfolio=name, decisions=[_describe_decision(one) for one in found], next_cursor=more)
@@ -153,12 +153,12 @@ def show_drift(caller: Reader, job_id: JobId) -> ReportDocument:
     caller.job(job_id)
     report = find_report(caller.engine, job_id)
     if report is None:
-        raise Problem(409, "state-conflict", f"the monitor has no report about job {job_id}, or not yet")
+        raise Problem(409, "state-conflict", f"the monitor has no report about job {job_id} yet")
     return _describe_report(report)
 
 
 def _cut(rows: list[Any], cursor: str | None, limit: int) -> tuple[list[Any], str | None]:
-    """Return a page. The cursor counts from the oldest row, so that new rows shift nothing."""
+    """Return a page. The cursor counts from the oldest row, so that new rows do not shift the pages."""
     upto = len(rows) if cursor is None else min(int(cursor), len(rows))
     newest_first = rows[len(rows) - upto :]
     return newest_first[:limit], str(upto - limit) if upto > limit else None

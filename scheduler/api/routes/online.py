@@ -23,10 +23,10 @@ _Record = Annotated[dict[str, _Value], Field(max_length=2000)]
 
 
 class RecordsToScore(Document):
-    """Records of one portfolio: every input column by its name, null if it is not known; others are ignored."""
+    """Records of one portfolio: every input column by name, null if unknown; other columns are ignored."""
 
     portfolio: str = Field(pattern=NAME_PATTERN, examples=["customers"])
-    # A body of values that are all wrong would else have a million mistakes to tell.
+    # Otherwise a body of wrong values could have a million mistakes.
     records: Annotated[list[_Record], FailFast()] = Field(
         min_length=1, max_length=MOST_RECORDS, examples=[[{"customer_id": 42, "income": 41000}]]
     )
@@ -41,7 +41,7 @@ class OnlineScore(Document):
     points: int = Field(description="higher is safer", examples=[612])
     band: str = Field(description="A (safest) to H", examples=["B"])
     reasons: list[str] | None = Field(
-        default=None, description="what weighed most, if the model knows", examples=[["income"]]
+        default=None, description="strongest reasons, if the model has reason codes", examples=[["income"]]
     )
 
 
@@ -69,7 +69,7 @@ class ScoredAtOnce(Document):
 
 @router.post("/score", response_model=ScoredAtOnce, responses=problems(400, 404, 408, 409, 413, 415))
 async def score(caller: Operator, wanted: RecordsToScore, request: Request) -> ScoredAtOnce:
-    """Score up to 1,000 records at once with the champion. Nothing is kept of them."""
+    """Score up to 1,000 records immediately with the champion. They are not stored."""
     portfolio = await anyio.to_thread.run_sync(caller.portfolio, wanted.portfolio)
     if portfolio.champion is None:
         raise Problem(409, "state-conflict", f"portfolio {portfolio.name} has no champion yet")

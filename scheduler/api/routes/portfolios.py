@@ -32,7 +32,7 @@ kind = "numeric"
 _NameCursor = Annotated[
     str | None,
     Query(
-        alias="cursor", description="`next_cursor` of the page before.", pattern=NAME_PATTERN, examples=["customers"]
+        alias="cursor", description="`next_cursor` of the previous page.", pattern=NAME_PATTERN, examples=["customers"]
     ),
 ]
 
@@ -65,7 +65,7 @@ class PortfolioPage(Page):
 
 
 class StoredPortfolio(Document):
-    """What storing a portfolio did."""
+    """The result of storing a portfolio."""
 
     portfolio: str = Field(examples=["customers"])
     outcome: str = Field(description="added, changed or unchanged", examples=["added"])
@@ -73,22 +73,22 @@ class StoredPortfolio(Document):
 
 
 @router.post("", status_code=201, response_model=StoredPortfolio, responses={
-    200: {"description": "It was there; it is changed or unchanged.", "model": StoredPortfolio},
+    200: {"description": "It existed; it was changed or left unchanged.", "model": StoredPortfolio},
     201: {"description": "It was added.", "headers": {"Location": {"schema": {"type": "string"}}}},
     **problems(400, 409, 413, 415),
-}, openapi_extra={"requestBody": {"required": True, "description": "A portfolio file, as TOML or the same as JSON.",
+}, openapi_extra={"requestBody": {"required": True, "description": "A portfolio file, as TOML or as JSON.",
     "content": {
         "application/toml": {"schema": {"type": "string"}, "example": _TOML},
         "application/json": {"schema": {"type": "object"}, "example": tomllib.loads(_TOML)},
     }}})  # fmt: skip
 async def add(caller: Admin, request: Request) -> Response:
-    """Check a portfolio and store it; sent again, it is changed.
+    """Check a portfolio and store it; sending it again updates it.
 
-    A key without a portfolio limit grants the sources that it names; for any other key they must be granted already.
+    A key without a portfolio limit grants the sources in the file; for any other key they must already be granted.
     """
     body = await request.body()
     if len(body) > LARGEST_FILE_BYTES:
-        raise Problem(413, "too-large", f"a portfolio may have {LARGEST_FILE_BYTES} bytes")
+        raise Problem(413, "too-large", f"a portfolio file may have at most {LARGEST_FILE_BYTES} bytes")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/toml":
         definition = await anyio.to_thread.run_sync(parse_portfolio, _decoded(body), "the body")
@@ -101,7 +101,7 @@ async def add(caller: Admin, request: Request) -> Response:
     else:
         raise Problem(415, "unsupported-media-type", "expected application/toml or application/json")
     if not caller.may_see(definition.name):
-        raise Problem(403, "not-allowed", "this key does not reach a portfolio of this name")
+        raise Problem(403, "not-allowed", "this key has no access to a portfolio of this name")
     if "\\u0000" in definition.to_json():
         raise Problem(422, "invalid-portfolio", "a text of the portfolio holds the character NUL")
     save = partial(save_portfolio, caller.engine, definition, who=caller.who, may_grant=caller.may_grant)
@@ -114,7 +114,7 @@ async def add(caller: Admin, request: Request) -> Response:
 
 @router.get("", response_model=PortfolioPage, responses=problems())
 def list_(caller: Reader, cursor: _NameCursor = None, limit: Limit = 50) -> PortfolioPage:
-    """List the portfolios that the key reaches."""
+    """List the portfolios that the key has access to."""
     names = [one for one in list_portfolios(caller.engine) if caller.may_see(one.name)]
     found = [one for one in names if cursor is None or one.name > cursor]
     more = found[limit - 1].name if len(found) > limit else None

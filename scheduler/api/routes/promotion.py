@@ -30,17 +30,17 @@ _Column = Annotated[str | None, Query(pattern=r"^[^\x00-\x1f\x7f]{1,63}$", examp
 
 
 class ChampionDocument(Document):
-    """What a promotion or a rollback did."""
+    """The result of a promotion or a rollback."""
 
     portfolio: str = Field(examples=["customers"])
     champion: str = Field(examples=["m-3f9c2a"])
     before: str | None = Field(examples=["m-77aa01"])
-    nights: list[int] = Field(description="scoring jobs that are marked as not to be used", examples=[[12]])
-    job: int | None = Field(description="scores again, where the portfolio says so", examples=[None])
+    nights: list[int] = Field(description="scoring jobs marked as unusable", examples=[[12]])
+    job: int | None = Field(description="job that scores the book again, if the portfolio asks for it", examples=[None])
 
 
 class HoldDocument(Document):
-    """Whether fine-tuning and promotion may happen by themselves."""
+    """Whether automatic fine-tuning and promotion are stopped."""
 
     portfolio: str = Field(examples=["customers"])
     held: bool = Field(examples=[True])
@@ -48,18 +48,18 @@ class HoldDocument(Document):
 
 
 class LoadedOutcomes(Document):
-    """What an upload of outcomes did."""
+    """The result of an upload of outcomes."""
 
     portfolio: str = Field(examples=["customers"])
     loaded: int = Field(examples=[1200])
     changed: int = Field(description="corrected", examples=[0])
     unchanged: int = Field(description="known before", examples=[0])
-    without_score: int = Field(description="they judge no score", examples=[3])
-    job: int | None = Field(description="measures the vintages anew", examples=[14])
+    without_score: int = Field(description="outcomes of records that had no score", examples=[3])
+    job: int | None = Field(description="job that measures the vintages again", examples=[14])
 
 
 class VintageDocument(Document):
-    """What became of the records of one scoring job, against what its scores had said."""
+    """The outcomes of the records of one scoring job, compared with their scores."""
 
     job: int = Field(examples=[2])
     model_version: str = Field(examples=["m-3f9c2a"])
@@ -78,7 +78,7 @@ class VintagePage(Page):
 
 @router.post("/models/{version}/promote", response_model=ChampionDocument, responses=_CHANGED)
 def promote(caller: Admin, version: Version, reason: Annotated[Promotion | None, Body()] = None) -> ChampionDocument:
-    """Make a version the champion of its portfolio, whatever the gate said; a suspicious one is accepted as such."""
+    """Make a version the champion of its portfolio, whatever the gate decided."""
     caller.model(version)
     accepts = reason is not None and reason.accept_suspicious
     changed = promote_version(caller.engine, version, who=caller.who, why=_why(reason), accept_suspicious=accepts)
@@ -89,25 +89,25 @@ def promote(caller: Admin, version: Version, reason: Annotated[Promotion | None,
     "/portfolios/{name}/rollback", response_model=ChampionDocument, responses=problems(400, 404, 409, 413, 415)
 )
 def rollback(caller: Admin, name: PortfolioName, reason: _Reason = None) -> ChampionDocument:
-    """Put the champion before the present one back; the nights that this one scored are marked."""
+    """Restore the previous champion. The nights that the present one scored are marked as unusable."""
     caller.portfolio(name)
     return _describe(roll_back(caller.engine, name, who=caller.who, why=_why(reason)))
 
 
 @router.post("/portfolios/{name}/hold", response_model=HoldDocument, responses=problems(400, 404, 413, 415))
 def hold_portfolio(caller: Admin, name: PortfolioName, reason: _Reason = None) -> HoldDocument:
-    """Stop fine-tuning and promotion by itself; scoring, monitoring and rollback go on."""
+    """Stop automatic fine-tuning and promotion. Scoring, monitoring and rollback continue."""
     return _set_hold(caller, name, reason, held=True)
 
 
 @router.post("/portfolios/{name}/release", response_model=HoldDocument, responses=problems(400, 404, 413, 415))
 def release_portfolio(caller: Admin, name: PortfolioName, reason: _Reason = None) -> HoldDocument:
-    """Let fine-tuning and promotion happen by itself again."""
+    """Allow automatic fine-tuning and promotion again."""
     return _set_hold(caller, name, reason, held=False)
 
 
 @outcomes_router.post("/{name}/outcomes", response_model=LoadedOutcomes, responses=problems(400, 404, 409, 413, 415),
-    openapi_extra={"requestBody": {"required": True, "description": "Key, outcome, and the day it was known.",
+    openapi_extra={"requestBody": {"required": True, "description": "Key, outcome, and the date when it became known.",
     "content": {
         "text/csv": {"schema": {"type": "string"}, "example": "customer_id,outcome,outcome_date\n1,0,2026-11-01\n"},
         "application/x-ndjson": {"schema": {"type": "string"},
@@ -120,9 +120,11 @@ async def load_outcomes(
     request: Request,
     outcome: _Column = None,
     date: _Column = None,
-    job: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="Scoring job they judge.", examples=[2])] = None,
+    job: Annotated[
+        int | None, Query(ge=1, le=LARGEST_ID, description="Scoring job the outcomes belong to.", examples=[2])
+    ] = None,
 ) -> LoadedOutcomes:
-    """Load what became of records; a file that was loaded before changes nothing."""
+    """Load outcomes; loading the same file twice changes nothing."""
     await anyio.to_thread.run_sync(caller.portfolio, name)
     if job is not None:
         await anyio.to_thread.run_sync(caller.job, job)
@@ -142,12 +144,12 @@ async def load_outcomes(
 def list_realised(caller: Reader, name: PortfolioName, cursor: NumberCursor = None, limit: Limit = 50) -> VintagePage:
     """List the realised figures of each scoring job, newest first."""
     caller.portfolio(name)
-    seen = list_vintages(caller.engine, name, limit=_ALL)
-    found = [one for one in seen if cursor is None or one.job_id < int(cursor)]
+    measured = list_vintages(caller.engine, name, limit=_ALL)
+    found = [one for one in measured if cursor is None or one.job_id < int(cursor)]
     more = str(found[limit - 1].job_id) if len(found) > limit else None
     names = [field for field in VintageDocument.model_fields if field != "job"]
-    told = [VintageDocument(job=one.job_id, **{n: getattr(one, n) for n in names}) for one in found[:limit]]
-    return VintagePage(portfolio=name, vintages=told, next_cursor=more)
+    vintages = [VintageDocument(job=one.job_id, **{n: getattr(one, n) for n in names}) for one in found[:limit]]
+    return VintagePage(portfolio=name, vintages=vintages, next_cursor=more)
 
 
 def _set_hold(caller: Caller, name: str, reason: Reason | None, *, held: bool) -> HoldDocument:

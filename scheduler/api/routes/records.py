@@ -37,27 +37,29 @@ _UNPACK_BYTES = 1 << 20
 
 
 class UnreadableValues(Document):
-    """Texts that stand where a number belongs."""
+    """Texts in place of numbers."""
 
     values: int = Field(examples=[12])
     examples: list[str] = Field(examples=[["41000,50"]])
 
 
 class LoadedRecords(Document):
-    """What an upload did, in records."""
+    """The result of an upload, in records."""
 
     portfolio: str = Field(examples=["customers"])
     source: str = Field(examples=["customers"])
     loaded: int = Field(examples=[50000])
-    replaced: int = Field(description="of these, how many replaced one of the same key", examples=[120])
+    replaced: int = Field(description="of these, how many replaced a record with the same key", examples=[120])
     without_key: int = Field(description="they will be rejected", examples=[0])
-    total: int = Field(description="records that the source holds now", examples=[50000])
+    total: int = Field(description="records in the source now", examples=[50000])
     ignored_columns: list[str] = Field(description="columns that the portfolio does not name", examples=[["note"]])
     unreadable: dict[str, UnreadableValues] = Field(
-        description="columns that hold text in place of a number; scoring rejects these records",
+        description="columns with text in place of a number; scoring rejects these records",
         examples=[{"income": {"values": 12, "examples": ["41000,50"]}}],
     )
-    repeated_keys: int = Field(description="keys that stand more than once; scoring takes the first", examples=[0])
+    repeated_keys: int = Field(
+        description="keys that occur more than once; scoring uses the first record", examples=[0]
+    )
 
 
 @dataclass
@@ -92,7 +94,7 @@ class _Upload:
     def _count(self, size: int) -> None:
         self.written += size
         if self.written > self.limit:
-            raise Problem(413, "too-large", f"an upload may hold {self.limit} bytes, unpacked")
+            raise Problem(413, "too-large", f"an upload may hold at most {self.limit} bytes, decompressed")
 
 
 @router.post("/{name}/records", response_model=LoadedRecords, responses=problems(400, 404, 409, 413, 415),
@@ -106,9 +108,11 @@ async def upload(
     caller: Operator,
     name: PortfolioName,
     request: Request,
-    replace: Annotated[bool, Query(description="Make the table anew: its present rows go.", examples=[False])] = False,
+    replace: Annotated[
+        bool, Query(description="Recreate the table; its present rows are deleted.", examples=[False])
+    ] = False,
 ) -> LoadedRecords:
-    """Load records into the portfolio's source table; rows of the same key are replaced. All or nothing."""
+    """Load records into the portfolio's source table, all or nothing. Rows with the same key are replaced."""
     portfolio = await anyio.to_thread.run_sync(caller.portfolio, name)
     settings = caller.context.settings
     with own_folder("upload") as folder:
@@ -140,10 +144,10 @@ def _read_headers(request: Request) -> tuple[str, Any]:
 
 def refusal_of(error: DataFileError, path: Path) -> Problem:
     """Return the refusal of an upload; the message begins with the place of a file that the sender does not know."""
-    told = str(error).replace(str(path), _UPLOAD_NAME)
+    message = str(error).replace(str(path), _UPLOAD_NAME)
     if isinstance(error, DataTooLargeError):
-        return Problem(413, "too-large", told)
-    return Problem(422, "invalid-records", told)
+        return Problem(413, "too-large", message)
+    return Problem(422, "invalid-records", message)
 
 
 def _load(
@@ -182,4 +186,4 @@ def _frames(file: DataFile, settings: ApiSettings) -> Iterator[pd.DataFrame]:
 
 def _require_size(rows: int, settings: ApiSettings) -> None:
     if rows > settings.api_upload_rows:
-        raise Problem(413, "too-large", f"an upload may hold {settings.api_upload_rows} records")
+        raise Problem(413, "too-large", f"an upload may hold at most {settings.api_upload_rows} records")

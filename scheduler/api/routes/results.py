@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["results"])
 
 
 class FileFormat(StrEnum):
-    """How a whole result is sent."""
+    """The format of a complete result."""
 
     CSV = "csv"
     PARQUET = "parquet"
@@ -49,7 +49,7 @@ _MEDIA_TYPES = {
 }
 _FILES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The whole result.",
+        "description": "The complete result.",
         "content": {
             "text/csv": {"schema": {"type": "string"}, "example": "record_key,probability\n42,0.031\n"},
             "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}, "example": "PAR1"},
@@ -62,7 +62,7 @@ _Format = Annotated[FileFormat, Path(description="Format of the file.", examples
 Raw = Annotated[
     bool,
     Query(
-        description="CSV only: do not put an apostrophe before texts that a spreadsheet would take for a formula.",
+        description="CSV only: put no apostrophe before text that a spreadsheet would read as a formula.",
         examples=[False],
     ),
 ]
@@ -76,7 +76,7 @@ class ScoreDocument(Document):
     points: int = Field(description="higher is safer", examples=[612])
     band: str = Field(description="A (safest) to H", examples=["B"])
     reasons: list[str] | None = Field(
-        default=None, description="what pushed it most towards the bad event", examples=[["income"]]
+        default=None, description="values that pushed the score most towards the bad event", examples=[["income"]]
     )
 
 
@@ -112,7 +112,7 @@ def list_scores(
     limit: Limit = 100,
     band: Annotated[str | None, Query(pattern="^[A-H]$", description="Only this band.", examples=["H"])] = None,
 ) -> ScorePage:
-    """Page through the scores of a job that is done, in key order."""
+    """List the scores of a finished job, ordered by key."""
     job = _finished_job(caller, job_id)
     record_page(caller.engine, _access(caller, job, "scores", "pages"))
     found = page_scores(caller.engine, job_id, after=decode_key(cursor), limit=limit + 1, band=band)
@@ -131,7 +131,7 @@ def list_rejects(
         str | None, Query(pattern="^[a-z_]{1,40}$", description="Only this reason.", examples=["not_a_number"])
     ] = None,
 ) -> RejectPage:
-    """Page through the records that a scoring job could not score."""
+    """List the records that a scoring job could not score."""
     record_page(caller.engine, _access(caller, _scoring_job(caller, job_id), "rejects", "pages"))
     found = page_rejects(caller.engine, job_id, after=decode_place(cursor), limit=limit + 1, reason=reason)
     more = f"{found[limit - 1].shard_id}-{found[limit - 1].ordinal}" if len(found) > limit else None
@@ -144,7 +144,7 @@ def list_rejects(
 
 @router.get("/{job_id}/scores.{file_format}", response_class=StreamingResponse, responses=_FILES)
 def send_scores(caller: Reader, job_id: JobId, file_format: _Format, raw: Raw = False) -> StreamingResponse:
-    """Send every score of a job that is done, in key order."""
+    """Send every score of a finished job, ordered by key."""
     access = _access(caller, _finished_job(caller, job_id), "scores", file_format)
     frames = read_scores(caller.engine, job_id)
     return _send(caller, access, file_format, frames, SCORE_COLUMNS, raw=raw)
@@ -191,5 +191,5 @@ def _scoring_job(caller: Caller, job_id: int) -> Job:
 def _finished_job(caller: Caller, job_id: int) -> Job:
     job = _scoring_job(caller, job_id)
     if job.state is not JobState.DONE:
-        raise Problem(409, "state-conflict", f"job {job_id} is {job.state}; its scores are not to be relied on")
+        raise Problem(409, "state-conflict", f"job {job_id} is {job.state}; its scores are incomplete")
     return job

@@ -31,7 +31,9 @@ router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=Stric
 
 _IdCursor = Annotated[
     str | None,
-    Query(alias="cursor", description="`next_cursor` of the page before.", pattern="^[1-9][0-9]{0,8}$", examples=["4"]),
+    Query(
+        alias="cursor", description="`next_cursor` of the previous page.", pattern="^[1-9][0-9]{0,8}$", examples=["4"]
+    ),
 ]
 
 
@@ -60,7 +62,7 @@ class ScheduleDocument(Document):
 
 
 class RunDocument(Document):
-    """What became of a due time."""
+    """The result of a due time."""
 
     due_at: datetime = Field(examples=["2026-11-24T01:30:00Z"])
     state: RunState = Field(examples=["submitted"])
@@ -77,18 +79,18 @@ class ShownScheduleDocument(ScheduleDocument):
 
 
 class SchedulePage(Page):
-    """Schedules, in the order of their making."""
+    """Schedules, in the order of their creation."""
 
     schedules: list[ScheduleDocument]
 
 
 @router.post("", status_code=201, response_model=ScheduleDocument, responses={
-    200: {"description": "It was there; it is changed or unchanged.", "model": ScheduleDocument},
+    200: {"description": "It existed; it was changed or left unchanged.", "model": ScheduleDocument},
     201: {"description": "It was added.", "headers": {"Location": {"schema": {"type": "string"}}}},
     **problems(400, 404, 409, 413, 415),
 })  # fmt: skip
 def add(caller: Operator, wanted: NewSchedule) -> Response:
-    """Add a schedule; sent again, its policies are changed."""
+    """Add a schedule; sending it again changes its policies."""
     caller.portfolio(wanted.portfolio)
     request = ScheduleRequest(wanted.portfolio, wanted.cron, wanted.time_zone, wanted.catch_up, wanted.overlap)
     try:
@@ -103,16 +105,18 @@ def add(caller: Operator, wanted: NewSchedule) -> Response:
 
 @router.get("", response_model=SchedulePage, responses=problems())
 def list_(caller: Reader, cursor: _IdCursor = None, limit: Limit = 50) -> SchedulePage:
-    """List the schedules of the portfolios that the key reaches; removed ones are left out."""
-    seen = sorted((one for one in list_schedules(caller.engine) if caller.may_see(one.portfolio)), key=lambda s: s.id)
-    found = [one for one in seen if cursor is None or one.id > int(cursor)]
+    """List the schedules of the portfolios that the key has access to, except removed ones."""
+    visible = sorted(
+        (one for one in list_schedules(caller.engine) if caller.may_see(one.portfolio)), key=lambda s: s.id
+    )
+    found = [one for one in visible if cursor is None or one.id > int(cursor)]
     more = str(found[limit - 1].id) if len(found) > limit else None
     return SchedulePage(schedules=[_describe(one) for one in found[:limit]], next_cursor=more)
 
 
 @router.get("/{schedule_id}", response_model=ShownScheduleDocument, responses=problems(404))
 def show(caller: Reader, schedule_id: ScheduleId) -> ShownScheduleDocument:
-    """Show one schedule with what became of its newest due times."""
+    """Show one schedule with the results of its latest due times."""
     schedule = _find(caller, schedule_id)
     runs = [
         RunDocument(
@@ -130,7 +134,7 @@ def show(caller: Reader, schedule_id: ScheduleId) -> ShownScheduleDocument:
 
 @router.post("/{schedule_id}/run", status_code=202, response_model=JobDocument, responses=problems(404, 409))
 def run_now(caller: Operator, schedule_id: ScheduleId, response: Response) -> JobDocument:
-    """Submit a job of the schedule now; its next due time stays as it is."""
+    """Submit a job of the schedule now; its next due time does not change."""
     _find(caller, schedule_id)
     job = caller.job(run_schedule_now(caller.engine, str(schedule_id), who=caller.who))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
@@ -140,7 +144,7 @@ def run_now(caller: Operator, schedule_id: ScheduleId, response: Response) -> Jo
 
 @router.delete("/{schedule_id}", response_model=ScheduleDocument, responses=problems(404))
 def remove(caller: Operator, schedule_id: ScheduleId) -> ScheduleDocument:
-    """End a schedule for good; its history and its jobs stay."""
+    """Remove a schedule permanently; its history and jobs are kept."""
     _find(caller, schedule_id)
     return _describe(remove_schedule(caller.engine, str(schedule_id), who=caller.who))
 
@@ -163,8 +167,8 @@ def _add_change(name: str, act: Callable[..., Schedule], said: str) -> None:
     )(change)
 
 
-_add_change("pause", pause_schedule, "Let no due time fire until it is resumed.")
-_add_change("resume", resume_schedule, "Let due times fire again, from the next one on.")
+_add_change("pause", pause_schedule, "Pause the schedule: no due time fires until it is resumed.")
+_add_change("resume", resume_schedule, "Resume the schedule, starting with its next due time.")
 
 
 def _find(caller: Caller, schedule_id: int) -> Schedule:

@@ -1,4 +1,4 @@
-"""`/v1/webhooks`: who is told of events, and the log of what was sent."""
+"""`/v1/webhooks`: which events each webhook receives, and the log of its deliveries."""
 
 from datetime import datetime
 from typing import Annotated
@@ -30,7 +30,7 @@ _EVENT_PATTERN = r"^((job|drift|model|schedule)\.(\*|[a-z_]{1,40}))$"
 
 
 class NewWebhook(Document):
-    """Who shall be told of what."""
+    """A receiver and the events that it wants."""
 
     url: str = Field(
         min_length=9, max_length=2000, pattern=r"^https?://[!-~]+$", examples=["https://receiver.example/hook"]
@@ -38,7 +38,9 @@ class NewWebhook(Document):
     events: list[Annotated[str, Field(pattern=_EVENT_PATTERN)]] = Field(
         min_length=1, max_length=50, examples=[["job.*", "drift.drifted", "model.promoted"]]
     )
-    portfolio: str | None = Field(default=None, pattern=NAME_PATTERN, description="null = every one", examples=[None])
+    portfolio: str | None = Field(
+        default=None, pattern=NAME_PATTERN, description="null = every portfolio", examples=[None]
+    )
 
 
 class WebhookDocument(Document):
@@ -54,7 +56,7 @@ class WebhookDocument(Document):
 
 
 class NewWebhookDocument(WebhookDocument):
-    """A new webhook. The secret that signs its messages is shown this once."""
+    """A new webhook. The secret that signs its messages is shown only once."""
 
     secret: str = Field(examples=["whsec_..."])
 
@@ -66,7 +68,7 @@ class WebhookPage(Page):
 
 
 class DeliveryDocument(Document):
-    """What became of one message."""
+    """The result of one message."""
 
     delivery: int = Field(examples=[7])
     event: str = Field(examples=["job.done"])
@@ -86,14 +88,14 @@ class DeliveryPage(Page):
 
 
 class QueuedTest(Document):
-    """A message of the event `webhook.test` is on its way."""
+    """A message of the event `webhook.test` has been queued."""
 
     delivery: int = Field(examples=[8])
 
 
 @router.post("", status_code=201, response_model=NewWebhookDocument, responses=problems(400, 404, 413, 415))
 def create(caller: Admin, wanted: NewWebhook) -> NewWebhookDocument:
-    """Send events to a URL, signed as Standard Webhooks say."""
+    """Send events to a URL, signed according to Standard Webhooks."""
     allows_private = caller.context.scheduler_settings.webhook_private_addresses
     try:
         check_url(wanted.url, allows_private=allows_private)
@@ -103,23 +105,23 @@ def create(caller: Admin, wanted: NewWebhook) -> NewWebhookDocument:
     if wanted.portfolio is not None:
         caller.portfolio(wanted.portfolio)
     elif caller.key.portfolios is not None:
-        raise Problem(403, "not-allowed", "a key that is limited to portfolios must name one of them")
+        raise Problem(403, "not-allowed", "a key with a portfolio limit must name one of its portfolios")
     secret, hook = create_webhook(caller.engine, wanted.url, wanted.events, portfolio=wanted.portfolio, who=caller.who)
     return NewWebhookDocument(secret=secret, **_describe(hook).model_dump())
 
 
 @router.get("", response_model=WebhookPage, responses=problems())
 def list_(caller: Admin, cursor: NumberCursor = None, limit: Limit = 50) -> WebhookPage:
-    """List the webhooks that this key reaches."""
-    seen = [hook for hook in list_webhooks(caller.engine) if _reaches(caller, hook)]
-    found = [hook for hook in seen if cursor is None or hook.id > int(cursor)]
+    """List the webhooks that this key has access to."""
+    visible = [hook for hook in list_webhooks(caller.engine) if _reaches(caller, hook)]
+    found = [hook for hook in visible if cursor is None or hook.id > int(cursor)]
     more = str(found[limit - 1].id) if len(found) > limit else None
     return WebhookPage(webhooks=[_describe(hook) for hook in found[:limit]], next_cursor=more)
 
 
 @router.delete("/{webhook_id}", response_model=WebhookDocument, responses=problems(404))
 def remove(caller: Admin, webhook_id: _WebhookId) -> WebhookDocument:
-    """Send nothing more to a webhook. Its log is kept."""
+    """Remove a webhook. Its log is kept."""
     _find(caller, webhook_id)
     return _describe(switch_off(caller.engine, webhook_id, who=caller.who))
 
@@ -136,14 +138,14 @@ def test(caller: Admin, webhook_id: _WebhookId) -> QueuedTest:
 def list_deliveries(
     caller: Admin, webhook_id: _WebhookId, cursor: NumberCursor = None, limit: Limit = 50
 ) -> DeliveryPage:
-    """List what was sent to a webhook, newest first."""
+    """List the deliveries to a webhook, newest first."""
     _find(caller, webhook_id)
     before = None if cursor is None else int(cursor)
     found = page_deliveries(caller.engine, webhook_id, before=before, limit=limit + 1)
     more = str(found[limit - 1].id) if len(found) > limit else None
     names = [name for name in DeliveryDocument.model_fields if name != "delivery"]
-    told = [DeliveryDocument(delivery=one.id, **{n: getattr(one, n) for n in names}) for one in found[:limit]]
-    return DeliveryPage(deliveries=told, next_cursor=more)
+    deliveries = [DeliveryDocument(delivery=one.id, **{n: getattr(one, n) for n in names}) for one in found[:limit]]
+    return DeliveryPage(deliveries=deliveries, next_cursor=more)
 
 
 def _reaches(caller: Caller, hook: Webhook) -> bool:

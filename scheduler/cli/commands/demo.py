@@ -1,9 +1,10 @@
-"""`tidemark demo`: plays the demo and prints what a person wants to see."""
+"""`tidemark demo`: runs the demo and prints its results."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import Json
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ _BAR = 40
 
 
 def demo(
-    customers: Annotated[int, typer.Option("--customers", min=1000, max=5_000_000, help="Customers to make.")] = 50_000,
+    customers: Annotated[
+        int, typer.Option("--customers", min=1000, max=5_000_000, help="Number of customers to simulate.")
+    ] = 50_000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulator.")] = 7,
-    nights: Annotated[int, typer.Option("--nights", min=0, max=30, help="Nights to play after it.")] = 30,
+    nights: Annotated[int, typer.Option("--nights", min=0, max=30, help="Number of nights to play afterwards.")] = 30,
     quick: Annotated[bool, typer.Option("--quick", help="The same as --nights 0.")] = False,
     json: Json = False,
 ) -> int:
-    """Make a book of simulated customers, train, score it through real queue workers, then play 30 nights."""
+    """Simulate a book of customers, train a model, score the book with queue workers, then play 30 nights."""
     from scheduler.cli.progress import job_progress
     from scheduler.cli.session import open_session
     from scheduler.demo.story import Stage, describe, play_demo, points_histogram, sample_customers
@@ -34,22 +37,22 @@ def demo(
             result = play_demo(stage, customers=customers, seed=seed, nights=0 if quick else nights)
         figures, output = describe(result), session.output
         output.emit(figures | {"database": session.database_address})
-        told = [(name, value) for name, value in figures.items() if name not in ("nights", "promotions", "plots")]
-        output.show_table(("", "value"), told, title="The demo in figures")
+        shown = [(name, value) for name, value in figures.items() if name not in ("nights", "promotions", "plots")]
+        output.show_table(("name", "value"), shown, title="The demo in figures")
         output.show("\nScores in points (higher is safer)")
         most = max(count for _, count in points_histogram(result.frame))
         for label, count in points_histogram(result.frame):
             output.show(f"  {label}  {'#' * round(_BAR * count / most):<{_BAR}} {count:,}")
         columns = ("record_key", "age", "income", "days_past_due_12", "probability", "points", "band")
         rows = sample_customers(result.frame)[list(columns)].itertuples(index=False)
-        output.show_table(columns, rows, title="\nTen of them, from the highest risk to the lowest")
+        output.show_table(columns, rows, title="\nTen customers, from the highest risk to the lowest")
         output.show(
-            f"\nOn customers whose outcome the model never saw: ROC AUC {result.auc:.4f}; "
+            f"\nOn customers with outcomes that the model never saw: ROC AUC {result.auc:.4f}; "
             f"the best possible here is {result.best_auc:.4f}."
         )
         if result.nights:
             _show_nights(output, result.nights, result.plots)
-        output.show(f"Everything is in {session.database_address}; analysts read the view latest_scores.")
+        output.show(f"Everything is in {session.database_address}; analysts can query the view latest_scores.")
         output.show(_next_commands(result.scoring.id))
     return 0
 
@@ -60,13 +63,13 @@ def _show_nights(output: "Output", nights: "Sequence[Night]", plots: "Sequence[P
     rows = [describe_night(night) for night in nights]
     columns = ("night", "happens", "model_version", "verdict", "psi", "roc_auc")
     table = [[*(row[column] for column in columns), "; ".join(row["followed_by"])] for row in rows]
-    output.show_table((*columns, "followed by"), table, title=f"\n{len(rows)} nights")
+    output.show_table((*columns, "followed by"), table, title="\n" + counted(len(rows), "night"))
     for one in promotions(nights):
         output.show(
-            f"Night {one['night']}: {one['version']} was promoted. On outcomes that neither model learned from:"
+            f"Night {one['night']}: {one['version']} was promoted. On outcomes that neither model was trained on:"
         )
-        for figure, told in (("ROC AUC", one["roc_auc"]), ("Brier score", one["brier"])):
-            output.show(f"  {figure} {told['before']} before, {told['after']} after")
+        for figure, change in (("ROC AUC", one["roc_auc"]), ("Brier score", one["brier"])):
+            output.show(f"  {figure} {change['before']} before, {change['after']} after")
     for path in plots:
         output.show(f"Drawn: {path}")
 

@@ -12,11 +12,11 @@ _KIND = re.compile(r"[a-z_]+\.([a-z_]+|\*)")
 
 def events(
     kind: Annotated[str | None, typer.Option("--kind", help="Only this kind: key.revoked, or a group: key.*")] = None,
-    portfolio: Annotated[str | None, typer.Option("--portfolio", help="Only of this portfolio.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Events at most.")] = 50,
+    portfolio: Annotated[str | None, typer.Option("--portfolio", help="Only this portfolio.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Maximum number of events.")] = 50,
     json: Json = False,
 ) -> None:
-    """Show what happened, newest first: also what was done with keys, and who looked at scores."""
+    """Show the event log, newest first, including changes to API keys and who read scores."""
     from dataclasses import asdict
 
     from db.events.event_pages import page_log

@@ -1,9 +1,10 @@
-"""`tidemark job`: list, show, cancel, pause, resume, retry, verify; and what every command says of a job."""
+"""`tidemark job`: list, show, cancel, pause, resume, retry, verify; and how commands describe a job."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.exit_codes import CANCELLED, DONE, FAILED, REJECT_BUDGET, UNUSABLE
 from scheduler.cli.options import JobId, Json
 
@@ -13,17 +14,17 @@ if TYPE_CHECKING:
 
 Why = Annotated[str, typer.Option("--why", help="Reason, kept in the event log.")]
 
-app = typer.Typer(help="Jobs: what was asked for and how it goes.", no_args_is_help=True)
+app = typer.Typer(help="Jobs and their progress.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(
-    portfolio: Annotated[str | None, typer.Option("--portfolio", help="Only this portfolio's.")] = None,
+    portfolio: Annotated[str | None, typer.Option("--portfolio", help="Only this portfolio.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="scoring, training, fine_tuning or monitoring.")] = None,
     state: Annotated[
         str | None, typer.Option("--state", help="queued, running, paused, done, failed or cancelled.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of jobs.")] = 20,
     json: Json = False,
 ) -> None:
     """List the newest jobs."""
@@ -57,7 +58,7 @@ def show(job_id: JobId, json: Json = False) -> None:
         session.output.emit(document | {"options": job.options, "result": job.result, "events": log})
         facts = [(name, value) for name, value in document.items() if name != "shards"]
         facts.append(("shards", ", ".join(f"{count} {state}" for state, count in shards.items())))
-        session.output.show_table(("", "value"), facts, title=f"Job {job_id}")
+        session.output.show_table(("name", "value"), facts, title=f"Job {job_id}")
         session.output.show_table(("at", "event", "who", "why"), [tuple(one.values()) for one in log[-20:]])
 
 
@@ -79,7 +80,7 @@ def cancel(
 
 @app.command("pause")
 def pause(job_id: JobId, why: Why = "", json: Json = False) -> None:
-    """Let no further shard begin; what is running goes on to its end."""
+    """Pause a job: start no more of its shards; running shards finish."""
     from db.ledger.job_control import pause_job
     from scheduler.cli.session import open_session
 
@@ -89,7 +90,7 @@ def pause(job_id: JobId, why: Why = "", json: Json = False) -> None:
 
 @app.command("resume")
 def resume(job_id: JobId, why: Why = "", json: Json = False) -> None:
-    """Let a paused job go on where it stood."""
+    """Continue a paused job where it stopped."""
     from db.ledger.job_control import resume_job
     from scheduler.cli.session import open_session
 
@@ -99,7 +100,7 @@ def resume(job_id: JobId, why: Why = "", json: Json = False) -> None:
 
 @app.command("retry")
 def retry(job_id: JobId, why: Why = "", json: Json = False) -> None:
-    """Let a failed job try its failed shards again; what is done stays done."""
+    """Run the failed shards of a failed job again; finished shards are kept."""
     from db.ledger.job_control import retry_job
     from scheduler.cli.session import open_session
 
@@ -109,7 +110,7 @@ def retry(job_id: JobId, why: Why = "", json: Json = False) -> None:
 
 @app.command("verify")
 def verify(job_id: JobId, json: Json = False) -> int:
-    """Count and digest a finished job's stored scores again, and compare with what the job says."""
+    """Recount a finished job's stored scores, recompute their digest, and compare both with the job."""
     from db.results.verification import verify_job
     from scheduler.cli.session import open_session
 
@@ -130,8 +131,8 @@ def verify(job_id: JobId, json: Json = False) -> int:
             session.output.say("\n".join(f"Job {job_id}: {problem}." for problem in found.problems))
             return FAILED
         session.output.show(
-            f"Job {job_id} is verified: {found.job.inputs:,} records = {found.scored:,} scores + "
-            f"{found.rejected:,} rejects, digest {found.digest}."
+            f"Job {job_id} is verified: {counted(found.job.inputs, 'record')} = {counted(found.scored, 'score')} + "
+            f"{counted(found.rejected, 'reject')}, digest {found.digest}."
         )
         return DONE
 
@@ -142,7 +143,7 @@ def _tell_moved(session: "Session", job: "Job") -> None:
 
 
 def job_document(job: "Job") -> dict[str, Any]:
-    """Return what is told of a job, by name."""
+    """Return the shown facts of a job, by name."""
     return {
         "job": job.id,
         "kind": job.kind,
@@ -186,7 +187,7 @@ def show_failure(session: "Session", job: "Job") -> None:
     if code == DONE:
         return
     if code == UNUSABLE:
-        session.output.say(f"Job {job.id}: its scores are not to be used: {job.unusable_reason}.")
+        session.output.say(f"Job {job.id}: its scores are marked as unusable: {job.unusable_reason}.")
         return
     why = f": {job.detail}" if job.detail else ""
     session.output.say(f"Job {job.id} {job.state}{why}. See: tidemark job show {job.id}")

@@ -17,18 +17,18 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for; the event log shows it.")],
     role: Annotated[str, typer.Option("--role", help="read, operate or admin.")] = "read",
     portfolio: Annotated[
-        list[str] | None, typer.Option("--portfolio", help="Only this portfolio; may be given again.")
+        list[str] | None, typer.Option("--portfolio", help="Limit the key to this portfolio; may be repeated.")
     ] = None,
     expires_in_days: Annotated[
-        float | None, typer.Option("--expires-in-days", min=0, help="Days until it ends; default: never.")
+        float | None, typer.Option("--expires-in-days", min=0, help="Days until the key expires; default: never.")
     ] = None,
     interactive: Annotated[
         bool,
-        typer.Option("--interactive/--no-interactive", help="Whether jobs of the key may go before all others."),
+        typer.Option("--interactive/--no-interactive", help="Let the key submit jobs with the priority interactive."),
     ] = True,
     json: Json = False,
 ) -> None:
-    """Make a key and show it this once: only its hash is kept."""
+    """Create a key and show it once; only its hash is stored."""
     from db.access.api_keys import KeyRequest, create_key
     from db.schema.states import KeyRole
     from scheduler.cli.session import open_session
@@ -41,12 +41,12 @@ def create(
         text, key = create_key(session.engine, request, who=session.who)
         session.output.emit(_document(key) | {"key": text})
         session.output.show(text)
-        session.output.say("Keep it: it is not shown again.")
+        session.output.say("Store it safely: it will not be shown again.")
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List every key, revoked ones too."""
+    """List every key, including revoked ones."""
     from db.access.api_keys import list_keys
     from scheduler.cli.session import open_session
 
@@ -61,7 +61,7 @@ def list_(json: Json = False) -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, or the key itself.")], json: Json = False
 ) -> None:
-    """End a key for good, with every key that it made; a running API refuses them within a second."""
+    """Revoke a key and every key made with it. A running API refuses them within a second."""
     from db.access.api_keys import KEY_PREFIX, revoke_key
     from scheduler.cli.session import open_session
 
@@ -71,7 +71,7 @@ def revoke(
         session.output.emit(_document(key) | {"with_it": [one.public_id for one in made]})
         session.output.show(f"Key {public_id} ({key.name}) is revoked.")
         for one in made:
-            session.output.show(f"Key {one.public_id} ({one.name}), which it made, is revoked with it.")
+            session.output.show(f"Key {one.public_id} ({one.name}), which was made with it, is revoked too.")
 
 
 def _document(key: "ApiKey") -> dict[str, Any]:

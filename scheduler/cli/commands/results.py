@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scheduler.cli.session import Session
 
 Raw = Annotated[
-    bool, typer.Option("--raw", help="CSV: no apostrophe before texts that a spreadsheet would take for a formula.")
+    bool, typer.Option("--raw", help="CSV: put no apostrophe before text that a spreadsheet would read as a formula.")
 ]
 
 scores_app = typer.Typer(help="Scores of a finished job.", no_args_is_help=True)
@@ -37,14 +37,14 @@ def _rejects() -> None:
 def export_scores(
     job_id: JobId,
     file: TargetFile,
-    incomplete: Annotated[bool, typer.Option("--incomplete", help="Also from a job that is not done.")] = False,
+    incomplete: Annotated[bool, typer.Option("--incomplete", help="Export even if the job is not done.")] = False,
     unusable: Annotated[
-        bool, typer.Option("--unusable", help="Also from a job whose scores are marked not to be used.")
+        bool, typer.Option("--unusable", help="Export even if the scores are marked as unusable.")
     ] = False,
     raw: Raw = False,
     json: Json = False,
 ) -> None:
-    """Write record_key, probability, points, band, model_version, reason_1 to reason_4 of each score, in key order."""
+    """Write record_key, probability, points, band, model_version and reason_1 to reason_4 of each score, by key."""
     from db.results.exports import SCORE_COLUMNS, read_scores
     from db.schema.states import JobState
     from scheduler.cli.session import open_session
@@ -55,7 +55,7 @@ def export_scores(
         job = _scoring_job(session, job_id)
         if job.state is not JobState.DONE and not incomplete:
             why = f" ({job.detail})" if job.detail else ""
-            advice = "its scores are not to be relied on; --incomplete writes them all the same"
+            advice = "its scores are incomplete; --incomplete exports them anyway"
             raise UsageError(f"job {job_id} is {job.state}{why}: {advice}")
         if job.unusable_reason is not None and not unusable:
             raise UnusableScoresError(job_id, job.unusable_reason)
@@ -102,7 +102,7 @@ def _traced(
     from db.events.event_pages import Access, record_access
 
     count = job.scored if what == "scores" else job.rejected
-    how = f"{file.suffix.lstrip('.')}, {count} {what}, by the command"
+    how = f"{file.suffix.lstrip('.')}, {count} {what}, by command"
     record_access(session.engine, Access(what, session.who, job.portfolio, how, job.id), exported=True)
     yield from frames
 

@@ -1,4 +1,4 @@
-"""`tidemark up`, `scheduler`, `worker`, `api`, `doctor` and `database upgrade`: run the system and look after it."""
+"""`tidemark up`, `scheduler`, `worker`, `api`, `doctor` and `database upgrade`: run and maintain the system."""
 
 import os
 import sys
@@ -12,14 +12,14 @@ from scheduler.cli.options import Json
 if TYPE_CHECKING:
     from pathlib import Path
 
-database_app = typer.Typer(help="The database's tables.", no_args_is_help=True)
+database_app = typer.Typer(help="Database tables and roles.", no_args_is_help=True)
 
 
 def up(
     scoring_workers: Annotated[
         int | None, typer.Option("--scoring-workers", min=1, help="Scoring processes; default: one per core.")
     ] = None,
-    with_api: Annotated[bool, typer.Option("--api/--no-api", help="With the HTTP API, or without.")] = True,
+    with_api: Annotated[bool, typer.Option("--api/--no-api", help="Also serve the HTTP API and the dashboard.")] = True,
     json: Json = False,
 ) -> int:
     """Run everything on this machine in the foreground: Redis unless a URL is set, scheduler, workers, API."""
@@ -40,7 +40,7 @@ def up(
             on_event=output.say,
             on_ready=lambda parts: output.emit(addresses | {"parts": parts}),
         )
-    output.say("Stopped. Jobs that were not finished go on at the next start.")
+    output.say("Stopped. Unfinished jobs continue at the next start.")
     return DONE
 
 
@@ -50,12 +50,12 @@ def _way_into(home: "Path") -> str:
     from scheduler.client.local_api import KEY_FILE
 
     if DatabaseSettings().database_url is None:
-        return f"the key to sign in with is in {home / KEY_FILE}"
-    return "make a key to sign in with: tidemark key create NAME"
+        return f"the key for signing in is in {home / KEY_FILE}"
+    return "create a key for signing in: tidemark key create NAME"
 
 
 def scheduler(json: Json = False) -> None:
-    """Run one scheduler in the foreground; any number may run in parallel. It waits for a database that is away."""
+    """Run one scheduler in the foreground; any number may run in parallel. It waits while the database is down."""
     from db.errors import DatabaseUnreachableError
     from scheduler.cli.output import Output
 
@@ -63,7 +63,7 @@ def scheduler(json: Json = False) -> None:
     try:
         _become(module, wants_json=json)
     except DatabaseUnreachableError as error:
-        Output(wants_json=json).say(f"The scheduler waits: {error}")
+        Output(wants_json=json).say(f"The scheduler is waiting: {error}")
         _turn_into(module)
 
 
@@ -85,16 +85,16 @@ def api(json: Json = False) -> None:
 
 
 def doctor(json: Json = False) -> int:
-    """Check this installation and print what to do about what is wrong."""
+    """Check this installation and say how to fix each problem."""
     from scheduler.cli.output import Output
     from scheduler.installation.doctor import examine
 
     output = Output(wants_json=json)
     findings = examine()
     is_well = all(one.state != "fail" for one in findings)
-    told = [{"check": one.check, "state": one.state, "found": one.found, "advice": one.advice} for one in findings]
-    output.emit({"ok": is_well, "checks": told})
-    output.show_table(("check", "state", "found", "what to do"), [tuple(one.values()) for one in told])
+    checks = [{"check": one.check, "state": one.state, "found": one.found, "advice": one.advice} for one in findings]
+    output.emit({"ok": is_well, "checks": checks})
+    output.show_table(("check", "state", "found", "what to do"), [tuple(one.values()) for one in checks])
     return DONE if is_well else FAILED
 
 
@@ -123,19 +123,21 @@ def upgrade(json: Json = False) -> None:
 def roles(
     analyst: Annotated[
         list[str] | None,
-        typer.Option("--analyst", metavar="ROLE=PORTFOLIO", help="A role that sees this portfolio's scores alone."),
+        typer.Option(
+            "--analyst", metavar="ROLE=PORTFOLIO", help="Also create a role that can read only this portfolio's scores."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print the SQL that makes a role of PostgreSQL for each kind of process, with the least rights it needs."""
+    """Print the SQL that creates a PostgreSQL role with minimal rights for each kind of process."""
     from db.migrations.database_roles import roles_sql
     from scheduler.cli.output import Output
     from scheduler.requests.database_roles import read_analysts
 
-    told = roles_sql(read_analysts(analyst or []))
+    sql = roles_sql(read_analysts(analyst or []))
     output = Output(wants_json=json)
-    output.emit({"sql": told})
-    output.show(told)
+    output.emit({"sql": sql})
+    output.show(sql)
 
 
 def _become(module_and_arguments: list[str], *, wants_json: bool) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from db.schema.states import NetworkSize
 from scheduler.cli.exit_codes import DONE, REFUSED, UNUSABLE
 from scheduler.cli.options import AcceptSuspicious, IdempotencyKey, Json, PortfolioName, Priority, Timeout, Wait
@@ -13,50 +14,62 @@ if TYPE_CHECKING:
     from scheduler.cli.session import Session
 
 _NEXT_STEPS = {
-    "suspicious": "Next: if the column is known only after the outcome, take it out of the portfolio file and train "
-    "again. If it is known before: tidemark train {portfolio} --accept-suspicious, or: "
+    "suspicious": "Next: if the column is known only after the outcome, remove it from the portfolio file and train "
+    "again. If it is known beforehand: tidemark train {portfolio} --accept-suspicious, or: "
     "tidemark model promote {version} --accept-suspicious",
-    "chance": "Next: look whether the target and the key fit the records, load more records whose outcome is known, or "
-    "give columns that say more. To use it all the same: tidemark model promote {version}",
+    "chance": "Next: check the target and the key, load more records with known outcomes, or add more informative "
+    "columns. To use it anyway: tidemark model promote {version}",
 }
 _REPORT_SECONDS = 30.0  # how long a waiting command waits for the monitor once the scores are there
 
 
 def train(
     name: PortfolioName,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Random seed.")] = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, max=16, help="Sets of heads trained side by side on one trunk.")
+        int | None,
+        typer.Option("--seeds", min=1, max=16, help="How many times the usual number of ensemble members to train."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=1000, help="Epochs at most.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, max=1000, help="Maximum number of epochs.")] = None,
     size: Annotated[
         NetworkSize | None,
-        typer.Option("--size", help="Width of the network; small scores 1.9 times as fast. [default: usual]"),
+        typer.Option(
+            "--size",
+            help="Width of the network: small, usual or large. small scores 1.9 times as fast. [default: usual]",
+        ),
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--from", metavar="VERSION", help="Start from this version's network and transform.")
+        str | None,
+        typer.Option("--from", metavar="VERSION", help="Start from this version's network and input transform."),
     ] = None,
     time_limit: Annotated[
         float | None,
-        typer.Option("--time-limit", min=0.1, metavar="MIN", help="Fit for about so many minutes."),
+        typer.Option("--time-limit", min=0.1, metavar="MIN", help="Stop fitting after about this many minutes."),
     ] = None,
     sample: Annotated[
-        int | None, typer.Option("--sample", min=100, metavar="RECORDS", help="Learn from so many records at most.")
+        int | None, typer.Option("--sample", min=100, metavar="RECORDS", help="Train on at most this many records.")
     ] = None,
     class_weights: Annotated[
-        bool, typer.Option("--class-weights", help="Both outcomes weigh the same while fitting (rare events).")
+        bool, typer.Option("--class-weights", help="Give both outcomes equal weight while fitting (for rare events).")
     ] = False,
     trees: Annotated[
-        bool, typer.Option("--trees/--no-trees", help="Let boosted trees be a part of the network where they help.")
+        bool, typer.Option("--trees/--no-trees", help="Include boosted trees in the model where they help.")
     ] = True,
     quick: Annotated[
         bool,
         typer.Option("--quick", help="A first model in seconds; a full training follows and has to pass the gate."),
     ] = False,
     folds: Annotated[
-        int | None, typer.Option("--folds", min=2, max=50, metavar="K", help="Cross-validate too; told in the card.")
+        int | None,
+        typer.Option(
+            "--folds",
+            min=2,
+            max=50,
+            metavar="K",
+            help="Also cross-validate with this many folds; the model card shows the result.",
+        ),
     ] = None,
-    hold: Annotated[bool, typer.Option("--hold", help="Do not promote the result.")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Do not promote the new model.")] = False,
     accept_suspicious: AcceptSuspicious = False,
     wait: Wait = True,
     timeout: Timeout = None,
@@ -92,11 +105,9 @@ def train(
 def score(
     name: PortfolioName,
     model: Annotated[str | None, typer.Option("--model", help="Model version; default: the champion.")] = None,
-    reasons: Annotated[
-        bool, typer.Option("--reasons/--no-reasons", help="Store the reason codes of each score.")
-    ] = True,
+    reasons: Annotated[bool, typer.Option("--reasons/--no-reasons", help="Store reason codes with each score.")] = True,
     night: Annotated[
-        str | None, typer.Option("--night", help="Date that the records are of, YYYY-MM-DD; default: today.")
+        str | None, typer.Option("--night", help="Date of the records, YYYY-MM-DD; default: today.")
     ] = None,
     wait: Wait = True,
     timeout: Timeout = None,
@@ -113,7 +124,7 @@ def score(
         if dry_run:
             check = check_scoring(session.engine, name, model=model, shard_rows=session.settings.shard_rows)
             session.output.emit({"dry_run": True} | check)
-            session.output.show_table(("", "value"), check.items(), title="Dry run: nothing was submitted")
+            session.output.show_table(("name", "value"), check.items(), title="Dry run: nothing was submitted")
             return 0
         asked = Request(who=session.who, idempotency_key=idempotency_key, priority=priority)
         options: dict[str, Any] = {} if night is None else {"night": night}
@@ -132,7 +143,7 @@ def _tell_detached(session: "Session", job_id: int) -> int:
     session.output.emit(job_document(get_job(session.engine, job_id)))
     session.output.show(f"Job {job_id} is stored.")
     if session.settings.is_redis_embedded:
-        session.output.say(f"It runs while this does: tidemark up. Look at it with: tidemark job show {job_id}")
+        session.output.say(f"It runs while `tidemark up` is running. See it with: tidemark job show {job_id}")
     return 0
 
 
@@ -168,7 +179,7 @@ def _tell_trained(session: "Session", job: "Job") -> int:
     if "folds" in result:
         figures = result["folds"]["figures"]
         rows = [(name, one["mean"], f"{one['low']:.4f} to {one['high']:.4f}") for name, one in figures.items()]
-        title = f"{result['folds']['folds']} folds, {result['folds']['by']}"
+        title = f"{counted(result['folds']['folds'], 'fold')}, {result['folds']['by']}"
         session.output.show_table(("cross-validation", "mean", "95 % interval"), rows, title=title)
     session.output.show(f"{'Promoted' if result['promoted'] else 'Not promoted'}: {result['reason']}.")
     if result.get("full_training_job") is not None:
@@ -190,13 +201,13 @@ def _tell_scored(session: "Session", job: "Job") -> int:
     document = _scored_document(job) | {"verdict": None if report is None else report.verdict}
     session.output.emit(document)
     title = f"Job {job.id}: {job.portfolio}"
-    session.output.show_table(("", "value"), document.items(), title=title)
+    session.output.show_table(("name", "value"), document.items(), title=title)
     show_failure(session, job)
     code = exit_code_of(job)
     if code == UNUSABLE:
         session.output.say(
-            f"Next: mend the source and score again. What the monitor saw: tidemark drift show {job.portfolio}. "
-            f"The scores all the same: tidemark scores export {job.id} scores.csv --unusable"
+            f"Next: fix the source and score again. For the monitor's findings: tidemark drift show {job.portfolio}. "
+            f"To export the scores anyway: tidemark scores export {job.id} scores.csv --unusable"
         )
     if code == DONE:
         session.output.say(f"Next: tidemark scores export {job.id} scores.csv, or read the view latest_scores in SQL")

@@ -1,1 +1,1 @@
-"""The charts of the dashboard, drawn by matplotlib; each has the table behind it."""
+"""The charts of the dashboard, drawn by matplotlib; each comes with its data as a table."""

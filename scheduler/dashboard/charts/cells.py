@@ -1,11 +1,11 @@
-"""A square of a job's map: one shard, or some in a row where a job has very many."""
+"""A square of a job's map: one shard, or several neighbours if a job has very many."""
 
 from dataclasses import dataclass
 
 from db.ledger.shard_map import ShardGroup
 from db.schema.states import ShardState
 
-# The state that a cell takes which stands for several shards: what needs a look comes first.
+# The state of a cell with several shards: the most urgent first.
 _NOTABLE = (
     ShardState.FAILED, ShardState.RUNNING, ShardState.WAITING, ShardState.CANCELLED, ShardState.SPLIT, ShardState.DONE,
 )  # fmt: skip
@@ -13,18 +13,18 @@ _NOTABLE = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One square of the map, in the state among its shards' that most needs a look."""
+    """One square of the map, in the most urgent state of its shards."""
 
     group: ShardGroup
 
     @property
     def state(self) -> ShardState:
-        """The state that it is painted in."""
+        """The state shown by its colour."""
         return min(self.group.states, key=_NOTABLE.index)
 
     @property
     def said(self) -> str:
-        """What it stands for, in words.
+        """A description in words.
 
         >>> Cell(ShardGroup(2, 2, {ShardState.DONE: 1}, 0)).said
         'shard 2: done'
@@ -34,5 +34,5 @@ class Cell:
         group = self.group
         if group.first == group.last:
             return f"shard {group.first}: {self.state}"
-        counted = [f"{group.states[state]} {state}" for state in _NOTABLE if state in group.states]
-        return f"shards {group.first} to {group.last}: {', '.join(counted)}"
+        states = [f"{group.states[state]} {state}" for state in _NOTABLE if state in group.states]
+        return f"shards {group.first} to {group.last}: {', '.join(states)}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from db.events.wording import counted
 from db.results.score_history import PersonScore
 from scheduler.dashboard.charts.drawing import Chart, Palette, Table
 
@@ -10,7 +11,7 @@ _LABELLED = 10
 
 
 def customer_chart(found: Sequence[PersonScore], texts: Mapping[str, str]) -> Chart:
-    """Points of each night, oldest first; hollow where they are not to be used. `texts` are those of reason codes."""
+    """Points of each night, oldest first; hollow if the scores are unusable. `texts` are those of reason codes."""
     scored = [one for one in found if one.points is not None]
 
     def draw(figure: Any, palette: Palette) -> None:
@@ -27,14 +28,14 @@ def customer_chart(found: Sequence[PersonScore], texts: Mapping[str, str]) -> Ch
         axes.set(ylabel="points (higher is safer)")
         axes.margins(y=0.2)
 
-    columns = ("scored at", "job", "model", "points", "band", "probability", "reasons", "not to be used because")
+    columns = ("scored at", "job", "model", "points", "band", "probability", "reasons", "unusable because")
     rows = [_row(one, texts) for one in found]
-    said = f"The points of {len(scored)} nights; each stands in the table with its reasons."
+    said = f"The points of {counted(len(scored), 'night')}; the table lists each with its reasons."
     return Chart("customer", "Score over time", said, Table(columns, rows), draw)
 
 
 def _row(one: PersonScore, texts: Mapping[str, str]) -> tuple[Any, ...]:
     why = one.unusable_reason or (None if one.rejected is None else f"rejected: {one.rejected}")
     reasons = "; ".join(texts.get(code, code) for code in one.reasons)
-    told = (one.points, one.band, one.probability, reasons)
-    return (f"{one.finished_at:%Y-%m-%d %H:%M}", one.job_id, one.model_version, *told, why)
+    score = (one.points, one.band, one.probability, reasons)
+    return (f"{one.finished_at:%Y-%m-%d %H:%M}", one.job_id, one.model_version, *score, why)

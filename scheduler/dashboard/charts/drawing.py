@@ -1,4 +1,4 @@
-"""What a chart is, and how it becomes SVG, PNG or CSV: light or dark, wide or as narrow as a phone."""
+"""A chart, and its output as SVG, PNG or CSV: light or dark, wide or narrow."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ _DRAWING = threading.Lock()
 
 
 class FileFormat(StrEnum):
-    """What a chart can be saved as."""
+    """The file formats of a chart."""
 
     SVG = "svg"
     PNG = "png"
@@ -41,7 +41,7 @@ class Scheme(StrEnum):
 
 
 class Width(StrEnum):
-    """For which window it is drawn: the letters keep their size."""
+    """The width of the window; the font size is the same."""
 
     WIDE = "wide"
     NARROW = "narrow"
@@ -49,7 +49,7 @@ class Width(StrEnum):
 
 @dataclass(frozen=True)
 class Palette:
-    """The colours of a scheme; `first` and `second` are also told apart by people who see no red or green."""
+    """The colours of a scheme; `first` and `second` can be distinguished without seeing red or green."""
 
     paper: str
     ink: str
@@ -86,7 +86,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with its table. `said` tells those who do not see it what it shows; `height` is in inches."""
+    """A drawing with its table. `said` is its text alternative; `height` is in inches."""
 
     name: str
     title: str

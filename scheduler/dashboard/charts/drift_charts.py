@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from db.events.wording import counted
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from scheduler.dashboard.charts.drawing import Chart, Palette, Table
 from scheduler.reports.night_report import ShownNight
@@ -13,19 +14,19 @@ from scheduler.reports.night_report import ShownNight
 _BINS = 36
 _DRAWN_FIELDS = 12
 _LABELLED_NIGHTS = 12
-# A verdict is told by its shape too, not by its colour alone.
+# A verdict also has its own marker shape, so that colour is not needed.
 _MARKERS = {"stable": "o", "watch": "^", "drifted": "s", "broken_pipeline": "X", "insufficient": "d"}
 
 
-def scores_chart(reference: Mapping[str, int], night: Mapping[str, int], told: str) -> Chart:
-    """How the night's points are spread, beside the reference's; both are counts by points."""
+def scores_chart(reference: Mapping[str, int], night: Mapping[str, int], night_label: str) -> Chart:
+    """The distribution of the night's points, compared with the reference; both are counts by points."""
     edges = _edges([int(point) for point in (*reference, *night)])
     counts = [_count(points, edges) for points in (reference, night)]
     shares = [one / max(1, one.sum()) for one in counts]
 
     def draw(figure: Any, palette: Palette) -> None:
         axes = figure.subplots()
-        axes.stairs(shares[0] * 100, edges, fill=True, color=palette.first, alpha=0.35, label=told)
+        axes.stairs(shares[0] * 100, edges, fill=True, color=palette.first, alpha=0.35, label=night_label)
         axes.stairs(shares[1] * 100, edges, color=palette.second, linewidth=2, label="this night")
         axes.set(xlabel="points (higher is safer)", ylabel="% of the records")
         axes.legend(loc="upper left")
@@ -35,7 +36,7 @@ def scores_chart(reference: Mapping[str, int], night: Mapping[str, int], told: s
         for low, high, a, x, b, y in zip(edges[:-1], edges[1:], counts[0], shares[0], counts[1], shares[1], strict=True)
     ]
     table = Table(("points", "reference", "share of it", "night", "share of the night"), rows)
-    said = f"The night's scores against the reference ({told}); the table below holds every number."
+    said = f"The night's scores against the reference ({night_label}); the table below holds every number."
     return Chart("scores", "Scores against the reference", said, table, draw)
 
 
@@ -64,7 +65,7 @@ def nights_chart(nights: Sequence[ShownNight], policy: MonitoringPolicy) -> Char
         if drawn:
             figure.legend(loc="outside upper right", fontsize=7, ncols=3)
 
-    said = f"PSI of {len(drawn)} nights, with the bounds {policy.watch_psi:g} and {policy.drifted_psi:g}."
+    said = f"PSI of {counted(len(drawn), 'night')}, with the bounds {policy.watch_psi:g} and {policy.drifted_psi:g}."
     return Chart("nights", "Nights over time", said, Table(_NIGHT_COLUMNS, [_night_row(one) for one in nights]), draw)
 
 
@@ -82,14 +83,14 @@ def fields_chart(fields: Mapping[str, Mapping[str, Any]], policy: MonitoringPoli
 
     names = ("psi_corrected", "missing", "missing_reference", "unseen", "unseen_reference", "records")
     rows = [(name, *(fields[name].get(one) for one in names)) for name in ordered]
-    columns = ("field", "PSI", "missing", "missing before", "never seen", "never seen before", "records")
-    said = f"The {len(drawn)} fields that moved most; all {len(ordered)} stand in the table."
+    columns = ("field", "PSI", "missing", "missing before", "never seen", "not seen in training", "records")
+    said = f"The fields that moved most: {len(drawn)} of {len(ordered)}; the table lists all of them."
     height = 1.2 + 0.26 * max(3, len(drawn))
     return Chart("fields", "Fields that moved most", said, Table(columns, rows), draw, height)
 
 
 def migration_chart(migration: Mapping[str, Any]) -> Chart:
-    """How records moved between the bands of the night before and those of this one."""
+    """How records moved between the bands of the previous night and those of this one."""
     bands, counts = list(migration["bands"]), np.asarray(migration["counts"], dtype=float)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
 
@@ -107,7 +108,7 @@ def migration_chart(migration: Mapping[str, Any]) -> Chart:
         axes.set(xlabel="band this night", ylabel="band the night before")
 
     rows = [(band, *(int(cell) for cell in row)) for band, row in zip(bands, counts, strict=True)]
-    said = f"{migration['moved_share']:.1%} of {migration['matched']} records changed their band."
+    said = f"{migration['moved_share']:.1%} of {counted(migration['matched'], 'record')} changed their band."
     return Chart("migration", "Migration of bands", said, Table(("from", *bands), rows), draw, 3.8)
 
 
@@ -118,9 +119,9 @@ def _night_row(night: ShownNight) -> tuple[Any, ...]:
     figures = night.report.figures
     low, high = figures.get("psi_interval") or (None, None)
     expected = (figures.get("expected") or {}).get("bad_rate")
-    told = (figures.get("psi_corrected"), low, high, figures.get("shift"), expected)
+    values = (figures.get("psi_corrected"), low, high, figures.get("shift"), expected)
     why = "; ".join(figures.get("reasons") or [])
-    return (night.date, night.report.job_id, str(night.report.verdict), *told, night.report.model_version, why)
+    return (night.date, night.report.job_id, str(night.report.verdict), *values, night.report.model_version, why)
 
 
 def _interval(night: ShownNight) -> tuple[float, float]:

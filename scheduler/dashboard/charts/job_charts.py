@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from db.events.wording import counted
 from db.ledger.shard_map import ShownShard
 from db.schema.states import ShardState
 from scheduler.dashboard.charts.cells import Cell
@@ -23,7 +24,7 @@ def rejects_chart(rejects: Mapping[str, int]) -> Chart:
         axes.set(xlabel="records")
         axes.margins(x=0.15)
 
-    said = f"{sum(rejects.values())} rejected records by reason."
+    said = f"{counted(sum(rejects.values()), 'rejected record')} by reason."
     rows: list[tuple[Any, ...]] = list(reversed(ordered))
     return Chart("rejects", "Rejects by reason", said, Table(("reason", "records"), rows), draw, 1.1 + 0.3 * len(rows))
 
@@ -57,4 +58,4 @@ def shards_chart(cells: Sequence[Cell], shards: Iterable[ShownShard]) -> Chart:
         (one.ordinal, str(one.state), one.attempt, one.worker, one.expected, one.scored, one.rejected, at, one.error)
         for one, at in ((one, None if one.finished_at is None else one.finished_at.isoformat()) for one in shards)
     )
-    return Chart("shards", "Shards", f"The states of {count} shards.", Table(columns, rows), draw, 2.6)
+    return Chart("shards", "Shards", f"The states of {counted(count, 'shard')}.", Table(columns, rows), draw, 2.6)

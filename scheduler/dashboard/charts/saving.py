@@ -1,4 +1,4 @@
-"""Sends a chart as a picture of a page, or as a file to keep."""
+"""Sends a chart as a picture of a page, or as a file to save."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,8 +13,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancesto
 
 
 @dataclass(frozen=True)
-class Look:
-    """How an address asks for a chart; with `save` a browser keeps it as a file."""
+class ChartOptions:
+    """The options of a chart's address; with `save` a browser stores it as a file."""
 
     file_format: FileFormat
     scheme: Scheme = Scheme.LIGHT
@@ -22,13 +22,13 @@ class Look:
     save: bool = False
 
 
-Wanted = Annotated[Look, Depends()]
+Wanted = Annotated[ChartOptions, Depends()]
 
 
-def send_chart(chart: Chart, look: Look, *, file_name: str) -> Response:
+def send_chart(chart: Chart, options: ChartOptions, *, file_name: str) -> Response:
     """Return the chart; `file_name` is without its ending."""
     headers = {"Content-Security-Policy": _POLICY}
-    if look.save:
-        headers["Content-Disposition"] = f'attachment; filename="{file_name}.{look.file_format}"'
-    content = save_chart(chart, look.file_format, look.scheme, look.width)
-    return Response(content, headers=headers, media_type=MEDIA_TYPES[look.file_format])
+    if options.save:
+        headers["Content-Disposition"] = f'attachment; filename="{file_name}.{options.file_format}"'
+    content = save_chart(chart, options.file_format, options.scheme, options.width)
+    return Response(content, headers=headers, media_type=MEDIA_TYPES[options.file_format])

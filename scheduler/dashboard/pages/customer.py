@@ -10,13 +10,14 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
 from db.events.event_pages import Access, record_access
+from db.events.wording import counted
 from db.portfolios.catalog import Portfolio
 from db.results.score_history import list_person_scores
 from scheduler.api.parameters import PortfolioName
 from scheduler.dashboard.access import Reader, Sender, Visitor
 from scheduler.dashboard.charts.customer_chart import customer_chart
 from scheduler.dashboard.charts.drawing import Chart, FileFormat, Scheme, Width, save_chart
-from scheduler.dashboard.charts.saving import Look, send_chart
+from scheduler.dashboard.charts.saving import ChartOptions, send_chart
 from scheduler.dashboard.rendering import show
 from scheduler.requests.person_erasure import forms_of_key
 
@@ -49,20 +50,20 @@ def save(
     portfolio = visitor.caller.portfolio(name)
     form = f"as {file_format}"
     chart = _chart_of(visitor, portfolio, record_key, form, exported=True) or customer_chart([], {})
-    return send_chart(chart, Look(file_format, save=True), file_name=f"{name}-one-record")
+    return send_chart(chart, ChartOptions(file_format, save=True), file_name=f"{name}-one-record")
 
 
 def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, exported: bool = False) -> Chart | None:
-    """Return the chart with its table; None where the record has no result. The event log tells of it, not whose."""
+    """Return the chart with its table; None if the record has no result. The event log has the access, not the key."""
     forms = forms_of_key(portfolio.name, key)
     found = list_person_scores(visitor.caller.engine, portfolio.name, forms)
-    access = Access("scores", visitor.caller.who, portfolio.name, f"one record {form}, {len(found)} nights")
+    access = Access("scores", visitor.caller.who, portfolio.name, f"one record {form}, {counted(len(found), 'night')}")
     record_access(visitor.caller.engine, access, exported=exported)
     return customer_chart(found, portfolio.definition.reason_texts) if found else None
 
 
 def _draw_all(chart: Chart) -> dict[str, str]:
-    """Return the picture for each scheme and width as a data address: an address of its own would hold the key."""
+    """Return the picture for each scheme and width as a data URL, so that no address contains the key."""
     return {
         f"{scheme}-{width}": "data:image/svg+xml;base64,"
         + base64.b64encode(save_chart(chart, FileFormat.SVG, scheme, width)).decode()

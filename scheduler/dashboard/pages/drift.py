@@ -25,9 +25,9 @@ def show_drift(request: Request, visitor: Reader, name: PortfolioName, job: _Job
 
 
 @router.get("/charts/{chart}.{file_format}")
-def send(visitor: Reader, name: PortfolioName, chart: ChartName, look: Wanted, job: _Job = None) -> Response:
+def send(visitor: Reader, name: PortfolioName, chart: ChartName, options: Wanted, job: _Job = None) -> Response:
     """Send a chart of the page."""
     view = view_drift(visitor.caller, name, job)
     if view.chosen is None or chart not in view.charts:
         raise not_found("chart", chart)
-    return send_chart(view.charts[chart], look, file_name=f"{name}-{chart}-{view.chosen.date}")
+    return send_chart(view.charts[chart], options, file_name=f"{name}-{chart}-{view.chosen.date}")

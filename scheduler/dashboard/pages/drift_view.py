@@ -19,7 +19,7 @@ MOST_NIGHTS = 60
 
 @dataclass(frozen=True)
 class DriftView:
-    """`nights` are oldest first; `chosen` is the one in full, None where there is none; `charts` by name."""
+    """`nights` are oldest first; `chosen` is the one in full, None if there is none; `charts` by name."""
 
     portfolio: Portfolio
     nights: list[ShownNight]
@@ -54,8 +54,8 @@ def view_drift(caller: Caller, name: str, job_id: int | None) -> DriftView:
 
 def _draw_night(caller: Caller, chosen: ShownNight) -> list[Chart]:
     figures, policy = chosen.report.figures, get_job(caller.engine, chosen.report.job_id).definition.monitoring
-    reference, night, told = _read_points(caller, chosen)
-    charts = [scores_chart(reference, night, told)] if reference or night else []
+    reference, night, night_label = _read_points(caller, chosen)
+    charts = [scores_chart(reference, night, night_label)] if reference or night else []
     if figures.get("fields"):
         charts.append(fields_chart(figures["fields"], policy))
     if figures.get("migration"):
@@ -74,7 +74,7 @@ def _read_points(caller: Caller, chosen: ShownNight) -> tuple[dict[str, int], di
     if first is not None:
         return counts[int(first)].get("points") or {}, night, f"the night of job {first}"
     model = get_model(caller.engine, report.model_version)
-    return model.reference.get("points") or {}, night, "held-out records of the training"
+    return model.reference.get("points") or {}, night, "held-out records of training"
 
 
 def _summarise(figures: dict[str, Any]) -> list[tuple[str, Any, Any]]:

@@ -1,4 +1,4 @@
-"""What the page of one job shows, read in one go: counts, shards by state, rejects, events, and what may be done."""
+"""The content of the page of one job, read at once: counts, shards by state, rejects, events, possible actions."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _ALLOWED = {
 
 @dataclass(frozen=True)
 class JobView:
-    """Everything the page shows. `rate` is in records per second, `share` 0 to 1, `seconds_left` an estimate."""
+    """The content of the page. `rate` is in records per second, `share` 0 to 1, `seconds_left` an estimate."""
 
     job: Job
     seconds: float | None
@@ -54,7 +54,7 @@ class JobView:
 
 
 def view_job(caller: Caller, job_id: int) -> JobView:
-    """Read all that is shown of one job. Raises what `Caller.job` does."""
+    """Read everything shown about one job. Raises what `Caller.job` does."""
     job, engine = caller.job(job_id), caller.engine
     seconds = job.seconds or _seconds_until(job, read_database_time(engine))
     finished = job.scored + job.rejected

@@ -1,4 +1,4 @@
-"""`/jobs`: list, submit, show one live, cancel, pause, resume and retry, one or all that fit a filter."""
+"""`/jobs`: list, submit, show one live, cancel, pause, resume and retry, one or all that match a filter."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def list_(
     state: _StateOrAll = "",
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
 ) -> HTMLResponse:
-    """List jobs that fit a filter, newest first."""
+    """List jobs that match a filter, newest first."""
     caller = visitor.caller
     wanted = JobFilter(visible_portfolios(caller, portfolio or None), kind or None, state or None)
     found = page_jobs(caller.engine, wanted, before=before, limit=_ROWS + 1)
@@ -77,7 +77,7 @@ def submit(
     kind: Annotated[Literal["scoring", "training"], Form()],
     once: Annotated[str, Form(pattern="^[A-Za-z0-9_-]{8,64}$")],
 ) -> Response:
-    """Ask for a book to be scored or a model to be trained; sent twice by one page, it is one job."""
+    """Submit a scoring or training job; sent twice by one page, it is one job."""
     caller = visitor.caller
     caller.portfolio(portfolio)
     asked = Asked(caller.who, f"dashboard-{caller.key.public_id}-{once}")
@@ -94,7 +94,7 @@ def act_on_filtered(
     action: Annotated[Action, Form()],
     why: Reason,
 ) -> HTMLResponse:
-    """Do the same to every job that fits the filter, and tell what became of each."""
+    """Apply an action to every job that matches the filter, and show the result for each."""
     wanted = JobsAction(
         action=action,
         portfolio=chosen.portfolio or None,
@@ -113,14 +113,14 @@ def show_one(request: Request, visitor: Reader, job_id: JobId) -> HTMLResponse:
 
 @router.get("/{job_id}/live")
 def show_live(request: Request, visitor: Reader, job_id: JobId) -> HTMLResponse:
-    """Show the part of a job's page that changes by itself."""
+    """Show the live part of a job's page."""
     return show(request, visitor, "job_live.html", view=view_job(visitor.caller, job_id))
 
 
 @router.get("/{job_id}/charts/{name}.{file_format}")
-def send(visitor: Reader, job_id: JobId, name: Literal["rejects", "shards"], look: Wanted) -> Response:
+def send(visitor: Reader, job_id: JobId, name: Literal["rejects", "shards"], options: Wanted) -> Response:
     """Send a chart of the job."""
-    return send_chart(_chart_of(visitor, job_id, name), look, file_name=f"job-{job_id}-{name}")
+    return send_chart(_chart_of(visitor, job_id, name), options, file_name=f"job-{job_id}-{name}")
 
 
 @router.post("/{job_id}/{action}")

@@ -1,4 +1,4 @@
-"""`/portfolios/{name}/models`, `/models/{version}`: model versions, what was decided about them, and their reports."""
+"""`/portfolios/{name}/models`, `/models/{version}`: model versions, decisions about them, and their model cards."""
 
 import json
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ _PICTURES = {
 
 
 @dataclass(frozen=True)
-class ToldDecision:
-    """A decision as it is read: who, what, which checks, every number."""
+class ShownDecision:
+    """A decision for the page: person, action, checks, every figure."""
 
     id: int | None
     version: str
@@ -65,17 +65,17 @@ class Report:
 
     @property
     def importance(self) -> list[tuple[Any, ...]]:
-        """Columns with their importance, the largest first; none where no reasons were fitted."""
+        """Columns with their importance, the largest first; empty if no reasons were fitted."""
         return [(one["code"], one["importance"]) for one in (self.card["reasons"] or {}).get("importance", ())]
 
 
 @router.get("/portfolios/{name}/models")
 def show_models(request: Request, visitor: Reader, name: PortfolioName) -> HTMLResponse:
-    """Show champion and challengers, decisions, and what was done by whom."""
+    """Show champion and challengers, decisions, and events."""
     caller = visitor.caller
     portfolio = caller.portfolio(name)
     models = sorted(list_models(caller.engine, name), key=lambda one: one.state is not ModelState.CHAMPION)
-    decisions = [_tell(one) for one in list_decisions(caller.engine, name, limit=_MOST_DECISIONS)]
+    decisions = [_show(one) for one in list_decisions(caller.engine, name, limit=_MOST_DECISIONS)]
     with reading(caller.engine) as connection:
         doubts = find_doubts(connection, name)
     return show(
@@ -98,7 +98,7 @@ def show_model(request: Request, visitor: Reader, version: Version) -> HTMLRespo
     caller = visitor.caller
     model = caller.model(version)
     of_portfolio = list_decisions(caller.engine, model.portfolio, limit=10_000)
-    decisions = [_tell(one) for one in of_portfolio if one.version == version]
+    decisions = [_show(one) for one in of_portfolio if one.version == version]
     metrics = list(flatten(model.metrics))
     report, missing = _find_report(caller, model)
     values = {"decisions": decisions, "metrics": metrics, "report": report, "missing": missing}
@@ -118,22 +118,22 @@ def send_picture(
     return Response(content, headers=headers, media_type=kinds[ending])
 
 
-def _tell(decision: Decision) -> ToldDecision:
+def _show(decision: Decision) -> ShownDecision:
     checks = [(one["name"], MARKS[one["passed"]], one["said"]) for one in decision.figures.get("checks", [])]
-    told = (name_action(decision), tell_outcome(decision), decision.reason)
+    summary = (name_action(decision), tell_outcome(decision), decision.reason)
     numbers = list(flatten(decision.figures))
-    return ToldDecision(decision.id, decision.version, *told, list_facts(decision), checks, numbers)
+    return ShownDecision(decision.id, decision.version, *summary, list_facts(decision), checks, numbers)
 
 
 def _find_report(caller: Caller, model: ModelVersion) -> tuple[Report | None, str | None]:
-    """Return the report, or why there is none."""
+    """Return the model card, or why there is none."""
     bundles = caller.context.scheduler_settings.bundles_url
     try:
         names = list_card_files(bundles, model.kept_as)
         card = json.loads(read_card_file(bundles, model.kept_as, "card.json"))
     except UsageError as error:
-        # Where a bundle should lie is no business of everybody who may look at a model.
-        return None, "its bundle is not there" if "is not there" in str(error) else str(error)
+        # Not everybody who may see a model may know where its bundle is stored.
+        return None, "its bundle is missing" if "is missing" in str(error) else str(error)
     except (OSError, ValueError):
         return None, "its bundle cannot be read"
     return Report(card, {name: said for name, said in _PICTURES.items() if name in names}), None

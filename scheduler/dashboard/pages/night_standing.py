@@ -1,4 +1,4 @@
-"""Where a portfolio's night stands, from its newest jobs and its schedules. Pure: the time is an argument."""
+"""The state of a portfolio's night, from its newest jobs and its schedules. Pure: the time is an argument."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from db.schedules.due_time_runs import ScheduleHistory
 from db.schedules.timetable import Schedule
 from db.schema.states import JobState, Verdict
 
-# A due time is run within a second or two; after this nobody is there to run it.
+# A due time is run within a second or two; after this no scheduler is running.
 LATE_AFTER = timedelta(minutes=2)
 # A night is slow when it takes twice as long as the one before and a minute more.
 SLOW_FACTOR, SLOW_SECONDS = 2.0, 60.0
@@ -21,7 +21,7 @@ COMING = timedelta(hours=24)
 
 
 class Standing(StrEnum):
-    """Where the night of a portfolio stands, what most needs a look first."""
+    """The state of a portfolio's night, the most urgent first."""
 
     LATE = "late"
     FAILED = "failed"
@@ -70,7 +70,7 @@ def describe_night(
     rate: float | None,
     now: datetime,
 ) -> PortfolioNight:
-    """Return where a portfolio's night stands; `active` are its schedules, `runs` their histories."""
+    """Return the state of a portfolio's night; `active` are its schedules, `runs` their histories."""
     latest = latest or LatestJobs(None, None)
     due = min((one.next_due_at for one in active if one.next_due_at is not None), default=None)
     job, training = latest.newest, latest.training
@@ -104,7 +104,7 @@ def describe_night(
     )
 
 
-# A failed training is shown instead of these: scores of tonight that are wrong or missing need the look first.
+# A failed training is shown instead of these; wrong or missing scores of tonight are more urgent.
 _BETTER = frozenset({Standing.CANCELLED, Standing.RUNNING, Standing.DONE, Standing.IDLE})
 
 
@@ -113,18 +113,18 @@ def _is_tonight(job: Job, now: datetime) -> bool:
 
 
 def _stand(job: Job | None) -> tuple[Standing, str | None]:
-    """Where tonight's scoring job stands, and what is to be said of it; no job is idle."""
+    """The state of tonight's scoring job, and an explanation; without a job it is idle."""
     if job is None:
         return Standing.IDLE, None
     if job.is_open:
         return Standing.RUNNING, None
     if job.state is JobState.DONE and job.unusable_reason is not None:
-        return Standing.UNUSABLE, f"its scores are not to be used: {job.unusable_reason}"
+        return Standing.UNUSABLE, f"its scores are marked as unusable: {job.unusable_reason}"
     return _ENDED[job.state], job.detail
 
 
 def _is_over(standing: Standing, job: Job | None, due: datetime | None, now: datetime) -> bool:
-    """Whether the next run matters more than the last one: nothing was, or it was well and is further away."""
+    """Whether the next run is shown instead of the last one: there was none, or it went well and is further away."""
     if standing is Standing.DONE and job is not None and job.finished_at is not None and due is not None:
         return due - now < now - job.finished_at
     return standing is Standing.IDLE
@@ -132,7 +132,7 @@ def _is_over(standing: Standing, job: Job | None, due: datetime | None, now: dat
 
 def _find_delay(latest: LatestJobs, runs: Sequence[ScheduleHistory], due: datetime | None, now: datetime) -> str | None:
     if due is not None and now - due > LATE_AFTER:
-        return "its due time has passed, and no scheduler has run it"
+        return "its due time has passed, but no scheduler has run it"
     newest = latest.newest
     for run in runs:
         missed = run.last_missed_at
@@ -150,11 +150,11 @@ def _find_slowness(latest: LatestJobs, now: datetime) -> str | None:
     usual, running = latest.done.seconds, (now - latest.newest.started_at).total_seconds()
     if not latest.newest.is_open or running <= usual * SLOW_FACTOR + SLOW_SECONDS:
         return None
-    return f"it runs for {running / 60:.0f} min, the last one took {usual / 60:.1f} min"
+    return f"it has been running for {running / 60:.0f} min; the previous one took {usual / 60:.1f} min"
 
 
 def _rate_of(job: Job | None) -> float | None:
-    """Records per second of a job that has ended; of an open one the last minute tells."""
+    """Records per second of an ended job; an open one uses the last minute."""
     if job is None or job.is_open or not job.seconds:
         return None
     return (job.scored + job.rejected) / job.seconds

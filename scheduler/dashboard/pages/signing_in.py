@@ -18,7 +18,7 @@ router = APIRouter()
 
 _LONGEST = 300  # characters of a key or a path
 _NO_COOKIE = (
-    "this form is too old, or your browser keeps no cookies; load it again. Over plain HTTP a browser keeps none, "
+    "this form has expired, or your browser keeps no cookies; reload the page. Over plain HTTP a browser keeps none "
     "unless the address is this machine's own: put TLS before it, or set TIDEMARK_COOKIE_SECURE=never"
 )
 _Next = Annotated[str, Query(max_length=_LONGEST)]
@@ -37,7 +37,7 @@ def sign_in(
     token: Annotated[str, Form(max_length=_LONGEST)] = "",
     next: Annotated[str, Form(max_length=_LONGEST)] = "/",  # noqa: A002 - the name in the form
 ) -> Response:
-    """Check the key and begin a session; a form that was not loaded from here is refused."""
+    """Check the key and begin a session; a form that was not loaded from this site is refused."""
     check_origin(request)
     context, sessions = context_of(request), sessions_of(request)
     context.rates.take(f"sign-in from {request.client.host if request.client else 'nowhere'}")

@@ -1,4 +1,4 @@
-"""`/`: where each portfolio's night stands."""
+"""`/`: the state of each portfolio's night."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -19,13 +19,13 @@ router = APIRouter()
 
 @router.get("/")
 def tonight(request: Request, visitor: Reader) -> HTMLResponse:
-    """Show every portfolio that the key reaches."""
+    """Show every portfolio that the key has access to."""
     return _show(request, visitor, "tonight.html")
 
 
 @router.get("/tonight/live")
 def tonight_live(request: Request, visitor: Reader) -> HTMLResponse:
-    """Show the part of the page that changes by itself."""
+    """Show the live part of the page."""
     return _show(request, visitor, "tonight_live.html")
 
 

@@ -1,4 +1,4 @@
-"""`/workers`: which processes live, what they hold in memory, and what each worker works on."""
+"""`/workers`: running processes, their memory, and what each worker is working on."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def show_workers(request: Request, visitor: Reader) -> HTMLResponse:
 
 @router.get("/live")
 def show_live(request: Request, visitor: Reader) -> HTMLResponse:
-    """Show the part of the page that changes by itself."""
+    """Show the live part of the page."""
     return show(request, visitor, "workers_live.html", **_read(visitor.caller))
 
 
@@ -34,7 +34,7 @@ def _read(caller: Caller) -> dict[str, object]:
 
 
 def _seen_by(caller: Caller, shard: WorkerShard) -> WorkerShard:
-    """Hide what a worker does for a portfolio that the key does not reach."""
+    """Hide what a worker does for a portfolio that the key has no access to."""
     if caller.may_see(shard.portfolio):
         return shard
     return replace(shard, job_id=0, portfolio="another portfolio", model_version=None)

@@ -1,4 +1,4 @@
-// Replaces the parts of a page that change by themselves; without it the page loads itself anew now and then.
+// Refreshes the live parts of a page; without this script the page reloads from time to time.
 "use strict";
 
 const FOCUSABLE = "a[href], summary, [tabindex]";

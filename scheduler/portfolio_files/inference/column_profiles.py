@@ -1,4 +1,4 @@
-"""Looks at a sample of one column and guesses how a portfolio should read it, with the reason in words."""
+"""Examines a sample of one column and guesses how a portfolio should read it, with the reason in words."""
 
 # pyarrow.compute makes its functions at run time, so their names are unknown before.
 # pyright: reportAttributeAccessIssue=false
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as arrow_types
 
+from db.events.wording import counted
 from scheduler.data_files.column_cleaning import clean_texts, flatten, is_number, is_text, read_numbers
 
 Floats = npt.NDArray[np.float64]
@@ -55,7 +56,7 @@ _HIGH_CODES = (96.0, 97.0, 98.0, 99.0, 996.0, 997.0, 998.0, 999.0, 9999.0, 99999
 
 
 class Guess(StrEnum):
-    """What a column seems to be; `LEFT_OUT` columns carry nothing that a network could learn."""
+    """The guessed kind of a column; `LEFT_OUT` columns contain nothing that a network could learn."""
 
     NUMERIC = "numeric"
     CATEGORICAL = "categorical"
@@ -66,7 +67,7 @@ class Guess(StrEnum):
 class ColumnProfile:
     """A guess about one column. `values` are its numbers, None for a column that holds texts or dates.
 
-    `missing_texts` are rare texts in a column of numbers, taken for "not known".
+    `missing_texts` are rare texts in a column of numbers, read as "not known".
     """
 
     name: str
@@ -88,11 +89,11 @@ def profile_column(name: str, column: pa.ChunkedArray) -> ColumnProfile:
         return _profile_numbers(name, read_numbers(array).values)
     if arrow_types.is_date(array.type) or arrow_types.is_timestamp(array.type):
         return ColumnProfile(name, Guess.LEFT_OUT, "dates", is_date=True)
-    return ColumnProfile(name, Guess.LEFT_OUT, f"holds {array.type}, neither numbers nor texts")
+    return ColumnProfile(name, Guess.LEFT_OUT, f"holds {array.type}, which is neither a number nor text")
 
 
 def guess_missing_codes(values: Floats) -> dict[int, float]:
-    """Return special numbers such as -9 or 9999 that stand far from the rest and are frequent, with their shares.
+    """Return special numbers such as -9 or 9999 that are far from the rest and frequent, with their shares.
 
     Low codes count when all other values are 0 or more; high ones when they are at least twice the largest other
     value. Frequent: at least 3 rows and 0.1 % of them.
@@ -121,8 +122,12 @@ def _profile_texts(name: str, texts: pa.Array) -> ColumnProfile:
     if distinct == 1 and known == len(texts):
         return ColumnProfile(name, Guess.LEFT_OUT, "every row has the same text")
     if known > 20 and distinct > known / 2:
-        return ColumnProfile(name, Guess.LEFT_OUT, f"nearly every row has its own text ({distinct:,} different ones)")
-    return ColumnProfile(name, Guess.CATEGORICAL, f"texts, {distinct:,} different ones; {_tell_missing(texts)}")
+        return ColumnProfile(
+            name, Guess.LEFT_OUT, f"nearly every row has its own text ({counted(distinct, 'different value')})"
+        )
+    return ColumnProfile(
+        name, Guess.CATEGORICAL, f"texts, {counted(distinct, 'different value')}; {_tell_missing(texts)}"
+    )
 
 
 def _profile_numbers(name: str, values: Floats, missing_texts: tuple[str, ...] = ()) -> ColumnProfile:
@@ -140,14 +145,15 @@ def _judge_numbers(name: str, known: Floats, rows: int) -> tuple[Guess, str]:
     words = {word.lower() for word in _WORD.findall(name)}
     is_whole = bool(np.all(np.isfinite(distinct)) and np.all(distinct == np.round(distinct)))
     if is_whole and "id" in words and distinct.size > 0.99 * known.size:
-        return Guess.LEFT_OUT, "every row has its own number: looks like another key"
+        return Guess.LEFT_OUT, "every row has its own number: probably another key"
     missing = _tell_share(1 - known.size / rows)
     if is_whole and distinct.size <= _CODE_VALUES and words & _CODE_WORDS:
-        return Guess.CATEGORICAL, f"{distinct.size} whole numbers that by the name are labels; {missing}"
-    told = f"numbers from {distinct[0]:.10g} to {distinct[-1]:.10g}, {distinct.size:,} different ones; {missing}"
+        return Guess.CATEGORICAL, f"{distinct.size} whole numbers; the column name suggests labels; {missing}"
+    values = counted(distinct.size, "different value")
+    reason = f"numbers from {distinct[0]:.10g} to {distinct[-1]:.10g}, {values}; {missing}"
     if is_whole and 2 < distinct.size <= 10:
-        return Guess.NUMERIC, f'{told}; if they are labels without an order, write "categorical"'
-    return Guess.NUMERIC, told
+        return Guess.NUMERIC, f'{reason}; if they are labels without an order, write "categorical"'
+    return Guess.NUMERIC, reason
 
 
 def _tell_missing(array: pa.Array) -> str:

@@ -1,4 +1,4 @@
-"""Finds columns that tell one behaviour over time (balance_01 ... balance_12) and guesses which one is the oldest."""
+"""Finds columns with one value over time (balance_01 ... balance_12) and guesses which one is the oldest."""
 
 import re
 from collections import Counter
@@ -32,7 +32,7 @@ class HistoryGuess:
 
 @dataclass(frozen=True)
 class Histories:
-    """The proposed histories, all of one length, and remarks on columns that look like one but stay fields."""
+    """The proposed histories, all of one length, and remarks on columns that resemble one but stay fields."""
 
     proposed: tuple[HistoryGuess, ...]
     remarks: Mapping[str, str]
@@ -50,13 +50,13 @@ class _Group:
 
 
 def guess_histories(profiles: Sequence[ColumnProfile], target: Floats | None) -> Histories:
-    """Propose histories; `target` (NaN = not known) helps to tell the newest month from the oldest."""
+    """Propose histories; `target` (NaN = not known) helps to find the newest month."""
     groups, remarks = [], {}
     for group in _find_groups(profiles):
         if _is_related(group):
             groups.append(group)
         else:
-            remark = "numbered, but neighbouring columns have nothing to do with each other"
+            remark = "numbered, but neighbouring columns are unrelated"
             remarks |= {one.name: remark for one in group.columns}
     if not groups:
         return Histories((), remarks)
@@ -64,7 +64,7 @@ def guess_histories(profiles: Sequence[ColumnProfile], target: Floats | None) ->
     usual = max(sizes, key=lambda size: (sizes[size], size))
     for group in (one for one in groups if len(one.columns) != usual):
         remark = (
-            f"may be a history of {len(group.columns)}, but all histories are of equal length and most have {usual}"
+            f"could be a history of {len(group.columns)} columns, but histories need equal length; most have {usual}"
         )
         remarks |= {one.name: remark for one in group.columns}
     kept = [group for group in groups if len(group.columns) == usual]
@@ -119,20 +119,20 @@ def _guess_direction(groups: Sequence[_Group], target: Floats | None) -> tuple[b
     """Return whether the numbers rise with time, the same for all groups, and why."""
     for group in groups:
         if group.numbers[0] == 0:
-            return False, f"{group.columns[0].name} is number 0, which mostly means now"
+            return False, f"{group.columns[0].name} is number 0, which usually means now"
         if _BACKWARD_WORD.search(group.stem):
-            return False, f"{group.stem} counts backwards by its name"
+            return False, f"{group.stem} has a name that counts backwards"
     if target is None:
-        return True, "nothing in the file tells; the numbers are taken to rise with time"
+        return True, "the file does not say; the numbers are assumed to rise with time"
     difference = sum(_newest_is_last(group, target) for group in groups)
     if abs(difference) < _CLEAR_DIFFERENCE:
-        return True, "nothing in the file tells; the numbers are taken to rise with time"
+        return True, "the file does not say; the numbers are assumed to rise with time"
     end = "highest" if difference > 0 else "lowest"
-    return difference > 0, f"the {end} numbers tell most of the target, as the newest month mostly does"
+    return difference > 0, f"the {end} numbers predict the target best, as the newest month usually does"
 
 
 def _newest_is_last(group: _Group, target: Floats) -> float:
-    """Return how much more the last column tells of the target than the first one (rank correlations)."""
+    """Return how much better the last column predicts the target than the first one (rank correlations)."""
     first, last = group.columns[0].values, group.columns[-1].values
     if first is None or last is None:
         return 0.0

@@ -1,4 +1,4 @@
-"""Proposes a portfolio file from a data file: a guess for every column, each with its reason, to be corrected."""
+"""Proposes a portfolio file from a data file: a guess for every column, with its reason, for people to correct."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -73,7 +73,7 @@ def _read_sample(data: Source) -> pa.Table:
     else:
         batches = list(_take(data.batches(data.names), _SAMPLE_ROWS))
     if not sum(batch.num_rows for batch in batches):
-        raise DataFileError(data.where, "the file holds no record to guess from")
+        raise DataFileError(data.where, "the file contains no records to examine")
     return pa.Table.from_batches(batches)
 
 
@@ -91,15 +91,17 @@ def _read_target(where: str, sample: pa.Table, target: str) -> Floats:
     strange = sorted({*truths.unreadable.values(), *(f"{one:g}" for one in truths.values[is_strange])})
     if strange:
         listed = ", ".join(islice(strange, 3))
-        raise DataFileError(where, f"the target {target} holds {listed}; expected 1 (the bad event), 0 or nothing")
+        raise DataFileError(
+            where, f"the target {target} holds {listed}; expected 1 (the bad event), 0 or an empty value"
+        )
     return truths.values
 
 
 def _find_suspicions(sample: pa.Table, profiles: list[ColumnProfile], truths: Floats) -> list[str]:
-    """Return what is strange about columns that a model would read: they may be known only after the outcome."""
+    """Return suspicions about columns of the model that may be known only after the outcome."""
     used = [one for one in profiles if one.guess is not Guess.LEFT_OUT]
     columns = ((one.name, _values_of(sample, one)) for one in used)
-    return [one.told for one in find_suspicions(columns, truths)]
+    return [one.reason for one in find_suspicions(columns, truths)]
 
 
 def _values_of(sample: pa.Table, profile: ColumnProfile) -> npt.NDArray[Any]:
@@ -110,12 +112,12 @@ def _values_of(sample: pa.Table, profile: ColumnProfile) -> npt.NDArray[Any]:
 
 
 def _profile_columns(sample: pa.Table, roles: Iterable[str]) -> list[ColumnProfile]:
-    """Guess every column that has no role; databases tell names apart neither by case nor beyond their limits."""
+    """Guess every column without a role; databases distinguish names neither by case nor beyond their length limits."""
     taken = {name.casefold() for name in roles}
     profiles: list[ColumnProfile] = []
     for name in (one for one in sample.column_names if one not in roles):
         if not is_identifier(name, (), Problems(), what="column name"):
-            profiles.append(ColumnProfile(name, Guess.LEFT_OUT, "a name that a database column cannot have"))
+            profiles.append(ColumnProfile(name, Guess.LEFT_OUT, "not a valid name for a database column"))
         elif name.casefold() in taken:
             profiles.append(ColumnProfile(name, Guess.LEFT_OUT, "another column's name differs only in case"))
         else:

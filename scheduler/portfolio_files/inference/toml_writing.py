@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from db.events.wording import counted
 from scheduler.data_files.column_cleaning import clean_keys, flatten
 from scheduler.portfolio_files.inference.column_profiles import ColumnProfile, Floats, Guess, guess_missing_codes
 from scheduler.portfolio_files.inference.history_guessing import Histories, HistoryGuess
@@ -16,9 +17,9 @@ from scheduler.portfolio_files.problems import dotted, toml_text
 
 SETTINGS = """\
 [score]                      # points of a scorecard
-points = 600                 # at these odds of good to bad,
-odds = 50
-points_to_double = 20        # and so many more points double the odds
+points = 600                 # points at these odds
+odds = 50                    # good to bad
+points_to_double = 20        # this many more points double the odds
 
 [rejects]
 budget = 0.01                # a scoring job that cannot score more than this share of its records fails
@@ -30,7 +31,7 @@ def write_title(file_name: str, looked_at: int, rows: int | None) -> str:
     of_all = f" of {rows:,}" if rows is not None else ""
     return (
         f"# Portfolio proposed by Tidemark from {toml_text(file_name)[1:-1]}.\n"
-        f"# {looked_at:,}{of_all} rows were looked at. Every line is a guess: correct it, delete columns that must not "
+        f"# {looked_at:,}{of_all} rows were examined. Every line is a guess: correct it, delete columns that must not "
         "be\n"
         "# used (above all those that are known only after the bad event), then run: tidemark portfolio add FILE\n"
     )
@@ -40,7 +41,9 @@ def write_warnings(warnings: Iterable[str]) -> str:
     """Return comments about columns that may be known only after the outcome."""
     lines = [f"# WARNING: {one}" for one in warnings]
     return (
-        "\n".join([*lines, "# Delete such a column where it is known only after the outcome: no figure is true."])
+        "\n".join(
+            [*lines, "# Delete such a column if it is known only after the outcome; otherwise every figure is wrong."]
+        )
         + "\n"
     )
 
@@ -61,15 +64,17 @@ def write_roles(
         f"key = {toml_text(roles['key'])}  # {_tell_key(sample.column(roles['key']))}",
     ]
     if truths is None:
-        lines.append('# target = "COLUMN"  # 1 = the bad event, 0 = none, empty = not known; needed for training')
+        lines.append(
+            '# target = "COLUMN"  # 1 = the bad event, 0 = no bad event, empty = not known; needed for training'
+        )
     else:
         lines.append(f"target = {toml_text(roles['target'])}  # 1 = the bad event; {_tell_target(truths)}")
     dates = [one.name for one in profiles if one.is_date]
     if "as_of" in roles:
-        lines.append(f"as_of = {toml_text(roles['as_of'])}  # training holds out the latest part")
+        lines.append(f"as_of = {toml_text(roles['as_of'])}  # training holds out the latest records")
     elif dates:
         lines.append(
-            f"# as_of = {toml_text(dates[0])}  # dates: if records are of this date, training holds out the latest"
+            f"# as_of = {toml_text(dates[0])}  # if this is the record's date: training holds out the latest records"
         )
     return "\n".join(lines) + "\n"
 
@@ -78,15 +83,16 @@ def _tell_key(column: pa.ChunkedArray) -> str:
     keys = clean_keys(flatten(column))
     twice = len(keys) - keys.null_count - pc.count_distinct(keys).as_py()
     if not twice and not keys.null_count:
-        return "each one once in the rows looked at"
-    return f"WARNING: {twice:,} rows repeat a key and {keys.null_count:,} have none; such records are rejected"
+        return "unique in the rows examined"
+    bad_keys = f"{counted(twice, 'repeated key')}, {counted(keys.null_count, 'missing key')}"
+    return f"WARNING: {bad_keys}; such records are rejected"
 
 
 def _tell_target(truths: Floats) -> str:
     known = truths[~np.isnan(truths)]
     if np.unique(known).size < 2:
-        return "WARNING: the rows looked at do not hold both 0 and 1, from which nothing can be learned"
-    return f"{known.mean():.2%} of the known ones are 1, {1 - known.size / truths.size:.2%} are not known"
+        return "WARNING: the examined rows do not contain both 0 and 1, so no model can be trained on them"
+    return f"{known.mean():.2%} of the known outcomes are 1, {1 - known.size / truths.size:.2%} are not known"
 
 
 def write_fields(profiles: list[ColumnProfile], histories: Histories) -> Iterator[str]:
@@ -110,7 +116,7 @@ def write_history(history: HistoryGuess, profiles: dict[str, ColumnProfile]) -> 
     """Return one history's section, with the reverse order as a comment."""
     codes = _write_codes(history.kind, [profiles[column] for column in history.columns])
     return (
-        f"[{dotted(('history', history.name))}]  # columns must be oldest first; this order because "
+        f"[{dotted(('history', history.name))}]  # columns must be oldest first; ordered this way because "
         f"{toml_text(history.order_reason)[1:-1]}\n"
         f'kind = "{history.kind}"\n'
         f"columns = {_write_list(history.columns)}\n"
@@ -123,17 +129,17 @@ def _write_list(names: Iterable[str]) -> str:
 
 
 def _write_codes(kind: Guess, profiles: list[ColumnProfile]) -> str:
-    """Propose codes for "not known": texts among numbers are sure, special numbers only a question."""
+    """Propose codes for "not known": texts among numbers as certain, special numbers as a comment."""
     texts = sorted({text for profile in profiles for text in profile.missing_texts})
     values = [profile.values for profile in profiles if profile.values is not None]
     shares = guess_missing_codes(np.concatenate(values)) if values and kind is Guess.NUMERIC else {}
     written = ""
     if texts:
-        written = f'missing_codes = {_write_list(texts)}  # the only texts among the numbers: taken for "not known"\n'
+        written = f'missing_codes = {_write_list(texts)}  # the only texts among the numbers: read as "not known"\n'
     if shares:
         codes = ", ".join([*map(toml_text, texts), *map(str, shares)])
-        told = ", ".join(f"{code}: {share:.2%}" for code, share in shares.items())
+        rates = ", ".join(f"{code}: {share:.2%}" for code, share in shares.items())
         written += (
-            f'# missing_codes = [{codes}]  # far from the rest ({told} of rows): use it if they mean "not known"\n'
+            f'# missing_codes = [{codes}]  # far from the rest ({rates} of rows): use it if they mean "not known"\n'
         )
     return written

@@ -33,8 +33,8 @@ def test_a_person_promotes_and_rolls_back_with_a_reason(admin: httpx.Client, eng
 
 def test_a_portfolio_is_held_and_released(admin: httpx.Client, engine: Engine) -> None:
     load_book(engine, [1])
-    told = [admin.post(f"/v1/portfolios/book/{action}").json() for action in ("hold", "hold", "release")]
-    assert [(one["held"], one["changed"]) for one in told] == [(True, True), (True, False), (False, True)]
+    document = [admin.post(f"/v1/portfolios/book/{action}").json() for action in ("hold", "hold", "release")]
+    assert [(one["held"], one["changed"]) for one in document] == [(True, True), (True, False), (False, True)]
 
 
 @pytest.mark.usefixtures("scored_job")

@@ -1,4 +1,4 @@
-"""Webhooks: told of events in signed messages, again until they take them, and never inside the house."""
+"""Webhooks: events in signed messages, repeated until the receiver accepts them, and never to private addresses."""
 
 import json
 import threading
@@ -88,8 +88,8 @@ def test_a_webhook_is_told_of_what_it_wants_in_a_signed_message(
     assert send(engine) == 1
     headers, body = receiver.messages[0]
     Verifier(made["secret"]).verify(body, headers)
-    told = json.loads(body)
-    assert (told["type"], told["data"]["job"], told["data"]["state"]) == ("job.cancelled", 1, "cancelled")
+    document = json.loads(body)
+    assert (document["type"], document["data"]["job"], document["data"]["state"]) == ("job.cancelled", 1, "cancelled")
     assert b"Smith" not in body
     log = admin.get(f"/v1/webhooks/{made['webhook']}/deliveries").json()["deliveries"]
     assert [(one["event"], one["state"], one["status"]) for one in log] == [("job.cancelled", "delivered", 204)]

@@ -111,20 +111,22 @@ def test_a_champion_is_promoted_rolled_back_and_held_with_a_reason(api: RunningA
     assert champion.version == "m1"
     assert window.send("/portfolios/book/retraining/hold", {"why": WHY}).status_code == 303
     assert is_held(engine, BOOK)
-    told = [one for one in events_of(engine) if one[0] in ("model.promoted", "model.rolled_back", "retraining.hold")]
-    assert all(who.startswith("key ") for _, who, _ in told[-3:])
+    events_found = [
+        one for one in events_of(engine) if one[0] in ("model.promoted", "model.rolled_back", "retraining.hold")
+    ]
+    assert all(who.startswith("key ") for _, who, _ in events_found[-3:])
 
 
 @pytest.mark.usefixtures("two_nights")
 def test_a_suspicious_model_is_promoted_only_where_the_box_is_ticked(api: RunningApi, engine: Engine) -> None:
-    strange = {"suspicious": [{"column": "recovered", "told": "recovered alone nearly decides the outcome"}]}
+    strange = {"suspicious": [{"column": "recovered", "told": "recovered nearly decides the outcome by itself"}]}
     refused = Decision(BOOK, "m2", "m1", promoted=False, reason="r", figures=strange, decided_by="gate", job_id=None)
     with writing(engine) as connection:
-        decide(connection, refused, seen=get_champion(engine, BOOK))
+        decide(connection, refused, champion_before=get_champion(engine, BOOK))
     window = opened(api)
     page = window.page("/portfolios/book/models").text
     assert page.count('name="accept_suspicious"') == 1
-    assert "Suspicious: recovered alone nearly decides the outcome." in page
+    assert "Suspicious: recovered nearly decides the outcome by itself." in page
     assert window.send("/models/m2/promote", {"why": WHY}).status_code == 409
     assert window.send("/models/m2/promote", {"why": WHY, "accept_suspicious": "true"}).status_code == 303
     champion = get_champion(engine, BOOK)

@@ -20,7 +20,7 @@ from tests.integration.dashboard.window import Window, opened
 
 HOSTILE = '<script>alert("x")</script>'
 OF_A_PORTFOLIO = ("/portfolios/book/drift", "/portfolios/book/models", "/portfolios/book/customer")
-EVERYWHERE = ("/", "/tonight/live", "/jobs", "/workers", "/workers/live")
+EVERYWHERE = ("/", "/tonight/live", "/jobs", "/workers", "/workers/live", "/glossary")
 CHARTS = [
     *(f"/jobs/{{job}}/charts/{name}" for name in ("rejects", "shards")),
     *(f"/portfolios/book/drift/charts/{name}" for name in ("scores", "nights", "fields", "migration")),

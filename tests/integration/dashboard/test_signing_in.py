@@ -46,7 +46,7 @@ def test_a_wrong_key_is_refused_and_is_not_shown_again(api: RunningApi, key: str
     window = Window(api)
     answer = window.sign_in(key)
     assert answer.status_code == 401
-    assert "not known here" in answer.text
+    assert "unknown, revoked or expired" in answer.text
     assert not key or key not in answer.text
     assert window.page("/").status_code == 303
 

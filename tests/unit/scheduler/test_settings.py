@@ -14,13 +14,13 @@ def test_a_sweep_must_not_be_longer_than_a_lease(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TIDEMARK_SWEEP_SECONDS", "21")
     with pytest.raises(ValidationError) as wrong:
         SchedulerSettings()
-    told = describe_invalid_settings(wrong.value)
-    assert "TIDEMARK_SWEEP_SECONDS (21) must not be longer than TIDEMARK_LEASE_SECONDS (20)" in told
+    message = describe_invalid_settings(wrong.value)
+    assert "TIDEMARK_SWEEP_SECONDS (21) must not be longer than TIDEMARK_LEASE_SECONDS (20)" in message
 
 
 def test_a_lease_must_outlive_two_heartbeats_before_any_worker_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEMARK_LEASE_SECONDS", "8")
     with pytest.raises(ValidationError) as wrong:
         SchedulerSettings()
-    told = describe_invalid_settings(wrong.value)
-    assert told == "TIDEMARK_LEASE_SECONDS (8) must be more than twice TIDEMARK_HEARTBEAT_SECONDS (5)"
+    message = describe_invalid_settings(wrong.value)
+    assert message == "TIDEMARK_LEASE_SECONDS (8) must be more than twice TIDEMARK_HEARTBEAT_SECONDS (5)"

@@ -25,11 +25,11 @@ def erase(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Key of the record.")],
     json: Json = False,
 ) -> int:
-    """Erase a person's record, scores, rejects and outcomes, then look everywhere again: nothing may be left.
+    """Erase a person's record, scores, rejects and outcomes, then check that nothing is left.
 
-    Exit codes: 0 erased and nothing is left (also where the key was erased within the last day); 3 something is left
-    in a source that Tidemark did not make; 5 no such key, in no place; 6 a place could not be looked at, which it
-    names; 7 erased, but bytes stay until somebody who reads an older state of a SQLite file has ended.
+    Exit codes: 0 erased, nothing is left (also if the key was erased within the last day); 3 something is left in a
+    source that Tidemark did not create; 5 the key was not found; 6 a place could not be checked, and the output names
+    it; 7 erased, but some bytes remain until another reader of the SQLite file finishes.
     """
     from scheduler.cli.session import open_session
     from scheduler.requests.person_erasure import describe_erasure, erase_person
@@ -43,17 +43,17 @@ def erase(
 
 def _show(output: "Output", erasure: "Erasure") -> None:
     rows = [(one.name, one.erased, one.left, one.unseen or one.note) for one in erasure.places]
-    output.show_table(("place", "erased", "left", ""), rows)
-    told: dict[str, Any] = {
+    output.show_table(("place", "erased", "left", "note"), rows)
+    messages: dict[str, Any] = {
         "erased": "Nothing is left.",
-        "unknown_key": "No such key: it was found in none of these places.",
-        "left": f"Not made by Tidemark, erase it there yourself: {', '.join(_left_in(erasure))}",
-        "not_everywhere": _listed("Could not look everywhere", erasure.unseen),
-        "not_yet_gone": _listed("Erased, but not yet gone from", erasure.pending),
+        "unknown_key": "No such key: it was not found in any of these places.",
+        "left": f"Not created by Tidemark; erase it there yourself: {', '.join(_left_in(erasure))}",
+        "not_everywhere": _listed("Could not check every place", erasure.unseen),
+        "not_yet_gone": _listed("Erased, but not yet removed from", erasure.pending),
     }
     say = output.show if erasure.is_proven else output.say
-    say(told[erasure.outcome])
-    output.show(f"Out of reach: {'; '.join(erasure.beyond_reach)}.")
+    say(messages[erasure.outcome])
+    output.show(f"Outside Tidemark's control: {'; '.join(erasure.beyond_reach)}.")
 
 
 def _left_in(erasure: "Erasure") -> list[str]:

@@ -15,7 +15,7 @@ Source = Annotated[str, typer.Argument(metavar="SOURCE", help='Table or view: "t
 
 @app.command("grant")
 def grant(name: PortfolioName, source: Source, json: Json = False) -> None:
-    """Let a portfolio read a table or view; neither need be there yet. Tidemark's own tables cannot be granted."""
+    """Let a portfolio read a table or view, which need not exist yet. Tidemark's own tables cannot be granted."""
     from db.portfolios.catalog import list_portfolios
     from db.portfolios.source_grants import grant_source
     from scheduler.cli.session import open_session
@@ -25,27 +25,27 @@ def grant(name: PortfolioName, source: Source, json: Json = False) -> None:
         session.output.emit(_describe(granted))
         session.output.show(f"Portfolio {name} may read {granted.source}.")
         if name not in {one.name for one in list_portfolios(session.engine)}:
-            session.output.say("There is no portfolio of this name yet.")
+            session.output.say("No portfolio has this name yet.")
 
 
 @app.command("revoke-source")
 def revoke_source(name: PortfolioName, source: Source, json: Json = False) -> None:
-    """End a grant at once: open jobs of the portfolio that read the source fail."""
+    """Revoke a grant at once. Unfinished jobs of the portfolio that read the source fail."""
     from db.portfolios.source_grants import revoke_source
     from scheduler.cli.session import open_session
 
     with open_session(wants_json=json) as session:
         revoked = revoke_source(session.engine, name, source, who=session.who)
         session.output.emit(_describe(revoked))
-        session.output.show(f"Portfolio {name} may not read {revoked.source} any more.")
+        session.output.show(f"Portfolio {name} may no longer read {revoked.source}.")
 
 
 @app.command("grants")
 def grants(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Of this portfolio alone.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this portfolio.")] = None,
     json: Json = False,
 ) -> None:
-    """List which tables and views portfolios may read, who granted them, and which `load` made."""
+    """List the tables and views that portfolios may read, who granted them, and which ones `load` created."""
     from db.portfolios.source_grants import list_grants
     from scheduler.cli.session import open_session
 
@@ -53,7 +53,7 @@ def grants(
         found = list_grants(session.engine, name)
         session.output.emit({"grants": [_describe(one) for one in found]})
         rows = [(one.portfolio, one.source, one.made_by_load, one.granted_by, one.granted_at) for one in found]
-        session.output.show_table(("portfolio", "source", "made by load", "by", "since"), rows)
+        session.output.show_table(("portfolio", "source", "created by load", "by", "since"), rows)
 
 
 def _describe(granted: "Grant") -> dict[str, Any]:

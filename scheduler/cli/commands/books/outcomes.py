@@ -1,13 +1,14 @@
-"""`tidemark outcomes`: load what became of records, and see how good each night's scores turned out to be."""
+"""`tidemark outcomes`: load outcomes, and show how good each night's scores turned out to be."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import Json, PortfolioName, Timeout, Wait
 
-app = typer.Typer(help="Outcomes: what became of the records, against what the scores had said.", no_args_is_help=True)
+app = typer.Typer(help="Outcomes: what happened to the records, compared with their scores.", no_args_is_help=True)
 
 _FIGURES = ("roc_auc", "ks", "brier", "bad_rate", "expected_bad_rate", "calibration_slope", "calibration_intercept")
 
@@ -19,15 +20,18 @@ def load(
     outcome_column: Annotated[
         str | None, typer.Option("--outcome", help="Column of the outcome; default: outcome, else the target's name.")
     ] = None,
-    date_column: Annotated[str, typer.Option("--date", help="Column of the day it was known.")] = "outcome_date",
+    date_column: Annotated[
+        str, typer.Option("--date", help="Column with the date when the outcome became known.")
+    ] = "outcome_date",
     job: Annotated[
-        int | None, typer.Option("--job", min=1, help="Scoring job that it judges; default: the newest before the day.")
+        int | None,
+        typer.Option("--job", min=1, help="Scoring job the outcomes belong to; default: the newest before that date."),
     ] = None,
     wait: Wait = True,
     timeout: Timeout = None,
     json: Json = False,
 ) -> int:
-    """Load outcomes; a file that was loaded before changes nothing. The vintages are measured anew."""
+    """Load outcomes and measure the vintages again. Loading the same file twice changes nothing."""
     from dataclasses import asdict
 
     from scheduler.cli.session import open_session
@@ -45,11 +49,12 @@ def load(
         )
         session.output.emit({"portfolio": name} | asdict(loaded))
         session.output.show(
-            f"{loaded.loaded:,} new outcomes, {loaded.changed:,} corrected, {loaded.unchanged:,} known before."
+            f"{counted(loaded.loaded, 'new outcome')}, {loaded.changed:,} corrected, "
+            f"{loaded.unchanged:,} already known."
         )
         if loaded.without_score:
             session.output.say(
-                f"{loaded.without_score:,} of them judge no score: their records were not scored before."
+                f"{loaded.without_score:,} without effect on any score: their records had not been scored by then."
             )
         if loaded.job_id is not None and wait:
             wait_for_job(
@@ -67,7 +72,7 @@ def load(
 @app.command("show")
 def show(
     name: PortfolioName,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Vintages at most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of vintages.")] = 100,
     json: Json = False,
 ) -> None:
     """Show the realised figures of each scoring job, newest first."""
@@ -77,7 +82,7 @@ def show(
 
     with open_session(wants_json=json) as session:
         get_portfolio(session.engine, name)
-        told: list[dict[str, Any]] = [
+        vintages: list[dict[str, Any]] = [
             {
                 "job": one.job_id,
                 "model_version": one.model_version,
@@ -88,7 +93,7 @@ def show(
             }
             for one in list_vintages(session.engine, name, limit=limit)
         ]
-        session.output.emit({"portfolio": name, "vintages": told})
+        session.output.emit({"portfolio": name, "vintages": vintages})
         columns = ("job", "model_version", "outcomes", "bad")
-        rows = [[*(one[column] for column in columns), *(one["figures"].get(f) for f in _FIGURES)] for one in told]
-        session.output.show_table((*columns, *_FIGURES), rows, title=f"What became of {name}, by scoring job")
+        rows = [[*(one[column] for column in columns), *(one["figures"].get(f) for f in _FIGURES)] for one in vintages]
+        session.output.show_table((*columns, *_FIGURES), rows, title=f"Outcomes of {name} by scoring job")

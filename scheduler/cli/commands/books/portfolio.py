@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import DataFile, Json, PortfolioName
 
 if TYPE_CHECKING:
     from db.portfolios.catalog import Portfolio
 
-app = typer.Typer(help="Books of records: what they hold and how they are scored.", no_args_is_help=True)
+app = typer.Typer(help="Portfolios: which records a book contains and how they are scored.", no_args_is_help=True)
 
 
 @app.command("add")
 def add(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Portfolio file (TOML).")], json: Json = False
 ) -> None:
-    """Check a portfolio file and store it; adding it again changes the stored one."""
+    """Check a portfolio file and store it. Adding it again updates the stored one."""
     from db.portfolios.catalog import save_portfolio
     from scheduler.cli.session import open_session
     from scheduler.portfolio_files.reader import read_portfolio_file
@@ -62,7 +63,7 @@ def show(name: PortfolioName, json: Json = False) -> None:
             for one in definition.histories
         ]
         facts = [(key, value) for key, value in _summary(portfolio).items()]
-        session.output.show_table(("", "value"), facts, title=definition.title)
+        session.output.show_table(("name", "value"), facts, title=definition.title)
         session.output.show_table(("column", "kind", "missing codes"), columns)
 
 
@@ -74,10 +75,10 @@ def infer(
     target: Annotated[str | None, typer.Option("--target", help="Column with 1 for the bad event.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Column with the record's date.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default: NAME.toml.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a portfolio file from a data file, with every guess commented, ready to be corrected."""
+    """Propose a portfolio file from a data file. Each guess has a comment for you to check."""
     from scheduler.cli.output import Output
     from scheduler.errors import UsageError
     from scheduler.portfolio_files.inference.proposal import infer_portfolio
@@ -85,14 +86,15 @@ def infer(
 
     path = out or Path(f"{name}.toml")
     if path.exists() and not force:
-        raise UsageError(f"{path} is there already; name another file with --out, or write over it with --force")
+        raise UsageError(f"{path} already exists; choose another file with --out, or overwrite it with --force")
     text = infer_portfolio(data, name=name, key=key, target=target, as_of=as_of)
     definition = parse_portfolio(text, str(path))
     path.write_text(text, encoding="utf-8")
     output = Output(wants_json=json)
     counts = {"fields": len(definition.fields), "histories": len(definition.histories)}
     output.emit({"portfolio": name, "file": str(path), **counts})
-    output.show(f"Wrote {path}: {counts['fields']} fields, {counts['histories']} histories. Read it and correct it.")
+    fields, histories = counted(counts["fields"], "field"), counted(counts["histories"], "history")
+    output.show(f"Wrote {path}: {fields}, {histories}. Check it and correct it.")
     for line in text.splitlines():
         if line.startswith("# WARNING: "):
             output.say(line.removeprefix("# "))

@@ -1,10 +1,11 @@
-"""`tidemark load`: records of a file into the source table."""
+"""`tidemark load`: loads a file of records into the source table."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import DataFile, Json, PortfolioName
 
 if TYPE_CHECKING:
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 def load(
     name: PortfolioName,
     data: DataFile,
-    replace: Annotated[bool, typer.Option("--replace", help="Make the table anew: its present rows go.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Recreate the table; its present rows are deleted.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Load a CSV or Parquet file into the portfolio's source table; rows of the same key are replaced."""
+    """Load a CSV or Parquet file into the portfolio's source table. Rows with the same key are replaced."""
     from db.portfolios.catalog import get_portfolio
     from db.sources.loading import load_records
     from scheduler.cli.session import open_session
@@ -44,15 +47,16 @@ def load(
         found = {"unreadable": survey.unreadable, "repeated_keys": outcome.repeated_keys}
         session.output.emit({"portfolio": name, "source": definition.source, **counts, "total": outcome.total, **found})
         session.output.show(
-            f"Loaded {outcome.loaded:,} records into {definition.source} ({outcome.replaced:,} replaced); "
+            f"Loaded {counted(outcome.loaded, 'record')} into {definition.source} ({outcome.replaced:,} replaced); "
             f"it holds {outcome.total:,} now."
         )
         if outcome.without_key:
-            session.output.say(f"{outcome.without_key:,} of them have no key: scoring will reject them.")
+            session.output.say(f"{outcome.without_key:,} without a key: scoring will reject them.")
         if outcome.repeated_keys:
             keys = ", ".join(outcome.repeated_examples)
             session.output.say(
-                f"{outcome.repeated_keys:,} keys stand more than once, such as {keys}: scoring takes the first of each."
+                f"{counted(outcome.repeated_keys, 'key')} occurred more than once, such as {keys}: "
+                "scoring uses the first record of each."
             )
         for warning in survey.warnings:
             session.output.say(warning)

@@ -1,4 +1,4 @@
-"""`tidemark schedule`: say which portfolio is scored when, and see what became of each due time."""
+"""`tidemark schedule`: set when a portfolio is scored, and show the result of each due time."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Schedules: which portfolio is scored when.", no_args_is_help=True)
 
 _ScheduleName = Annotated[
-    str, typer.Argument(metavar="SCHEDULE", help="Id of the schedule, or of its portfolio if that has only one.")
+    str, typer.Argument(metavar="SCHEDULE", help="Id of the schedule, or name of the portfolio if it has only one.")
 ]
 _Why = Annotated[str, typer.Option("--why", help="Reason, kept in the event log.")]
 
@@ -30,14 +30,16 @@ def add(
     ],
     time_zone: Annotated[str, typer.Option("--tz", help="Time zone, such as Asia/Shanghai.")] = "UTC",
     catch_up: Annotated[
-        CatchUp, typer.Option("--catch-up", help="Due times missed in a downtime: run the latest, all or none of them.")
+        CatchUp,
+        typer.Option("--catch-up", help="Due times missed during downtime: run the latest, all or none of them."),
     ] = CatchUp.LATEST,
     overlap: Annotated[
-        Overlap, typer.Option("--overlap", help="Due while the job before is not finished: skip it, or queue it.")
+        Overlap,
+        typer.Option("--overlap", help="If the previous job is unfinished at a due time: skip the run, or queue it."),
     ] = Overlap.SKIP,
     json: Json = False,
 ) -> None:
-    """Score a portfolio with its champion at every due time; adding it again changes its policies."""
+    """Score a portfolio with its champion at every due time. Adding it again changes its policies."""
     from db.schedules.timetable import ScheduleRequest
     from scheduler.cli.session import open_session
     from scheduler.requests.schedule_changes import add_schedule
@@ -46,13 +48,13 @@ def add(
     with open_session(wants_json=json) as session:
         schedule, outcome = add_schedule(session.engine, request, who=session.who)
         session.output.emit(_document(schedule) | {"outcome": outcome})
-        session.output.show(f"Schedule {schedule.id} {outcome}: {_told(schedule)}.")
+        session.output.show(f"Schedule {schedule.id} {outcome}: {_describe(schedule)}.")
         _warn_without_champion(session, name)
 
 
 @app.command("list")
 def list_(
-    with_removed: Annotated[bool, typer.Option("--all", help="Removed schedules too.")] = False, json: Json = False
+    with_removed: Annotated[bool, typer.Option("--all", help="Include removed schedules.")] = False, json: Json = False
 ) -> None:
     """List every schedule: next and last run, due times that were missed or skipped."""
     from db.schedules.due_time_runs import ScheduleHistory, read_histories
@@ -74,10 +76,10 @@ def list_(
 @app.command("show")
 def show(
     name: _ScheduleName,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many due times at most.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of due times.")] = 20,
     json: Json = False,
 ) -> None:
-    """Show one schedule, and what became of its newest due times."""
+    """Show one schedule and the result of its latest due times."""
     from db.connections.engine import reading
     from db.schedules.due_time_runs import list_runs
     from db.schedules.timetable import find_schedule_named
@@ -89,14 +91,14 @@ def show(
         runs = list_runs(session.engine, schedule.id, limit=limit)
         session.output.emit(_document(schedule) | {"runs": [_run_document(run) for run in runs]})
         facts = _document(schedule) | {"next_due_at": _local(schedule, schedule.next_due_at)}
-        session.output.show_table(("", "value"), facts.items(), title=_told(schedule))
+        session.output.show_table(("name", "value"), facts.items(), title=_describe(schedule))
         rows = [(_local(schedule, run.due_at), *list(_run_document(run).values())[1:]) for run in runs]
         session.output.show_table(("due", "state", "job", "cause", "detail", "by hand"), rows)
 
 
 @app.command("pause")
 def pause(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
-    """Let nothing fire until it is resumed; due times of that while are neither run nor missed."""
+    """Pause a schedule. Due times until it is resumed are neither run nor counted as missed."""
     from scheduler.cli.session import open_session
     from scheduler.requests.schedule_changes import pause_schedule
 
@@ -106,7 +108,7 @@ def pause(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
 
 @app.command("resume")
 def resume(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
-    """Let a paused schedule fire again, from its next due time on."""
+    """Resume a paused schedule, starting with its next due time."""
     from scheduler.cli.session import open_session
     from scheduler.requests.schedule_changes import resume_schedule
 
@@ -116,7 +118,7 @@ def resume(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
 
 @app.command("remove")
 def remove(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
-    """End a schedule; its history and its jobs stay."""
+    """Remove a schedule; its history and jobs are kept."""
     from scheduler.cli.session import open_session
     from scheduler.requests.schedule_changes import remove_schedule
 
@@ -126,7 +128,7 @@ def remove(name: _ScheduleName, why: _Why = "", json: Json = False) -> None:
 
 @app.command("run-now")
 def run_now(name: _ScheduleName, json: Json = False) -> None:
-    """Submit a job of the schedule now; its next due time stays as it is."""
+    """Submit a job of the schedule now; its next due time does not change."""
     from db.ledger.job_lifecycle import get_job
     from scheduler.cli.commands.job import job_document
     from scheduler.cli.session import open_session
@@ -136,12 +138,12 @@ def run_now(name: _ScheduleName, json: Json = False) -> None:
         job_id = run_schedule_now(session.engine, name, who=session.who)
         session.output.emit(job_document(get_job(session.engine, job_id)))
         session.output.show(f"Job {job_id} is stored.")
-        session.output.say(f"Look at it with: tidemark job show {job_id}")
+        session.output.say(f"See it with: tidemark job show {job_id}")
 
 
 def _tell(session: "Session", schedule: "Schedule") -> None:
     session.output.emit(_document(schedule))
-    session.output.show(f"Schedule {schedule.id} is {schedule.state}: {_told(schedule)}.")
+    session.output.show(f"Schedule {schedule.id} is {schedule.state}: {_describe(schedule)}.")
 
 
 def _warn_without_champion(session: "Session", name: str) -> None:
@@ -149,12 +151,12 @@ def _warn_without_champion(session: "Session", name: str) -> None:
 
     if get_champion(session.engine, name) is None:
         session.output.say(
-            f"Portfolio {name} has no champion yet; until there is one, due times are stored as missed. "
+            f"Portfolio {name} has no champion yet; until it has one, due times are stored as missed. "
             f"Train one with: tidemark train {name}"
         )
 
 
-def _told(schedule: "Schedule") -> str:
+def _describe(schedule: "Schedule") -> str:
     due = _local(schedule, schedule.next_due_at)
     named = f'{schedule.portfolio}, "{schedule.cron}" in {schedule.time_zone}'
     return f"{named} ({_in_words(schedule)}){f', next due {due}' if due else ''}"
@@ -171,7 +173,7 @@ def _in_words(schedule: "Schedule") -> str:
 
 
 def _local(schedule: "Schedule", moment: "datetime | None") -> str | None:
-    """A moment as the clocks of the schedule's time zone show it, or in UTC where there is no such zone."""
+    """A moment as the clocks of the schedule's time zone show it, or in UTC if there is no such zone."""
     from datetime import UTC
     from zoneinfo import ZoneInfo
 

@@ -1,4 +1,4 @@
-"""`tidemark drift`: compare two files of scores, and look at a portfolio's nights."""
+"""`tidemark drift`: compare two files of scores, and show a portfolio's nights."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,19 +33,21 @@ def compare_files(
     output = Output(wants_json=json)
     output.emit(document)
     shown = [(name, as_range(value) if isinstance(value, list) else value) for name, value in document.items()]
-    output.show_table(("", "value"), shown, title=f"{current.name} against {reference.name}")
+    output.show_table(("name", "value"), shown, title=f"{current.name} against {reference.name}")
 
 
 @app.command("show")
 def show(
     name: PortfolioName,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.png", help="Draw the nights into a picture.")
+        Path | None, typer.Option("--out", metavar="FILE.png", help="Also draw the nights into this PNG file.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Nights at most, the newest ones.")] = 30,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of nights; the newest are shown.")
+    ] = 30,
     json: Json = False,
 ) -> None:
-    """Show the monitored nights of a portfolio, oldest first: verdict, PSI, shift of the mean, and why."""
+    """Show the monitored nights of a portfolio, oldest first: verdict, PSI, shift of the mean, reasons."""
     from db.portfolios.catalog import get_portfolio
     from scheduler.cli.session import open_session
     from scheduler.reports.night_report import COLUMNS, draw_nights, read_nights, row_of
@@ -59,7 +61,7 @@ def show(
         session.output.emit(document | {"file": None if out is None else str(out)})
         session.output.show_table(COLUMNS, map(row_of, nights), title=f"Nights of {name}")
         if out is not None:
-            session.output.show(f"Drawn into {out}.")
+            session.output.show(f"Wrote the chart to {out}.")
 
 
 def comparison_document(reference: "Distribution", current: "Distribution") -> dict[str, Any]:

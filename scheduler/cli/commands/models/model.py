@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from db.events.wording import counted
 from scheduler.cli.options import Json, PortfolioName, Timeout
 
 if TYPE_CHECKING:
     from db.registry.versions import ModelVersion
 
-app = typer.Typer(help="Model versions: what each is and how good.", no_args_is_help=True)
+app = typer.Typer(help="Model versions, their quality and their promotion.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -48,7 +49,7 @@ def show(version: Annotated[str, typer.Argument(metavar="VERSION", help="Model v
     with open_session(wants_json=json) as session:
         model = get_model(session.engine, version)
         decisions = [one for one in list_decisions(session.engine, model.portfolio) if one.version == version]
-        told = [
+        decisions = [
             {
                 "at": one.created_at,
                 "promoted": one.promoted,
@@ -59,17 +60,19 @@ def show(version: Annotated[str, typer.Argument(metavar="VERSION", help="Model v
             }
             for one in decisions
         ]
-        session.output.emit(_document(model) | {"decisions": told})
+        session.output.emit(_document(model) | {"decisions": decisions})
         facts = [(key, value) for key, value in _document(model).items() if key != "metrics"]
-        session.output.show_table(("", "value"), [*facts, *model.metrics.items()], title=f"Model {version}")
+        session.output.show_table(("name", "value"), [*facts, *model.metrics.items()], title=f"Model {version}")
         columns = ("at", "promoted", "reason", "by", "against")
-        session.output.show_table(columns, [[one[column] for column in columns] for one in told], title="Decisions")
+        session.output.show_table(
+            columns, [[one[column] for column in columns] for one in decisions], title="Decisions"
+        )
 
 
 @app.command("report")
 def report(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="Model version.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to; made if it is not there.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to; created if missing.")],
     json: Json = False,
 ) -> None:
     """Write the model card: Markdown, JSON, and its plots as PNG."""
@@ -91,7 +94,7 @@ def compare(
     timeout: Timeout = None,
     json: Json = False,
 ) -> int:
-    """Compare two versions on the records that neither has learnt from: B minus A, with paired 95 % intervals."""
+    """Compare two versions on records that neither was trained on: B minus A, with paired 95 % intervals."""
     from scheduler.cli.commands.job import exit_code_of, show_failure
     from scheduler.cli.progress import job_progress
     from scheduler.cli.session import open_session
@@ -101,9 +104,9 @@ def compare(
 
     with open_session(wants_json=json) as session:
         job_id, say = submit_comparison(session.engine, first, second, Request(session.who)), session.output.say
-        with job_progress(say) as look:
+        with job_progress(say) as show_progress:
             job = wait_for_job(
-                session.engine, session.settings, job_id, on_look=look, on_event=say, timeout_seconds=timeout
+                session.engine, session.settings, job_id, on_look=show_progress, on_event=say, timeout_seconds=timeout
             )
         found = job.result or {}
         if exit_code_of(job):
@@ -112,11 +115,11 @@ def compare(
             return exit_code_of(job)
         if not found["figures"]:
             raise UsageError(
-                f"{first} and {second} held out {found['records']} records in common; at least 30 of both outcomes "
-                "are needed. Score a book whose outcomes are known with each instead"
+                f"{first} and {second} share {counted(found['records'], 'held-out record')}; at least 30 of each "
+                "outcome are needed. Score a book with known outcomes with each version instead"
             )
         session.output.emit({"job": job.id} | found)
-        title = f"{second} minus {first} on {found['records']:,} records that neither has learnt from"
+        title = f"{second} minus {first} on {counted(found['records'], 'record')} that neither was trained on"
         rows = [_compared(name, figure) for name, figure in found["figures"].items()]
         session.output.show_table(("figure", "A", "B", "B - A", "95 % interval"), rows, title=title)
     return 0

@@ -1,4 +1,4 @@
-"""`tidemark model promote`, `rollback`, `hold`, `release`, `decisions`, `decision`: who is the champion, and why."""
+"""`tidemark model promote`, `rollback`, `hold`, `release`, `decisions`, `decision`: change the champion."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ Why = Annotated[str, typer.Option("--why", help="The reason, kept with the decis
 
 @app.command("promote")
 def promote(version: Version, why: Why = "", accept_suspicious: AcceptSuspicious = False, json: Json = False) -> None:
-    """Make a version the champion of its portfolio, whatever the gate said."""
+    """Make a version the champion of its portfolio, whatever the gate decided."""
     from db.retraining.promotion import promote_version
     from scheduler.cli.session import open_session
 
@@ -30,7 +30,7 @@ def promote(version: Version, why: Why = "", accept_suspicious: AcceptSuspicious
 
 @app.command("rollback")
 def rollback(name: PortfolioName, why: Why = "", json: Json = False) -> None:
-    """Put the champion before the present one back; the nights that this one scored are marked."""
+    """Restore the previous champion. The nights that the present one scored are marked as unusable."""
     from db.retraining.promotion import roll_back
     from scheduler.cli.session import open_session
 
@@ -40,20 +40,20 @@ def rollback(name: PortfolioName, why: Why = "", json: Json = False) -> None:
 
 @app.command("hold")
 def hold(name: PortfolioName, why: Why = "", json: Json = False) -> None:
-    """Stop fine-tuning and promotion by itself; scoring, monitoring and rollback go on."""
+    """Stop automatic fine-tuning and promotion. Scoring, monitoring and rollback continue."""
     _set_hold(name, why, held=True, json=json)
 
 
 @app.command("release")
 def release(name: PortfolioName, why: Why = "", json: Json = False) -> None:
-    """Let fine-tuning and promotion happen by itself again."""
+    """Allow automatic fine-tuning and promotion again."""
     _set_hold(name, why, held=False, json=json)
 
 
 @app.command("decisions")
 def decisions(
     name: PortfolioName,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Decisions at most.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of decisions.")] = 100,
     json: Json = False,
 ) -> None:
     """List every decision about a portfolio's models, newest first."""
@@ -63,19 +63,19 @@ def decisions(
 
     with open_session(wants_json=json) as session:
         get_portfolio(session.engine, name)
-        told = [_document(one) for one in list_decisions(session.engine, name, limit=limit)]
-        session.output.emit({"portfolio": name, "decisions": told})
+        decisions = [_document(one) for one in list_decisions(session.engine, name, limit=limit)]
+        session.output.emit({"portfolio": name, "decisions": decisions})
         columns = ("decision", "at", "action", "version", "against", "promoted", "by", "reason")
-        session.output.show_table(columns, [[one[column] for column in columns] for one in told])
+        session.output.show_table(columns, [[one[column] for column in columns] for one in decisions])
 
 
 @app.command("decision")
 def decision(
     number: Annotated[int, typer.Argument(metavar="ID", min=1, help="Number of the decision.")],
-    out: Annotated[Path | None, typer.Option("--out", help="File for the page, in Markdown.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the page to this file, as Markdown.")] = None,
     json: Json = False,
 ) -> None:
-    """Show one decision as a page, with every number that was looked at."""
+    """Show one decision as a page, with every figure that it is based on."""
     from db.registry.champions import get_decision
     from scheduler.cli.session import open_session
     from scheduler.reports.decision_pages import write_decision_page
@@ -98,7 +98,7 @@ def _set_hold(name: str, why: str, *, held: bool, json: bool) -> None:
     with open_session(wants_json=json) as session:
         has_changed = set_hold(session.engine, name, held=held, who=session.who, why=why)
         session.output.emit({"portfolio": name, "held": held, "changed": has_changed})
-        session.output.show(f"{name} is {'held' if held else 'not held'}{'' if has_changed else ' (it was before)'}.")
+        session.output.show(f"{name} is {'held' if held else 'not held'}{'' if has_changed else ' (no change)'}.")
 
 
 def _tell_change(session: "Session", change: "ChampionChange") -> None:
@@ -110,13 +110,11 @@ def _tell_change(session: "Session", change: "ChampionChange") -> None:
         "job": change.job_id,
     }
     session.output.emit(document)
-    session.output.show(
-        f"{change.version} is the champion of {change.portfolio}, in place of {change.before or 'none'}."
-    )
+    session.output.show(f"{change.version} is the champion of {change.portfolio}, replacing {change.before or 'none'}.")
     if change.nights:
-        session.output.say(f"Marked as not to be used: the scores of the jobs {', '.join(map(str, change.nights))}.")
+        session.output.say(f"Marked as unusable: the scores of jobs {', '.join(map(str, change.nights))}.")
     if change.job_id is not None:
-        session.output.say(f"Scored again in job {change.job_id}.")
+        session.output.say(f"The book is scored again in job {change.job_id}.")
 
 
 def _document(one: "Decision") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`tidemark model scrub`: take the records of people out of bundles that older releases wrote."""
+"""`tidemark model scrub`: remove personal records from bundles of older releases."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,22 +12,26 @@ if TYPE_CHECKING:
     from scheduler.cli.session import Session
     from scheduler.installation.stored_bundles import PeopledBundle
 
-_COLUMNS = ("version", "portfolio", "holds", "replaced_by", "told")
-_FOREIGN = "no version of the registry: remove its folder by hand"
-_VALUES = "edges and names of an older release: train anew to be rid of them"
+_KEYS = ("version", "portfolio", "holds", "replaced_by", "told")
+_COLUMNS = ("version", "portfolio", "contains", "replaced by", "status")
+_FOREIGN = "not a version in the registry: remove its folder by hand"
+_VALUES = "bin edges and categories of an older release: train again to replace them"
 
 
 @app.command("scrub")
 def scrub(
     version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Model version.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every bundle that holds records.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which bundles hold something.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every bundle that contains records.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the bundles that contain personal records.")
+    ] = False,
     timeout: Timeout = None,
     json: Json = False,
 ) -> int:
-    """Write bundles of older releases anew without records of people; every score stays the same to the bit.
+    """Rewrite bundles of older releases without personal records. Every score stays exactly the same.
 
-    Each becomes a version of its own, the champion too; the old files are removed once the new ones are durable.
+    Each rewritten bundle becomes a new model version, including the champion. The old files are removed once the new
+    ones are safely stored.
     """
     from db.registry.versions import get_model
     from scheduler.cli.session import open_session
@@ -35,27 +39,27 @@ def scrub(
     from scheduler.installation.stored_bundles import find_bundles_with_people
 
     if (version is None) is not everything and not (version is None and dry_run):
-        raise UsageError("name a VERSION, or give --all; see what there is with: tidemark model scrub --dry-run")
+        raise UsageError("name a VERSION or give --all; list them with: tidemark model scrub --dry-run")
     with open_session(wants_json=json) as session:
         if version is not None:
             get_model(session.engine, version)
         found = find_bundles_with_people(session.engine, session.settings.bundles_url)
         chosen = [one for one in found if version in (None, one.version)]
-        told, code = _tell_only(chosen), 0
+        rows, code = _list_bundles(chosen), 0
         if not dry_run:
-            told, code = _scrub_all(session, chosen, timeout)
-        session.output.emit({"dry_run": dry_run, "bundles": told})
-        session.output.show_table(_COLUMNS, [[one[name] for name in _COLUMNS] for one in told])
-        if not told:
-            session.output.show("No bundle holds anything of people.")
+            rows, code = _scrub_all(session, chosen, timeout)
+        session.output.emit({"dry_run": dry_run, "bundles": rows})
+        session.output.show_table(_COLUMNS, [[one[name] for name in _KEYS] for one in rows])
+        if not rows:
+            session.output.show("No bundle contains personal records.")
     return code
 
 
-def _tell_only(bundles: "list[PeopledBundle]") -> list[dict[str, Any]]:
-    return [_row(one, None, _told_before(one)) for one in bundles]
+def _list_bundles(bundles: "list[PeopledBundle]") -> list[dict[str, Any]]:
+    return [_row(one, None, _describe_contents(one)) for one in bundles]
 
 
-def _told_before(bundle: "PeopledBundle") -> str:
+def _describe_contents(bundle: "PeopledBundle") -> str:
     from scheduler.installation.stored_bundles import VALUES
 
     if bundle.holds == VALUES:
@@ -65,16 +69,16 @@ def _told_before(bundle: "PeopledBundle") -> str:
 
 def _scrub_all(session: "Session", bundles: "list[PeopledBundle]", timeout: float | None) -> tuple[list[Any], int]:
     """Scrub one after the other; return what became of each, and the exit code of the worst."""
-    told, worst = list[dict[str, Any]](), 0
+    rows, worst = list[dict[str, Any]](), 0
     for bundle in bundles:
-        said, replaced_by, code = _told_before(bundle), None, 0
+        said, replaced_by, code = _describe_contents(bundle), None, 0
         if said == "to be scrubbed":
             said, replaced_by, code = _scrub_one(session, bundle.version, timeout)
         elif said == _FOREIGN:
             code = FAILED
-        told.append(_row(bundle, replaced_by, said))
+        rows.append(_row(bundle, replaced_by, said))
         worst = max(worst, code)
-    return told, worst
+    return rows, worst
 
 
 def _scrub_one(session: "Session", version: str, timeout: float | None) -> tuple[str, str | None, int]:
@@ -85,9 +89,9 @@ def _scrub_one(session: "Session", version: str, timeout: float | None) -> tuple
 
     job_id, say = submit_scrubbing(session.engine, version, Request(session.who)), session.output.say
     say(f"Scrubbing {version} in job {job_id} ...")
-    with job_progress(say) as look:
+    with job_progress(say) as show_progress:
         job = wait_for_job(
-            session.engine, session.settings, job_id, on_look=look, on_event=say, timeout_seconds=timeout
+            session.engine, session.settings, job_id, on_look=show_progress, on_event=say, timeout_seconds=timeout
         )
     if exit_code_of(job):
         return f"job {job.id} has {job.state}: {job.detail}", None, exit_code_of(job)
@@ -95,5 +99,5 @@ def _scrub_one(session: "Session", version: str, timeout: float | None) -> tuple
 
 
 def _row(bundle: "PeopledBundle", replaced_by: str | None, said: str) -> dict[str, Any]:
-    told = {"version": bundle.version, "portfolio": bundle.portfolio, "holds": bundle.holds}
-    return told | {"replaced_by": replaced_by, "told": said}
+    row = {"version": bundle.version, "portfolio": bundle.portfolio, "holds": bundle.holds}
+    return row | {"replaced_by": replaced_by, "told": said}

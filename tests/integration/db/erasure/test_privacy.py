@@ -86,7 +86,7 @@ def test_results_go_when_their_time_is_over_and_the_job_stays(engine: Engine) ->
     assert apply_retention(engine) == 2
     assert apply_retention(engine) == 0
     assert [one.event for one in list_events(engine, job_id)].count("job.results_removed") == 2
-    with pytest.raises(Exception, match="were kept as long as"):
+    with pytest.raises(Exception, match="retention period"):
         verify_job(engine, job_id)
 
 

@@ -14,9 +14,9 @@ def add_books(engine: Engine, *names: str) -> None:
 
 
 def said(engine: Engine, name: str) -> str:
-    with pytest.raises(NotFoundError) as told:
+    with pytest.raises(NotFoundError) as raised:
         get_portfolio(engine, name)
-    return str(told.value)
+    return str(raised.value)
 
 
 def test_all_names_are_listed_the_likeliest_first(sqlite_engine: Engine) -> None:
@@ -26,6 +26,6 @@ def test_all_names_are_listed_the_likeliest_first(sqlite_engine: Engine) -> None
 
 def test_of_many_names_ten_are_listed_and_the_others_counted(sqlite_engine: Engine) -> None:
     add_books(sqlite_engine, *(f"book_{number:02d}" for number in range(14)), "cards")
-    told = said(sqlite_engine, "card")
-    assert "There are: cards, book_00, " in told
-    assert " and 5 more." in told
+    result = said(sqlite_engine, "card")
+    assert "There are: cards, book_00, " in result
+    assert " and 5 more." in result

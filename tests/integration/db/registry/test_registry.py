@@ -21,7 +21,9 @@ def book(engine: Engine) -> Engine:
 
 def _decide(engine: Engine, version: str, seen: Champion | None, *, promoted: bool = True) -> bool:
     with writing(engine) as connection:
-        return decide(connection, Decision(BOOK, version, None, promoted, "why", {"n": 1}, "gate", None), seen=seen)
+        return decide(
+            connection, Decision(BOOK, version, None, promoted, "why", {"n": 1}, "gate", None), champion_before=seen
+        )
 
 
 def test_a_promotion_retires_the_champion_before_it(book: Engine) -> None:
@@ -40,7 +42,7 @@ def test_a_promotion_that_saw_an_older_champion_is_not_made(book: Engine) -> Non
     assert _decide(book, "m2", seen)
     assert not _decide(book, "m3", seen)
     assert get_champion(book, BOOK) == Champion("m2", 2)
-    assert "came first" in list_decisions(book, BOOK)[0].reason
+    assert "was promoted first" in list_decisions(book, BOOK)[0].reason
 
 
 def test_a_refusal_is_a_decision_too(book: Engine) -> None:

@@ -60,13 +60,13 @@ def test_reasons_are_read_back_one_a_column(book: Engine) -> None:
     texts = ['["PAY[PAY_0]","a \\"quoted\\" name, so"]', "[]", *['["amount"]'] * 23]
     complete_scored_shard(book, claimed, replace(result_for(book, claimed), reasons=texts), worker="w")
     page = next(read_scores(book, job.id)).sort_values("record_key", key=lambda keys: keys.astype(int))
-    told = page[["reason_1", "reason_2", "reason_4"]].astype("object").where(page.notna(), None).to_numpy().tolist()
-    assert told[:3] == [["PAY[PAY_0]", 'a "quoted" name, so', None], [None, None, None], ["amount", None, None]]
+    values = page[["reason_1", "reason_2", "reason_4"]].astype("object").where(page.notna(), None).to_numpy().tolist()
+    assert values[:3] == [["PAY[PAY_0]", 'a "quoted" name, so', None], [None, None, None], ["amount", None, None]]
     with reading(book) as connection:
         query = text(
             "SELECT reason_1, reason_2, reason_3 FROM latest_scores WHERE record_key IN ('0', '1') ORDER BY record_key"
         )
-        assert [tuple(row) for row in connection.execute(query)] == [(*told[0][:2], None), (None, None, None)]
+        assert [tuple(row) for row in connection.execute(query)] == [(*values[0][:2], None), (None, None, None)]
 
 
 def test_scores_without_reasons_have_none(book: Engine) -> None:

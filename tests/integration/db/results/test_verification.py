@@ -43,9 +43,12 @@ def test_an_untouched_job_is_as_it_says(finished: Engine) -> None:
     [
         ("UPDATE tidemark_scores SET probability = 0.9 WHERE record_key = '7'", "the digest of the stored scores"),
         ("UPDATE tidemark_scores SET record_key = 'x' WHERE record_key = '7'", "the digest of the stored scores"),
-        ("DELETE FROM tidemark_scores WHERE record_key = '7'", "27 scores are stored, the job says 28"),
-        ("DELETE FROM tidemark_rejects WHERE record_key = '0'", "1 rejects are stored, the job says 2"),
-        ("UPDATE tidemark_scores SET token = 99 WHERE record_key = '7'", "1 rows were not written by the final"),
+        ("DELETE FROM tidemark_scores WHERE record_key = '7'", "stored scores: 27, but the job says 28"),
+        ("DELETE FROM tidemark_rejects WHERE record_key = '0'", "stored rejects: 1, but the job says 2"),
+        (
+            "UPDATE tidemark_scores SET token = 99 WHERE record_key = '7'",
+            "not written by the final attempt of their shard: 1",
+        ),
     ],
 )
 def test_tampering_is_seen(finished: Engine, tampering: str, problem: str) -> None:

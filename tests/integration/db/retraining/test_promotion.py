@@ -49,8 +49,8 @@ def champion_of(engine: Engine) -> str:
 
 def test_a_person_promotes_and_the_decision_says_who_and_why(book: Engine) -> None:
     decision = list_decisions(book, BOOK)[0]
-    told = (decision.action, decision.decided_by, decision.reason, decision.version, decision.against_version)
-    assert told == ("promote", "ann", "better", "m2", "m1")
+    result = (decision.action, decision.decided_by, decision.reason, decision.version, decision.against_version)
+    assert result == ("promote", "ann", "better", "m2", "m1")
     assert decision.id is not None
     assert get_decision(book, decision.id) == decision
     with pytest.raises(StateConflictError, match="already"):
@@ -102,17 +102,17 @@ def test_a_hold_is_kept_with_its_reason_and_holding_twice_changes_nothing(book: 
 
 def test_a_suspicious_version_is_promoted_by_hand_only_by_who_accepts_it(book: Engine) -> None:
     add_model(book, "m3", champion=False)
-    strange = {"suspicious": [{"column": "recovered", "told": "recovered alone nearly decides the outcome"}]}
+    strange = {"suspicious": [{"column": "recovered", "told": "recovered nearly decides the outcome by itself"}]}
     refused = Decision(BOOK, "m3", "m2", promoted=False, reason="r", figures=strange, decided_by="gate", job_id=None)
     with writing(book) as connection:
-        decide(connection, refused, seen=get_champion(book, BOOK))
-    with pytest.raises(StateConflictError, match=r"recovered alone.*--accept-suspicious"):
+        decide(connection, refused, champion_before=get_champion(book, BOOK))
+    with pytest.raises(StateConflictError, match=r"recovered nearly decides.*--accept-suspicious"):
         promote_version(book, "m3", who="ann", why="")
     assert champion_of(book) == "m2"
     promote_version(book, "m3", who="ann", why="known before", accept_suspicious=True)
     assert champion_of(book) == "m3"
-    told = [one.why or "" for one in list_portfolio_events(book, BOOK) if one.event == "model.promoted"]
-    assert "known before; ann accepted that recovered alone nearly decides the outcome" in told
+    events_found = [one.why or "" for one in list_portfolio_events(book, BOOK) if one.event == "model.promoted"]
+    assert "known before; ann accepted that recovered nearly decides the outcome by itself" in events_found
 
 
 def test_a_scrubbed_champion_keeps_its_state_its_nights_and_who_was_before(book: Engine) -> None:

@@ -56,10 +56,10 @@ def test_the_nights_are_told_oldest_first_and_drawn(
     book: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = tmp_path / "nights.png"
-    told = run(capsys, "drift", "show", BOOK, "--out", str(picture))
-    assert [night["verdict"] for night in told["nights"]] == ["drifted", "broken_pipeline"]
-    assert told["nights"][0]["figures"]["psi_corrected"] == 0.31
-    assert told["nights"][1]["unusable_reason"] == "no feed"
+    document = run(capsys, "drift", "show", BOOK, "--out", str(picture))
+    assert [night["verdict"] for night in document["nights"]] == ["drifted", "broken_pipeline"]
+    assert document["nights"][0]["figures"]["psi_corrected"] == 0.31
+    assert document["nights"][1]["unusable_reason"] == "no feed"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -74,7 +74,7 @@ def test_a_picture_needs_a_name_that_ends_in_png(
     book: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = run(capsys, "drift", "show", BOOK, "--out", str(tmp_path / "nights.gif"), code=64)["error"]
-    assert "ends in .png" in error["message"]
+    assert "ending in .png" in error["message"]
 
 
 def test_scores_that_are_not_to_be_used_are_exported_only_when_asked_for(
@@ -83,7 +83,7 @@ def test_scores_that_are_not_to_be_used_are_exported_only_when_asked_for(
     nights = run(capsys, "drift", "show", BOOK)["nights"]
     broken, path = str(nights[1]["job"]), str(tmp_path / "scores.csv")
     refused = run(capsys, "scores", "export", broken, path, code=8)["error"]["message"]
-    assert "marked not to be used" in refused
+    assert "marked as unusable" in refused
     assert "no feed" in refused
     assert run(capsys, "scores", "export", broken, path, "--unusable")["scores"] == 20
 
@@ -99,10 +99,10 @@ def test_scoring_with_a_broken_pipeline_has_an_exit_code_and_a_next_step_that_wo
     with writing(book) as connection:
         mark_unusable(connection, job_id, "amount is missing in 19.0%", who="monitor")
     assert main(["score", BOOK, "--idempotency-key", "tonight"]) == 8
-    told = capsys.readouterr().err
-    assert "not to be used: amount is missing in 19.0%" in told
-    following = next(line for line in told.splitlines() if line.startswith("Next: "))
-    shown = following.partition("The scores all the same: tidemark ")[2].split()
+    output = capsys.readouterr().err
+    assert "unusable: amount is missing in 19.0%" in output
+    following = next(line for line in output.splitlines() if line.startswith("Next: "))
+    shown = following.partition("To export the scores anyway: tidemark ")[2].split()
     assert main([*shown[:3], str(tmp_path / shown[3]), *shown[4:]]) == 0
     assert "tidemark drift show book" in following
     assert main(["drift", "show", BOOK]) == 0

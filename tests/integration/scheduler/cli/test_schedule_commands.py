@@ -52,9 +52,9 @@ def terminal(
 
 
 def test_add_tells_the_schedule_and_its_next_due_time(terminal: Terminal) -> None:
-    told, _ = terminal.run("add", BOOK, *NIGHTLY)
-    assert told.startswith('Schedule 1 added: book, "0 2 * * *" in Asia/Shanghai (At 02:00 every day), next due ')
-    assert told.endswith("02:00 CST.\n")
+    document, _ = terminal.run("add", BOOK, *NIGHTLY)
+    assert document.startswith('Schedule 1 added: book, "0 2 * * *" in Asia/Shanghai (At 02:00 every day), next due ')
+    assert document.endswith("02:00 CST.\n")
 
 
 def test_add_gives_json_with_the_policies(terminal: Terminal) -> None:
@@ -109,8 +109,8 @@ def test_run_now_tells_the_job_and_a_second_one_waits_for_it(terminal: Terminal)
 def test_a_mistake_is_one_clear_line_and_exit_code_64(
     terminal: Terminal, arguments: tuple[str, ...], complaint: str
 ) -> None:
-    told, wrong = terminal.run(*arguments, expect=64)
-    assert told == ""
+    document, wrong = terminal.run(*arguments, expect=64)
+    assert document == ""
     assert complaint in wrong
     assert wrong.count("\n") == 1
     assert terminal.json(*arguments, expect=64)["error"]["exit_code"] == 64

@@ -40,27 +40,27 @@ def write(folder: Path, number: str, *, repeated: int = 0) -> str:
 
 def load(capsys: pytest.CaptureFixture[str], path: str) -> tuple[dict[str, Any], str]:
     assert main(["load", BOOK, path, "--json"]) == 0
-    told = capsys.readouterr()
-    return json.loads(told.out), told.err
+    output = capsys.readouterr()
+    return json.loads(output.out), output.err
 
 
 def test_a_load_tells_decimal_commas_by_column_with_examples(url, tmp_path, capsys):
     found, said = load(capsys, write(tmp_path, "1.{0},5"))
     assert found["unreadable"] == {"amount": {"values": RECORDS, "examples": ["1.0,5", "1.1,5", "1.2,5"]}}
-    assert "amount: 120 values are no numbers, such as '1.0,5'" in said
+    assert "amount: 120 values cannot be read as a number, such as '1.0,5'" in said
     assert "120 of 120 records: write numbers with a decimal point" in said
 
 
 def test_a_load_tells_repeated_keys_with_examples(url, tmp_path, capsys):
     found, said = load(capsys, write(tmp_path, "{0}.5", repeated=7))
     assert (found["repeated_keys"], found["unreadable"]) == (7, {})
-    assert "7 keys stand more than once, such as 0, 1, 2" in said
+    assert "7 keys occurred more than once, such as 0, 1, 2" in said
 
 
 def test_a_clean_load_says_nothing_of_it(url, tmp_path, capsys):
     found, said = load(capsys, write(tmp_path, "{0}.5"))
     assert (found["repeated_keys"], found["unreadable"]) == (0, {})
-    assert "no numbers" not in said
+    assert "cannot be read" not in said
     assert "more than once" not in said
 
 
@@ -74,7 +74,7 @@ def test_training_names_the_columns_that_cannot_be_read(url, tmp_path, capsys):
         job = get_job(engine, job_id)
     assert job.state is JobState.FAILED
     assert job.detail is not None
-    assert "120 records hold text in place of a number, in amount (120)" in job.detail
+    assert "120 records with text in place of a number, in amount (120)" in job.detail
     assert "decimal commas, where a decimal point is expected" in job.detail
     assert "mend these columns" in job.detail
     assert "load more records whose target is known" not in job.detail

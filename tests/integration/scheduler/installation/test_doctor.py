@@ -58,9 +58,9 @@ def test_a_setting_that_any_process_would_refuse_is_named(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert main(["doctor", "--json"]) == FAILED
-    (told,) = (one for one in json.loads(capsys.readouterr().out)["checks"] if one["check"] == "settings")
-    assert told["state"] == "fail"
-    assert all(word in told["found"] for word in (name, value, expected)), told
+    (output,) = (one for one in json.loads(capsys.readouterr().out)["checks"] if one["check"] == "settings")
+    assert output["state"] == "fail"
+    assert all(word in output["found"] for word in (name, value, expected)), output
 
 
 def test_settings_that_are_valid_are_told_and_every_mistake_is_told_once(
@@ -81,9 +81,9 @@ def test_a_secret_that_is_too_short_is_named_and_not_shown(
     book: Engine, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "hush-hush")
-    (told,) = findings("settings")
-    assert name in told.found
-    assert "hush" not in told.found
+    (result,) = findings("settings")
+    assert name in result.found
+    assert "hush" not in result.found
 
 
 def test_an_installation_that_works_has_no_finding(book: Engine) -> None:
@@ -99,7 +99,7 @@ def test_an_installation_that_works_has_no_finding(book: Engine) -> None:
 
 
 def test_a_job_without_a_scheduler_or_a_worker_is_named(book: Engine) -> None:
-    assert unfinishable() == [("job 1: no scheduler runs", "start one: tidemark up")]
+    assert unfinishable() == [("job 1: no scheduler is running", "start one: tidemark up")]
     mark_seen(book, "s", "scheduler")
     mark_seen(book, "w", "worker:training")
     ((found, advice),) = unfinishable()
@@ -119,7 +119,7 @@ def test_a_job_whose_counters_cannot_reach_zero_is_named(book: Engine) -> None:
     with writing(book) as connection:
         connection.execute(text("UPDATE tidemark_jobs SET shards_open = 2"))
     ((found, advice),) = unfinishable()
-    assert found == "job 1: its row counts 2 open shards, there are 3"
+    assert found == "job 1: its row says 2 open shards, but there are 3"
     assert "tidemark job cancel 1" in advice
     assert get_job(book, 1).shards_open == 2
 

@@ -22,23 +22,23 @@ def job_id(sqlite_engine: Engine) -> int:
 def give_up(engine: Engine, job_id: int, home: Path) -> str:
     elsewhere = SchedulerSettings(home=home, redis_url="redis://127.0.0.1:1/0")  # nothing is started here
     silent = {"on_look": lambda _job: None, "on_event": lambda _text: None}
-    with pytest.raises(WaitingTimeoutError) as told:
+    with pytest.raises(WaitingTimeoutError) as raised:
         wait_for_job(engine, elsewhere, job_id, **silent, timeout_seconds=0.1)
-    return str(told.value)
+    return str(raised.value)
 
 
 def test_without_a_process_nothing_works_on_the_job_and_the_way_to_start_is_told(
     sqlite_engine: Engine, job_id: int, tmp_path: Path
 ) -> None:
-    told = give_up(sqlite_engine, job_id, tmp_path)
-    assert told.endswith("nothing works on it: no scheduler runs; start one: tidemark up")
+    result = give_up(sqlite_engine, job_id, tmp_path)
+    assert result.endswith("nothing is processing it: no scheduler is running; start one: tidemark up")
     mark_seen(sqlite_engine, "s", "scheduler")
-    told = give_up(sqlite_engine, job_id, tmp_path)
-    assert "nothing works on it: no worker serves the queue scoring" in told
-    assert "goes on" not in told
+    result = give_up(sqlite_engine, job_id, tmp_path)
+    assert "nothing is processing it: no worker serves the queue scoring" in result
+    assert "continues" not in result
 
 
 def test_with_scheduler_and_worker_the_job_goes_on(sqlite_engine: Engine, job_id: int, tmp_path: Path) -> None:
     mark_seen(sqlite_engine, "s", "scheduler")
     mark_seen(sqlite_engine, "w", "worker:scoring,monitoring")
-    assert f"it goes on. See: tidemark job show {job_id}" in give_up(sqlite_engine, job_id, tmp_path)
+    assert f"it continues. See: tidemark job show {job_id}" in give_up(sqlite_engine, job_id, tmp_path)

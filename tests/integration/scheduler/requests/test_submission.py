@@ -34,7 +34,7 @@ def test_a_promotion_in_mid_job_changes_nothing_of_the_job(book: Engine) -> None
     add_model(book, "m2", champion=False)
     with writing(book) as connection:
         promoted = Decision(BOOK, "m2", MODEL, promoted=True, reason="test", figures={}, decided_by="me", job_id=None)
-        assert decide(connection, promoted, seen=seen)
+        assert decide(connection, promoted, champion_before=seen)
     assert get_job(book, job_id).model_version == MODEL
     assert get_job(book, submit_scoring(book, BOOK, Request("me"))).model_version == "m2"
 

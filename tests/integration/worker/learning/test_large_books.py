@@ -67,14 +67,16 @@ def train_within(url: str, home: Path, megabytes: int, *, training_memory_mb: in
 
 def test_a_book_larger_than_memory_trains_from_a_file(engine: Engine, any_database_url: str, tmp_path: Path) -> None:
     job = submit(engine)
-    told = train_within(any_database_url, tmp_path, MEGABYTES, training_memory_mb=50)
+    result = train_within(any_database_url, tmp_path, MEGABYTES, training_memory_mb=50)
     found = get_job(engine, job)
-    assert found.state is JobState.DONE, told[-4000:]
+    assert found.state is JobState.DONE, result[-4000:]
     assert found.result is not None
     assert found.result["metrics"]["roc_auc"] > 0.85
     assert list((tmp_path / "scratch").iterdir()) == []
     # The limit is one: kept in memory the same book does not train.
     again = submit(engine)
-    told = train_within(any_database_url, tmp_path, MEGABYTES, training_memory_mb=100_000)
-    assert any(sign in told for sign in ("MemoryError", "bad_alloc", "dnnl::error", "ReadRecord failed")), told[-4000:]
+    result = train_within(any_database_url, tmp_path, MEGABYTES, training_memory_mb=100_000)
+    assert any(sign in result for sign in ("MemoryError", "bad_alloc", "dnnl::error", "ReadRecord failed")), result[
+        -4000:
+    ]
     assert get_job(engine, again).state is not JobState.DONE

@@ -47,7 +47,7 @@ def book(engine: Engine) -> WorkerContext:
     decision = Decision(BOOK, MODEL, None, promoted=True, reason="t", figures={}, decided_by="t", job_id=None)
     with writing(engine) as connection:
         register_model(connection, **made, reference=reference)
-        decide(connection, decision, seen=None)
+        decide(connection, decision, champion_before=None)
     return WorkerContext(engine, WorkerSettings(), "w1")
 
 

@@ -15,7 +15,7 @@ from db.results.verification import verify_job
 from tests.building import add_model, claim, load_book, result_for, start_scoring
 from worker.scoring.key_hashing import hide_keys
 
-SECRET = "a secret of the house"
+SECRET = "a secret of this installation"
 
 
 def test_results_hold_hashes_and_no_key_is_left_once_the_job_is_done(engine: Engine) -> None:

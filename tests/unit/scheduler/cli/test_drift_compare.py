@@ -71,20 +71,20 @@ def test_probabilities_promise_an_auc_and_a_bad_rate(tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
-        (None, "there is no such file"),
+        (None, "the file does not exist"),
         ("points\n600\n", "lacks the column score"),
-        ("score\n600\nabc\n", "record 2 in column score is 'abc'; expected a number or nothing"),
-        ("score\n", "holds no record"),
+        ("score\n600\nabc\n", "record 2 in column score is 'abc'; expected a number or an empty value"),
+        ("score\n", "contains no records"),
     ],
 )
 def test_a_wrong_file_is_told_with_its_name_and_what_was_expected(
-    content: str | None, told: str, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: str | None, expected: str, files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "wrong.csv"
     if content is not None:
         path.write_text(content)
     message = run(capsys, files[0], path, code=64)["error"]["message"]
-    assert told in message
+    assert expected in message
     assert str(path) in message

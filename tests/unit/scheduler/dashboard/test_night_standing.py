@@ -100,7 +100,7 @@ def test_a_due_run_counts_whatever_became_of_the_last_one() -> None:
 
 
 def test_a_card_says_why_it_stands_where_it_does() -> None:
-    assert night(UNUSABLE).because == "its scores are not to be used: age is missing in 19.0%"
+    assert night(UNUSABLE).because == "its scores are marked as unusable: age is missing in 19.0%"
     assert night(training=FAILED_TRAINING).because == "job 7: no outcome is known"
     assert night(job(JobState.FAILED, 9, 5, detail="3 of 8 shards failed")).because == "3 of 8 shards failed"
     assert night(job(JobState.DONE, 9, 5)).because is None
@@ -114,7 +114,7 @@ def test_a_card_bears_the_verdict_on_its_job() -> None:
 def test_a_due_time_that_nobody_runs_is_late_after_two_minutes() -> None:
     assert night(at=ago(1)).standing is Standing.DUE
     late = night(at=ago(3))
-    assert (late.standing, late.because) == (Standing.LATE, "its due time has passed, and no scheduler has run it")
+    assert (late.standing, late.because) == (Standing.LATE, "its due time has passed, but no scheduler has run it")
 
 
 def test_a_missed_due_time_is_late_until_a_job_follows() -> None:

@@ -207,7 +207,9 @@ def test_targets_of_truth_values_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["yes", "2", "inf"])
 def test_a_target_other_than_0_1_and_nothing_stops_the_load(tmp_path: Path, target: str) -> None:
     path = write_csv(tmp_path, "1,0,m,1,f,1,2", f"2,{target},m,1,f,1,2")
-    with pytest.raises(DataFileError, match=f"the target bad of record 2 is '{target}'; expected 0, 1 or nothing"):
+    with pytest.raises(
+        DataFileError, match=f"the target bad of record 2 is '{target}'; expected 0, 1 or an empty value"
+    ):
         read(path)
 
 
@@ -255,7 +257,7 @@ def test_a_file_that_is_not_what_its_ending_says_is_told(tmp_path: Path, name: s
 
 def test_missing_files_folders_and_unknown_endings_are_told(tmp_path: Path) -> None:
     cases = {
-        tmp_path / "no.csv": "no such file",
+        tmp_path / "no.csv": "the file does not exist",
         tmp_path: "not a file",
         write_csv(tmp_path, name="a.xlsx"): ".parquet",
     }

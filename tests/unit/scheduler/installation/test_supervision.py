@@ -25,7 +25,7 @@ def test_a_process_that_dies_is_started_again(tmp_path: Path) -> None:
     wait_for(lambda: not part.is_running(), 10, "the process to end")
     wait_for(lambda: supervisor.tend() or part.is_running(), 10, "a new process")
     assert part.pid != first
-    assert said == ["sleeper ended and is started again"]
+    assert said == ["sleeper exited and is being restarted"]
     supervisor.stop()
     assert not part.is_running()
 

@@ -16,22 +16,22 @@ TOP = 'name = "book"\nkey = "id"\n'
 AGE = '[fields.AGE]\nkind = "numeric"\n'
 
 MISTAKES = {
-    "nothing at all": ("", "name: expected a name for the portfolio, it is missing"),
-    "no key": (f'name = "book"\n{AGE}', "key: expected the name of the column that identifies a record, it is missing"),
-    "no input": (TOP, "expected at least one section [fields.COLUMN] or [history.NAME], there is none"),
+    "nothing at all": ("", "name: expected a name for the portfolio; it is missing"),
+    "no key": (f'name = "book"\n{AGE}', "key: expected the name of the column that identifies a record; it is missing"),
+    "no input": (TOP, "expected at least one section [fields.COLUMN] or [history.NAME]; got none"),
     "capital letters in the name": (
         f'name = "Book"\nkey = "id"\n{AGE}',
         "f.toml:1: name: expected at most 64 lower-case",
     ),
-    "a name that begins with a digit": (f'name = "1a"\nkey = "id"\n{AGE}', 'a letter first, got "1a"'),
+    "a name that begins with a digit": (f'name = "1a"\nkey = "id"\n{AGE}', 'starting with a letter, got "1a"'),
     "a name too long": (f'name = "{"a" * 65}"\nkey = "id"\n{AGE}', "name: expected at most 64"),
     "a name that is a number": (
         f'name = 5\nkey = "id"\n{AGE}',
-        "name: expected a text in quotes that is not empty, got 5",
+        "name: expected a text in quotes, not empty, got 5",
     ),
     "an unknown key at the top": (f"{TOP}tagret = 'y'\n{AGE}", "f.toml:3: tagret: unknown key; expected one of name"),
     "its nearest name": (f"{TOP}tagret = 'y'\n{AGE}", 'did you mean "target"?'),
-    "a blank key": (f'name = "book"\nkey = " "\n{AGE}', 'key: expected a text in quotes that is not empty, got " "'),
+    "a blank key": (f'name = "book"\nkey = " "\n{AGE}', 'key: expected a text in quotes, not empty, got " "'),
     "a source of three parts": (
         f'{TOP}source = "a.b.c"\n{AGE}',
         'source: expected "table" or "schema.table", got "a.b.c"',
@@ -73,17 +73,17 @@ MISTAKES = {
     "a number in quotes as code": (f'{TOP}{AGE}missing_codes = ["-9"]', "expected the number without quotes"),
     "the key as a field": (
         f'{TOP}[fields.id]\nkind = "numeric"',
-        'fields.id: expected each column once, but "id" is used by key',
+        'fields.id: expected each column once, but "id" is already used by key',
     ),
-    "the target as a field": (f'{TOP}target = "AGE"\n{AGE}', '"AGE" is used by target already'),
-    "the date as a field": (f'{TOP}as_of = "AGE"\n{AGE}', '"AGE" is used by as_of already'),
+    "the target as a field": (f'{TOP}target = "AGE"\n{AGE}', '"AGE" is already used by target'),
+    "the date as a field": (f'{TOP}as_of = "AGE"\n{AGE}', '"AGE" is already used by as_of'),
     "names that differ in case": (
         f'{TOP}{AGE}[fields.Age]\nkind = "numeric"',
         'differs from "AGE" of fields.AGE only in case',
     ),
     "a field within a history": (
         f'{TOP}{AGE}[history.H]\nkind = "numeric"\ncolumns = ["AGE", "B"]',
-        'f.toml:7: history.H.columns: expected each column once, but "AGE" is used by fields.AGE already',
+        'f.toml:7: history.H.columns: expected each column once, but "AGE" is already used by fields.AGE',
     ),
     "a history of one": (
         f'{TOP}[history.H]\nkind = "numeric"\ncolumns = ["A"]',
@@ -182,7 +182,10 @@ def test_any_quoted_name_may_be_a_column_or_a_source() -> None:
 
 
 def test_a_missing_file_and_a_folder_are_told_in_one_line(tmp_path: Path) -> None:
-    for path, message in ((tmp_path / "no.toml", "there is no such file"), (tmp_path, "this is a folder")):
+    for path, message in (
+        (tmp_path / "no.toml", "the file does not exist"),
+        (tmp_path, "expected a portfolio file, got a folder"),
+    ):
         with pytest.raises(PortfolioFileError, match=message):
             read_portfolio_file(path)
 

@@ -81,7 +81,7 @@ def test_columns_that_teach_nothing_are_commented_out_with_the_reason(
 
 
 def test_another_key_is_left_out(tmp_path: Path) -> None:
-    assert "looks like another key" in infer(tmp_path, {"account_id": np.arange(ROWS) + 5000})
+    assert "probably another key" in infer(tmp_path, {"account_id": np.arange(ROWS) + 5000})
 
 
 def test_dates_are_offered_as_as_of(tmp_path: Path) -> None:
@@ -136,14 +136,14 @@ def test_without_other_signs_the_month_that_tells_most_of_the_target_is_the_newe
 def test_numbered_columns_that_have_nothing_in_common_stay_fields(tmp_path: Path) -> None:
     text = infer(tmp_path, months_of("V", [str(number) for number in range(1, 9)], related=False))
     assert parse_portfolio(text, "proposed").histories == ()
-    assert "neighbouring columns have nothing to do with each other" in text
+    assert "neighbouring columns are unrelated" in text
 
 
 def test_histories_of_an_unusual_length_stay_fields_with_a_remark(tmp_path: Path) -> None:
     columns = months_of("a", list("123456")) | months_of("b", list("123456")) | months_of("c", list("123"))
     text = infer(tmp_path, columns)
     assert [one.name for one in parse_portfolio(text, "proposed").histories] == ["a", "b"]
-    assert "may be a history of 3, but all histories are of equal length and most have 6" in text
+    assert "could be a history of 3 columns, but histories need equal length; most have 6" in text
 
 
 def test_a_constant_month_stays_in_its_history(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_names_that_a_database_or_toml_finds_hard_are_quoted_or_left_out(tmp_pat
 def test_a_repeated_or_missing_key_is_warned_of(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("id,x\n1,1\n1,2\n,3\n")
-    assert "WARNING: 1 rows repeat a key and 1 have none" in infer_portfolio(path, name="book", key="id")
+    assert "WARNING: 1 repeated key, 1 missing key" in infer_portfolio(path, name="book", key="id")
 
 
 def test_a_key_that_the_file_lacks_is_told_with_the_nearest_name(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_target_of_other_values_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_target_of_one_value_is_warned_of(tmp_path: Path) -> None:
-    assert "do not hold both 0 and 1" in infer(tmp_path, {"y": [0, None] * 200}, target="y")
+    assert "do not contain both 0 and 1" in infer(tmp_path, {"y": [0, None] * 200}, target="y")
 
 
 def test_a_wrong_name_and_a_file_without_usable_columns_are_refused(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_wrong_name_and_a_file_without_usable_columns_are_refused(tmp_path: Pa
 
 def test_a_file_without_records_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("id,x\n")
-    with pytest.raises(DataFileError, match="the file holds no record to guess from"):
+    with pytest.raises(DataFileError, match="the file contains no records to examine"):
         infer_portfolio(tmp_path / "data.csv", name="book", key="id")
 
 
@@ -197,7 +197,7 @@ def test_the_sample_of_a_parquet_file_is_spread_over_its_row_groups(tmp_path: Pa
     frame = pd.DataFrame({"id": np.arange(120_000), "x": np.arange(120_000) // 1000})
     frame.to_parquet(tmp_path / "data.parquet", row_group_size=10_000)
     text = infer_portfolio(tmp_path / "data.parquet", name="book", key="id")
-    assert "50,000 of 120,000 rows were looked at" in text
+    assert "50,000 of 120,000 rows were examined" in text
     assert "[fields.x]  # numbers from 0 to 114," in text
 
 
@@ -223,5 +223,5 @@ def test_a_column_that_alone_decides_the_target_is_warned_of_and_others_are_not(
     text = infer(tmp_path, columns | {"age": np.arange(ROWS) % 50}, target="bad")
     warned = [line for line in text.splitlines() if line.startswith("# WARNING: ")]
     assert len(warned) == 2
-    assert "recovered alone nearly decides the outcome: ROC AUC 1.0000" in warned[0]
-    assert "closed is not known exactly where the outcome is 0" in warned[1]
+    assert "recovered nearly decides the outcome by itself: ROC AUC 1.0000" in warned[0]
+    assert "closed is missing exactly where the outcome is 0" in warned[1]

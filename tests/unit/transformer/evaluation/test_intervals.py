@@ -98,5 +98,5 @@ def test_a_segment_of_few_records_is_counted_without_figures() -> None:
 def test_a_segment_of_a_few_people_is_not_told() -> None:
     target, probability = draw(100, 12)
     frame = pd.DataFrame({"kind": ["one"] + ["two"] * 12 + ["usual"] * 87})
-    told = evaluate_segments(frame, ("kind",), target, probability)
-    assert [(one.value, one.rows) for one in told] == [("usual", 87)]
+    result = evaluate_segments(frame, ("kind",), target, probability)
+    assert [(one.value, one.rows) for one in result] == [("usual", 87)]

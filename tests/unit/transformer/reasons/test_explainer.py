@@ -60,13 +60,13 @@ def test_masking_the_first_reason_moves_the_score_more_than_masking_another_fiel
     )
     reasons = explaining.score(frame).reasons
     assert reasons is not None
-    told = np.flatnonzero(reasons[:, 0] != NO_REASON)
-    first = reasons[told, 0].astype(int)
+    values = np.flatnonzero(reasons[:, 0] != NO_REASON)
+    first = reasons[values, 0].astype(int)
     columns = len(masking.columns)
-    shift = np.random.default_rng(2).integers(1, columns, len(told))
+    shift = np.random.default_rng(2).integers(1, columns, len(values))
     other = (first + shift) % columns
-    assert len(told) > 0.5 * len(frame)
-    assert (effects[told, first] > effects[told, other]).mean() > 0.9
+    assert len(values) > 0.5 * len(frame)
+    assert (effects[values, first] > effects[values, other]).mean() > 0.9
 
 
 def test_a_record_of_ordinary_values_has_no_reasons(explaining: Scorer, explainer: Explainer) -> None:
@@ -80,9 +80,9 @@ def test_reasons_are_told_strongest_first_and_once(explaining: Scorer, frame: pd
     reasons = explaining.score(frame).reasons
     assert reasons is not None
     for row in reasons.tolist():
-        told = [one for one in row if one != NO_REASON]
-        assert row == told + [NO_REASON] * (4 - len(told))
-        assert len(set(told)) == len(told)
+        values = [one for one in row if one != NO_REASON]
+        assert row == values + [NO_REASON] * (4 - len(values))
+        assert len(set(values)) == len(values)
 
 
 def test_a_loaded_explainer_is_the_saved_one(explainer: Explainer) -> None:

@@ -71,7 +71,7 @@ def test_ten_records_are_too_few_for_a_verdict(tmp_path: Path) -> None:
 
 
 def test_the_expected_auc_equals_the_closed_form() -> None:
-    told = json.loads((PARITY / "peers.json").read_text())["estimated_auc"]
+    document = json.loads((PARITY / "peers.json").read_text())["estimated_auc"]
     night = Distribution.of_values(pd.read_csv(PARITY / "cbpe_analysis.csv")["p"].to_numpy(np.float64))
-    peer = told["nannyml_estimate_roc_auc(p,p)_no_calibration"]
+    peer = document["nannyml_estimate_roc_auc(p,p)_no_calibration"]
     assert expected_auc(night.values, night.counts) == pytest.approx(peer, abs=1e-6)

@@ -14,37 +14,37 @@ TARGET = (RANDOM.random(ROWS) < 0.2).astype(float)
 DATA = Path(__file__).parents[5] / "shared" / "data"
 
 
-def told(values: np.ndarray, target: np.ndarray = TARGET) -> list[str]:
-    return [one.told for one in find_suspicions([("x", values)], target)]
+def reasons_for(values: np.ndarray, target: np.ndarray = TARGET) -> list[str]:
+    return [one.reason for one in find_suspicions([("x", values)], target)]
 
 
 def test_an_amount_that_only_bad_records_have_is_suspicious_by_its_figure() -> None:
     recovered = np.where(TARGET == 1, RANDOM.lognormal(8, 1, ROWS), 0.0)
-    assert told(recovered) == ["x alone nearly decides the outcome: ROC AUC 1.0000"]
+    assert reasons_for(recovered) == ["x nearly decides the outcome by itself: ROC AUC 1.0000"]
 
 
 def test_a_name_or_a_middle_range_that_only_bad_records_have_is_suspicious() -> None:
     status = np.where(TARGET == 1, "written off", RANDOM.choice(["open", "closed"], ROWS)).astype(object)
     stage = np.where(TARGET == 1, 3.0, RANDOM.choice([1.0, 2.0, 4.0, 5.0], ROWS))
-    assert len(told(status)) == len(told(stage)) == 1
+    assert len(reasons_for(status)) == len(reasons_for(stage)) == 1
 
 
 def test_a_date_of_default_that_nobody_else_has_is_told_as_missing() -> None:
     days = np.where(TARGET == 1, RANDOM.integers(1, 300, ROWS).astype(float), np.nan)
-    assert told(days) == ["x is not known exactly where the outcome is 0"]
+    assert reasons_for(days) == ["x is missing exactly where the outcome is 0"]
 
 
 def test_a_column_that_is_filled_with_the_outcome_is_told_though_it_says_little() -> None:
     target = np.where(np.arange(ROWS) < 500, np.nan, TARGET)
     checked = np.where(np.isnan(target), np.nan, RANDOM.normal(size=ROWS))
-    assert len(told(checked, target)) == 1
-    assert "100.0% of the records without an outcome" in told(checked, target)[0]
-    assert told(np.where(RANDOM.random(ROWS) < 0.5, np.nan, 1.0), target) == []
+    assert len(reasons_for(checked, target)) == 1
+    assert "100.0% of the records without an outcome" in reasons_for(checked, target)[0]
+    assert reasons_for(np.where(RANDOM.random(ROWS) < 0.5, np.nan, 1.0), target) == []
 
 
 @pytest.mark.parametrize("distance", [0.0, 1.0, 2.8])
 def test_an_honest_column_is_not_suspicious_however_strong(distance: float) -> None:
-    assert told(RANDOM.normal(size=ROWS) + distance * TARGET) == []
+    assert reasons_for(RANDOM.normal(size=ROWS) + distance * TARGET) == []
 
 
 def test_a_small_book_is_not_accused_by_luck() -> None:
@@ -61,7 +61,7 @@ def test_a_small_book_is_not_accused_by_luck() -> None:
 def test_of_too_few_outcomes_nothing_is_said() -> None:
     target = np.zeros(200)
     target[: LEAST_OUTCOMES - 1] = 1
-    assert told(target.copy(), target) == []
+    assert reasons_for(target.copy(), target) == []
 
 
 def test_a_name_of_every_record_says_nothing_of_the_others() -> None:

@@ -35,10 +35,10 @@ def from_probabilities(target: Any, champion: Any, challenger: Any) -> Scored:
 
 
 GOOD = Evidence(
-    exam=scored(),
+    judging=scored(),
     old=scored(2),
     learned_date="2026-01-01",
-    exam_date="2026-01-02",
+    judging_date="2026-01-02",
     calibration_slope=1.0,
     canary_mismatches=0,
     relative_speed=1.0,
@@ -56,8 +56,8 @@ def test_a_challenger_that_is_proven_better_is_promoted() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"exam_date": "2026-01-01"}, "not later"),
-        ({"exam": GOOD.exam.part(np.arange(200))}, "100 of each"),
+        ({"judging_date": "2026-01-01"}, "not later"),
+        ({"judging": GOOD.judging.part(np.arange(200))}, "100 of each"),
         ({"shadow_nights_wanted": 3, "shadow_nights": 2}, "2 of 3 nights"),
     ],
 )
@@ -71,15 +71,18 @@ def test_too_little_evidence_is_no_decision(change: dict[str, Any], said: str) -
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"exam": swapped(GOOD.exam)}, "ROC AUC"),
-        ({"exam": from_probabilities(GOOD.exam.target, GOOD.exam.champion, GOOD.exam.champion)}, "is better"),
+        ({"judging": swapped(GOOD.judging)}, "ROC AUC"),
+        (
+            {"judging": from_probabilities(GOOD.judging.target, GOOD.judging.champion, GOOD.judging.champion)},
+            "none of ROC AUC",
+        ),
         ({"calibration_slope": 0.89}, "0.890"),
         ({"calibration_slope": 1.11}, "1.110"),
         ({"calibration_slope": None}, "unknown"),
         ({"old": swapped(scored(3, rows=30_000, champion_noise=1.5))}, "old population"),
-        ({"canary_mismatches": 1}, "1 scores"),
+        ({"canary_mismatches": 1}, "differ from the model in memory: 1"),
         ({"relative_speed": 0.4}, "speed 0.40"),
-        ({"shadow_psi": 0.2, "shadow_nights": 3}, "in shadow"),
+        ({"shadow_psi": 0.2, "shadow_nights": 3}, "shadow night"),
     ],
 )
 def test_every_bound_alone_is_enough_to_refuse(change: dict[str, Any], said: str) -> None:
@@ -90,12 +93,12 @@ def test_every_bound_alone_is_enough_to_refuse(change: dict[str, Any], said: str
 
 def test_a_segment_that_is_proven_worse_refuses_and_a_small_one_does_not() -> None:
     worse = scored(4, rows=8000, champion_noise=0.2, challenger_noise=2.0)
-    target = np.concatenate([GOOD.exam.target, worse.target])
-    sides = [np.concatenate([getattr(GOOD.exam, side), getattr(worse, side)]) for side in ("champion", "challenger")]
-    exam = from_probabilities(target, *sides)
-    rows = np.arange(len(target)) >= len(GOOD.exam.target)
+    target = np.concatenate([GOOD.judging.target, worse.target])
+    sides = [np.concatenate([getattr(GOOD.judging, side), getattr(worse, side)]) for side in ("champion", "challenger")]
+    judging = from_probabilities(target, *sides)
+    rows = np.arange(len(target)) >= len(GOOD.judging.target)
     lenient = GatePolicy(largest_auc_loss=0.02, largest_points_psi=10)
-    large = judge_challenger(replace(GOOD, exam=exam, segments={"region=west": rows}), lenient)
+    large = judge_challenger(replace(GOOD, judging=judging, segments={"region=west": rows}), lenient)
     assert any(one["name"] == "segment region=west" and one["passed"] is False for one in large.figures["checks"])
     small = np.flatnonzero(rows)[:20]
     few = judge_challenger(replace(GOOD, segments={"region=west": np.isin(np.arange(6000), small)}), POLICY)
@@ -103,9 +106,9 @@ def test_a_segment_that_is_proven_worse_refuses_and_a_small_one_does_not() -> No
 
 
 def test_points_that_move_too_far_refuse() -> None:
-    moved = expit(logit(GOOD.exam.challenger) + 1.0)
-    exam = from_probabilities(GOOD.exam.target, GOOD.exam.champion, moved)
-    assert "PSI" in judge_challenger(replace(GOOD, exam=exam), POLICY).reason
+    moved = expit(logit(GOOD.judging.challenger) + 1.0)
+    judging = from_probabilities(GOOD.judging.target, GOOD.judging.champion, moved)
+    assert "PSI" in judge_challenger(replace(GOOD, judging=judging), POLICY).reason
 
 
 def test_records_that_swap_in_must_not_be_worse_than_those_that_swap_out() -> None:
@@ -113,9 +116,9 @@ def test_records_that_swap_in_must_not_be_worse_than_those_that_swap_out() -> No
     target[:400] = 1
     champion, challenger = np.full(4000, 0.05), np.full(4000, 0.05)
     champion[:300], challenger[3000:3300] = 0.9, 0.9  # bad ones swap in, good ones swap out
-    exam = from_probabilities(target, champion, challenger)
-    judgement = judge_challenger(replace(GOOD, exam=exam, cut_off=450.0), POLICY)
-    assert "swap in (300 bad)" in judgement.reason
+    judging = from_probabilities(target, champion, challenger)
+    judgement = judge_challenger(replace(GOOD, judging=judging, cut_off=450.0), POLICY)
+    assert "300 records (300 bad) would be accepted instead" in judgement.reason
 
 
 def test_a_held_portfolio_keeps_a_passed_challenger_waiting() -> None:
@@ -142,14 +145,14 @@ def test_the_paired_interval_of_the_auc_holds_the_truth_as_often_as_it_says() ->
 
 
 def test_the_areas_are_those_of_scikit_learn() -> None:
-    exam = GOOD.exam
-    found = compare_auc(exam.target, exam.champion, exam.challenger, confidence=0.95)
-    assert found.champion == pytest.approx(roc_auc_score(exam.target, exam.champion), abs=1e-12)
-    assert found.challenger == pytest.approx(roc_auc_score(exam.target, exam.challenger), abs=1e-12)
+    judging = GOOD.judging
+    found = compare_auc(judging.target, judging.champion, judging.challenger, confidence=0.95)
+    assert found.champion == pytest.approx(roc_auc_score(judging.target, judging.champion), abs=1e-12)
+    assert found.challenger == pytest.approx(roc_auc_score(judging.target, judging.challenger), abs=1e-12)
 
 
 def test_equal_models_differ_by_nothing() -> None:
-    exam = GOOD.exam
+    judging = GOOD.judging
     for compared in (compare_auc, compare_brier, compare_calibration):
-        one = compared(exam.target, exam.champion, exam.champion, confidence=0.95)
+        one = compared(judging.target, judging.champion, judging.champion, confidence=0.95)
         assert (one.difference, one.low, one.high) == (0.0, 0.0, 0.0)

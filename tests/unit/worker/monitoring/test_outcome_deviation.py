@@ -21,9 +21,9 @@ def test_a_small_or_unsure_difference_is_none(level: Level) -> None:
 
 @pytest.mark.parametrize("level", [Level(1_000, 90, 50.0), Level(1_000, 10, 50.0), Level(500, 30, 0.0)])
 def test_a_large_and_sure_difference_is_told_with_its_numbers(level: Level) -> None:
-    told = tell_difference(level)
-    assert told is not None
-    assert f"{level.bad} of {level.outcomes}" in told
+    result = tell_difference(level)
+    assert result is not None
+    assert f"{level.bad} of {level.outcomes:,}" in result
 
 
 def test_the_newest_nights_are_judged_alone_when_they_hold_enough() -> None:

@@ -26,12 +26,12 @@ def test_a_drifted_night_with_enough_new_outcomes_asks_for_a_fine_tuning() -> No
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"is_held": True}, "held"),
-        ({"is_in_flight": True}, "in flight"),
+        ({"is_held": True}, "on hold"),
+        ({"is_in_flight": True}, "already running"),
         ({"has_challenger": True}, "challenger"),
         ({"nights_since_last": 6}, "6 of 7"),
         ({"nights_since_last": 13, "failures": 2}, "13 of 14"),
-        ({"fine_tunings_this_month": 4}, "cap"),
+        ({"fine_tunings_this_month": 4}, "limit"),
         ({"new_bad_outcomes": 299}, "299"),
     ],
 )

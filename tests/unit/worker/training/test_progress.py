@@ -22,12 +22,12 @@ def epoch(number: int, of: int, stage: str = "training", auc: float = 0.7) -> Ep
 
 def test_the_bar_never_goes_back_though_one_fit_follows_another() -> None:
     board = ProgressBoard(training_plan(0))
-    told = [board.enter("fitting")]
+    values = [board.enter("fitting")]
     for stage in ("pretraining", "training", "training", "refitting", "training (finer edges)", "refitting"):
-        told += [board.after_epoch(epoch(number, 5, stage)) for number in range(1, 6)]
-        told.append(board.tick())
-    told += [board.enter(stage) for stage in ("reasons", "saving", "gate")]
-    done = [one["done"] for one in told]
+        values += [board.after_epoch(epoch(number, 5, stage)) for number in range(1, 6)]
+        values.append(board.tick())
+    values += [board.enter(stage) for stage in ("reasons", "saving", "gate")]
+    done = [one["done"] for one in values]
     assert done == sorted(done)
     assert done[0] < 0.1
     assert 0.9 < done[-1] < 1.0
@@ -45,16 +45,16 @@ def test_the_time_left_is_told_once_there_is_something_to_go_by() -> None:
     board = ProgressBoard(training_plan(0), clock=clock)
     assert board.tick()["seconds_left"] is None
     clock.now = 60.0
-    told = board.enter("reasons")
-    assert told["seconds"] == 60
-    assert told["seconds_left"] == round(60 * (1 - told["done"]) / told["done"])
+    result = board.enter("reasons")
+    assert result["seconds"] == 60
+    assert result["seconds_left"] == round(60 * (1 - result["done"]) / result["done"])
 
 
 def test_an_epoch_is_told_with_the_figures_that_there_are() -> None:
     board = ProgressBoard(training_plan(0))
     board.enter("fitting")
-    told = board.after_epoch(epoch(2, 9))
-    assert (told["stage"], told["epoch"], told["epochs"], told["valid_auc"]) == ("training", 2, 9, 0.7)
+    result = board.after_epoch(epoch(2, 9))
+    assert (result["stage"], result["epoch"], result["epochs"], result["valid_auc"]) == ("training", 2, 9, 0.7)
     assert "valid_auc" not in board.after_epoch(epoch(3, 9, "pretraining", math.nan))
 
 
