@@ -191,6 +191,13 @@ def sqlite_url(databases: _Databases, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+def postgres_url(postgres_server: PostgresServer, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+    """The same on the newest PostgreSQL alone."""
+    with databases.open(_NEWEST, tmp_path, with_tables=True) as url:
+        yield url
+
+
+@pytest.fixture
 def postgres_server(_postgres_servers: _PostgresServers) -> PostgresServer:
     """The newest PostgreSQL, running; a test may stop, kill and restart it."""
     server = _postgres_servers.running(_NEWEST)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 QUICK_FOLDERS = {"unit", "integration"}  # what run.py names; the others are not even imported
-_OWN_COMMANDS = {"slow": "`run.py faults` and `hostile`", "older": "`run.py older`"}
-_TRAINED = {"trained", "scorer", "champion", "template"}  # fixtures that train a network
+_OWN_COMMANDS = {"slow": "`run.py faults`, `run.py hostile`", "older": "`run.py older`"}
+# Networks are built, compiled and trained here, for seconds each.
+_LONG_FOLDER, _BUT_SHORT = "tests/unit/transformer/", ("tests/unit/transformer/records/",)
+_TRAINED = {"trained", "scorer", "template"}  # fixtures that train a network
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
@@ -44,7 +46,8 @@ def _why_not_quick(item: pytest.Item) -> str | None:
     fixtures: set[str] = set(getattr(item, "fixturenames", ()))
     if "postgres_server" in fixtures or "[postgresql" in item.nodeid or "-postgresql" in item.nodeid:
         return "on PostgreSQL"
-    return "long" if item.get_closest_marker("long") or fixtures & _TRAINED else None
+    is_long = item.nodeid.startswith(_LONG_FOLDER) and not item.nodeid.startswith(_BUT_SHORT)
+    return "long" if is_long or item.get_closest_marker("long") or fixtures & _TRAINED else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -64,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     found = config.stash[_LEFT_OUT]
     for marker, command in _OWN_COMMANDS.items():
         if found[marker]:
-            terminalreporter.write_line(f"left out: {found[marker]:,} tests marked {marker}; {command} runs them")
+            terminalreporter.write_line(f"left out: {found[marker]:,} tests marked {marker}: {command}")
     if config.getoption("--quick"):
         own = {reason: count for reason, count in found.items() if reason not in _OWN_COMMANDS}
         named = ", ".join(f"{count} {reason}" for reason, count in own.items())
