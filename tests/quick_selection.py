@@ -8,8 +8,9 @@ import pytest
 
 QUICK_FOLDERS = {"unit", "integration"}  # what run.py names; the others are not even imported
 _OWN_COMMANDS = {"slow": "`run.py faults`, `run.py hostile`", "older": "`run.py older`"}
-# Networks are built, compiled and trained here, for seconds each.
-_LONG_FOLDER, _BUT_SHORT = "tests/unit/transformer/", ("tests/unit/transformer/records/",)
+# Networks are built, compiled and trained here, pages are filled and drawn: seconds for each test.
+_LONG = ("tests/unit/transformer/", "tests/integration/dashboard/")
+_BUT_SHORT = ("tests/unit/transformer/records/",)
 _TRAINED = {"trained", "scorer", "template"}  # fixtures that train a network
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
@@ -46,7 +47,7 @@ def _why_not_quick(item: pytest.Item) -> str | None:
     fixtures: set[str] = set(getattr(item, "fixturenames", ()))
     if "postgres_server" in fixtures or "[postgresql" in item.nodeid or "-postgresql" in item.nodeid:
         return "on PostgreSQL"
-    is_long = item.nodeid.startswith(_LONG_FOLDER) and not item.nodeid.startswith(_BUT_SHORT)
+    is_long = item.nodeid.startswith(_LONG) and not item.nodeid.startswith(_BUT_SHORT)
     return "long" if is_long or item.get_closest_marker("long") or fixtures & _TRAINED else None
 
 
