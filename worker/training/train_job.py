@@ -110,12 +110,7 @@ def _train(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
     learned = labels.newest(np.flatnonzero(~np.isnan(labels.target)))
     trained = Trained(model, version, judgement, frozen.counts, learned, folds)
     is_promoted = _register(context, claim, trained, seen)
-    _log(claim, trained, is_promoted=is_promoted)
-
-
-def _log(claim: Claim, trained: Trained, *, is_promoted: bool) -> None:
-    auc = trained.model.metrics.get("roc_auc", math.nan)
-    told = (claim.job.id, trained.version, auc, is_promoted, trained.model.seconds)
+    told = (claim.job.id, version, model.metrics.get("roc_auc", math.nan), is_promoted, model.seconds)
     logger.info("Model trained: job %d, version %s, held-out ROC AUC %.4f, promoted %s, %.1f s.", *told)
 
 
