@@ -65,7 +65,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was left out, and what runs it."""
-    found = config.stash[_LEFT_OUT]
+    found = config.stash.get(_LEFT_OUT, Counter[str]())  # a run may be stopped before it begins
     for marker, command in _OWN_COMMANDS.items():
         if found[marker]:
             terminalreporter.write_line(f"left out: {found[marker]:,} tests marked {marker}: {command}")
