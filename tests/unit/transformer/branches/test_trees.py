@@ -156,7 +156,7 @@ def test_the_layer_comes_back_from_its_configuration() -> None:
 
 
 def test_a_model_with_trees_is_saved_and_loaded_as_it_is(tmp_path: Path) -> None:
-    frame, _, keys = make_book(1500)
+    frame, _, keys = make_book(3000)
     crossing = ((frame["amount"] > 20) != (frame["age"] > 45)).to_numpy().astype(np.float64)
     model = train_model(Book.of(frame, crossing, keys), SCHEMA, options=TrainingOptions(epochs=1, finer_edges=False))
     assert model.network_options.trees > 0

@@ -42,7 +42,7 @@ def trained(repeating: Book, stages: list[str]) -> TrainedModel:
         if report.stage not in stages:
             stages.append(report.stage)
 
-    options = TrainingOptions(refit=False, holdout_share=0.05, trees=False)
+    options = TrainingOptions(refit=False, holdout_share=0.05)
     return train_model(repeating, SCHEMA, options=options, on_epoch=listen)
 
 

@@ -47,7 +47,7 @@ def test_the_same_records_and_seed_give_the_same_weights(usual: TrainedModel) ->
 
 
 def test_a_book_in_a_file_gives_the_same_weights_and_report_as_in_memory(
-    usual: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transformer.records.record_store.CHUNK_ROWS", 150)
     frame, target, keys = make_book(400)
@@ -56,7 +56,7 @@ def test_a_book_in_a_file_gives_the_same_weights_and_report_as_in_memory(
         writer.append(frame.iloc[start : start + 130].reset_index(drop=True))
     stored = Book(writer.close(), target, keys)
     assert isinstance(stored.records, FileStore)
-    one, other = usual, train_model(stored, SCHEMA, options=QUICK)
+    one, other = (train_model(each, SCHEMA, options=QUICK) for each in (book(), stored))
     for mine, theirs in zip(one.network.get_weights(), other.network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert one.preparation == other.preparation
