@@ -6,23 +6,22 @@
 Standard library alone. It also runs on Pythons too old for Tidemark, which get one clear line instead of a traceback.
 """
 
-import contextlib
-import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # Python does it by itself unless PYTHONSAFEPATH is set
+
+from run_environments import RUN, TEST, Environment, RunError, can_import, say  # noqa: E402
+
 OLDEST, NEWEST = (3, 11), (3, 13)
 WRONG_USAGE, FAILED, INTERRUPTED = 64, 1, 130
-LOG_TAIL_LINES = 20
-
-HERE = Path(__file__).resolve().parent
 
 
 class Command(NamedTuple):
@@ -34,7 +33,6 @@ class Command(NamedTuple):
     runs_here: bool = False  # in the repository, rather than where the caller stands
 
 
-RUN, TEST = "requirements.lock", "requirements-test.lock"
 # Console scripts are avoided: their first line cannot hold a path with spaces.
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 RUFF = (("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."))
@@ -43,6 +41,15 @@ CHECKS = (*RUFF, ("-m", "basedpyright"), ("-c", IMPORT_LINTER))
 # The longest tests come first by their names; by size, as usual, one process would wait for the other at the end.
 PYTEST = ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 UNIT_TESTS = "tests/unit"
+QUICK_TESTS = (*PYTEST, "--quick", UNIT_TESTS, "tests/integration")
+TEST_HELP = """usage: python3 run.py test [--quick | PYTEST ARGUMENTS]
+
+  (nothing)         all tests but those with a command of their own (faults, older, hostile), on the oldest Python of
+                    the PATH, and before them the unit tests on the newest
+  --quick           units and the integration tests on SQLite, without what trains or compiles for long; its last lines
+                    say how many tests it left out and what runs them. More arguments go to pytest
+  PYTEST ARGUMENTS  what they name, on this Python: `python3 run.py test tests/unit -k lease`; -n 0 runs one after the
+                    other. What pytest knows: `python3 run.py test tests --help`"""
 FAULTS = (
     "-m",
     "pytest",
@@ -62,7 +69,9 @@ HOSTILE = ("-m", "pytest", "tests/hostile", "-m", "slow or not slow", "-n", "0")
 COMMANDS = {
     "demo": Command("show the whole story on a small book", RUN, (("-m", "scheduler.cli.main", "demo"),)),
     "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),
-    "test": Command("run all tests, or what the arguments tell pytest", TEST, (PYTEST,), runs_here=True),
+    "test": Command(
+        "run all tests; --quick in a minute or so; or what the arguments tell pytest", TEST, (PYTEST,), runs_here=True
+    ),
     "faults": Command("run the whole fault matrix, with its slow parts", TEST, (FAULTS,), runs_here=True),
     "older": Command("run the tests of the database on the older PostgreSQL", TEST, (OLDER,), runs_here=True),
     "hostile": Command("run every attack and bad night, with what is slow", TEST, (HOSTILE,), runs_here=True),
@@ -75,10 +84,6 @@ COMMANDS = {
     "docs": Command("build the documentation into site/; --serve shows it", TEST, (("-m", "docsite"),), runs_here=True),
     "check": Command("run ruff, basedpyright and import-linter", TEST, CHECKS, runs_here=True),
 }
-
-
-class RunError(Exception):
-    """Something the user must know; its text is the whole message."""
 
 
 def main(arguments):
@@ -97,8 +102,8 @@ def main(arguments):
     # TensorFlow needs 25 s to import without its bytecode and 5 s with it.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     own = Environment(".venv", sys.executable, sys.version_info[:2])
-    if name == "test" and not rest:
-        return run_all_tests(own)
+    if name == "test" and (not rest or rest[0] in TEST_OPTIONS):
+        return TEST_OPTIONS[rest[0] if rest else ""](own, rest[1:])
     own.prepare(command.lock)
     return hand_over(own, command, rest)
 
@@ -108,11 +113,6 @@ def usage():
     lines = "\n".join(f"  {name:<10}{command.help}" for name, command in COMMANDS.items())
     first = "The first start installs all into .venv beside run.py."
     return f"usage: python3 run.py COMMAND [ARGUMENTS]\n\n{lines}\n\n{first}"
-
-
-def say(message):
-    """Tell the user; standard output belongs to the command that is run."""
-    print(f"run.py: {message}", file=sys.stderr, flush=True)
 
 
 def change_python():
@@ -146,197 +146,7 @@ def python_version(path):
         return None
 
 
-class Environment:
-    """A folder beside this file that holds the packages for one Python. What run.py did not make it leaves alone."""
-
-    def __init__(self, name, base, version):
-        self.folder = HERE / name
-        self.base = base  # the interpreter that makes it
-        self.title = "Python {}.{}".format(*version)
-        self.python = self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        self.log = self.folder / "install.log"
-        self._lock = self.folder / "run.lock"
-        self._state = self.folder / "run-state.json"  # how far the installation got; see `_install`
-        # What an environment cannot survive a change of: its scripts hold its path, its packages the version.
-        self._place = {"folder": str(HERE), "python": list(version)}
-
-    def prepare(self, lock_name):
-        """Make or repair it unless it already holds what the lock file asks for."""
-        if self._is_ready(lock_name):
-            return
-        self._refuse_what_is_not_ours()
-        self.folder.mkdir(exist_ok=True)
-        with self._lock.open("ab") as lock_file:
-            if not try_lock(lock_file):
-                say("another run.py is installing; waiting for it ...")
-                wait_for_lock(lock_file)
-            if not self._is_ready(lock_name):  # another run.py may have installed it meanwhile
-                self._install(lock_name, lock_file)
-
-    def _is_ready(self, lock_name):
-        """Tell whether a finished installation of this lock file, in this place, for this Python is there."""
-        state = self._read_state()
-        is_current = state.get("place") == self._place and state["locks"].get(lock_name) == fingerprint(lock_name)
-        return is_current and self.python.exists()
-
-    def _refuse_what_is_not_ours(self):
-        found = None
-        if self.folder.is_symlink():
-            found = f"a symbolic link to {self.folder.resolve()}"
-        elif self.folder.exists() and not self.folder.is_dir():
-            found = "a file"
-        elif self.folder.is_dir() and not self._read_state() and set(self.folder.iterdir()) - set(self._own_files()):
-            found = "a folder that run.py did not make"
-        if found:
-            advice = f"It was left as it is. Rename it (mv {self.folder.name} {self.folder.name}-mine) or remove it"
-            expected = "expected nothing there, or an environment that run.py made"
-            raise RunError(f"{self.folder} is {found}; {expected}. {advice}, then run this again")
-
-    def _own_files(self):
-        """Return the files that keep the order between two run.py."""
-        return self._state, self._state.with_suffix(".new"), self._lock, self.log
-
-    def _read_state(self):
-        """Return the state file: {} when absent, {"unfinished": True} when unreadable."""
-        try:
-            return json.loads(self._state.read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-            return {"unfinished": True} if isinstance(error, ValueError) else {}
-
-    def _write_state(self, state):
-        """Replace the state file at once, so that a reader never sees half of it."""
-        fresh = self._state.with_suffix(".new")
-        fresh.write_text(json.dumps(state), encoding="utf-8")
-        fresh.replace(self._state)
-
-    def _install(self, lock_name, lock_file):
-        """Install a lock file and the project. Meanwhile the state says so: after a kill the next start rebuilds."""
-        before, begun = self._read_state(), time.monotonic()
-        # One that is whole, in its place and for its Python is installed on top of.
-        is_kept = before.get("place") == self._place and self.python.exists()
-        doing = f"{'Updating' if is_kept else 'Making'} {self.folder.name} for {self.title}"
-        say(f"{doing} from {lock_name} (one or two minutes the first time; details in {self.log})")
-        self._write_state({"unfinished": True})
-        with self.log.open("wb") as log:
-            installer = Installer(self, log, lock_file)
-            try:
-                if not is_kept:
-                    self._clear()
-                    installer.run([self.base, "-m", "venv", "--without-pip", str(self.folder)])
-                installer.install_all(lock_name)
-            except RunError:
-                self._write_state(before if is_kept else {"unfinished": True})  # it failed, but was not killed half-way
-                raise
-        # The test lock holds all of the other one.
-        locks = (RUN, TEST) if lock_name == TEST else (RUN,)
-        self._write_state({"place": self._place, "locks": {name: fingerprint(name) for name in locks}})
-        say(f"Ready after {time.monotonic() - begun:.0f} s")
-
-    def _clear(self):
-        """Empty the folder, all but what keeps the order between two run.py."""
-        for path in self.folder.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path not in self._own_files():
-                path.unlink()
-
-
-def fingerprint(lock_name):
-    """Return a digest of the files that say what is installed."""
-    digest = hashlib.sha256()
-    for path in (HERE / lock_name, HERE / "pyproject.toml"):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def try_lock(file):
-    """Take the lock if it is free. The system gives it back however its holders end."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def wait_for_lock(file):
-    """Take the lock, however long another holds it."""
-    if os.name == "nt":  # there the system's own waiting gives up after ten tries, one a second
-        while not try_lock(file):
-            with contextlib.suppress(OSError):
-                import msvcrt
-
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                return
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-
-class Installer:
-    """Runs the steps of an installation, their output in the log."""
-
-    def __init__(self, environment, log, lock_file):
-        self._environment, self._base, self._python = environment, environment.base, str(environment.python)
-        self._log = log
-        # A step keeps the lock: should run.py alone be killed, the next one waits for the orphan before it rebuilds.
-        self._kept_open = () if os.name == "nt" else (lock_file.fileno(),)
-
-    def install_all(self, lock_name):
-        """Install with uv where there is one; it does not read pip's settings, so pip is tried when it fails."""
-        uv = shutil.which("uv")
-        if uv is not None:
-            try:
-                return self._install_with([uv, "pip", "install", "--python", self._python], lock_name)
-            except RunError:
-                say("uv failed; trying pip")
-        self._add_pip()
-        return self._install_with([self._python, "-m", "pip", "install"], lock_name)
-
-    def run(self, command):
-        """Run a step; raise with the tail of the log when it fails."""
-        self._log.write(f"$ {' '.join(command)}\n".encode())
-        self._log.flush()
-        settings = dict(os.environ, UV_COMPILE_BYTECODE="1", PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
-        streams = {"stdin": subprocess.DEVNULL, "stdout": self._log, "stderr": self._log}
-        if subprocess.run(command, env=settings, cwd=HERE, pass_fds=self._kept_open, **streams).returncode != 0:
-            tail = self._environment.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL_LINES:]
-            raise RunError("installing failed:\n  " + "\n  ".join(tail))
-
-    def _install_with(self, install_command, lock_name):
-        # The lock is complete and holds the build backend, so nothing is resolved and nothing else is fetched.
-        self.run([*install_command, "--no-deps", "--require-hashes", "-r", lock_name])
-        self.run([*install_command, "--no-deps", "--no-build-isolation", "-e", "."])
-        # Or the first worker to start would compile the scorer, and its first job would wait half a minute.
-        self.run([self._python, "-m", "transformer.precompile"])
-
-    def _add_pip(self):
-        if can_import(self._python, "pip"):
-            return
-        package = f"{self._environment.title.replace(' ', '').lower()}-venv"
-        if not can_import(self._base, "ensurepip") and shutil.which("apt-get") and os.geteuid() == 0:
-            say(f"Installing Debian's {package}, which holds the ensurepip that this Python lacks")
-            os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-            with contextlib.suppress(RunError):  # the check below says what to do
-                self.run(["sh", "-c", f"apt-get update; apt-get install -y --no-install-recommends {package}"])
-        if not can_import(self._base, "ensurepip"):
-            raise RunError(f"this Python lacks ensurepip. Install it, on Debian: sudo apt-get install -y {package}")
-        self.run([self._python, "-m", "ensurepip", "--default-pip"])
-
-
-def can_import(python, module):
-    """Ask a fresh process: this one remembers what was missing when it started."""
-    return subprocess.run([str(python), "-c", f"import {module}"], stderr=subprocess.DEVNULL).returncode == 0
-
-
-def run_all_tests(own):
+def run_all_tests(own, _rest):
     """Run all tests on the oldest Python that is here and, before them, the unit tests on the newest."""
     os.chdir(HERE)
     wanted = oldest_and_newest(own)
@@ -354,6 +164,21 @@ def run_all_tests(own):
     if failed:
         say(f"failed: {'; '.join(failed)}")
     return FAILED if failed else 0
+
+
+def run_quick_tests(own, rest):
+    """Run what is quick on this Python."""
+    own.prepare(TEST)
+    return hand_over(own, COMMANDS["test"]._replace(steps=(QUICK_TESTS,)), rest)
+
+
+def tell_test_help(_own, _rest):
+    """Print what `test` knows."""
+    print(TEST_HELP)
+    return 0
+
+
+TEST_OPTIONS = {"": run_all_tests, "--quick": run_quick_tests, "-h": tell_test_help, "--help": tell_test_help}
 
 
 def oldest_and_newest(own):

@@ -17,23 +17,20 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from benchmarks.report import write_report
+from benchmarks.sliced_records import DATA, FIRST_ROWS, SLICES, Records, read_records
 from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
 from db.schema.states import Verdict
 from transformer.bundles.bundle import LoadedModel, load_bundle, save_bundle
 from transformer.bundles.trained_model import TrainedModel
-from transformer.records.labelled_book import Book
-from transformer.records.schema import Field, RecordSchema
 from transformer.records.splitting import hash_order
 from transformer.scoring.points import ScoreScale
 from transformer.training.fine_tuning import (
     FineTuningOptions,
     Lesson,
-    Material,
     fine_tune,
     probabilities_of,
     recalibrate,
@@ -47,8 +44,6 @@ from worker.monitoring.outcome_deviation import Level, newest_level, tell_differ
 from worker.monitoring.retraining_trigger import Answer, Situation, answer_drift
 from worker.training.fine_tune_job import Challenger, prefer_one
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "bank_marketing" / "data.parquet"
-FIRST_ROWS, SLICES = 8_000, 33
 EPOCHS = 3
 RECORDS_A_DAY = 100  # the set has no dates but the order: what comes later in a slice is of a later day
 EVERY_SLICES = 8
@@ -74,34 +69,6 @@ POLICY = RetrainingPolicy(
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Records:
-    """All records in time order; `slices` is -1 for those of the first training."""
-
-    frame: pd.DataFrame
-    target: Floats
-    keys: NDArray[np.object_]
-    slices: NDArray[np.int64]
-    schema: RecordSchema
-
-    def rows_of(self, number: int) -> NDArray[np.int64]:
-        """The rows of one slice."""
-        return np.flatnonzero(self.slices == number)
-
-    def rows_before(self, number: int) -> NDArray[np.int64]:
-        """The rows of all slices before this one, whose outcomes are known."""
-        return np.flatnonzero(self.slices < number)
-
-    def book(self, rows: NDArray[np.int64]) -> Book:
-        """Some rows for a training from scratch."""
-        return Book.of(self.frame.iloc[rows].reset_index(drop=True), self.target[rows], self.keys[rows])
-
-    def labelled_part(self, rows: NDArray[np.int64]) -> Material:
-        """Some rows for a lesson."""
-        book = self.book(rows)
-        return Material(book.records.take(np.arange(len(book.records))), book.target, book.keys)
-
-
 @dataclass
 class Player:
     """One policy on its way through the slices."""
@@ -120,18 +87,6 @@ class Player:
     tried_slice: int = -1
     failures: int = 0
     promoted_slice: int = -1
-
-
-def read_records(path: Path) -> Records:
-    frame = pd.read_parquet(path).reset_index(drop=True)
-    inputs = [name for name in frame.columns if name not in ("record_id", "split", "target")]
-    fields = tuple(
-        Field(name, "numeric" if pd.api.types.is_numeric_dtype(frame[name]) else "categorical") for name in inputs
-    )
-    later = np.arange(len(frame)) - FIRST_ROWS
-    slices = np.where(later < 0, -1, later * SLICES // (len(frame) - FIRST_ROWS))
-    keys = frame["record_id"].astype(str).to_numpy(dtype=object)
-    return Records(frame[inputs], frame["target"].to_numpy(np.float64), keys, slices, RecordSchema(fields, ()))
 
 
 def train_on(records: Records, rows: NDArray[np.int64], folder: str) -> tuple[LoadedModel, Histogram]:

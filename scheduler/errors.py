@@ -1,5 +1,7 @@
 """Errors of the scheduler and its commands."""
 
+from collections.abc import Sequence
+
 from worker.contract.messages import QUEUES
 
 
@@ -9,6 +11,19 @@ class SchedulerError(Exception):
 
 class UsageError(SchedulerError):
     """The caller asked for something impossible: exit code 64."""
+
+
+class MissingExtraError(SchedulerError):
+    """A command needs a part of Tidemark that is not installed here."""
+
+    def __init__(self, extras: Sequence[str]) -> None:
+        self.extras = tuple(extras)
+        named = ",".join(extras)
+        word = "extras" if len(extras) > 1 else "extra"
+        super().__init__(
+            f"this needs the {word} {named}, not installed here: pip install 'tidemark[{named}]'. "
+            "tidemark[all] is everything"
+        )
 
 
 class UnusableScoresError(SchedulerError):

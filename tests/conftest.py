@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from shutil import copyfile
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +17,10 @@ from db.migrations.upgrade import prepare_database
 from tests.left_open import LeftOpen
 from tests.servers import GivenPostgres, PostgresServer, RedisServer, newest_postgres, older_postgres
 
-pytest_plugins = ["tests.faults.reporting"]
+if TYPE_CHECKING:
+    from tests.trained_book import TrainedBook
+
+pytest_plugins = ["tests.faults.reporting", "tests.file_durations", "tests.quick_selection"]
 
 _GIVEN_URL = os.environ.get("TIDEMARK_TEST_POSTGRES_URL")
 _SQLITE = "sqlite"
@@ -187,11 +191,27 @@ def sqlite_url(databases: _Databases, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+def postgres_url(postgres_server: PostgresServer, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+    """The same on the newest PostgreSQL alone."""
+    with databases.open(_NEWEST, tmp_path, with_tables=True) as url:
+        yield url
+
+
+@pytest.fixture
 def postgres_server(_postgres_servers: _PostgresServers) -> PostgresServer:
     """The newest PostgreSQL, running; a test may stop, kill and restart it."""
     server = _postgres_servers.running(_NEWEST)
     assert isinstance(server, PostgresServer)
     return server
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> "TrainedBook":
+    """A book with a trained model, to be copied or read; where tests run in several processes, one of all of them."""
+    from tests.trained_book import open_trained_book  # noqa: PLC0415 - most tests need none of it
+
+    own = tmp_path_factory.getbasetemp()
+    return open_trained_book((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "template")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from sqlalchemy import Column, ColumnElement, Connection, Table, func, or_, sele
 
 from db.erasure.erasure_proof import Place
 from db.schema.api_tables import webhook_deliveries
-from db.schema.core_tables import decisions, events, jobs, shards
+from db.schema.core_tables import events, jobs, shards
+from db.schema.model_tables import decisions
 
 REDACTED = "(erased)"
 _LEAST_TELLING = 6  # characters

@@ -10,7 +10,8 @@ from db.ledger.job_lifecycle import JOB_COLUMNS, Job, as_job
 from db.ledger.shard_histograms import Counts
 from db.monitoring.drift_reports import Night
 from db.registry.versions import MODEL_COLUMNS, ModelVersion, as_model
-from db.schema.core_tables import jobs, model_versions
+from db.schema.core_tables import jobs
+from db.schema.model_tables import model_versions
 from db.schema.monitoring_tables import alarm_limits, drift_reports, job_histograms
 from db.schema.states import Verdict
 

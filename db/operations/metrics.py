@@ -8,7 +8,8 @@ from sqlalchemy import Engine, func, select
 from db.connections.clock import now_plus
 from db.connections.engine import reading
 from db.operations.dropped_messages import read_dropped
-from db.schema.core_tables import champions, events, jobs, shards
+from db.schema.core_tables import events, jobs, shards
+from db.schema.model_tables import champions
 from db.schema.monitoring_tables import drift_reports
 from db.schema.states import JobKind, JobState, ShardState
 

@@ -13,7 +13,8 @@ from db.events.event_log import record_event
 from db.portfolios.definition import PortfolioDefinition
 from db.portfolios.portfolio_sources import note_sources
 from db.portfolios.source_grants import put_grants_of, require_named_sources
-from db.schema.core_tables import champions, portfolios
+from db.schema.core_tables import portfolios
+from db.schema.model_tables import champions
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from db.connections.engine import reading
 from db.errors import NotFoundError
 from db.events.event_log import record_event
 from db.registry.versions import set_model_state
-from db.schema.core_tables import champions, decisions
+from db.schema.model_tables import champions, decisions
 from db.schema.states import ModelState
 
 

@@ -8,7 +8,7 @@ from db.errors import StateConflictError
 from db.events.event_log import record_event
 from db.registry.champions import Decision, find_champion, write_decision
 from db.registry.versions import find_model, set_model_state
-from db.schema.core_tables import champions, model_versions
+from db.schema.model_tables import champions, model_versions
 from db.schema.states import ModelState
 
 ACTION = "scrub"

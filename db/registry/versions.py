@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from db.connections.engine import reading
 from db.errors import NotFoundError
 from db.portfolios.definition import PortfolioDefinition
-from db.schema.core_tables import model_versions
+from db.schema.model_tables import model_versions
 from db.schema.states import ModelState
 
 

@@ -8,7 +8,8 @@ from db.connections.engine import reading
 from db.ledger.job_lifecycle import Job
 from db.ledger.shard_leases import Claim
 from db.registry.champions import find_champion
-from db.schema.core_tables import jobs, model_versions
+from db.schema.core_tables import jobs
+from db.schema.model_tables import model_versions
 from db.schema.retraining_tables import shadow_histograms
 from db.schema.states import JobState, ModelState
 

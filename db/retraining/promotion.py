@@ -16,7 +16,8 @@ from db.registry.champions import Champion, Decision, decide, find_champion, wri
 from db.registry.replacement import ACTION as SCRUBBED
 from db.registry.versions import find_model
 from db.retraining.retraining_state import change_retraining, lock_retraining
-from db.schema.core_tables import champions, decisions, jobs, model_versions
+from db.schema.core_tables import jobs
+from db.schema.model_tables import champions, decisions, model_versions
 from db.schema.retraining_tables import retraining
 from db.schema.states import JobKind, JobState
 

@@ -9,7 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from db.connections.clock import now_plus
 from db.registry.versions import ModelVersion, find_model
 from db.results.shadow_scores import select_shadow_jobs
-from db.schema.core_tables import champions, jobs, model_versions
+from db.schema.core_tables import jobs
+from db.schema.model_tables import champions, model_versions
 from db.schema.monitoring_tables import drift_reports
 from db.schema.retraining_tables import retraining
 from db.schema.states import OPEN_JOB_STATES, JobKind, ModelState, Verdict

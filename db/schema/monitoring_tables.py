@@ -14,7 +14,8 @@ from sqlalchemy import (
 )
 
 from db.connections.clock import UtcDateTime, now_plus
-from db.schema.core_tables import PREFIX, document, identity, jobs, metadata, model_versions, one_of, portfolios, shards
+from db.schema.core_tables import PREFIX, document, identity, jobs, metadata, one_of, portfolios, shards
+from db.schema.model_tables import model_versions
 from db.schema.states import Verdict
 
 shard_histograms = Table(

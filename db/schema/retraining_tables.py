@@ -18,7 +18,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db.connections.clock import UtcDateTime, now_plus
-from db.schema.core_tables import PREFIX, identity, jobs, metadata, model_versions, portfolios, shards
+from db.schema.core_tables import PREFIX, identity, jobs, metadata, portfolios, shards
+from db.schema.model_tables import model_versions
 
 _document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 

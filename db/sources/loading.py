@@ -88,13 +88,17 @@ def load_records(
         without_key = _count(connection, staging, staged_key.is_(None))
         repeated, examples = _find_repeated(connection, staged_key)
         replaced = _delete_replaced(connection, key, staged_key, without_key=without_key)
-        names = [column.name for column in staging.columns]
-        connection.execute(insert(table).from_select(names, select(*staging.columns).order_by(staged_key)))
-        staging.drop(connection)
+        _move_staged(connection, staging, table, staged_key)
         total = _count(connection, table)
         why = f"{counted(loaded, 'record')}, {replaced:,} replaced"
         record_event(connection, "records.loaded", who=who, portfolio=definition.name, why=why)
     return LoadOutcome(loaded, replaced, without_key, total, repeated, examples)
+
+
+def _move_staged(connection: Connection, staging: Table, table: Table, staged_key: Column[Any]) -> None:
+    names = [column.name for column in staging.columns]
+    connection.execute(insert(table).from_select(names, select(*staging.columns).order_by(staged_key)))
+    staging.drop(connection)
 
 
 def _find_repeated(connection: Connection, staged_key: Column[Any]) -> tuple[int, tuple[str, ...]]:

@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 
 from scheduler.cli.exit_codes import FAILED, INTERRUPTED, UNUSABLE, WRONG_USAGE
+from scheduler.cli.missing_package import describe_missing_package
 from scheduler.cli.output import Output
 
 
@@ -33,7 +34,8 @@ def describe_failure(error: BaseException, usage: str | None = None) -> tuple[in
         return WRONG_USAGE, str(error)
     if _is_known(error):
         return UNUSABLE if isinstance(error, UnusableScoresError) else FAILED, str(error)
-    return FAILED, _describe_unexpected(error)
+    missing = describe_missing_package(error) if isinstance(error, ModuleNotFoundError) else None
+    return FAILED, missing or _describe_unexpected(error)
 
 
 def _describe_wrong_settings(error: BaseException) -> str | None:

@@ -5,13 +5,18 @@ import sys
 from pathlib import Path
 
 from scheduler.installation.embedded_redis import EmbeddedRedis
+from scheduler.installation.extras import SERVER, extras_of_queues, require_extras
 from scheduler.installation.supervision import ChildProcess, Part
 from scheduler.settings import SchedulerSettings
 from worker.contract.messages import MONITORING_QUEUE, QUEUES, SCORING_QUEUE
 
 
 def build_parts(settings: SchedulerSettings, queues: tuple[str, ...] = QUEUES, *, with_api: bool = False) -> list[Part]:
-    """Return the parts that serve these queues, in the order of their start."""
+    """Return the parts that serve these queues, in the order of their start.
+
+    Raises `MissingExtraError` where one of them is not installed.
+    """
+    require_extras(*extras_of_queues(queues), SERVER)
     parts: list[Part] = []
     if settings.is_redis_embedded:
         parts.append(EmbeddedRedis(settings.state_folder))

@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page
 
 from scheduler.demo.simulator import Economy, simulate_customers
 from tests.browser.chromium import find_chromium, open_browser
-from tests.browser.system import BOOK, CUSTOMERS, System, add_challenger, running_system
+from tests.browser.system import CUSTOMERS, System, add_challenger, running_system
+from tests.trained_book import BOOK, open_trained_book
 from tests.waiting import wait_for
 
 WIDTHS = {"wide": (1440, 900), "phone": (390, 844)}
@@ -31,13 +32,20 @@ def main(out: Path) -> int:
         sys.stderr.write("there is no Chromium; on Debian: apt-get install chromium\n")
         return 3
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, running_system(Path(folder)) as system:
-        pages = play_some_nights(system)
-        with open_browser(chromium) as browser:
-            for width in WIDTHS:
-                for scheme in _SCHEMES:
-                    _take_all(browser, system, pages, (width, scheme), out)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "system"
+        folder.mkdir()
+        with running_system(folder, open_trained_book(Path(made) / "template")) as system:
+            _take_everything(system, chromium, out)
     return 0
+
+
+def _take_everything(system: System, chromium: str, out: Path) -> None:
+    pages = play_some_nights(system)
+    with open_browser(chromium) as browser:
+        for width in WIDTHS:
+            for scheme in _SCHEMES:
+                _take_all(browser, system, pages, (width, scheme), out)
 
 
 def play_some_nights(system: System) -> dict[str, str]:

@@ -1,6 +1,5 @@
-"""A small installation for browsers: `tidemark up` on the embedded defaults, a simulated book, one trained model."""
+"""A small installation for browsers: `tidemark up` on the embedded defaults, on the book that was trained once."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ from db.registry.champions import get_champion
 from db.registry.versions import get_model, register_model, set_model_state
 from db.schema.states import ModelState
 from scheduler.client.local_api import find_local_api
-from scheduler.demo.simulator import simulate_customers, simulated_portfolio
+from scheduler.demo.simulator import simulate_customers
 from tests.flow.installation import Installation
+from tests.trained_book import BOOK, TrainedBook
 from tests.waiting import wait_for
 
-CUSTOMERS = 600
-BOOK = "customers"
+CUSTOMERS = 600  # of the book that is scored here
 _START_SECONDS, _JOB_SECONDS = 120.0, 600.0
 _UNREADABLE = 4  # records whose income is no number: fewer than the budget of rejects
 
@@ -65,10 +64,11 @@ def add_challenger(engine: Engine, portfolio: str, version: str) -> None:
 
 
 @contextmanager
-def running_system(folder: Path) -> Iterator[System]:
-    """Start an installation with a book that is loaded and a model that is trained; stop it at the end."""
+def running_system(folder: Path, trained: TrainedBook) -> Iterator[System]:
+    """Start an installation with the trained book's model and a smaller book that is loaded; stop it at the end."""
     settings = {"TIDEMARK_API_PORT": "0", "TIDEMARK_SCORING_WORKERS": "1", "TIDEMARK_SHARD_ROWS": "20"}
     installation = Installation(folder, settings)
+    trained.copy_into(installation)
     try:
         _load_book(installation)
         installation.start("up")
@@ -76,20 +76,14 @@ def running_system(folder: Path) -> Iterator[System]:
         local = wait_for(lambda: find_local_api(home), _START_SECONDS, "the API to answer")
         headers = {"Authorization": f"Bearer {local.key}"}
         with httpx.Client(base_url=local.url, headers=headers, timeout=30) as api:
-            system = System(local.url, local.key, installation, api)
-            system.wait_for(system.submit(kind="training", epochs=2, seed=1))
-            yield system
+            yield System(local.url, local.key, installation, api)
     finally:
         installation.close()
 
 
 def _load_book(installation: Installation) -> None:
-    folder = installation.folder
     frame = simulate_customers(CUSTOMERS, 5, text_keys=True).drop(columns=["true_probability", "true_outcome"])
     frame["income"] = frame["income"].astype(object)
     frame.loc[frame.index[:_UNREADABLE], "income"] = "n/a"
-    frame.to_csv(folder / "customers.csv", index=False)
-    text = re.sub(r'name = "\w+"', f'name = "{BOOK}"', simulated_portfolio(), count=1)
-    (folder / "customers.toml").write_text(text)
-    installation.run("portfolio", "add", "customers.toml")
-    installation.run("load", BOOK, "customers.csv")
+    frame.to_csv(installation.folder / "customers.csv", index=False)
+    installation.run("load", BOOK, "customers.csv", "--replace")

@@ -7,16 +7,17 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.screenshots import sign_in
-from tests.browser.system import BOOK, CUSTOMERS, System, add_challenger, running_system
+from tests.browser.system import CUSTOMERS, System, add_challenger, running_system
+from tests.trained_book import BOOK, TrainedBook
 
 SECONDS = 60_000  # milliseconds: a machine may be busy
 CHALLENGER = "m00challenger"
 
 
 @pytest.fixture
-def system(page: Page, tmp_path: Path) -> Iterator[System]:
+def system(page: Page, template: TrainedBook, tmp_path: Path) -> Iterator[System]:
     """A running installation with a trained model and a challenger; the browser comes first: it may be missing."""
-    with running_system(tmp_path) as running:
+    with running_system(tmp_path, template) as running:
         with running.engine() as engine:
             add_challenger(engine, BOOK, CHALLENGER)
         yield running

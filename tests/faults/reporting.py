@@ -10,7 +10,7 @@ import pytest
 from benchmarks.report import write_report
 from tests.faults.matrix import Entry, Matrix
 
-EXAMPLES, WHOLE_EXAMPLES = 2_000, 20_000
+EXAMPLES, WHOLE_EXAMPLES = 500, 20_000
 _MATRIX = pytest.StashKey[Matrix]()
 _BEGUN = pytest.StashKey[float]()
 

@@ -4,32 +4,24 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 from sqlalchemy import Engine
 
-from db.connections.engine import open_engine, opened_engine, writing
+from db.connections.engine import open_engine
 from db.ledger.job_lifecycle import get_job
 from db.migrations.upgrade import prepare_database
-from db.portfolios.catalog import save_portfolio
-from db.registry.champions import Decision, decide, get_champion
-from db.registry.versions import ModelVersion, get_model, register_model
 from db.schema.states import JobState
-from db.sources.loading import load_records
-from scheduler.data_files.record_file import open_data_file
-from scheduler.portfolio_files.reader import read_portfolio_file
 from scheduler.requests.job_submission import Request, submit_scoring
 from tests.faults.matrix import Matrix
 from tests.faults.oracle import Limits, Oracle, Outage, Strike
 from tests.flow.installation import Installation
+from tests.trained_book import BOOK, CUSTOMERS, TrainedBook
 from tests.waiting import wait_for
 
 INJECTION = Path(__file__).parent / "injection"
-BOOK = "simulated_book"
-CUSTOMERS = 3000
 SHARDS = 60
 LEASE_SECONDS, SWEEP_SECONDS = 12.0, 1.0
 HELD_SHARDS = 3  # by a process at most: one read ahead, one being scored, one being written
@@ -38,37 +30,11 @@ PATIENCE_SECONDS = 400.0  # a deadline for what is not timed: a machine may be v
 SHARD_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Template:
-    """What is made once for all fault tests: a trained model and the digest of a run without a fault."""
-
-    files: tuple[Path, Path]
-    models: Path
-    model: ModelVersion
-    digest: str
-
-
-def open_template(folder: Path, files: tuple[Path, Path]) -> Template:
-    """Return the template in a folder. The first time: train on the embedded defaults, and score once, undisturbed."""
-    made = folder / "made.json"
-    if not made.exists():
-        laptop = Installation(folder)
-        portfolio, data = map(str, files)
-        laptop.run("portfolio", "add", portfolio)
-        laptop.run("load", BOOK, data)
-        version = laptop.json("train", BOOK, "--epochs", "2")["model_version"]
-        made.write_text(json.dumps([version, laptop.json("score", BOOK)["digest"]]))
-    version, digest = json.loads(made.read_text())
-    with opened_engine(f"sqlite:///{folder / 'home' / 'tidemark.db'}") as engine:
-        model = get_model(engine, version)
-    return Template(files, folder / "home" / "models", model, digest)
-
-
 class Site:
     """An installation whose database holds the book and the template's model."""
 
     def __init__(
-        self, folder: Path, database_url: str, redis_url: str, template: Template, matrix: Matrix, **settings: str
+        self, folder: Path, database_url: str, redis_url: str, template: TrainedBook, matrix: Matrix, **settings: str
     ) -> None:
         self.template = template
         self.matrix = matrix
@@ -92,7 +58,8 @@ class Site:
         }
         self.installation = Installation(folder, own | settings)
         self.engine: Engine = open_engine(database_url)
-        self._fill()
+        prepare_database(self.engine)
+        template.fill(self.engine)
 
     def start(self, *, scoring_workers: int = 2) -> None:
         """Start what scoring needs: a scheduler and a scoring worker."""
@@ -195,33 +162,9 @@ class Site:
         self.installation.close()
         self.engine.dispose()
 
-    def _fill(self) -> None:
-        prepare_database(self.engine)
-        portfolio, data = self.template.files
-        definition = read_portfolio_file(portfolio)
-        save_portfolio(self.engine, definition, who="test")
-        file = open_data_file(data, definition)
-        frames = (batch.frame for batch in file.batches())
-        load_records(self.engine, definition, frames, key_type=file.key_type, who="test")
-        self.add_model(self.template.model.version)
-
-    def add_model(self, version: str, *, seen: str | None = None) -> None:
+    def add_model(self, version: str, *, seen: str) -> None:
         """Register a model version with the template's figures, and make it the champion."""
-        model = self.template.model
-        definition = read_portfolio_file(self.template.files[0])
-        with writing(self.engine) as connection:
-            register_model(
-                connection,
-                version=version,
-                job_id=None,
-                definition=definition,
-                metrics=model.metrics,
-                reference=model.reference,
-            )
-            decision = Decision(
-                BOOK, version, seen, promoted=True, reason="test", figures={}, decided_by="test", job_id=None
-            )
-            decide(connection, decision, champion_before=None if seen is None else get_champion(self.engine, BOOK))
+        self.template.add_model(self.engine, version, seen=seen)
 
 
 def _wake(pid: int) -> None:

@@ -11,7 +11,8 @@ from db.schema.states import JobState
 from db.sources.loading import load_records
 from scheduler.data_files.record_file import open_data_file
 from scheduler.portfolio_files.reader import read_portfolio_file
-from tests.faults.site import CUSTOMERS, Site
+from tests.faults.site import Site
+from tests.trained_book import CUSTOMERS
 
 BAD = {
     ("C000001", "age", "not_a_number"),

@@ -15,8 +15,9 @@ import pytest
 from db.ledger.job_lifecycle import get_job
 from db.schema.states import JobState
 from tests.faults.matrix import Matrix
-from tests.faults.site import HELD_SHARDS, Site, Template
+from tests.faults.site import HELD_SHARDS, Site
 from tests.servers import Pair, PostgresServer, RedisServer, TcpProxy
+from tests.trained_book import TrainedBook
 from tests.waiting import wait_for
 
 RESTARTS = 5
@@ -52,7 +53,7 @@ def cutter() -> CommitCutter:
 def cut_site(
     postgres_server: PostgresServer,
     redis_url: str,
-    template: Template,
+    template: TrainedBook,
     matrix: Matrix,
     tmp_path: Path,
     cutter: CommitCutter,

@@ -17,9 +17,10 @@ from db.events.event_log import list_events
 from db.ledger.job_lifecycle import JobRequest, get_job, submit_job
 from db.schema.states import JobKind, JobState, PauseCause
 from tests.faults.matrix import Matrix
-from tests.faults.site import BOOK, Site, Template
+from tests.faults.site import Site
 from tests.servers import PostgresServer, RedisServer
 from tests.servers.processes import make_folder, unprivileged_uid
+from tests.trained_book import BOOK, TrainedBook
 from tests.waiting import wait_for
 
 SLOWER = {"point": "in_prediction", "delay": 0.2}  # so that there is work left when the fault comes
@@ -70,7 +71,7 @@ def assert_pauses_and_goes_on(
 
 @pytest.fixture
 def disk_site(
-    request: pytest.FixtureRequest, redis_url: str, template: Template, matrix: Matrix, tmp_path: Path
+    request: pytest.FixtureRequest, redis_url: str, template: TrainedBook, matrix: Matrix, tmp_path: Path
 ) -> Iterator[tuple[Site, Path]]:
     """A book whose database lies on a small disk: SQLite's file, or PostgreSQL's tables."""
     with ExitStack() as stack:

@@ -11,8 +11,9 @@ from db.ledger.job_lifecycle import get_job
 from db.schema.states import JobState
 from scheduler.loop.hint_dispatch import open_producer
 from tests.faults.matrix import Matrix
-from tests.faults.site import LEASE_SECONDS, SHARDS, Site, Template
+from tests.faults.site import LEASE_SECONDS, SHARDS, Site
 from tests.servers import RedisServer, TcpProxy
+from tests.trained_book import TrainedBook
 from tests.waiting import wait_for
 from worker.contract.messages import SCORING_QUEUE, TASK_OF_QUEUE, shard_hint
 
@@ -35,7 +36,7 @@ def proxy() -> Iterator[tuple[RedisServer, TcpProxy]]:
 
 @pytest.fixture
 def proxied_site(
-    proxy: tuple[RedisServer, TcpProxy], template: Template, matrix: Matrix, tmp_path: Path
+    proxy: tuple[RedisServer, TcpProxy], template: TrainedBook, matrix: Matrix, tmp_path: Path
 ) -> Iterator[Site]:
     """A book whose Redis is reached through the proxy alone."""
     site = Site(

@@ -15,7 +15,8 @@ from db.retraining.outcomes import load_outcomes
 from db.schema.states import JobKind, JobState, ModelState
 from db.sources.loading import load_records
 from scheduler.demo.simulator import TRUE_OUTCOME, Economy, simulate_customers
-from tests.faults.site import BOOK, CUSTOMERS, Site
+from tests.faults.site import Site
+from tests.trained_book import BOOK, CUSTOMERS
 from tests.waiting import wait_for
 from transformer.bundles.bundle import load_bundle
 

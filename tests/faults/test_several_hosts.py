@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import BOOK, CUSTOMERS, Template
 from tests.flow.installation import Installation
 from tests.servers import newest_postgres
 from tests.servers.network import Network, open_network, why_no_network
 from tests.servers.postgres_binaries import reachable
 from tests.servers.processes import make_folder, unprivileged, unprivileged_uid
 from tests.servers.redis_server import find_redis_binary
+from tests.trained_book import BOOK, CUSTOMERS, TrainedBook
 from tests.waiting import wait_for
 
 PASSWORD = "told-to-every-host"
@@ -114,7 +114,7 @@ def answers(office: Installation) -> bool:
 @pytest.mark.faults
 @pytest.mark.parametrize("harm", ["its cable is cut", "its power is cut"])
 def test_a_host_that_is_lost_in_mid_job_loses_and_doubles_nothing(
-    cluster: Cluster, template: Template, harm: str
+    cluster: Cluster, template: TrainedBook, harm: str
 ) -> None:
     office = cluster.office
     office.run("portfolio", "add", str(template.files[0]))

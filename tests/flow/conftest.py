@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from db.connections.engine import opened_engine
 from scheduler.demo.simulator import simulate_customers, simulated_portfolio
 from tests.flow.installation import Installation
+from tests.trained_book import TIMES, TrainedBook
 
-CUSTOMERS = 1200
+CUSTOMERS = 600
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +19,7 @@ def book_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("book with a blank")
     portfolio, data = folder / "book.toml", folder / "book.csv"
     portfolio.write_text(simulated_portfolio())
-    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.2, text_keys=True)
+    frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.2, text_keys=True, economy=TIMES)
     frame.drop(columns=["true_probability", "true_outcome"]).to_csv(data, index=False)
     return portfolio, data
 
@@ -33,16 +35,27 @@ def laptop(tmp_path: Path) -> Iterator[Installation]:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, postgres_first_url: str, redis_url: str) -> Iterator[Installation]:
-    """An installation on a database and a Redis of one's own, quick to notice dead workers."""
+def trained_laptop(laptop: Installation, template: TrainedBook) -> Installation:
+    """The same, with the book that was trained once for all tests, and one process that scores."""
+    template.copy_into(laptop)
+    laptop.settings["TIDEMARK_SCORING_WORKERS"] = "1"
+    return laptop
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, postgres_first_url: str, redis_url: str, template: TrainedBook) -> Iterator[Installation]:
+    """The trained book on a database and a Redis of one's own, quick to notice dead workers."""
     settings = {
         "TIDEMARK_DATABASE_URL": postgres_first_url,
         "TIDEMARK_REDIS_URL": redis_url,
+        "TIDEMARK_MODELS_URL": str(template.models),
         "TIDEMARK_LEASE_SECONDS": "6",
         "TIDEMARK_HEARTBEAT_SECONDS": "1",
         "TIDEMARK_SWEEP_SECONDS": "1",
-        "TIDEMARK_SHARD_ROWS": "5",  # hundreds of shards: the job must still run when its workers are killed
+        "TIDEMARK_SHARD_ROWS": "12",  # hundreds of shards: the job must still run when its workers are killed
     }
+    with opened_engine(postgres_first_url) as engine:
+        template.fill(engine)
     installation = Installation(tmp_path, settings)
     yield installation
     installation.close()

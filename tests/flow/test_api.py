@@ -16,7 +16,7 @@ from scheduler.client.local_api import find_local_api
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 
-RECORDS = 1200
+RECORDS = 600
 PERSON, VALUE = "person-7f3a9c", "value-51d0be"  # they must not appear where nobody may read them
 ROOT = Path(__file__).parents[2]
 EXAMPLES, SCRIPTS = ROOT / "docs" / "python-client.md", ROOT / "examples"

@@ -34,7 +34,8 @@ class Clone:
         self.folder = folder
         self.programs = folder / "programs"
         self.programs.mkdir()
-        (folder / "run.py").write_bytes((ROOT / "run.py").read_bytes())
+        for name in ("run.py", "run_environments.py"):
+            (folder / name).write_bytes((ROOT / name).read_bytes())
         for name in ("requirements.lock", "requirements-test.lock", "pyproject.toml"):
             (folder / name).touch()
         (folder / "pytest.py").write_text(PYTEST)
@@ -109,6 +110,17 @@ def test_arguments_run_what_they_name_on_the_one_python(clone: Clone) -> None:
     clone.add_python(OTHER)
     assert clone.run("test", "tests/flow")[0][0] == "tests in .venv tests/flow"
     assert not (clone.folder / NEWEST_FOLDER).exists()
+
+
+def test_a_quick_run_names_its_folders_and_runs_on_the_one_python(clone: Clone) -> None:
+    clone.add_python(OTHER)
+    assert clone.run("test", "--quick")[0][0] == "tests in .venv tests/unit tests/integration"
+    assert not (clone.folder / NEWEST_FOLDER).exists()
+
+
+def test_help_for_the_tests_installs_nothing(clone: Clone) -> None:
+    assert "--quick" in "\n".join(clone.run("test", "--help")[0])
+    assert not (clone.folder / ".venv").exists()
 
 
 @pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", FAILED)])

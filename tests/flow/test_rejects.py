@@ -1,18 +1,17 @@
 """Records that cannot be scored, end to end: each is told with its field and reason, within the budget or not."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
 from tests.flow.installation import Installation
+from tests.trained_book import BOOK, CUSTOMERS, TrainedBook
 
 
-@pytest.mark.timeout(600)  # it trains
+@pytest.mark.timeout(600)  # the first to ask trains
 def test_bad_records_are_told_apart_and_every_one_is_accounted_for(
-    laptop: Installation, book_files: tuple[Path, Path]
+    trained_laptop: Installation, template: TrainedBook
 ) -> None:
-    portfolio, data = book_files
+    laptop, (portfolio, data) = trained_laptop, template.files
     frame = pd.read_csv(data, dtype="str")
     frame.loc[0, "age"] = "old"
     frame.loc[1, "income"] = "-inf"
@@ -20,12 +19,10 @@ def test_bad_records_are_told_apart_and_every_one_is_accounted_for(
     frame.loc[3, "customer_id"] = frame.loc[4, "customer_id"]
     frame.loc[5, "employment"] = "astronaut"
     frame.to_csv(laptop.folder / "bad.csv", index=False)
-    laptop.run("portfolio", "add", str(portfolio))
-    laptop.run("load", "simulated_book", "bad.csv")
-    laptop.run("train", "simulated_book", "--epochs", "2")
+    laptop.run("load", BOOK, "bad.csv", "--replace")
 
-    scored = laptop.json("score", "simulated_book")
-    assert (scored["inputs"], scored["scored"], scored["rejected"]) == (1200, 1196, 4)
+    scored = laptop.json("score", BOOK)
+    assert (scored["inputs"], scored["scored"], scored["rejected"]) == (CUSTOMERS, CUSTOMERS - 4, 4)
     laptop.run("rejects", "export", str(scored["job"]), "rejects.csv")
     rejects = pd.read_csv(laptop.folder / "rejects.csv", keep_default_na=False)
     assert set(zip(rejects["record_key"], rejects["field"], rejects["reason"], strict=True)) == {
@@ -38,6 +35,6 @@ def test_bad_records_are_told_apart_and_every_one_is_accounted_for(
     text = portfolio.read_text() + "\n[rejects]\nbudget = 0.001\n"
     (laptop.folder / "strict.toml").write_text(text)
     laptop.run("portfolio", "add", "strict.toml")
-    failed = laptop.json("score", "simulated_book", expect=2)
-    assert (failed["state"], failed["cause"], failed["inputs"]) == ("failed", "reject_budget", 1200)
+    failed = laptop.json("score", BOOK, expect=2)
+    assert (failed["state"], failed["cause"], failed["inputs"]) == ("failed", "reject_budget", CUSTOMERS)
     laptop.run("scores", "export", str(failed["job"]), "failed.csv", expect=64)

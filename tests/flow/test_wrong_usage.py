@@ -1,6 +1,7 @@
 """A mistake gets one clear line and the right exit code, never a traceback."""
 
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -9,12 +10,20 @@ from tests.flow.installation import Installation
 WRONG_USAGE, FAILED = 64, 3
 
 
-@pytest.fixture
-def with_book(laptop: Installation, book_files: tuple[Path, Path]) -> Installation:
-    """An installation with a portfolio and its records, without a model."""
+@pytest.fixture(scope="module")
+def loaded_home(tmp_path_factory: pytest.TempPathFactory, book_files: tuple[Path, Path]) -> Path:
+    """A state folder with a portfolio and its records, made once."""
+    maker = Installation(tmp_path_factory.mktemp("loaded"))
     portfolio, data = map(str, book_files)
-    laptop.run("portfolio", "add", portfolio)
-    laptop.run("load", "simulated_book", data)
+    maker.run("portfolio", "add", portfolio)
+    maker.run("load", "simulated_book", data)
+    return maker.folder / "home"
+
+
+@pytest.fixture
+def with_book(laptop: Installation, loaded_home: Path) -> Installation:
+    """An installation with a portfolio and its records, without a model."""
+    copytree(loaded_home, laptop.folder / "home")
     return laptop
 
 

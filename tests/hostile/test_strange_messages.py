@@ -14,8 +14,7 @@ import pytest
 from celery import Celery
 from sqlalchemy import Engine
 
-from db.connections.engine import open_engine, reading
-from db.migrations.upgrade import prepare_database
+from db.connections.engine import opened_engine, reading
 from db.operations.dropped_messages import read_dropped
 from db.operations.metrics import read_metrics
 from db.operations.processes import list_processes
@@ -96,12 +95,10 @@ def test_a_message_of_ours_is_made_anew_and_no_other_passes(
 
 
 @pytest.fixture
-def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
+def sqlite_engine(sqlite_url: str) -> Iterator[Engine]:
     """An engine on an empty installation."""
-    opened = open_engine(f"sqlite:///{tmp_path / 'tidemark.db'}")
-    prepare_database(opened)
-    yield opened
-    opened.dispose()
+    with opened_engine(sqlite_url) as opened:
+        yield opened
 
 
 @pytest.fixture

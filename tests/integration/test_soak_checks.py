@@ -6,23 +6,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from db.connections.engine import open_engine, writing
+from db.connections.engine import opened_engine, writing
 from db.ledger.digests import score_digest
-from db.migrations.upgrade import prepare_database
 from db.results.shard_results import complete_scored_shard
 from tests.building import MODEL, add_model, claim, load_book, result_for, start_scoring
-from tests.servers import PostgresServer
 from tests.soak.checks import LedgerCheck, find_keys, find_keys_in_files
 from tests.soak.journal import Journal
 
 
 @pytest.fixture
-def engine(postgres_server: PostgresServer):
-    with postgres_server.fresh_database() as url:
-        engine = open_engine(url)
-        prepare_database(engine)
-        yield engine
-        engine.dispose()
+def engine(postgres_url: str):
+    with opened_engine(postgres_url) as opened:
+        yield opened
 
 
 def finished_job(engine: Engine) -> int:

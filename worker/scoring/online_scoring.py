@@ -4,6 +4,7 @@ Redis carries the request's id alone. An answer is not written if no client is w
 """
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from logging import getLogger
@@ -169,33 +170,35 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
     columns = {name: _as_column([records[index][name] for index in usable]) for name in scorer.schema.columns}
     frame = pd.DataFrame(columns, index=range(len(usable)))
     scored = scorer.score(frame)
-    own = scale_of(definition)
-    points = own.points_of(scored.probabilities)
-    bands = own.band_of(points)
     for problem in scored.problems:
         rejects[usable[problem.row]] = (problem.field, problem.reason, _REASON_TEXTS[problem.reason])
+    keys = [_key_of(record, definition.key) for record in records]
     scores = [
-        {
-            "index": usable[int(row)],
-            "record_key": _key_of(records[usable[int(row)]], definition.key),
-            "probability": float(scored.probabilities[at]),
-            "points": int(points[at]),
-            "band": str(bands[at]),
-            "reasons": _reasons_of(scored, at, scorer),
-        }
-        for at, row in enumerate(scored.rows)
+        {"index": usable[row], "record_key": keys[usable[row]]} | answer
+        for row, answer in _answers(scored, scorer, portfolio)
     ]
-    rejects = [
-        {
-            "index": index,
-            "record_key": _key_of(records[index], definition.key),
-            "field": field,
-            "reason": reason,
-            "detail": detail,
-        }
+    refused = [
+        {"index": index, "record_key": keys[index], "field": field, "reason": reason, "detail": detail}
         for index, (field, reason, detail) in sorted(rejects.items())
     ]
-    return {"model_version": scorer.version, "scores": scores, "rejects": rejects, "ignored_columns": ignored}
+    return {"model_version": scorer.version, "scores": scores, "rejects": refused, "ignored_columns": ignored}
+
+
+def _answers(scored: ScoredRecords, scorer: Scorer, portfolio: Portfolio) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the row of each scored record, and its answer."""
+    scale = scale_of(portfolio.definition)
+    points = scale.points_of(scored.probabilities)
+    bands = scale.band_of(points)
+    for at, row in enumerate(scored.rows):
+        yield (
+            int(row),
+            {
+                "probability": float(scored.probabilities[at]),
+                "points": int(points[at]),
+                "band": str(bands[at]),
+                "reasons": _reasons_of(scored, at, scorer),
+            },
+        )
 
 
 def _find_missing_column(record: dict[str, Any], needed: tuple[str, ...]) -> tuple[str, str, str] | None:

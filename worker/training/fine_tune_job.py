@@ -252,15 +252,13 @@ def _register(
         if is_promoted:  # later outcomes have proven that learning helps
             changes["failures"] = 0
         change_retraining(connection, definition.name, **changes)
-        result = {
-            "metrics": winner.model.metrics,
-            "counts": winner.model.counts,
-            "promoted": is_promoted,
-            "reason": judgement.reason,
-            "challengers": {
-                one.name: {"version": one.version, "outcome": one.judgement.outcome} for one in challengers
-            },
-        }
+        result = _told(challengers, winner) | {"promoted": is_promoted, "reason": judgement.reason}
         complete_whole_job(connection, claim, result=result, model_version=winner.version)
     outcome, why = judgement.outcome, judgement.reason
     logger.info("Fine-tuned: job %d, version %s, %s: %s.", claim.job.id, winner.version, outcome, why)
+
+
+def _told(challengers: list[Challenger], winner: Challenger) -> dict[str, Any]:
+    """What the job keeps of its models beside the decision."""
+    named = {one.name: {"version": one.version, "outcome": one.judgement.outcome} for one in challengers}
+    return {"metrics": winner.model.metrics, "counts": winner.model.counts, "challengers": named}

@@ -9,7 +9,7 @@ from db.ledger.job_closing import complete_whole_job
 from db.ledger.shard_histograms import read_job_counts
 from db.ledger.shard_leases import Claim
 from db.registry.champions import decide, get_champion
-from db.registry.versions import get_model
+from db.registry.versions import LearnedUntil, get_model
 from db.results.shadow_scores import list_shadow_jobs, read_shadow_points
 from db.retraining.retraining_state import change_retraining, lock_retraining
 from db.schema.states import ModelState
@@ -19,7 +19,7 @@ from worker.gate.decisions import decision_of, held_back
 from worker.gate.evidence import Measured, count_canary_mismatches, gather_evidence
 from worker.gate.judgement import judge_challenger
 from worker.learning.lesson_plan import NO_ROWS, OLD_JUDGING_SHARE, TrainingPlan
-from worker.learning.readable_records import parts_of, read_records
+from worker.learning.readable_records import Records, parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of
@@ -40,16 +40,8 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
         return
     url = context.settings.bundles_url
     champion, challenger = (load_stored(engine, url, one) for one in (champion_before.version, version))
-    learned = waiting.learned_until
     records = read_records(context, definition, champion, waiting, heartbeat)
-    learned_date = learned.outcome_date or learned.as_of
-    dates, order = records.labels.dates, hash_order(records.groups)
-    judging = np.flatnonzero(records.is_new & (dates > learned_date))
-    old = np.flatnonzero(~records.is_new & (order < OLD_JUDGING_SHARE))
-    judging_date = str(min(dates[judging].tolist(), default=""))
-    parts = parts_of(
-        records, TrainingPlan(NO_ROWS, NO_ROWS, judging, NO_ROWS, old, learned_date, judging_date), definition.segments
-    )
+    parts = parts_of(records, _judging_part_of(records, waiting.learned_until), definition.segments)
     measured = Measured(parts, heartbeat)
     nights, shadow = _shadow_of(context, version)
     evidence = gather_evidence(
@@ -76,6 +68,16 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
         result = {"promoted": is_promoted, "reason": judged.reason}
         complete_whole_job(connection, claim, result=result, model_version=version)
     logger.info("Judged again: job %d, version %s, %s: %s.", claim.job.id, version, judged.outcome, judged.reason)
+
+
+def _judging_part_of(records: Records, learned: LearnedUntil) -> TrainingPlan:
+    """Judge by new records of later days than the challenger learned from, and by a share of the old ones."""
+    learned_date = learned.outcome_date or learned.as_of
+    dates, order = records.labels.dates, hash_order(records.groups)
+    judging = np.flatnonzero(records.is_new & (dates > learned_date))
+    old = np.flatnonzero(~records.is_new & (order < OLD_JUDGING_SHARE))
+    judging_date = str(min(dates[judging].tolist(), default=""))
+    return TrainingPlan(NO_ROWS, NO_ROWS, judging, NO_ROWS, old, learned_date, judging_date)
 
 
 def _shadow_of(context: WorkerContext, version: str) -> tuple[int, float | None]:

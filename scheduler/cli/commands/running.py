@@ -58,7 +58,9 @@ def scheduler(json: Json = False) -> None:
     """Run one scheduler in the foreground; any number may run in parallel. It waits while the database is down."""
     from db.errors import DatabaseUnreachableError
     from scheduler.cli.output import Output
+    from scheduler.installation.extras import SERVER, require_extras
 
+    require_extras(SERVER)
     module = ["scheduler.loop.process"]
     try:
         _become(module, wants_json=json)
@@ -75,12 +77,18 @@ def worker(
     json: Json = False,
 ) -> None:
     """Run one Celery worker in the foreground."""
+    from scheduler.installation.extras import extras_of_queues, require_extras
+
+    require_extras(*extras_of_queues(queues.split(",")))
     more = [] if concurrency is None else ["--concurrency", str(concurrency)]
     _become(["worker", "--queues", queues, *more], wants_json=json)
 
 
 def api(json: Json = False) -> None:
     """Run the HTTP API in the foreground; any number may run in parallel."""
+    from scheduler.installation.extras import SERVER, require_extras
+
+    require_extras(SERVER)
     _become(["scheduler.server.process"], wants_json=json)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine, text
 
 from db.connections.engine import writing
@@ -27,6 +28,7 @@ positive_data_acceptance.expected-statuses = {expected}
 CONFIG = "\n".join(_RULE.format(name=name, expected=EXPECTED) for name in REFUSING)
 
 
+@pytest.mark.long
 def test_the_api_is_as_its_description_says(engine: Engine, scored_job: int, tmp_path: Path) -> None:
     mark_seen(engine, "scheduler@test:1", "scheduler")
     mark_seen(engine, "worker:scoring@test:2", "worker:scoring")

@@ -3,7 +3,6 @@
 import math
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,26 +11,15 @@ from sqlalchemy import Engine, column, select, text
 from db.connections.engine import opened_engine, reading, writing
 from db.connections.frame_reading import fetch_frame
 from db.errors import DatabaseUnreachableError
-from db.migrations.upgrade import prepare_database
 from db.portfolios.definition import Source
 from db.portfolios.source_grants import put_grant
 from db.sources.source_table import RECORD_KEY, ROW, UNREADABLE, KeyRange, read_range
-from tests.servers.postgres_server import PostgresServer
 
 
 @pytest.fixture
-def postgres_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
-    """An engine on an empty database of PostgreSQL."""
-    with postgres_server.fresh_database() as url, opened_engine(url) as opened:
-        prepare_database(opened)
-        yield opened
-
-
-@pytest.fixture
-def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
-    """An engine on an empty SQLite file."""
-    with opened_engine(f"sqlite:///{tmp_path / 'book.db'}") as opened:
-        prepare_database(opened)
+def postgres_engine(postgres_url: str) -> Iterator[Engine]:
+    """An engine on a database of PostgreSQL without records."""
+    with opened_engine(postgres_url) as opened:
         yield opened
 
 

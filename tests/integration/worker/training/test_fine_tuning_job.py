@@ -32,7 +32,7 @@ from worker.runtime.context import WorkerContext, open_context
 from worker.runtime.settings import WorkerSettings
 from worker.training.next_job import train_next_job
 
-pytestmark = pytest.mark.timeout(900)  # they train several times
+pytestmark = [pytest.mark.timeout(900), pytest.mark.long]  # they train several times
 
 BOOK = "book"
 OLD, NEW = 400, 500
@@ -75,7 +75,7 @@ def run(context: WorkerContext, request: JobRequest) -> Job:
 
 def train_first(context: WorkerContext) -> str:
     """The first model learns from chance, so the gate refuses it; a person makes it the champion all the same."""
-    job = run(context, JobRequest(JobKind.TRAINING, BOOK, "test", {"epochs": 1}))
+    job = run(context, JobRequest(JobKind.TRAINING, BOOK, "test", {"epochs": 1, "trees": False}))
     assert job.model_version is not None
     assert (job.result or {})["refused_for"] == "chance", job.result
     promote_version(context.engine, job.model_version, who="test", why="something to begin with")

@@ -13,6 +13,7 @@ from transformer.records.features import BINS, FINE_BINS, FeatureTransform
 from transformer.records.labelled_book import Book
 from transformer.training.model_training import TrainingOptions, train_model
 
+pytestmark = pytest.mark.long  # it trains
 CUSTOMERS, REPEATS = 610, 5  # as many as make a middling book
 
 
@@ -73,5 +74,5 @@ def test_the_transform_keeps_them(trained: TrainedModel) -> None:
 
 
 def test_they_are_not_tried_where_the_user_says_how_long_to_train(repeating: Book) -> None:
-    told = train_model(repeating, SCHEMA, options=TrainingOptions(epochs=1, refit=False)).strategy
+    told = train_model(repeating, SCHEMA, options=TrainingOptions(epochs=1, refit=False, trees=False)).strategy
     assert told["edges"] == {"bins": BINS}

@@ -1,5 +1,6 @@
 """Training: it learns, it is reproducible, it leaves out what it may not see."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,26 @@ def book(rows: int = 400, seed: int = 1) -> Book:
     return Book.of(*make_book(rows, seed))
 
 
+@pytest.fixture(scope="module")
+def told() -> list[tuple[str, int]]:
+    """Stages and epochs as they were told while `usual` was trained."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def usual(told: list[tuple[str, int]]) -> TrainedModel:
+    """What others are held against: trained once, on the usual book."""
+    return train_model(book(), SCHEMA, options=QUICK, on_epoch=lambda one: told.append((one.stage, one.epoch)))
+
+
 def test_it_learns(trained: TrainedModel) -> None:
     assert trained.metrics["roc_auc"] > 0.75
     assert trained.metrics["log_loss"] < 0.6
     assert set(trained.metrics) >= {"roc_auc", "pr_auc", "ks", "brier", "log_loss", "accuracy"}
 
 
-def test_the_same_records_and_seed_give_the_same_weights() -> None:
-    one, other = (train_model(book(), SCHEMA, options=QUICK) for _ in range(2))
+def test_the_same_records_and_seed_give_the_same_weights(usual: TrainedModel) -> None:
+    one, other = usual, train_model(book(), SCHEMA, options=QUICK)
     for mine, theirs in zip(one.network.get_weights(), other.network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert one.calibration == other.calibration
@@ -50,10 +63,9 @@ def test_a_book_in_a_file_gives_the_same_weights_and_report_as_in_memory(
     np.testing.assert_array_equal(one.reference_probabilities, other.reference_probabilities)
 
 
-def test_another_seed_gives_other_weights() -> None:
-    one = train_model(book(), SCHEMA, options=TrainingOptions(epochs=1, seed=1))
-    other = train_model(book(), SCHEMA, options=TrainingOptions(epochs=1, seed=2))
-    assert (one.network.get_weights()[0] != other.network.get_weights()[0]).any()
+def test_another_seed_gives_other_weights(usual: TrainedModel) -> None:
+    other = train_model(book(), SCHEMA, options=replace(QUICK, seed=QUICK.seed + 1))
+    assert (usual.network.get_weights()[0] != other.network.get_weights()[0]).any()
 
 
 def test_records_without_outcome_and_unreadable_ones_are_left_out_and_counted() -> None:
@@ -66,15 +78,14 @@ def test_records_without_outcome_and_unreadable_ones_are_left_out_and_counted() 
     assert counts["train"] + counts["valid"] + counts["holdout"] == 290
 
 
-def test_the_held_out_part_is_not_learnt_from() -> None:
+def test_the_held_out_part_is_not_learnt_from(usual: TrainedModel) -> None:
     frame, target, keys = make_book(400)
-    first = train_model(Book.of(frame, target, keys), SCHEMA, options=QUICK)
-    is_held_out = np.isin(keys, first.holdout_keys)
+    is_held_out = np.isin(keys, usual.holdout_keys)
     changed = np.where(is_held_out, 1.0 - target, target)
     frame.loc[is_held_out, "amount"] = 1e9
     # Both classes' numbers must stay, or the split by class would choose other records.
     again = train_model(Book.of(frame, np.where(is_held_out, target, changed), keys), SCHEMA, options=QUICK)
-    for mine, theirs in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
+    for mine, theirs in zip(usual.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -86,9 +97,8 @@ def test_too_little_to_learn_from_is_said_with_the_numbers(rows: int, bad: int) 
         train_model(Book.of(frame, target, keys), SCHEMA, options=QUICK)
 
 
-def test_every_epoch_is_told() -> None:
-    told: list[tuple[str, int]] = []
-    train_model(book(), SCHEMA, options=QUICK, on_epoch=lambda report: told.append((report.stage, report.epoch)))
+@pytest.mark.usefixtures("usual")
+def test_every_epoch_is_told(told: list[tuple[str, int]]) -> None:
     folds = [epoch for stage, epoch in told if stage == "cross-validation"]
     assert folds == [1, 2] * (len(folds) // 2)
     assert told[len(folds) :] == [("refitting", epoch) for epoch in range(1, len(told) - len(folds) + 1)]
