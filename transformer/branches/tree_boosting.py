@@ -194,15 +194,24 @@ class _Growth:
         self._leaves.append(leaf)
 
     def _ask(
-        self, pool: ThreadPoolExecutor, binned: Bins, node: Any, mine: Any, leaves: int, noise: Floats32
+        self,
+        pool: ThreadPoolExecutor,
+        binned: Bins,
+        node: Any,
+        mine: tuple[Floats32, Floats32],
+        leaves: int,
+        noise: Floats32,
     ) -> tuple[int, int]:
         """Return column and bin of the best question; each thread tries a part of the columns."""
+        gradient, weight = mine
         threads = self._threads if binned.size > WORTH_A_THREAD else 1
         starts = [len(binned) * thread // threads for thread in range(threads + 1)]
 
         def try_part(part: int) -> tuple[float, int, int]:
             own = slice(starts[part], starts[part + 1])
-            gain, column, cut = find_question(binned[own], node, *mine, leaves, noise[own], self._cut_counts[own])
+            gain, column, cut = find_question(
+                binned[own], node, gradient, weight, leaves, noise[own], self._cut_counts[own]
+            )
             return float(gain), -(column + starts[part]), -cut
 
         found = [try_part(0)] if threads == 1 else list(pool.map(try_part, range(threads)))

@@ -6,9 +6,8 @@ from logging import getLogger
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
 
-from db.connections.engine import writing
+from db.connections.engine import Connection, writing
 from db.ledger.job_closing import complete_whole_job
 from db.ledger.job_lifecycle import JobRequest, insert_job
 from db.ledger.shard_leases import Claim
@@ -226,7 +225,12 @@ def _register(
             learned_until=trained.learned_until,
         )
         is_promoted = decide(connection, decision, champion_before=champion_before)
-        result = {"metrics": model.metrics, "counts": model.counts, "promoted": is_promoted, "reason": judgement.reason}
+        result: dict[str, Any] = {
+            "metrics": model.metrics,
+            "counts": model.counts,
+            "promoted": is_promoted,
+            "reason": judgement.reason,
+        }
         result |= {name: judgement.figures[name] for name in (REFUSED_FOR, SUSPICIOUS) if name in judgement.figures}
         result |= {} if trained.folds is None else {"folds": trained.folds}
         if claim.job.options.get("quick"):

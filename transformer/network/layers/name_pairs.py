@@ -5,7 +5,7 @@ second hash chooses a coarse one, which many pairs share. A slot that too few sh
 """
 
 # Keras' stubs hold what an operation returns for possibly None.
-# pyright: reportOptionalOperand=false
+# pyright: reportOptionalOperand=false, reportOptionalSubscript=false, reportOperatorIssue=false
 
 from typing import Any
 

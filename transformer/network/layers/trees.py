@@ -8,9 +8,9 @@ records take the same steps.
 
 # Keras calls the shapes of `build` by the names of `call`'s arguments, so their number and names differ from the base
 # class; and its stubs hold what an operation returns for possibly None.
-# pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
 # pyright: basic
-# pyright: reportCallIssue=false
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
+# pyright: reportCallIssue=false, reportOperatorIssue=false
 
 from dataclasses import asdict
 from typing import Any, NamedTuple
