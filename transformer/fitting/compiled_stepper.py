@@ -8,8 +8,7 @@ What comes out is the same whatever the number of threads (`network.compiled_gra
 
 import os
 import re
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -72,11 +71,13 @@ class CompiledStepper:
             on_batch()
         return float(np.mean(losses))
 
-    @contextmanager
-    def averaged_weights(self) -> Generator[None]:
-        """Put the averaged weights into the network, where they stay until the next are put there."""
-        self.gradient.weights.write(self._averages)
-        yield
+    def averaged_weights(self) -> Floats:
+        """Return the averaged weights, one vector of all that are trained."""
+        return self._averages.copy()
+
+    def put(self, weights: Floats) -> None:
+        """Write such a vector into the network."""
+        self.gradient.weights.write(weights)
 
     def look(self, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[np.float64]:
         """Return the mean logit of each branch (N, G) of N rows, by the averaged weights."""

@@ -8,8 +8,7 @@ from time import perf_counter
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples, RowSource
@@ -41,6 +40,11 @@ class Fitted:
     def valid_logits(self) -> Floats:
         """The network's own logits (N) of the validation rows at the best epoch."""
         return self.best_look.mean(axis=1) if self.looks else np.zeros(0)
+
+
+def loss_of(logits: Floats, target: Floats) -> float:
+    """Return the log loss of N logits."""
+    return float(np.logaddexp(0, np.where(target == 1, -logits, logits)).mean())
 
 
 def look_at(looks: Sequence[Floats], epochs: tuple[int, ...]) -> Floats:
@@ -82,24 +86,31 @@ class Fitter:
         random = np.random.default_rng(self._options.seed)
         patience = patience or self._options.patience
         planned = epochs or self._options.epochs
-        kept, looks, epoch = _Kept(self._network, by_branch=by_branch or stop_at is not None), list[Floats](), 0
+        kept, looks, epoch = _Kept(self._stepper, self._branch_of(by_branch or stop_at is not None)), list[Floats](), 0
         while epoch < (planned if stop_at is None else max(stop_at)) and epoch - max(kept.epochs) < patience:
             epoch += 1
             started = perf_counter()
             loss = self._stepper.run_epoch(train, random, planned, self._hooks.on_batch)
-            with self._stepper.averaged_weights():
-                valid_loss, auc = self._look(valid, looks)
-                if stop_at is not None:
-                    kept.keep_when(epoch, stop_at)
-                elif valid is None:
-                    kept.keep_all(epoch)
-                else:
-                    kept.keep_best(epoch, looks[-1], valid.target)
+            valid_loss, auc = self._look(valid, looks)
+            if stop_at is not None:
+                kept.keep_when(epoch, stop_at)
+            elif valid is None:
+                kept.keep_all(epoch)
+            else:
+                kept.keep_best(epoch, looks[-1] if by_branch else looks[-1].mean(axis=1)[:, None], valid.target)
             seconds = perf_counter() - started
             self._hooks.on_epoch(EpochReport(epoch, planned, loss, valid_loss, auc, seconds, stage=stage))
             planned = min(planned, _affordable(epoch, seconds, self._options.deadline))
-        kept.put_back()
+        self._stepper.put(kept.weights)
         return Fitted(epoch, kept.epochs, tuple(looks))
+
+    def _branch_of(self, by_branch: bool) -> NDArray[np.int8]:  # noqa: FBT001
+        """Return the branch of each weight in the vector of all that are trained; all are one where not `by_branch`."""
+        parts = [
+            np.full(int(np.prod(one.shape)), by_branch and one.path.startswith("direct"), np.int8)
+            for one in self._network.trainable_variables
+        ]
+        return np.concatenate(parts)
 
     def _look(self, valid: Examples | None, looks: list[Floats]) -> tuple[float, float]:
         """Return log loss and ROC AUC of the network as it stands, and keep its logits."""
@@ -107,50 +118,40 @@ class Fitter:
             return math.nan, math.nan
         looks.append(self._stepper.look(valid.inputs, self._hooks.on_batch))
         logits = looks[-1].mean(axis=1)
-        return float(log_loss(valid.target, expit(logits))), float(roc_auc_score(valid.target, logits))
+        return loss_of(logits, valid.target), float(roc_auc_score(valid.target, logits))
 
 
 class _Kept:
     """The weights that are to be left in the network, of all of it or of each branch by itself."""
 
-    def __init__(self, network: keras.Model, *, by_branch: bool) -> None:
-        self._network = network
-        is_direct = [one.path.startswith("direct") for one in network.weights]
-        self._branch_of = [int(by_branch and mine) for mine in is_direct]
-        self._by_branch = by_branch
-        self._weights = network.get_weights()
-        count = 1 + max(self._branch_of)
+    def __init__(self, stepper: CompiledStepper | Stepper, branch_of: NDArray[np.int8]) -> None:
+        self._stepper, self._branch_of = stepper, branch_of
+        self.weights = stepper.averaged_weights()
+        count = 1 + int(branch_of.max())
         self._losses = [math.inf] * count
         self.epochs = (0,) * count
 
     def keep_best(self, epoch: int, look: Floats, target: Floats) -> None:
-        """Keep what has a lower log loss than before."""
-        columns = look.T if self._by_branch else look.mean(axis=1)[None]
-        losses = [float(log_loss(target, expit(one))) for one in columns]
+        """Keep each branch whose logits, its column of `look` (N, G), have a lower log loss than before."""
+        losses = [loss_of(one, target) for one in look.T]
         better = [branch for branch, loss in enumerate(losses) if loss < self._losses[branch]]
         for branch in better:
             self._losses[branch] = losses[branch]
         self._keep(epoch, better)
 
     def keep_when(self, epoch: int, stop_at: tuple[int, ...]) -> None:
-        """Keep the branches that are to be kept at this epoch; at the last one those whose epoch never came."""
-        self._keep(epoch, [branch for branch, one in enumerate(stop_at) if epoch <= one])
+        """Keep the branches whose epoch has not passed."""
+        self._keep(epoch, [branch for branch, one in enumerate(stop_at[: len(self.epochs)]) if epoch <= one])
 
     def keep_all(self, epoch: int) -> None:
         """Keep everything."""
         self._keep(epoch, list(range(len(self.epochs))))
 
-    def put_back(self) -> None:
-        """Leave the network with what was kept."""
-        self._network.set_weights(self._weights)
-
     def _keep(self, epoch: int, branches: list[int]) -> None:
         if not branches:
             return
-        now = self._network.get_weights()
-        for place, branch in enumerate(self._branch_of):
-            if branch in branches:
-                self._weights[place] = now[place]
+        is_kept = np.isin(self._branch_of, branches)
+        self.weights[is_kept] = self._stepper.averaged_weights()[is_kept]
         self.epochs = tuple(epoch if branch in branches else one for branch, one in enumerate(self.epochs))
 
 

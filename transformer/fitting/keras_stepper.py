@@ -54,13 +54,28 @@ class Stepper:
             on_batch()
         return float(np.mean(losses))
 
-    def averaged_weights(self) -> "_Averaged":
-        """Put the averaged weights into the network for the time of a `with` block."""
-        return _Averaged(self._network, self._averages)
+    def averaged_weights(self) -> NDArray[np.float32]:
+        """Return the averaged weights, one vector of all that are trained."""
+        return np.concatenate([one.numpy().ravel() for one in self._averages])
+
+    def put(self, weights: NDArray[np.float32]) -> None:
+        """Write such a vector into the network."""
+        start = 0
+        for variable in self._network.trainable_variables:
+            size = int(np.prod(variable.shape))
+            variable.assign(weights[start : start + size].reshape(tuple(variable.shape)))
+            start += size
 
     def look(self, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[np.float64]:
-        """Return the mean logit of each branch (N, G) of N rows, by the weights in the network."""
-        return predict_rows(self._predict, inputs, on_batch=on_batch)
+        """Return the mean logit of each branch (N, G) of N rows, by the averaged weights."""
+        variables = self._network.trainable_variables
+        kept = [variable.numpy() for variable in variables]
+        for variable, average in zip(variables, self._averages, strict=True):
+            variable.assign(average)
+        logits = predict_rows(self._predict, inputs, on_batch=on_batch)
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+        return logits
 
     def _take_step(self, batch: Batch, rate: tf.Tensor, averaging: tf.Tensor) -> tf.Tensor:
         inputs, target = batch.inputs, batch.target[:, None]
@@ -80,19 +95,3 @@ class Stepper:
         for average, variable in zip(self._averages, variables, strict=True):
             average.assign(averaging * average + (1.0 - averaging) * variable.value)
         return loss
-
-
-class _Averaged:
-    def __init__(self, network: keras.Model, averages: list[tf.Variable]) -> None:
-        self._variables = network.trainable_variables
-        self._averages = averages
-        self._kept: list[Any] = []
-
-    def __enter__(self) -> None:
-        self._kept = [variable.numpy() for variable in self._variables]
-        for variable, average in zip(self._variables, self._averages, strict=True):
-            variable.assign(average)
-
-    def __exit__(self, *_error: object) -> None:
-        for variable, kept in zip(self._variables, self._kept, strict=True):
-            variable.assign(kept)

@@ -9,14 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from transformer.branches.branch_mixture import Branches, Mixture, branches_of, choose_mixture, mix
 from transformer.branches.linear_probe import STRENGTHS, Probe, cross_validate_probe, fit_probe, put_probe
 from transformer.branches.side_models import Chosen, SideModels
 from transformer.fitting.examples import Examples, RowSource
-from transformer.fitting.fitter import Fitted, Fitter, look_at
+from transformer.fitting.fitter import Fitted, Fitter, look_at, loss_of
 from transformer.fitting.options import FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, represent
 from transformer.network.keras_prediction import predict_rows
@@ -146,7 +145,7 @@ def fit_with_few(
         "why": f"by log loss in {len(folds)} folds of {len(target)} labelled records",
         "probe_strength": None if probed is None else probed.probe.strength,
         "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for one, loss in course.compared],
-        "compared": {one: _loss(logits, target) for one, logits in joined.items()},
+        "compared": {one: loss_of(logits, target) for one, logits in joined.items()},
         "whole_network_gains": gain,
         **_tell((0,) if name == "linear probe" else epochs, mixtures[name], candidates[name], side, target),
     }
@@ -183,7 +182,7 @@ def _probe(task: Task, labelled: Examples, folds: Any, judged: Rows, pretrained:
         for number, basis in enumerate(bases)
         for strength in STRENGTHS
     }
-    number, strength = best = min(tried, key=lambda one: _loss(tried[one][judged], labelled.target[judged]))
+    number, strength = best = min(tried, key=lambda one: loss_of(tried[one][judged], labelled.target[judged]))
     probe = fit_probe(summary @ bases[number], labelled.target, strength)
     return _Probed(Probe(bases[number] @ probe.weights, probe.intercept, strength), tried[best][judged])
 
@@ -256,7 +255,7 @@ def _best_epochs(looks: list[Floats], target: Floats) -> tuple[int, ...]:
 
     Where trees are good from the start, no later epoch of the network would make their mixture better than the first.
     """
-    losses = np.array([[_loss(column, target) for column in one.T] for one in looks])
+    losses = np.array([[loss_of(column, target) for column in one.T] for one in looks])
     return tuple((1 + losses.argmin(axis=0)).tolist())
 
 
@@ -270,13 +269,13 @@ def _is_better(mine: Floats, theirs: Floats, target: Floats) -> bool:
 
 def _loss_of_branches(look: Floats, target: Floats) -> float:
     """Return the mean of the branches' own losses."""
-    return float(np.mean([_loss(column, target) for column in look.T]))
+    return float(np.mean([loss_of(column, target) for column in look.T]))
 
 
 def _tell(epochs: tuple[int, ...], mixture: Mixture, branches: Branches, side: Chosen, target: Floats) -> Document:
     """What was chosen, with the figures of its parts on rows that they have not learnt from."""
     figures = {
-        name: {"log_loss": _loss(logits, target), "roc_auc": float(roc_auc_score(target, logits))}
+        name: {"log_loss": loss_of(logits, target), "roc_auc": float(roc_auc_score(target, logits))}
         for name, logits in (branches | {"mixture": mixture.join(branches)}).items()
         if logits.any()
     }
@@ -288,7 +287,3 @@ def _tell(epochs: tuple[int, ...], mixture: Mixture, branches: Branches, side: C
         "mixture": asdict(mixture),
         "validation": figures,
     }
-
-
-def _loss(logits: Floats, target: Floats) -> float:
-    return float(log_loss(target, expit(logits)))

@@ -74,9 +74,9 @@ def test_its_steps_are_those_of_tensorflow() -> None:
         stepper.begin(300)
         random = np.random.default_rng(2)
         losses = [stepper.run_epoch(examples_of(inputs), random, 3, lambda: None) for _ in range(3)]
-        with stepper.averaged_weights():
-            looked = stepper.look(inputs, lambda: None)
-            fitted.append((losses, looked, np.concatenate([one.ravel() for one in network.get_weights()])))
+        looked = stepper.look(inputs, lambda: None)
+        stepper.put(stepper.averaged_weights())
+        fitted.append((losses, looked, np.concatenate([one.ravel() for one in network.get_weights()])))
     np.testing.assert_allclose(fitted[0][0], fitted[1][0], rtol=1e-4)
     np.testing.assert_allclose(fitted[0][1], fitted[1][1], atol=2e-3)
     np.testing.assert_allclose(fitted[0][2], fitted[1][2], atol=2e-3)
@@ -137,8 +137,8 @@ def test_trees_and_scorecard_count_and_stay_as_they_are() -> None:
     np.testing.assert_allclose(stepper.look(inputs, lambda: None).mean(axis=1), expected, atol=1e-4)
     before = [planted.get_layer(name).get_weights() for name in ("trees", "card_numbers")]
     stepper.run_epoch(examples_of(inputs), np.random.default_rng(1), 1, lambda: None)
-    with stepper.averaged_weights():
-        after = [planted.get_layer(name).get_weights() for name in ("trees", "card_numbers")]
+    stepper.put(stepper.averaged_weights())
+    after = [planted.get_layer(name).get_weights() for name in ("trees", "card_numbers")]
     for one, other in zip([x for part in before for x in part], [x for part in after for x in part], strict=True):
         np.testing.assert_array_equal(one, other)
 
