@@ -10,8 +10,9 @@ import keras
 
 _LATEST = ["card_names", "card_month_names", "card_numbers", "card_months", "trees", "head", "direct"]
 _DIRECT = ["direct_numbers", "direct_months", "direct_names", "direct_month_names"]
-_EQUAL = ["names", "numbers", "name_places", "pooled", "encoder", "month_names", "months", "month_places"]
-_EQUAL += ["decoder", "summary_norm", *_DIRECT, "direct_bias"]
+_RECORD = ["names", "numbers", "name_places", "pooled", "encoder"]
+_PAST = ["month_names", "months", "month_places", "decoder"]
+_EQUAL = [*_RECORD, *_PAST, "summary_norm", *_DIRECT, "direct_bias"]
 
 
 def in_stored_order(network: keras.Model) -> list[Any]:

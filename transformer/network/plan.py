@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from transformer.arithmetic.kernels import BLOCK_PITCH, BLOCK_ROWS, Floats
 from transformer.network.foreign import run_by_tensorflow, trace
-from transformer.network.layers import attention, blocks, heads, names, normalisation, numbers, tokens, trees  # noqa: F401
+from transformer.network.layers import attention, blocks, heads, logits, names, normalisation, numbers, tokens, trees  # noqa: F401
 from transformer.network.layers.form import FORMS, TOKENS, Calls, FormOf, Place, Pool, View
 from transformer.records.features import Inputs
 
@@ -135,10 +135,11 @@ class Room:
     def place(self, step: Step, view: View, view_gradient: View | None) -> Place:
         """Return what a step finds."""
         given, output = step.node.input_tensors, step.node.outputs[0]
+        arguments: Any = tree.map_structure(lambda one: self.tensors.get(id(one), one), step.node.arguments.args)
         self._pool.begin()
         return Place(
             number=step.number,
-            arguments=tree.map_structure(lambda one: self.tensors.get(id(one), one), step.node.arguments.args),
+            arguments=arguments,
             inputs=tuple(self.tensors[id(one)] for one in given),
             output=self.tensors[id(output)],
             d_inputs=tuple(self._gradients[id(one)] for one in given),

@@ -1,7 +1,7 @@
 """What a compiled form is: the calls that compute a layer at its place in a plan, and the gradients behind it.
 
-A form is a function from the Keras layer and its `Place` to `Calls`, registered for the layer's class. Tensors of a plan
-are arrays (T, D, BLOCK_PITCH): (B, T, D) with the 128 records of a block last; (B, D) has one token. What the
+A form is a function from the Keras layer and its `Place` to `Calls`, registered for the layer's class. Tensors of a
+plan are arrays (T, D, BLOCK_PITCH): (B, T, D) with the 128 records of a block last; (B, D) has one token. What the
 network is given stands in arrays (records, columns) as it came.
 """
 

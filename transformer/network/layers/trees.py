@@ -8,8 +8,8 @@ records take the same steps.
 
 # Keras calls the shapes of `build` by the names of `call`'s arguments, so their number and names differ from the base
 # class; and its stubs hold what an operation returns for possibly None.
-# pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
 # pyright: basic
+# pyright: reportIncompatibleMethodOverride=false, reportOptionalOperand=false, reportOptionalSubscript=false
 # pyright: reportCallIssue=false
 
 from dataclasses import asdict, dataclass

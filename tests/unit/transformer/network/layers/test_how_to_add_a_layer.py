@@ -26,4 +26,4 @@ def test_a_new_layer_is_scored_and_trained_at_once(tmp_path: Path, monkeypatch: 
     layer, use = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     (tmp_path / "gated_unit.py").write_text(layer, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    exec(compile(use, "how-to-add-a-layer.md", "exec"), {})  # noqa: S102 - our own page
+    exec(compile(use, "how-to-add-a-layer.md", "exec"), {})
