@@ -23,6 +23,7 @@ PARTS = (
             "docs/how-to-production",
             "docs/how-to-monitor",
             "docs/how-to-debug",
+            "docs/how-to-add-a-layer",
             "docs/how-to-upgrade",
             "docs/how-to-back-up-and-restore",
             "docs/dashboard",

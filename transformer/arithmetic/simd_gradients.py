@@ -55,7 +55,7 @@ def give_row(
 
 @intrinsic
 def add_outer_tile(_typing: Any, x: Any, i: Any, y: Any, j: Any, records: Any, out: Any) -> Any:
-    """out[i + a, j + b] += the sum over t and records of x[t, i + a, record] * y[t, j + b, record], a and b below 4."""
+    """out[i + a, j + b] += the sum over t and records of x[t, i + a] * y[t, j + b], for a, b below 4."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         xs = Rows(context, builder, signature.args[0], arguments[0])

@@ -10,8 +10,9 @@ import keras
 
 _LATEST = ["card_names", "card_month_names", "card_numbers", "card_months", "trees", "head", "direct"]
 _DIRECT = ["direct_numbers", "direct_months", "direct_names", "direct_month_names"]
-_EQUAL = ["names", "numbers", "name_places", "pooled", "encoder", "month_names", "months", "month_places"]
-_EQUAL += ["decoder", "summary_norm", *_DIRECT, "direct_bias"]
+_RECORD = ["names", "numbers", "name_places", "pooled", "encoder"]
+_PAST = ["month_names", "months", "month_places", "decoder"]
+_EQUAL = [*_RECORD, *_PAST, "summary_norm", *_DIRECT, "direct_bias"]
 
 
 def in_stored_order(network: keras.Model) -> list[Any]:
@@ -47,8 +48,9 @@ def depth_of(name: str, names: set[str]) -> int:
     places |= {one: places[one] + 1 for one in mapped if "names" in one}
     if len(mapped) == 1:
         places[mapped[0]] += 1
-    return places[kind]
+    return places.get(kind, -1)  # a layer that first releases did not have comes behind those that they had
 
 
 def _rank(name: str) -> int:
-    return _EQUAL.index(name.partition("_")[0] if name.startswith(("encoder_", "decoder_")) else name)
+    kind = name.partition("_")[0] if name.startswith(("encoder_", "decoder_")) else name
+    return _EQUAL.index(kind) if kind in _EQUAL else len(_EQUAL)

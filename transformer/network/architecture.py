@@ -16,7 +16,8 @@ import keras
 import numpy as np
 
 from transformer.network.layers.blocks import DecoderLayer, TransformerLayer
-from transformer.network.layers.heads import DirectMembers, HeadMembers, JoinedLogits
+from transformer.network.layers.heads import DirectMembers, HeadMembers
+from transformer.network.layers.logits import JoinedLogits
 from transformer.network.layers.names import NameSums, NameTokens
 from transformer.network.layers.numbers import DirectNumbers, MonthTokens, NumberTokens
 from transformer.network.layers.oblivious_trees import ObliviousSum

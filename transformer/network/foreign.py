@@ -32,6 +32,7 @@ def trace(node: Any) -> Any:
 def run_by_tensorflow(node: Any, traced: Any, room: Any, view: View, view_gradient: View | None) -> Calls:
     """Return the calls of a node in a room; while learning they keep a tape for each block."""
     variables = [one for one in getattr(node.operation, "trainable_variables", ()) if view_gradient is not None]
+    view_of_gradient: Any = view_gradient
     kept: list[Any] = []  # the tape, and what it saw
 
     def forward() -> None:
@@ -56,7 +57,7 @@ def run_by_tensorflow(node: Any, traced: Any, room: Any, view: View, view_gradie
             elif tensor.dtype.is_floating:
                 next(found)
         for one, gradient in zip(variables, found, strict=True):
-            view_gradient(one)[...] += tf.convert_to_tensor(gradient).numpy()
+            view_of_gradient(one)[...] += tf.convert_to_tensor(gradient).numpy()
 
     def refresh() -> None:
         for one in variables:

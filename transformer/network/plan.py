@@ -22,6 +22,7 @@ from transformer.network.layers import (  # noqa: F401
     attention,
     blocks,
     heads,
+    logits,
     names,
     normalisation,
     numbers,
@@ -145,10 +146,11 @@ class Room:
     def place(self, step: Step, view: View, view_gradient: View | None) -> Place:
         """Return what a step finds."""
         given, output = step.node.input_tensors, step.node.outputs[0]
+        arguments: Any = tree.map_structure(lambda one: self.tensors.get(id(one), one), step.node.arguments.args)
         self._pool.begin()
         return Place(
             number=step.number,
-            arguments=tree.map_structure(lambda one: self.tensors.get(id(one), one), step.node.arguments.args),
+            arguments=arguments,
             inputs=tuple(self.tensors[id(one)] for one in given),
             output=self.tensors[id(output)],
             d_inputs=tuple(self._gradients[id(one)] for one in given),

@@ -14,17 +14,15 @@ Compiled, a number is one row of a table and a share of the next instead of all 
 # pyright: reportOptionalSubscript=false
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from transformer.arithmetic.gradients import add_sums
-from transformer.arithmetic.kernels import Floats, compiled, padded, prepare, turn_all
-from transformer.arithmetic.simd import VECTOR, add_row
-from transformer.arithmetic.simd_gradients import give_row
+from transformer.arithmetic.kernels import padded, prepare
+from transformer.arithmetic.number_tables import NumberTable, NumberWeights, fill_table, look_up, look_up_back
 from transformer.network.layers.form import Calls, Place, View, compiled_form
 
 
@@ -156,28 +154,6 @@ def kind_flags(missing: Any, kinds: int) -> Any:
     return ops.cast(ops.equal(missing[..., None], ops.arange(1, kinds + 1, dtype=missing.dtype)), missing.dtype)
 
 
-class NumberWeights(NamedTuple):
-    """Vectors of P numbers' bins (P, K, D) and kinds of missing (P, M, D), and of each alone (P, D), or gradients."""
-
-    slopes: Floats
-    absent: Floats
-    bias: Floats
-
-
-class NumberTable(NamedTuple):
-    """What columns add: row r and share f of column c add `rows[r, 0] + f * rows[r, 1]` to what begins at `token[c]`.
-
-    Zeros fill D up to whole vectors. `first` is the row of the column's first bin; behind the bins are the kinds of
-    missing. `begin` is what stands there before any column, token behind token; `of` the number whose vectors it has.
-    """
-
-    rows: Floats
-    begin: Floats
-    first: NDArray[np.int64]
-    token: NDArray[np.int64]
-    of: NDArray[np.int64]
-
-
 @compiled_form(NumberTokens, reads_columns=True)
 def form_of_number_tokens(layer: Any, place: Place) -> Calls:
     """Neighbours share a token."""
@@ -214,104 +190,10 @@ def _form(layer: Any, place: Place, tokens: NDArray[np.int64], of: NDArray[np.in
         np.zeros(place.output.shape[0] * size, np.float32),
     )
     table = NumberTable(rows, begin, of * a_number, tokens * size, of)
-    refresh = prepare(_fill_table, weights, table)
-    forward = prepare(_look_up, *place.inputs, table, bins, place.output)
+    refresh = prepare(fill_table, weights, table)
+    forward = prepare(look_up, *place.inputs, table, bins, place.output)
     if place.view_gradient is None:
         return Calls([forward], refresh=[refresh])
     slopes = table._replace(rows=np.zeros_like(rows), begin=np.zeros_like(begin))
-    back = prepare(_look_up_back, *place.inputs, place.d_output, slopes, read(place.view_gradient))
+    back = prepare(look_up_back, *place.inputs, place.d_output, slopes, read(place.view_gradient))
     return Calls([forward], [back], [refresh])
-
-
-@compiled
-def find_bin(u, kind, bins):
-    """The bin that a placed number or a kind of missing lies in, of one column's, and how far up in it."""
-    if kind > 0:
-        return bins + kind - 1, np.float32(0)
-    place = min(int(u), bins - 1)
-    return place, u - np.float32(place)
-
-
-@compiled
-def _fill_table(weights, table):
-    """A bin's row is the sum of the bins below and the slope of its own; each kind of missing is a row."""
-    slopes, absent, bias = weights
-    numbers, bins, width = slopes.shape
-    kinds = absent.shape[1]
-    for p in range(numbers):
-        own = table.rows[p * (bins + kinds) : (p + 1) * (bins + kinds)]
-        for d in range(width):
-            own[0, 0, d] = np.float32(0)
-        for k in range(bins):
-            for d in range(width):
-                own[k, 1, d] = slopes[p, k, d]
-                if k > 0:
-                    own[k, 0, d] = own[k - 1, 0, d] + slopes[p, k - 1, d]
-        for m in range(kinds):
-            for d in range(width):
-                own[bins + m, 0, d] = absent[p, m, d]
-    table.begin[:] = 0
-    for column in range(table.token.shape[0]):
-        for d in range(width):
-            table.begin[table.token[column] + d] += bias[table.of[column], d]
-
-
-@compiled
-def _look_up(positions, missing, table, bins, out):
-    tokens, width, _ = out.shape
-    size = padded(width)
-    sums = np.empty((VECTOR, tokens * size), np.float32)
-    for first in range(0, positions.shape[0], VECTOR):
-        for i in range(VECTOR):
-            row = first + i
-            for at in range(table.begin.shape[0]):
-                sums[i, at] = table.begin[at]
-            for column in range(positions.shape[1]):
-                place, share = find_bin(positions[row, column], int(missing[row, column]), bins)
-                place += table.first[column]
-                add_row(table.rows, place, 0, share, sums, i, table.token[column], size // VECTOR)
-        for t in range(tokens):
-            turn_all(sums[:, t * size : t * size + width], out[t, :, first : first + VECTOR])
-
-
-@compiled
-def _look_up_back(positions, missing, d_out, slopes, gradients):
-    tokens, width, _ = d_out.shape
-    size, bins = padded(width), gradients.slopes.shape[1]
-    slopes.rows[:] = 0
-    slopes.begin[:] = 0
-    for t in range(tokens):
-        add_sums(d_out[t : t + 1], slopes.begin[t * size : t * size + width])
-    sums = np.zeros((VECTOR, tokens * size), np.float32)
-    for first in range(0, positions.shape[0], VECTOR):
-        for t in range(tokens):
-            turn_all(d_out[t, :, first : first + VECTOR], sums[:, t * size : t * size + width])
-        for i in range(VECTOR):
-            row = first + i
-            for column in range(positions.shape[1]):
-                place, share = find_bin(positions[row, column], int(missing[row, column]), bins)
-                place += slopes.first[column]
-                give_row(sums, i, slopes.token[column], share, slopes.rows, place, 0, size // VECTOR)
-    _empty_table(slopes, gradients)
-
-
-@compiled
-def _empty_table(slopes, gradients):
-    """Gradients of what `_fill_table` read: a bin's slope counts in all bins above it."""
-    d_slopes, d_absent, d_bias = gradients
-    numbers, bins, width = d_slopes.shape
-    kinds = d_absent.shape[1]
-    for p in range(numbers):
-        own = slopes.rows[p * (bins + kinds) : (p + 1) * (bins + kinds)]
-        for k in range(bins - 1, -1, -1):
-            for d in range(width):
-                d_slopes[p, k, d] += own[k, 1, d]
-                if k > 0:
-                    d_slopes[p, k - 1, d] += own[k, 0, d]
-                    own[k - 1, 0, d] += own[k, 0, d]
-        for m in range(kinds):
-            for d in range(width):
-                d_absent[p, m, d] += own[bins + m, 0, d]
-    for column in range(slopes.token.shape[0]):
-        for d in range(width):
-            d_bias[slopes.of[column], d] += slopes.begin[slopes.token[column] + d]

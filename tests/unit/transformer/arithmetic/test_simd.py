@@ -34,7 +34,7 @@ def test_a_turned_product_is_the_kernel_times_rows(size: tuple[int, int]) -> Non
     expected = out + weights @ y
     expected[:, BLOCK_ROWS:] = out[:, BLOCK_ROWS:]
     add_turned_product(weights, y, out)
-    np.testing.assert_allclose(out, expected, atol=1e-5)
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("tile", [(8, 2), (4, 1), (2, 4)])

@@ -14,7 +14,8 @@ from transformer.arithmetic.kernels import BLOCK_ROWS
 from transformer.network.compiled_gradient import WeightVector
 from transformer.network.layers.blocks import DecoderLayer, TransformerLayer
 from transformer.network.layers.form import FORMS
-from transformer.network.layers.heads import DirectMembers, HeadMembers, JoinedLogits
+from transformer.network.layers.heads import DirectMembers, HeadMembers
+from transformer.network.layers.logits import JoinedLogits
 from transformer.network.layers.names import NameSums, NameTokens
 from transformer.network.layers.numbers import DirectNumbers, MonthTokens, NumberTokens
 from transformer.network.layers.oblivious_trees import ObliviousSum
