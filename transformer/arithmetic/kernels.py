@@ -213,7 +213,10 @@ def turn_all(source, target):
 
 @compiled
 def normalise(x, norm, hat, inverse_deviation, out):
-    """Out = hat * gamma + beta, where hat = (x - mean) / sqrt(variance + 1e-6) over the rows."""
+    """Out = hat * gamma + beta, where hat = (x - mean) / sqrt(variance + 1e-6) over the rows.
+
+    A `hat` without rows is not kept: nothing is learnt.
+    """
     gamma, beta = norm
     rows = x.shape[0]
     share = _ONE / np.float32(rows)
@@ -227,11 +230,13 @@ def normalise(x, norm, hat, inverse_deviation, out):
             off = x[i, record] - mean[record]
             variance[record] += off * off * share
     for record in range(BLOCK_ROWS):
-        inverse_deviation[record] = _ONE / np.sqrt(variance[record] + EPSILON)
-        variance[record] = inverse_deviation[record]
+        variance[record] = _ONE / np.sqrt(variance[record] + EPSILON)
+    for record in range(BLOCK_ROWS):
+        inverse_deviation[record] = variance[record]
     for i in range(rows):
         scale, shift = gamma[i], beta[i]
         for record in range(BLOCK_ROWS):
-            value = (x[i, record] - mean[record]) * variance[record]
-            hat[i, record] = value
-            out[i, record] = value * scale + shift
+            out[i, record] = (x[i, record] - mean[record]) * variance[record] * scale + shift
+    for i in range(hat.shape[0]):
+        for record in range(BLOCK_ROWS):
+            hat[i, record] = (x[i, record] - mean[record]) * variance[record]

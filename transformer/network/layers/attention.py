@@ -153,7 +153,7 @@ def keep_attention(place: Place, layer: Any, tokens: int, many: int) -> Attentio
     place.pool.begin()  # a part of a layer keeps nothing for the next part
     width, kept = layer.d_model, place.many(tokens)
     return AttentionKept(
-        hat=place.keep(kept, width),
+        hat=place.keep(kept, width if place.is_learning else 0),
         inverse_deviation=place.keep(kept),
         query=place.keep(tokens, width),
         key=place.keep(many, width),

@@ -96,7 +96,8 @@ def keep_feed_forward(place: Place, layer: Any, tokens: int) -> FeedForwardKept:
     place.pool.begin()  # a part of a layer keeps nothing for the next part
     kept = place.many(tokens)
     wide = (place.keep(kept, layer.dff) for _ in range(3))
-    return FeedForwardKept(place.keep(kept, layer.d_model), place.keep(kept), *wide)
+    hat = place.keep(kept, layer.d_model if place.is_learning else 0)
+    return FeedForwardKept(hat, place.keep(kept), *wide)
 
 
 @compiled

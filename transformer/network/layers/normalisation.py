@@ -31,7 +31,8 @@ def form_of_norm(layer: Any, place: Place) -> Calls | None:
         or layer.gamma.shape != (width,)
     ):
         return None
-    kept = NormKept(place.keep(place.many(tokens), width), place.keep(place.many(tokens)))
+    kept_width = width if place.is_learning else 0
+    kept = NormKept(place.keep(place.many(tokens), kept_width), place.keep(place.many(tokens)))
     weights = place.norm(layer, place.view)
     forward = prepare(_normalise_all, place.inputs[0], weights, kept, place.output)
     if place.view_gradient is None:
