@@ -74,6 +74,9 @@ def fill_table(weights, table):
 def look_up(positions, missing, table, bins, out):
     """out (T, D): what all columns add, token by token."""
     tokens, width, _ = out.shape
+    if tokens * width == 1:
+        _look_up_number(positions, missing, table, bins, out[0, 0])
+        return
     size = padded(width)
     sums = np.empty((VECTOR, tokens * size), np.float32)
     for first in range(0, positions.shape[0], VECTOR):
@@ -87,6 +90,18 @@ def look_up(positions, missing, table, bins, out):
                 add_row(table.rows, place, 0, share, sums, i, table.token[column], size // VECTOR)
         for t in range(tokens):
             turn_all(sums[:, t * size : t * size + width], out[t, :, first : first + VECTOR])
+
+
+@compiled
+def _look_up_number(positions, missing, table, bins, out):
+    """The same for vectors of one number, such as a scorecard's points."""
+    for row in range(positions.shape[0]):
+        total = table.begin[0]
+        for column in range(positions.shape[1]):
+            place, share = find_bin(positions[row, column], int(missing[row, column]), bins)
+            place += table.first[column]
+            total += table.rows[place, 0, 0] + share * table.rows[place, 1, 0]
+        out[row] = total
 
 
 @compiled

@@ -33,6 +33,11 @@ class SideModels:
     layout: Layout
     booster: Booster | None
 
+    @property
+    def quiet(self) -> "SideModels":
+        """The same, for a thread of its own: it tells nobody that it is alive."""
+        return self if self.booster is None else replace(self, booster=replace(self.booster, on_batch=lambda: None))
+
     def choose(self, learn: Examples, look: Examples) -> "Chosen":
         """Fit on some rows, and choose strength and number of trees by the loss of others."""
         card, card_logits = choose_scorecard(self._card_rows(learn), look, self.layout)

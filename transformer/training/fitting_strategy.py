@@ -3,6 +3,7 @@
 With few outcomes the choice is made by cross-validation on the rows that may be learnt from, and told.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -122,10 +123,11 @@ def fit_with_few(
         own, rival.network_logits[np.searchsorted(judged, here)], labelled.target[here]
     ):
         return None
-    looks = _end_cross_validation(task, fitter, labelled, folds, course)
-    looks = [one[judged] for one in looks]
+    with ThreadPoolExecutor(1) as beside:  # a small book's batch is one block, which keeps one core busy
+        found = beside.submit(task.side_models.quiet.cross_validate, labelled, folds)
+        looks = [one[judged] for one in _end_cross_validation(task, fitter, labelled, folds, course)]
+        side = found.result().of(judged)
     epochs = _best_epochs(looks, target)
-    side = task.side_models.cross_validate(labelled, folds).of(judged)
     candidates = {"whole network": branches_of(look_at(looks, epochs), side.branches)}
     probed = None if pretrained is None else _probe(task, labelled, folds, judged, pretrained)
     if probed is not None:
