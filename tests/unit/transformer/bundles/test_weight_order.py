@@ -63,10 +63,12 @@ ORDERS = [
 
 def network_of(schema: RecordSchema, options: NetworkOptions) -> keras.Model:
     kinds = {name: kind for name, (kind, _codes) in schema.readings.items()}
-    frame = pd.DataFrame({
-        name: np.arange(60.0) % 7 if kind == "numeric" else pd.Series(["x", "y"] * 30, dtype="object")
-        for name, kind in kinds.items()
-    })
+    frame = pd.DataFrame(
+        {
+            name: np.arange(60.0) % 7 if kind == "numeric" else pd.Series(["x", "y"] * 30, dtype="object")
+            for name, kind in kinds.items()
+        }
+    )
     arrays, _ = read_columns(frame, schema)
     return build_network(FeatureTransform.fit(arrays, schema), options)
 
