@@ -62,8 +62,8 @@ def insert_with_event(inserted: Insert) -> Select[int, bool]:
         "job_id": bindparam("of_job", type_=events.c.job_id.type),
         "portfolio": bindparam("of_portfolio", type_=events.c.portfolio.type),
     }
-    inserted = insert(events).from_select([*values], select(*values.values()).select_from(row)).returning(events.c.id)
-    return select(inserted.cte("inserted").c.id, ANY_LISTENS)
+    logged = insert(events).from_select([*values], select(*values.values()).select_from(row)).returning(events.c.id)
+    return select(logged.cte("logged").c.id, ANY_LISTENS)
 
 
 def record_shard_events(

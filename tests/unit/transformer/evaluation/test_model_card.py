@@ -40,7 +40,7 @@ def test_the_figures_are_those_of_the_held_out_records(card: dict[str, bytes], h
     for part in ("calibration_curve", "score_distribution"):
         assert sum(one.get("rows", one.get("good", 0) + one.get("bad", 0)) for one in document[part]) == 400
     assert {one["value"] for one in document["segments"]} == {"north", "south", "west"}
-    assert any("No column tells when" in one for one in document["limits"])
+    assert any("No column has the date of a record" in one for one in document["limits"])
 
 
 def test_the_text_tells_every_figure_and_shows_every_picture(card: dict[str, bytes]) -> None:

@@ -13,7 +13,8 @@ from transformer.records.features import BINS, FINE_BINS, FeatureTransform
 from transformer.records.labelled_book import Book
 from transformer.training.model_training import TrainingOptions, train_model
 
-pytestmark = pytest.mark.long  # it trains
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # it trains on a whole book twice
+
 CUSTOMERS, REPEATS = 610, 5  # as many as make a middling book
 
 
@@ -42,7 +43,7 @@ def trained(repeating: Book, stages: list[str]) -> TrainedModel:
         if report.stage not in stages:
             stages.append(report.stage)
 
-    options = TrainingOptions(refit=False, holdout_share=0.05)
+    options = TrainingOptions(refit=False, holdout_share=0.05, trees=False)
     return train_model(repeating, SCHEMA, options=options, on_epoch=listen)
 
 
