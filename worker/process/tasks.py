@@ -74,12 +74,12 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
 
 @contextmanager
 def patient() -> Generator[None]:
-    """Leave a message if the database does not answer: one log line and one second each, as there may be thousands.
+    """Drop a message if the database does not answer: one log line and one second each, as there may be thousands.
 
     The scheduler announces the shard again.
     """
     try:
         yield
     except DatabaseUnreachableError as error:
-        logger.warning("The message is left on the queue: %s", error)
+        logger.warning("The message is dropped, and its work will be announced again: %s", error)
         sleep(UNREACHABLE_SECONDS)
