@@ -29,5 +29,5 @@ def test_a_message_costs_a_line_and_a_pause_while_the_database_is_away(
     lines = [one for one in caplog.records if one.name == "worker.process.tasks"]
     assert len(lines) == len(TASK_OF_QUEUE)
     for line in lines:
-        assert line.getMessage().startswith("The message is dropped, and its work will be announced again: cannot use the database")
+        assert line.getMessage().startswith("The message is dropped, and its work will be announced again: cannot use")
         assert line.exc_info is None
