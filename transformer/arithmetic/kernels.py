@@ -101,15 +101,6 @@ def _float_of_bits(_context: Any, _bits: Any) -> Any:
 
 
 @compiled
-def find_bin(u, kind, bins):
-    """The bin that a placed number or a kind of missing lies in, of one column's, and how far up in it."""
-    if kind > 0:
-        return bins + kind - 1, np.float32(0)
-    place = min(int(u), bins - 1)
-    return place, u - np.float32(place)
-
-
-@compiled
 def exponential(x):
     """exp(x) for x up to 88; what is below -87 counts as -87."""
     x = max(x, _LOWEST)
