@@ -138,16 +138,15 @@ def check_that_keyless_floods_leave_health_quick(api: ApiProcess) -> None:
 def check_that_large_bodies_with_a_key_do_not_stop_the_others(api: ApiProcess) -> None:
     """The worst that JSON can be: numbers, texts, lists, names, and values that are all wrong. It was seconds."""
     idle = api.idle_seconds("/healthz")
-    client = httpx.Client(base_url=api.url, headers={"Authorization": f"Bearer {api.key()}"}, timeout=60)
+    headers = {"Authorization": f"Bearer {api.key()}"}
     wrong = '{"portfolio":"book","records":[' + ",".join(['{"a":[],"b":{}}'] * 100_000) + "]}"
     many, most = 1_000_000, 240_000
     bodies = ["[" + one * many + "1]" for one in ("1,", '"a",', "[],")]
     bodies += ["[" + one * most + "1]" for one in ("1,", '"a",', "[],", "1.5,", '{"a":1},')] + [wrong]
-    with probing(api.url, "/healthz") as seen:
+    with httpx.Client(base_url=api.url, headers=headers, timeout=60) as client, probing(api.url, "/healthz") as seen:
         for body in bodies:
             answer = client.post("/v1/score", content=body, headers=dict([JSON.split(": ")]))
             assert answer.status_code in {413, 422}, answer.text[:300]
-    client.close()
     assert seen.quantile("/healthz", 0.99) < quick(idle)
 
 

@@ -184,7 +184,7 @@ def test_a_worker_that_meets_a_statement_timeout_tries_its_shard_again_and_pause
 def test_a_refused_read_of_our_own_tables_is_not_called_a_refused_write(restricted: Restricted) -> None:
     execute(restricted.owner, "ALTER TABLE tidemark_portfolios OWNER TO CURRENT_USER")
     execute(restricted.owner, f"REVOKE ALL ON tidemark_portfolios FROM {restricted.user}")
-    with pytest.raises(DatabaseReadRefusedError, match="refuses to be read: permission denied") as refused:
+    with pytest.raises(DatabaseReadRefusedError, match="denies reading: permission denied") as refused:
         list_portfolios(restricted.engine)
     assert isinstance(refused.value, DatabaseUnreachableError)
     with reading(restricted.engine) as connection:

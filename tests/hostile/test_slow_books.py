@@ -159,6 +159,6 @@ def test_a_job_whose_planning_kills_every_scheduler_fails_and_is_planned_anew_on
         assert claim_planning(engine, job_id, planner="dead", lease_seconds=-1) == attempt
     with running_scheduler(any_database_url, redis_url):
         wait_for_state(engine, job_id, JobState.FAILED)
-        assert "begun 3 times" in (get_job(engine, job_id).detail or "")
+        assert "planning never finished in 3 attempts" in (get_job(engine, job_id).detail or "")
         retry_job(engine, job_id, who="test")
         wait_for_state(engine, job_id, JobState.RUNNING)
