@@ -94,7 +94,7 @@ def plant(
     network: keras.Model, transform: FeatureTransform, options: NetworkOptions, trees: ObliviousTrees, share: float
 ) -> tuple[keras.Model, NetworkOptions]:
     """Return the network with trees beside its other branches, which count for `share`, and its sizes."""
-    larger = replace(options, trees=0, oblivious=len(trees), name_pairs=len(trees.names.pair_columns))
+    larger = replace(options, trees=0, oblivious=len(trees), combinations=len(trees.names.together))
     planted = build_network(transform, larger)
     copy_branches(network, planted)
     layer: Any = planted.get_layer("trees")

@@ -8,12 +8,12 @@ records that have them; the records that trees are fitted on see that share with
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transformer.branches.pair_choice import choose_pairs
+from transformer.branches.combination_choice import choose_combinations
 from transformer.branches.tree_growth import MOST_BINS, add_trees, find_gradient, find_question, find_steps, go_right
 from transformer.fitting.examples import Examples
 from transformer.network.layers.oblivious_trees import DEPTH, LEAVES, ObliviousTrees
@@ -27,6 +27,9 @@ PATIENCE = 60  # trees without a better one
 SOME_ROWS, RATE, RATE_WITH_MANY = 8000, 0.1, 0.05
 MOST_ROWS, MOST_VALUES = 400_000, 40_000_000  # rows, and rows times columns, that are in memory as bytes
 QUESTION_ROWS = 40_000  # drawn anew for each tree where there are more: its questions are chosen on them
+LEAST_COLUMNS = (
+    10  # half of the columns are drawn anew for each tree, but not fewer: trees differ more, and take half the time
+)
 WORTH_A_THREAD = 400_000  # rows times columns of a level
 THREADS = 2
 
@@ -174,15 +177,14 @@ class _Growth:
         gradient = np.empty(rows, np.float32)
         size = find_gradient(self._target, self._weight, self._logits, gradient)
         scale = size / (1 + self.planted * self._rate / np.log(max(2, rows)))
-        chosen = slice(None)
-        if rows > QUESTION_ROWS:
-            chosen = np.sort(self._random.choice(rows, QUESTION_ROWS, replace=False, shuffle=False))
-        binned, mine = np.ascontiguousarray(self._binned[:, chosen]), (gradient[chosen], self._weight[chosen])
-        node, asks, cuts = np.zeros(binned.shape[1], np.int32), np.zeros(DEPTH, np.int64), np.zeros(DEPTH, np.int64)
+        places = self._draw(columns, max(min(columns, LEAST_COLUMNS), columns // 2))
+        drawn = self._take(places, gradient)
+        node, asks, cuts = np.zeros(len(drawn.gradient), np.int32), np.zeros(DEPTH, np.int64), np.zeros(DEPTH, np.int64)
         for level in range(DEPTH):
-            noise = (scale * self._random.standard_normal((columns, MOST_BINS))).astype(np.float32)
-            asks[level], cuts[level] = self._ask(pool, binned, node, mine, 1 << level, noise)
-            go_right(binned[asks[level]], cuts[level], node)
+            noise = (scale * self._random.standard_normal((len(places), MOST_BINS))).astype(np.float32)
+            column, cuts[level] = self._ask(pool, drawn, node, 1 << level, noise)
+            go_right(drawn.binned[column], cuts[level], node)
+            asks[level] = places[column]
         if rows > QUESTION_ROWS:
             node = np.zeros(rows, np.int32)
             for column, cut in zip(asks, cuts, strict=True):
@@ -193,25 +195,29 @@ class _Growth:
         self._cuts.append(cuts)
         self._leaves.append(leaf)
 
+    def _draw(self, of: int, most: int) -> NDArray[np.int64]:
+        """Return so many of the numbers below `of`, in order, or all."""
+        return np.arange(of) if of <= most else np.sort(self._random.choice(of, most, replace=False, shuffle=False))
+
+    def _take(self, columns: NDArray[np.int64], gradient: Floats32) -> "_Drawn":
+        """Return what the questions of one tree are chosen on."""
+        binned, weight, cuts = self._binned[columns], self._weight, self._cut_counts[columns]
+        if len(weight) <= QUESTION_ROWS:
+            return _Drawn(binned, gradient, weight, cuts)
+        rows = self._draw(len(weight), QUESTION_ROWS)
+        return _Drawn(np.ascontiguousarray(binned[:, rows]), gradient[rows], weight[rows], cuts)
+
     def _ask(
-        self,
-        pool: ThreadPoolExecutor,
-        binned: Bins,
-        node: Any,
-        mine: tuple[Floats32, Floats32],
-        leaves: int,
-        noise: Floats32,
+        self, pool: ThreadPoolExecutor, drawn: "_Drawn", node: Any, leaves: int, noise: Floats32
     ) -> tuple[int, int]:
         """Return column and bin of the best question; each thread tries a part of the columns."""
-        gradient, weight = mine
+        binned, gradient, weight, cuts = drawn
         threads = self._threads if binned.size > WORTH_A_THREAD else 1
         starts = [len(binned) * thread // threads for thread in range(threads + 1)]
 
         def try_part(part: int) -> tuple[float, int, int]:
             own = slice(starts[part], starts[part + 1])
-            gain, column, cut = find_question(
-                binned[own], node, gradient, weight, leaves, noise[own], self._cut_counts[own]
-            )
+            gain, column, cut = find_question(binned[own], node, gradient, weight, leaves, noise[own], cuts[own])
             return float(gain), -(column + starts[part]), -cut
 
         found = [try_part(0)] if threads == 1 else list(pool.map(try_part, range(threads)))
@@ -223,6 +229,15 @@ class _Growth:
         for number, (column, edges) in enumerate(zip(self._columns, self._edges, strict=True)):
             binned[number] = np.searchsorted(edges, values[:, column], side="left")
         return binned
+
+
+class _Drawn(NamedTuple):
+    """Some columns of some rows (C, N), gradient and weight of these (N), and how many cuts each column has (C)."""
+
+    binned: Bins
+    gradient: Floats32
+    weight: Floats32
+    cuts: NDArray[np.int64]
 
 
 @dataclass
@@ -250,13 +265,13 @@ def _describe(asked: TreeInputs, learn: Examples) -> tuple[NameTables, Floats32]
     odds = [log_odds(mine, size, outcomes) for mine, size in columns]
     counts = [np.log1p(np.bincount(mine, minlength=size)) for mine, size in columns]
     fields = learn.inputs["categories"].shape[1] if "categories" in learn.inputs else 0
-    pairs = choose_pairs(ids[:, :fields], asked.all_sizes[:fields], outcomes)
-    names = NameTables(_joined(odds), _joined(counts), pairs.columns, pairs.values)
+    together = choose_combinations(ids[:, :fields], asked.all_sizes[:fields], outcomes)
+    names = NameTables(_joined(odds), _joined(counts), together.columns, together.values)
     numbers = asked.describe(learn.inputs, names.odds)[:, : 2 * asked.numbers]
     own = [odds_by_fold(mine, size, outcomes) for mine, size in columns]
     held = [count[mine] for count, mine in zip(counts, ids.T, strict=True)]
     found = np.stack([*own, *held], axis=1) if columns else np.zeros((learn.rows, 0))
-    return names, np.concatenate([numbers, found.astype(np.float32), pairs.rows], axis=1)
+    return names, np.concatenate([numbers, found.astype(np.float32), together.rows], axis=1)
 
 
 def _joined(parts: list[Floats]) -> Floats32:

@@ -16,6 +16,7 @@ LEAVES = 1 << DEPTH
 MOST_BINS = 64  # of a column; finer ones made no difference on any book that was tried
 RIDGE = 3.0
 _NEWTON_STEPS, _SETTLED = 10, 1e-3
+_MOST_CHANGE = 1.0  # of a logit at a step: where the bad event is rare, a whole step goes far beyond the best one
 _NOTHING = np.float32(1e-20)
 
 compiled = njit(nogil=True, cache=True, error_model="numpy")
@@ -103,7 +104,7 @@ def find_steps(node, target, weight, logits, rate, leaf):
             curvature[mine] += weight[row] * p * (1 - p)
         largest = 0.0
         for one in range(LEAVES):
-            change = slope[one] / curvature[one]
+            change = min(_MOST_CHANGE, max(-_MOST_CHANGE, slope[one] / curvature[one]))
             step[one] += change
             largest = max(largest, abs(change))
         if largest < _SETTLED:

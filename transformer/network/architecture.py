@@ -33,8 +33,8 @@ class NetworkOptions:
     """Sizes of the network; the defaults suit books of some thousands to some millions of records.
 
     `seeds` sets of `members` heads are trained side by side on the same tokens; 0 for `direct` leaves that branch out.
-    `oblivious` trees, which may ask about so many `name_pairs`, are fitted after the rest, so training begins without
-    any; `trees` are those of older bundles.
+    `oblivious` trees, which may ask about so many `combinations` of names, are fitted after the rest, so training
+    begins without any; `trees` are those of older bundles.
     """
 
     d_model: int = 32
@@ -50,7 +50,7 @@ class NetworkOptions:
     seeds: int = 1
     trees: int = 0
     oblivious: int = 0
-    name_pairs: int = 0
+    combinations: int = 0
 
 
 def build_network(transform: FeatureTransform, options: NetworkOptions | None = None) -> keras.Model:
@@ -78,7 +78,7 @@ def build_network(transform: FeatureTransform, options: NetworkOptions | None = 
     if options.trees:  # beside the scorecard's part, and set like it
         card.append(TreeSum(tree_inputs(transform), options.trees, name="trees")(inputs))
     if options.oblivious:
-        card.append(ObliviousSum(tree_inputs(transform), options.oblivious, options.name_pairs, name="trees")(inputs))
+        card.append(ObliviousSum(tree_inputs(transform), options.oblivious, options.combinations, name="trees")(inputs))
     branches = [HeadMembers(members, options.member_hidden, options.rate, width, name="head")(seen)]
     if options.direct:
         branches.append(DirectMembers(members, options.direct_rate, options.direct, name="direct")(seen))

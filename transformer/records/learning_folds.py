@@ -5,7 +5,7 @@ learns from earlier ones alone.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,4 +60,8 @@ class LearningFolds:
 
     def known_to(self, fold: int) -> Flags:
         """Return which records a fold may learn from."""
-        return self.ids < fold if self.in_order else self.ids != fold
+        return self.knows(fold, self.ids)
+
+    def knows(self, fold: int, other: Any) -> Any:
+        """Whether a fold may learn from another, or from each of others."""
+        return other < fold if self.in_order else other != fold

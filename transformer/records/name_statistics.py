@@ -26,6 +26,10 @@ class Outcomes:
     weight: Floats
     folds: LearningFolds
 
+    def take(self, rows: NDArray[np.int64]) -> "Outcomes":
+        """Return those of some of the records."""
+        return Outcomes(self.target[rows], self.weight[rows], self.folds.take(rows))
+
     @property
     def mean(self) -> float:
         """The share of bad ones."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-ROWS_A_SLOT = 40
+ROWS_A_SLOT = 30
 MOST_SLOTS = 2048
 
 Objects = NDArray[np.object_]

@@ -200,7 +200,7 @@ def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> Traine
 
 def _sizes_of(options: TrainingOptions, start: Start | None) -> NetworkOptions:
     if start is not None:
-        return replace(start.network_options, trees=0, oblivious=0, name_pairs=0)
+        return replace(start.network_options, trees=0, oblivious=0, combinations=0)
     return NetworkOptions(**(asdict(options.network) | {"seeds": options.seeds}))
 
 

@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 
 from transformer.arithmetic.kernels import BLOCK_PITCH, BLOCK_ROWS, compiled, prepare
 from transformer.network.layers.form import Calls, Place, compiled_form
-from transformer.network.layers.name_pairs import COARSE, FINE, describe_pair_tensors
+from transformer.network.layers.name_combinations import (
+    FINE,
+    MOST_COARSE,
+    MOST_TOGETHER,
+    describe_combination_tensors,
+)
 from transformer.network.layers.tree_columns import (
     Floats32,
     NameTables,
@@ -66,9 +71,9 @@ class ObliviousSum(keras.layers.Layer):
     Its weights are numbers of 32 bits, whole ones too, all of which such numbers hold exactly.
     """
 
-    def __init__(self, asked: TreeInputs, trees: int, pairs: int = 0, **kwargs: Any) -> None:
+    def __init__(self, asked: TreeInputs, trees: int, combinations: int = 0, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
-        self.asked, self.trees, self.pairs = asked, trees, pairs
+        self.asked, self.trees, self.combinations = asked, trees, combinations
 
     def build(self, *_shapes: Any) -> None:
         """Make trees that ask nothing and add nothing."""
@@ -80,9 +85,10 @@ class ObliviousSum(keras.layers.Layer):
         names = (self.asked.names,)
         self.odds = self.add_weight(name="odds", shape=names, initializer=zeros, trainable=False)
         self.counts = self.add_weight(name="counts", shape=names, initializer=zeros, trainable=False)
-        pair, slots = (self.pairs, 2), (self.pairs, FINE + COARSE)
-        self.pair_columns = self.add_weight(name="pair_columns", shape=pair, initializer=zeros, trainable=False)
-        self.pair_values = self.add_weight(name="pair_values", shape=slots, initializer=zeros, trainable=False)
+        columns, slots = (self.combinations, MOST_TOGETHER + 1), (self.combinations, FINE + MOST_COARSE)
+        ones = keras.initializers.Ones()
+        self.together = self.add_weight(name="together", shape=columns, initializer=ones, trainable=False)
+        self.together_odds = self.add_weight(name="together_odds", shape=slots, initializer=zeros, trainable=False)
 
     def call(self, inputs: dict[str, Any]) -> Any:
         """Ask level by level, and add up the leaves."""
@@ -90,9 +96,9 @@ class ObliviousSum(keras.layers.Layer):
         if self.asked.name_sizes:
             ids = id_tensors(self.asked, inputs)
             values = ops.concatenate([values, ops.take(self.counts, ids + self.asked.first_names)], axis=1)
-            if self.pairs:
-                pairs = describe_pair_tensors(ids, self.pair_columns, self.pair_values)
-                values = ops.concatenate([values, pairs], axis=1)
+            if self.combinations:
+                together = describe_combination_tensors(ids, self.together, self.together_odds)
+                values = ops.concatenate([values, together], axis=1)
         place = ops.arange(self.trees, dtype="int32") * LEAVES
         for level in range(DEPTH):
             asked = ops.take(values, ops.cast(self.column[:, level], "int32"), axis=1)  # (B, T)
@@ -107,13 +113,17 @@ class ObliviousSum(keras.layers.Layer):
     def set_trees(self, trees: ObliviousTrees, share: float) -> None:
         """Take over the trees, which count for `share` in the logit."""
         names = trees.names
-        tables = (names.odds, names.counts, names.pair_columns, names.pair_values)
+        tables = (names.odds, names.counts, names.together, names.together_odds)
         parts = (trees.column, trees.threshold, share * trees.leaf, *tables)
         self.set_weights([part.astype(np.float32) for part in parts])
 
     def get_config(self) -> dict[str, Any]:
         """Everything the constructor needs."""
-        return super().get_config() | {"asked": asdict(self.asked), "trees": self.trees, "pairs": self.pairs}
+        return super().get_config() | {
+            "asked": asdict(self.asked),
+            "trees": self.trees,
+            "combinations": self.combinations,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ObliviousSum":

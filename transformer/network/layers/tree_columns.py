@@ -1,4 +1,4 @@
-"""What trees ask about in a record: its numbers with missing ones below or above all others, names, pairs of names."""
+"""What trees ask about in a record: numbers with missing ones below or above all others, names, their combinations."""
 
 # Keras' stubs hold what an operation returns for possibly None, and Numba has no types.
 # pyright: basic
@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from transformer.arithmetic.kernels import BLOCK_ROWS, compiled
 from transformer.network.layers.form import Call, Place
-from transformer.network.layers.name_pairs import COARSE, FACTORS, FINE, describe_pairs
+from transformer.network.layers.name_combinations import (
+    COARSE_FACTORS,
+    FINE,
+    FINE_FACTORS,
+    SPREAD,
+    describe_combinations,
+)
 from transformer.records.features import Inputs
 
 Floats32 = NDArray[np.float32]
@@ -23,8 +29,8 @@ Floats32 = NDArray[np.float32]
 _NUMBERS = ("positions", "history_positions")
 _KINDS = ("missing", "history_missing")
 _NAMES = ("categories", "history_categories")
-LOW, HIGH, ODDS, COUNT, PAIR = range(5)
-(A, B), (C, D) = FACTORS
+LOW, HIGH, ODDS, COUNT, TOGETHER = range(5)
+(A, B, C), (D, E, F) = FINE_FACTORS, COARSE_FACTORS
 
 
 @dataclass(frozen=True)
@@ -122,27 +128,31 @@ def _join_tensors(inputs: dict[str, Any], names: tuple[str, ...]) -> Any:
 
 @dataclass(frozen=True)
 class NameTables:
-    """What names count as: `odds` and `counts` of each name of all columns, and R pairs of names (see `name_pairs`)."""
+    """What names count as: `odds` and `counts` of each name of all columns, and of R combinations of names.
+
+    `together` (R, 4) are their columns, `together_odds` what their slots count as: see `name_combinations`.
+    """
 
     odds: Floats32
     counts: Floats32
-    pair_columns: Floats32
-    pair_values: Floats32
+    together: Floats32
+    together_odds: Floats32
 
 
 def describe(asked: TreeInputs, inputs: Inputs, names: NameTables) -> Floats32:
-    """Return what oblivious trees ask about in N records: numbers, names' odds and counts, pairs (N, C + Q + R)."""
+    """Return what oblivious trees ask about in N records: numbers, names' odds and counts, combinations (N, .)."""
     ids = asked.ids(inputs)
     counts = names.counts[ids + asked.first_names]
-    pairs = describe_pairs(ids, names.pair_columns, names.pair_values)
-    return np.concatenate([asked.describe(inputs, names.odds), counts, pairs], axis=1)
+    together = describe_combinations(ids, names.together, names.together_odds)
+    return np.concatenate([asked.describe(inputs, names.odds), counts, together], axis=1)
 
 
 class Asked(NamedTuple):
     """The columns that some trees ask about: of each its branch, its place, and where its names begin.
 
-    `odds` and `counts` are what names count as, `pairs` (R, 2) the columns of each pair of names, `pair_values` what
-    their slots count as; `step` is by how much a kind of missing stands above all numbers that are there.
+    `odds` and `counts` are what names count as, `together` (R, 4) the columns of each combination of names,
+    `together_odds` what its slots count as; `step` is by how much a kind of missing stands above all numbers that are
+    there.
     """
 
     branch: NDArray[np.int64]
@@ -150,14 +160,14 @@ class Asked(NamedTuple):
     first_name: NDArray[np.int64]
     odds: Floats32
     counts: Floats32
-    pairs: NDArray[np.int64]
-    pair_values: Floats32
+    together: NDArray[np.int64]
+    together_odds: Floats32
     step: np.float32
 
 
 def find_asked(asked: TreeInputs, column: Floats32, names: Sequence[Any]) -> tuple[Asked, NDArray[np.int32]]:
     """Return the columns that trees ask about, and `column` numbered among those."""
-    odds, counts, pairs, pair_values = names
+    odds, counts, together, together_odds = names
     used, renamed = np.unique(column.astype(np.int64), return_inverse=True)
     ends = np.array([asked.numbers, 2 * asked.numbers, asked.columns, asked.columns + len(asked.name_sizes)])
     branch = np.searchsorted(ends, used, side="right")
@@ -165,7 +175,7 @@ def find_asked(asked: TreeInputs, column: Floats32, names: Sequence[Any]) -> tup
     is_name = (branch == ODDS) | (branch == COUNT)
     first_name = np.zeros(len(used), np.int64)
     first_name[is_name] = asked.first_names[place[is_name]]
-    tables = (as_floats(odds), as_floats(counts), pairs.astype(np.int64), as_floats(pair_values))
+    tables = (as_floats(odds), as_floats(counts), together.astype(np.int64), as_floats(together_odds))
     found = Asked(branch, place, first_name, *tables, np.float32(asked.bins + 1))
     return found, np.ascontiguousarray(renamed.reshape(column.shape), np.int32)
 
@@ -196,12 +206,15 @@ def describe_block(numbers, kinds, names, asked, x):
     """x[c] = what a block's records (rows, columns) have in each column that is asked about."""
     for c in range(asked.branch.shape[0]):
         p, branch, first = asked.place[c], asked.branch[c], asked.first_name[c]
-        if branch == PAIR:
-            one, other, values = asked.pairs[p, 0], asked.pairs[p, 1], asked.pair_values[p]
+        if branch == TOGETHER:
+            columns, values = asked.together[p], asked.together_odds[p]
             for record in range(BLOCK_ROWS):
-                a, b = np.int64(names[record, one]), np.int64(names[record, other])
-                fine = values[(A * a + B * b) % FINE]
-                x[c, record] = values[FINE + (C * a + D * b) % COARSE] if np.isnan(fine) else fine
+                a, b = np.int64(names[record, columns[0]]), np.int64(names[record, columns[1]])
+                third = np.int64(names[record, columns[2]]) if columns[2] >= 0 else np.int64(0)
+                fine = values[(A * a + B * b + C * third) % FINE]
+                if np.isnan(fine):
+                    fine = values[FINE + (D * a + E * b + F * third) % SPREAD % columns[3]]
+                x[c, record] = fine
         elif branch == ODDS:
             for record in range(BLOCK_ROWS):
                 x[c, record] = asked.odds[first + names[record, p]]

@@ -100,7 +100,7 @@ def test_the_compiled_sum_is_the_plain_one_to_the_bit(examples: Examples, booste
                 place = 2 * place + int(is_above)
             total += trees.leaf[tree, place]
         plain[row] = total
-    layer = ObliviousSum(booster.asked, len(trees), len(trees.names.pair_columns))
+    layer = ObliviousSum(booster.asked, len(trees), len(trees.names.together))
     layer.build()
     layer.set_trees(trees, 1.0)
     np.testing.assert_array_equal(compiled_sum(layer, examples), plain)
@@ -142,6 +142,14 @@ def test_a_leafs_step_is_the_ridge_estimate_of_its_records() -> None:
     assert not leaf[[0, 1, 63]].any()
 
 
+def test_where_the_bad_event_is_rare_a_step_does_not_go_too_far() -> None:
+    """A whole Newton step from a logit of -4 towards a share of a half would be +26."""
+    target, logits = np.tile([0.0, 1.0], 100), np.full(200, -4.0)
+    leaf = np.zeros(64, np.float32)
+    find_steps(np.full(200, 5, np.int32), target, np.ones(200, np.float32), logits, 1.0, leaf)
+    assert leaf[5] == pytest.approx(4.0, abs=0.1)
+
+
 def test_missing_values_can_go_either_way_and_codes_differ() -> None:
     asked = TreeInputs(16, 2, ())
     inputs = {"positions": np.array([[3.0, 0.0]]), "missing": np.array([[0.0, 2.0]])}
@@ -157,7 +165,7 @@ def test_planted_trees_count_for_their_share_in_keras_and_compiled(
     network, trees = build_network(transform, options), booster.fit(examples, 20)
     before = predict_logits(network, examples.inputs)
     planted, larger = plant(network, transform, options, trees, 0.3)
-    assert larger == replace(options, oblivious=20, name_pairs=len(trees.names.pair_columns))
+    assert larger == replace(options, oblivious=20, combinations=len(trees.names.together))
     expected = before + 0.3 * logits_of_trees(trees, booster.asked, examples.inputs)
     np.testing.assert_allclose(predict_logits(planted, examples.inputs), expected, atol=2e-5)
     compiled = CompiledNetwork.of(planted, transform)
@@ -212,7 +220,7 @@ def test_pairs_of_names_that_say_more_together_are_asked_about() -> None:
     learn, look = (Examples({"categories": ids[part]}, target[part]) for part in (slice(4000), slice(4000, None)))
     asked = TreeInputs(16, 0, (12, 12, 12))
     trees = Booster(asked, 1, lambda: None).fit(learn, 40)
-    assert trees.names.pair_columns.astype(int).tolist() == [[0, 2]]
+    assert trees.names.together[:, :3].astype(int).tolist() == [[0, 2, -1]]
     assert roc_auc_score(look.target, logits_of_trees(trees, asked, look.inputs)) > 0.75
 
 

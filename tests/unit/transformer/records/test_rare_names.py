@@ -21,9 +21,9 @@ def test_a_slot_that_is_used_stands_for_enough_records() -> None:
     rare = np.array([f"n{row // 3}" for row in range(900)], dtype=object)
     used = fit_slots(rare, 20)
     counts = np.bincount(slots_of(rare, len(used)), minlength=len(used))
-    assert len(used) == 900 // 40
+    assert len(used) == 900 // 30
     np.testing.assert_array_equal(used, counts >= 20)
-    assert not fit_slots(rare[:30], 20).any()
+    assert not fit_slots(rare[:29], 20).any()
 
 
 def test_a_name_has_the_same_slot_in_any_company() -> None:

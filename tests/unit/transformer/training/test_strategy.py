@@ -81,7 +81,7 @@ def test_a_start_keeps_the_bins_and_sizes_of_the_network_it_starts_from(trained:
     start = Start(trained.network, trained.transform, trained.network_options)
     again = train_model(Book.of(frame, target, keys), SCHEMA, start=start, options=TrainingOptions(epochs=1, seeds=4))
     np.testing.assert_array_equal(again.transform.edges["amount"], trained.transform.edges["amount"])
-    bare = {"oblivious": 0, "name_pairs": 0}  # trees are fitted anew
+    bare = {"oblivious": 0, "combinations": 0}  # trees are fitted anew
     assert replace(again.network_options, **bare) == replace(trained.network_options, **bare)
     assert not again.strategy["pretraining"]["done"]
 

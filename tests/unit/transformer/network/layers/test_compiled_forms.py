@@ -16,6 +16,7 @@ from transformer.network.layers.blocks import DecoderLayer, TransformerLayer
 from transformer.network.layers.form import FORMS
 from transformer.network.layers.heads import DirectMembers, HeadMembers
 from transformer.network.layers.logits import JoinedLogits
+from transformer.network.layers.name_combinations import FINE
 from transformer.network.layers.names import NameSums, NameTokens
 from transformer.network.layers.numbers import DirectNumbers, MonthTokens, NumberTokens
 from transformer.network.layers.oblivious_trees import ObliviousSum
@@ -71,9 +72,9 @@ CASES = [
     Case("trees", lambda: TreeSum(TreeInputs(4, 18, (3, 4)), 3), NUMBERS | MONTHS | NAMES),
     Case("oblivious trees", lambda: ObliviousSum(TreeInputs(4, 18, (3, 4)), 3), NUMBERS | MONTHS | NAMES),
     Case(
-        "oblivious trees on pairs and rare names",
-        lambda: ObliviousSum(TreeInputs(4, 0, (3, 4), (2, 2)), 40, 1),
-        NAMES | {"rare": (2,)},
+        "oblivious trees on combinations and rare names",
+        lambda: ObliviousSum(TreeInputs(4, 0, (3, 4, 3), (2, 2, 2)), 40, 2),
+        {"categories": (3,), "rare": (3,)},
     ),
     Case("vectors", LearntVectors, {"a": (5, 12)}),
     Case("vectors of one token", LearntVectors, {"a": (12,)}),
@@ -136,13 +137,14 @@ def _grow(layer: Any, random: np.random.Generator) -> None:
 
 
 def _grow_oblivious(layer: Any, random: np.random.Generator) -> None:
-    """Trees of chance; some slots of pairs are shared by too few records."""
+    """Trees of chance; some slots of combinations are shared by too few records."""
     weights = [random.uniform(0, 3, one.shape).astype(np.float32) for one in layer.weights]
-    columns = layer.asked.columns + len(layer.asked.name_sizes) + layer.pairs
+    columns = layer.asked.columns + len(layer.asked.name_sizes) + layer.combinations
     weights[0][:] = random.integers(0, columns, weights[0].shape)
-    weights[5][random.random(weights[5].shape) < 0.5] = np.nan
-    weights[5][:, -509:] = 1.5
-    weights[4][:] = np.arange(weights[4].size).reshape(weights[4].shape) % len(layer.asked.name_sizes)
+    together, odds = weights[5:]
+    together[:] = np.array([[0, 1, -1, 7], [2, 0, 1, 90]])[: len(together)]
+    odds[random.random(odds.shape) < 0.5] = np.nan
+    odds[:, FINE:] = random.normal(size=odds[:, FINE:].shape)
     layer.set_weights(weights)
 
 
