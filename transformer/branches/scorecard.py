@@ -19,7 +19,7 @@ from transformer.fitting.examples import Examples
 from transformer.network.architecture import count_kinds, name_sizes
 from transformer.records.features import FeatureTransform, Inputs
 
-MOST_ROWS = 50_000  # more rows change a linear model of some hundred weights by nothing
+MOST_ROWS = 25_000  # more rows change a linear model of some hundred weights by nothing
 MOST_VALUES = 25_000_000  # rows times columns: the solver holds several copies of so many numbers
 CHUNK = 8192  # rows
 MOST_NEWTON_COLUMNS = 1500

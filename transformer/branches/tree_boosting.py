@@ -24,7 +24,7 @@ from transformer.records.name_statistics import log_odds, odds_by_fold
 MOST_TREES = 600  # what they cost when scoring grows with their number
 AT_ONCE = 20  # trees between two looks at the validation rows
 PATIENCE = 60  # trees without a better one
-SOME_ROWS, RATE, RATE_WITH_MANY = 8000, 0.1, 0.05
+RATE = 0.04  # larger ones lose on every book that was tried
 MOST_ROWS, MOST_VALUES = 400_000, 40_000_000  # rows, and rows times columns, that are in memory as bytes
 QUESTION_ROWS = 40_000  # drawn anew for each tree where there are more: its questions are chosen on them
 LEAST_COLUMNS = (
@@ -136,7 +136,6 @@ class _Growth:
         mean = float(np.clip(np.average(self._target, weights=self._weight), 1e-6, 1 - 1e-6))
         self.intercept = float(np.log(mean / (1 - mean)))
         self._logits = np.full(learn.rows, self.intercept)
-        self._rate = RATE if learn.rows < SOME_ROWS else RATE_WITH_MANY
         self._asks: list[NDArray[np.int64]] = []
         self._cuts: list[NDArray[np.int64]] = []
         self._leaves: list[Floats32] = []
@@ -176,7 +175,7 @@ class _Growth:
         rows, columns = len(self._target), len(self._columns)
         gradient = np.empty(rows, np.float32)
         size = find_gradient(self._target, self._weight, self._logits, gradient)
-        scale = size / (1 + self.planted * self._rate / np.log(max(2, rows)))
+        scale = size / (1 + self.planted * RATE / np.log(max(2, rows)))
         places = self._draw(columns, max(min(columns, LEAST_COLUMNS), columns // 2))
         drawn = self._take(places, gradient)
         node, asks, cuts = np.zeros(len(drawn.gradient), np.int32), np.zeros(DEPTH, np.int64), np.zeros(DEPTH, np.int64)
@@ -190,7 +189,7 @@ class _Growth:
             for column, cut in zip(asks, cuts, strict=True):
                 go_right(self._binned[column], cut, node)
         leaf = np.zeros(LEAVES, np.float32)
-        find_steps(node, self._target, self._weight, self._logits, self._rate, leaf)
+        find_steps(node, self._target, self._weight, self._logits, RATE, leaf)
         self._asks.append(asks)
         self._cuts.append(cuts)
         self._leaves.append(leaf)

@@ -106,7 +106,7 @@ def load_bundle(models_url: str, version: str) -> LoadedModel:
     contents = fetch_checked(models_url, version, {name: names.get(name) for name in (MODEL, WEIGHTS)})
     document = json.loads(contents[MODEL])
     transform = FeatureTransform.from_document(document["transform"])
-    options = NetworkOptions(**document["network"])
+    options = NetworkOptions(**({"name_tokens": None} | document["network"]))
     network = build_network(transform, options)
     _set_weights(network, contents[WEIGHTS], version)
     frozen = document.get("reference")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -65,6 +66,17 @@ class Fitter:
         self._hooks = hooks
         self._stepper = CompiledStepper.of(network, options, transform) or Stepper(network, options)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether several can fit the same network at once, each for itself."""
+        return isinstance(self._stepper, CompiledStepper)
+
+    def beside(self, hooks: Hooks) -> "Fitter":
+        """Return another one that can run at the same time, where both leave the network as it is."""
+        other = copy(self)
+        other._hooks, other._stepper = hooks, CompiledStepper(self._network, self._options)
+        return other
+
     def fit(  # noqa: PLR0913 - by name
         self,
         train: RowSource,
@@ -75,12 +87,13 @@ class Fitter:
         stage: str = "training",
         by_branch: bool = False,
         stop_at: tuple[int, ...] | None = None,
+        leaves: bool = True,
     ) -> Fitted:
         """Fit in place from the present weights; leave the weights that had the least loss on the validation rows.
 
         With `by_branch` each branch through the network is left as it was at its own best epoch. `stop_at` are epochs
         that were found before, one for each branch: the fit ends at the last of them, on the same course as a fit of
-        all `epochs`. Without `epochs` and `patience` the options' own.
+        all `epochs`. Without `epochs` and `patience` the options' own. With `leaves` false the network stays as it was.
         """
         self._stepper.begin(train.rows)
         random = np.random.default_rng(self._options.seed)
@@ -101,7 +114,8 @@ class Fitter:
             seconds = perf_counter() - started
             self._hooks.on_epoch(EpochReport(epoch, planned, loss, valid_loss, auc, seconds, stage=stage))
             planned = min(planned, _affordable(epoch, seconds, self._options.deadline))
-        self._stepper.put(kept.weights)
+        if leaves:
+            self._stepper.put(kept.weights)
         return Fitted(epoch, kept.epochs, tuple(looks))
 
     def _branch_of(self, by_branch: bool) -> NDArray[np.int8]:  # noqa: FBT001

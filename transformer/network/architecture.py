@@ -32,9 +32,10 @@ from transformer.records.schema import Field, History
 class NetworkOptions:
     """Sizes of the network; the defaults suit books of some thousands to some millions of records.
 
-    `seeds` sets of `members` heads are trained side by side on the same tokens; 0 for `direct` leaves that branch out.
-    `oblivious` trees, which may ask about so many `combinations` of names, are fitted after the rest, so training
-    begins without any; `trees` are those of older bundles.
+    `field_tokens` and `name_tokens` are the most tokens that numbers and names have; None, as in older bundles, gives
+    each name one. `seeds` sets of `members` heads are trained side by side on the same tokens; 0 for `direct` leaves
+    that branch out. `oblivious` trees, which may ask about so many `combinations` of names, are fitted after the rest,
+    so training begins without any; `trees` are those of older bundles.
     """
 
     d_model: int = 32
@@ -47,6 +48,7 @@ class NetworkOptions:
     direct: int = 64
     direct_rate: float = 0.2
     field_tokens: int = 12
+    name_tokens: int | None = 12
     seeds: int = 1
     trees: int = 0
     oblivious: int = 0
@@ -117,7 +119,7 @@ def _encode_record(inputs: dict[str, Any], transform: FeatureTransform, options:
         tokens.append(numbers(inputs["positions"], inputs["missing"]))
     if "categories" in inputs:
         sizes = name_sizes(transform, transform.schema.fields)
-        named = NameTokens(sizes, width, name="names")(inputs["categories"])
+        named = NameTokens(sizes, width, tokens=options.name_tokens, name="names")(inputs["categories"])
         tokens.append(LearntVectors(name="name_places")(named))
     if not tokens:  # a record that is history alone: the pooled token is all there is to encode
         tokens.append(BlankToken(width, name="blank")(next(iter(inputs.values()))))

@@ -3,7 +3,8 @@
 With few outcomes the choice is made by cross-validation on the rows that may be learnt from, and told.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,14 +16,17 @@ from sklearn.metrics import roc_auc_score
 from transformer.branches.branch_mixture import Branches, Mixture, branches_of, choose_mixture, mix
 from transformer.branches.linear_probe import STRENGTHS, Probe, cross_validate_probe, fit_probe, put_probe
 from transformer.branches.side_models import Chosen, SideModels
+from transformer.branches.tree_boosting import Folds
 from transformer.fitting.examples import Examples, RowSource
-from transformer.fitting.fitter import Fitted, Fitter, look_at, loss_of
+from transformer.fitting.fitter import Fitter, look_at, loss_of
 from transformer.fitting.options import FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, represent
+from transformer.fitting.side_by_side import THREADS, run_side_by_side
 from transformer.network.keras_prediction import predict_rows
 from transformer.network.layers.oblivious_trees import ObliviousTrees
 from transformer.records.features import FeatureTransform
 
+LONGER_THAN_BEST = 1.15  # of the first fold's best epoch: how far the other folds go
 FEW_LABELLED = 6000  # a validation part of so few says little: some dozens of bad outcomes decide by luck
 
 Floats = NDArray[np.float64]
@@ -32,12 +36,12 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """A network to fit in place, what is fitted apart from it, and how: of the schedules that of the least loss."""
+    """A network to fit in place, what is fitted apart from it, and how."""
 
     network: keras.Model
     transform: FeatureTransform
     side_models: SideModels
-    schedules: list[FittingOptions]
+    options: FittingOptions
     hooks: Hooks
 
 
@@ -75,13 +79,8 @@ def fit_with_many(
     were at their best. Returns None where no branch is better than a rival's on the same validation rows.
     """
     network, first = task.network, task.network.get_weights()
-    fitter = Fitter(network, task.transform, task.schedules[0], task.hooks)
-    tried: list[tuple[float, FittingOptions, Fitted, list[Any]]] = []
-    for options in task.schedules:
-        network.set_weights(first)
-        fitted = fitter.fit(train.source, valid, epochs=options.epochs, patience=options.patience, by_branch=True)
-        tried.append((_loss_of_branches(fitted.best_look, valid.target), options, fitted, network.get_weights()))
-    _, options, fitted, weights = min(tried, key=lambda one: one[0])
+    fitter = Fitter(network, task.transform, task.options, task.hooks)
+    fitted = fitter.fit(train.source, valid, by_branch=True)
     if rival is not None and not _is_better(fitted.best_look, rival.network_logits, valid.target):
         return None
     side = task.side_models.choose(train.side_rows, valid)
@@ -90,16 +89,16 @@ def fit_with_many(
     document = {
         "strategy": "whole network",
         "why": "the book has outcomes enough",
-        "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for loss, one, _, _ in tried],
+        "epochs_at_most": task.options.epochs,
         **_tell(fitted.best_epochs, mixture, branches, side, valid.target),
     }
-    network.set_weights(weights if again is None else first)
     if again is not None:
-        refitted = fitter.fit(again.source, None, epochs=options.epochs, stage="refitting", stop_at=fitted.best_epochs)
+        network.set_weights(first)
+        refitted = fitter.fit(again.source, None, stage="refitting", stop_at=fitted.best_epochs)
         document["refitted"] = {"rows": again.source.rows, "epochs": refitted.epochs_run}
     trees = _mix_side(task, mixture, (again or train).side_rows, side)
-    epochs = sum(one.epochs_run for _, _, one, _ in tried)
-    return Outcome(mixture.join(branches), valid.target, epochs, document, mixture, trees, fitted.best_look)
+    epochs, logits = fitted.epochs_run, mixture.join(branches)
+    return Outcome(logits, valid.target, epochs, document, mixture, trees, fitted.best_look)
 
 
 def fit_with_few(
@@ -115,18 +114,11 @@ def fit_with_few(
     folds = labelled.folds.pairs()
     judged = np.sort(np.concatenate([look for _, look in folds]))
     target = labelled.target[judged]
-    fitter = Fitter(network, task.transform, task.schedules[0], task.hooks)
-    course = _begin_cross_validation(task, fitter, labelled, folds)
-    here = folds[0][1]
-    own = look_at(course.looks, _best_epochs(list(course.looks), labelled.target[here]))
-    if rival is not None and not _is_better(
-        own, rival.network_logits[np.searchsorted(judged, here)], labelled.target[here]
-    ):
+    fitter = Fitter(network, task.transform, task.options, task.hooks)
+    found = _cross_validate(task, fitter, labelled, folds, rival, judged)
+    if found is None:
         return None
-    with ThreadPoolExecutor(1) as beside:  # a small book's batch is one block, which keeps one core busy
-        found = beside.submit(task.side_models.quiet.cross_validate, labelled, folds)
-        looks = [one[judged] for one in _end_cross_validation(task, fitter, labelled, folds, course)]
-        side = found.result().of(judged)
+    looks, side = [one[judged] for one in found[0]], found[1].of(judged)
     epochs = _best_epochs(looks, target)
     candidates = {"whole network": branches_of(look_at(looks, epochs), side.branches)}
     probed = None if pretrained is None else _probe(task, labelled, folds, judged, pretrained)
@@ -140,19 +132,20 @@ def fit_with_few(
         put_probe(network, probed.probe)
     else:
         network.set_weights(first)
-        fitter.fit(labelled, None, epochs=course.options.epochs, stage="refitting", stop_at=epochs)
+        fitter.fit(labelled, None, stage="refitting", stop_at=epochs)
     trees = _mix_side(task, mixtures[name], labelled, side)
     document = {
         "strategy": name,
         "why": f"by log loss in {len(folds)} folds of {len(target)} labelled records",
         "probe_strength": None if probed is None else probed.probe.strength,
-        "schedules": [{"epochs_at_most": one.epochs, "log_loss": loss} for one, loss in course.compared],
+        "epochs_at_most": task.options.epochs,
         "compared": {one: loss_of(logits, target) for one, logits in joined.items()},
         "whole_network_gains": gain,
         **_tell((0,) if name == "linear probe" else epochs, mixtures[name], candidates[name], side, target),
     }
-    ran = course.epochs * len(folds)
-    return Outcome(joined[name], target, ran, document, mixtures[name], trees, look_at(looks, epochs))
+    return Outcome(
+        joined[name], target, len(looks) * len(folds), document, mixtures[name], trees, look_at(looks, epochs)
+    )
 
 
 def _mix_side(task: Task, mixture: Mixture, learn: Examples, chosen: Chosen) -> ObliviousTrees | None:
@@ -199,57 +192,54 @@ def _prefer_probe(joined: dict[str, Floats], target: Floats) -> tuple[str, Docum
     return "whole network" if mean > error else "linear probe", {"log_loss": mean, "error": error}
 
 
-@dataclass(frozen=True)
-class _Course:
-    """The schedule to cross-validate by, found on the first fold, and the logits of its rows after each epoch."""
+def _cross_validate(
+    task: Task, fitter: Fitter, labelled: Examples, folds: Folds, rival: Outcome | None, judged: Rows
+) -> tuple[list[Floats], Chosen] | None:
+    """Return for each epoch the logits (N, G) of every row by a network that has not seen it, and the side models.
 
-    options: FittingOptions
-    looks: tuple[Floats, ...]
-    compared: list[tuple[FittingOptions, float]]
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs each fold runs."""
-        return len(self.looks)
-
-
-def _begin_cross_validation(task: Task, fitter: Fitter, labelled: Examples, folds: Any) -> _Course:
-    """Fit the first fold by every schedule, each until no branch gets better, and take the better schedule."""
-    first, (learn, look) = task.network.get_weights(), folds[0]
-    mine = labelled.take(learn), labelled.take(look)
-    tried: list[tuple[float, FittingOptions, tuple[Floats, ...]]] = []
-    for options in task.schedules:
-        task.network.set_weights(first)
-        fitted = fitter.fit(
-            *mine, epochs=options.epochs, patience=options.patience, stage="cross-validation", by_branch=True
-        )
-        tried.append((_loss_of_branches(fitted.best_look, mine[1].target), options, fitted.looks))
-    task.network.set_weights(first)
-    _, options, looks = min(tried, key=lambda one: one[0])
-    return _Course(options, looks, [(one, loss) for loss, one, _ in tried])
-
-
-def _end_cross_validation(task: Task, fitter: Fitter, labelled: Examples, folds: Any, course: _Course) -> list[Floats]:
-    """Return for each epoch the logits (N, G) of every row by a network that has not seen it.
-
-    The other folds run for as many epochs as the first, and none stops by itself: the number of epochs is chosen once
-    for all, or each row would have a say in its own.
+    The first fold runs until no branch gets better. The others run a little longer than its best epoch, and none stops
+    by itself: the number of epochs is chosen once for all, or each row would have a say in its own. Returns None where
+    the first fold shows that a rival is not beaten.
     """
-    first = task.network.get_weights()
-    parts: list[tuple[Rows, tuple[Floats, ...]]] = [(folds[0][1], course.looks)]
-    for learn, look in folds[1:]:
-        task.network.set_weights(first)
-        mine = labelled.take(learn), labelled.take(look)
-        fitted = fitter.fit(*mine, epochs=course.options.epochs, stage="cross-validation", stop_at=(course.epochs,) * 2)
-        parts.append((look, fitted.looks))
-    task.network.set_weights(first)
+    quiet, here = task.side_models.quiet, folds[0][1]
+    tasks: list[Callable[[Hooks], Any]] = [_fold(fitter, task, labelled, folds[0])]
+    if rival is None:  # else first whether it is worth it
+        tasks.append(lambda _hooks: quiet.cross_validate(labelled, folds))
+    looks, *rest = run_side_by_side(tasks, task.hooks)
+    best = _best_epochs(list(looks), labelled.target[here])
+    if rival is not None:
+        theirs = rival.network_logits[np.searchsorted(judged, here)]
+        if not _is_better(look_at(looks, best), theirs, labelled.target[here]):
+            return None
+    side = rest[0] if rest else quiet.cross_validate(labelled, folds)
+    epochs = min(len(looks), math.ceil(LONGER_THAN_BEST * max(best)))
+    others = [_fold(fitter, task, labelled, one, epochs) for one in folds[1:]]
+    parts = [looks, *run_side_by_side(others, task.hooks, threads=THREADS if fitter.is_compiled else 1)]
     joined: list[Floats] = []
-    for epoch in range(min(len(looks) for _, looks in parts)):
-        whole = np.zeros((labelled.rows, course.looks[0].shape[1]))
-        for look, looks in parts:
-            whole[look] = looks[epoch]
+    for epoch in range(min(len(one) for one in parts)):
+        whole = np.zeros((labelled.rows, looks[0].shape[1]))
+        for (_, look), one in zip(folds, parts, strict=True):
+            whole[look] = one[epoch]
         joined.append(whole)
-    return joined
+    return joined, side
+
+
+def _fold(
+    fitter: Fitter, task: Task, labelled: Examples, fold: tuple[Rows, Rows], epochs: int | None = None
+) -> Callable[[Hooks], tuple[Floats, ...]]:
+    """Return a task that fits one fold, and returns the logits of its rows after each epoch."""
+    first = task.network.get_weights()
+
+    def fit(hooks: Hooks) -> tuple[Floats, ...]:
+        mine = labelled.take(fold[0]), labelled.take(fold[1])
+        own = fitter.beside(hooks) if fitter.is_compiled else fitter
+        stop_at = None if epochs is None else (epochs,) * 2
+        fitted = own.fit(*mine, stage="cross-validation", by_branch=True, stop_at=stop_at, leaves=False)
+        if not fitter.is_compiled:
+            task.network.set_weights(first)
+        return fitted.looks
+
+    return fit
 
 
 def _best_epochs(looks: list[Floats], target: Floats) -> tuple[int, ...]:
@@ -267,11 +257,6 @@ def _is_better(mine: Floats, theirs: Floats, target: Floats) -> bool:
     best = [min((np.logaddexp(0, sign * column) for column in one.T), key=np.mean) for one in (mine, theirs)]
     gains = best[1] - best[0]
     return bool(gains.mean() > gains.std() / np.sqrt(len(gains)))
-
-
-def _loss_of_branches(look: Floats, target: Floats) -> float:
-    """Return the mean of the branches' own losses."""
-    return float(np.mean([loss_of(column, target) for column in look.T]))
 
 
 def _tell(epochs: tuple[int, ...], mixture: Mixture, branches: Branches, side: Chosen, target: Floats) -> Document:

@@ -241,18 +241,17 @@ def _fit(
     weighted = options.class_weights
     booster = Booster(tree_inputs(prepared.transform), options.seed, hooks.on_batch) if options.trees else None
     side_models = SideModels(Layout.of(prepared.transform), booster)
-    schedules = FittingOptions.to_try(len(parts.train), **common)
+    schedule = FittingOptions.longer(len(parts.train), **common)
     if prepared.transform.bins == FINE_BINS:  # made to learn by heart, which takes long and little decay
-        schedules = [replace(schedules[-1], weight_decay=FINE_WEIGHT_DECAY)]
+        schedule = replace(schedule, weight_decay=FINE_WEIGHT_DECAY)
     if len(both) <= VERY_FEW:
-        schedules = [FittingOptions.for_rows(len(both), **common)]
+        schedule = FittingOptions.for_rows(len(both), **common)
     if options.quick:
-        schedules = [schedules[0].shortened(QUICK_SHARE)]
+        schedule = schedule.shortened(QUICK_SHARE)
+    task = Task(network, prepared.transform, side_models, schedule, hooks)
     if len(both) <= FEW_LABELLED and options.refit and not options.quick:
-        task = Task(network, prepared.transform, side_models, schedules, hooks)
         labelled = prepared.examples(both, class_weights=weighted)
         return fit_with_few(task, labelled, pretrained if pretrained.document["done"] else None, rival=rival)
-    task = Task(network, prepared.transform, side_models, schedules, hooks)
     is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
     is_wanted = options.refit and is_worth_it and not options.quick
     again = _to_learn(prepared, both, weighted=weighted) if is_wanted else None

@@ -16,15 +16,21 @@ from numpy.typing import NDArray
 from transformer.arithmetic.kernels import compiled, prepare, turn_all
 from transformer.arithmetic.simd import VECTOR, add_vector
 from transformer.network.layers.form import Calls, Place, compiled_form
+from transformer.network.layers.numbers import memberships
 
 
 @keras.saving.register_keras_serializable("tidemark")
 class NameTokens(keras.layers.Layer):
-    """One token per name: ids (..., Q) to (..., Q, D). `sizes` are the number of ids of each of the Q columns."""
+    """Tokens of names: ids (..., Q) to (..., G, D). `sizes` are the number of ids of each of the Q columns.
 
-    def __init__(self, sizes: tuple[int, ...], d_model: int, **kwargs: Any) -> None:
+    With more than `tokens` names neighbours share a token, which is the sum of their vectors: G = min(Q, tokens).
+    Without `tokens` each name has one.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], d_model: int, *, tokens: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.sizes, self.d_model = tuple(sizes), d_model
+        self.sizes, self.d_model, self.tokens = tuple(sizes), d_model, tokens
+        self.count = min(len(self.sizes), tokens or len(self.sizes))
         self._offsets = [sum(self.sizes[:column]) for column in range(len(self.sizes))]
 
     def build(self, _ids_shape: Any) -> None:
@@ -33,16 +39,25 @@ class NameTokens(keras.layers.Layer):
         self.table = self.add_weight(name="table", shape=(sum(self.sizes), self.d_model), initializer=make)
 
     def call(self, ids: Any) -> Any:
-        """Look each id up in its own column's part of the table."""
+        """Look each id up, then add up those that share a token."""
+        vectors = self.look_up(ids)
+        if self.count == len(self.sizes):
+            return vectors
+        members = ops.cast(memberships(len(self.sizes), self.count), vectors.dtype)
+        return ops.einsum("gq,...qd->...gd", members, vectors)
+
+    def look_up(self, ids: Any) -> Any:
+        """Look each id up in its own column's part of the table: (..., Q, D)."""
         return ops.take(self.table, ids + ops.convert_to_tensor(self._offsets, dtype="int32"), axis=0)
 
     def compute_output_shape(self, ids_shape: Any) -> Any:
-        """(..., Q, D)."""
-        return (*ids_shape, self.d_model)
+        """(..., G, D)."""
+        return (*ids_shape[:-1], self.count, self.d_model)
 
     def get_config(self) -> dict[str, Any]:
         """Everything the constructor needs."""
-        return super().get_config() | {"sizes": self.sizes, "d_model": self.d_model}
+        own = {"sizes": self.sizes, "d_model": self.d_model}
+        return super().get_config() | own | ({} if self.tokens is None else {"tokens": self.tokens})
 
 
 @keras.saving.register_keras_serializable("tidemark")
@@ -58,7 +73,7 @@ class NameSums(NameTokens):
 
     def call(self, ids: Any) -> Any:
         """Look up and add up."""
-        return ops.sum(super().call(ops.reshape(ids, (-1, len(self.sizes))) if self.flat else ids), axis=-2)
+        return ops.sum(self.look_up(ops.reshape(ids, (-1, len(self.sizes))) if self.flat else ids), axis=-2)
 
     def compute_output_shape(self, ids_shape: Any) -> Any:
         """(..., D)."""
@@ -71,9 +86,13 @@ class NameSums(NameTokens):
 
 @compiled_form(NameTokens, reads_columns=True)
 def form_of_name_tokens(layer: Any, place: Place) -> Calls | None:
-    """Each column has a token."""
+    """Each column has a token, or shares one with its neighbours."""
     columns = len(layer.sizes)
-    return _form(layer, place, np.arange(columns)) if place.inputs[0].shape[1] == columns else None
+    return (
+        _form(layer, place, np.arange(columns) * layer.count // columns)
+        if place.inputs[0].shape[1] == columns
+        else None
+    )
 
 
 @compiled_form(NameSums, reads_columns=True)

@@ -65,6 +65,7 @@ CASES = [
     Case("a map of numbers", lambda: DirectNumbers(4, 20, 2), NUMBERS),
     Case("a map of months", lambda: DirectNumbers(4, 1, 2), MONTHS),
     Case("tokens of names", lambda: NameTokens((3, 4), 12), NAMES),
+    Case("tokens that names share", lambda: NameTokens((3, 4, 3), 12, tokens=2), {"categories": (3,)}),
     Case("sums of names", lambda: NameSums((3, 4), 20), NAMES),
     Case("sums of a month's names", lambda: NameSums((3, 4), 16), PAST_NAMES),
     Case("sums of all months' names", lambda: NameSums((3, 4) * 4, 1, flat=True), PAST_NAMES),
