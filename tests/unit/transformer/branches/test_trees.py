@@ -186,9 +186,9 @@ def test_trees_find_what_sums_do_not(booster: Booster) -> None:
 
 def test_the_number_of_trees_is_the_one_with_the_least_loss(examples: Examples, booster: Booster) -> None:
     look = make_examples(500, seed=2)[0]
-    grove, trees = booster.choose(examples, look), booster.fit(examples, 150)
+    grove, trees = booster.choose(examples, look), booster.fit(examples, 360)
     losses = []
-    for count in range(1, 151):
+    for count in range(1, 361):
         logits = logits_of_trees(trees.take(count), booster.asked, look.inputs)
         losses.append(np.logaddexp(0, np.where(look.target == 1, -logits, logits)).mean())
     assert np.argmin(losses) + 1 == len(grove.trees)
@@ -222,6 +222,20 @@ def test_pairs_of_names_that_say_more_together_are_asked_about() -> None:
     trees = Booster(asked, 1, lambda: None).fit(learn, 40)
     assert trees.names.together[:, :3].astype(int).tolist() == [[0, 2, -1]]
     assert roc_auc_score(look.target, logits_of_trees(trees, asked, look.inputs)) > 0.75
+
+
+def test_a_third_name_is_added_to_a_pair_where_it_says_more() -> None:
+    """Where two names agree it depends on a third one, elsewhere on nothing."""
+    random, rows = np.random.default_rng(6), 8000
+    ids = random.integers(2, 6, (rows, 4)).astype(np.int32)
+    agrees = ids[:, 0] % 2 == ids[:, 3] % 2
+    target = (random.random(rows) < np.where(agrees, 0.1 + 0.7 * (ids[:, 1] % 2), 0.4)).astype(np.float64)
+    asked = TreeInputs(16, 0, (6, 6, 6, 6))
+    trees = Booster(asked, 1, lambda: None).fit(Examples({"categories": ids}, target), 1)
+    together = trees.names.together.astype(int)
+    assert [0, 1, 3] in together[:, :3].tolist()
+    slots = trees.names.together_odds[together[:, :3].tolist().index([0, 1, 3])]
+    assert (np.isfinite(slots[:8191]).sum(), float(np.nanmax(slots)) > 1.0) == (64, True)
 
 
 def test_the_same_records_and_seed_give_the_same_trees(examples: Examples, booster: Booster) -> None:
