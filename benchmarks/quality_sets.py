@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from transformer.fitting.examples import Examples
 from transformer.records.column_reading import read_columns
@@ -45,7 +46,7 @@ SETS: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]], tuple[float |
     "flight_delays": (("day_of_week", "flight"), {}, ()),
 }
 DATES = {"car_auction": "PurchDate"}  # enters as the number of a day, for every model
-NOT_READ = {"electricity": ("time",), "flight_delays": ("time",)}  # the order of the records, which no model may read
+IN_TIME = {"electricity": "time", "flight_delays": "time"}  # the date of a record, which no model may read
 
 
 def read_examples(folder: Path, name: str) -> tuple[FeatureTransform, Examples]:
@@ -56,9 +57,17 @@ def read_examples(folder: Path, name: str) -> tuple[FeatureTransform, Examples]:
     return transform, Examples(transform.transform(arrays), data["target"].to_numpy(np.float64))
 
 
+def read_dates(folder: Path, name: str) -> NDArray[np.object_] | None:
+    """Return the dates of a set that is split by time, which its portfolio would name as `as_of`; None of others."""
+    if name not in IN_TIME:
+        return None
+    dates = pd.read_parquet(folder / name / "data.parquet", columns=[IN_TIME[name]])
+    return dates[IN_TIME[name]].astype(str).to_numpy(dtype=object)
+
+
 def read_set(folder: Path, name: str) -> tuple[pd.DataFrame, RecordSchema]:
     """Return the records of a set and its columns; text columns are categorical."""
-    data = pd.read_parquet(folder / name / "data.parquet").drop(columns=list(NOT_READ.get(name, ())))
+    data = pd.read_parquet(folder / name / "data.parquet").drop(columns=[IN_TIME[name]] if name in IN_TIME else [])
     if name in DATES:
         data[DATES[name]] = pd.to_datetime(data[DATES[name]]).map(pd.Timestamp.toordinal).astype(np.float64)
     categorical, histories, codes = SETS[name]

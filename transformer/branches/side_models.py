@@ -21,7 +21,7 @@ from transformer.branches.tree_boosting import MOST_TREES, Booster, Folds
 from transformer.fitting.examples import Examples
 from transformer.network.layers.oblivious_trees import ObliviousTrees
 
-VERY_FEW, MOST_TREES_OF_VERY_FEW = 2500, 200  # so few outcomes: what more trees find there is chance
+VERY_FEW, MOST_TREES_OF_VERY_FEW = 2500, 300  # so few outcomes: what more trees find there is chance
 
 Floats = NDArray[np.float64]
 
