@@ -1,6 +1,7 @@
 """How well the network orders the records of the public sets, beside trees, deep models and a scorecard.
 
     python -m benchmarks.quality [--data ../shared/data] [--seeds 3] [--sets NAME,NAME] [--splits NUMBER]
+    python -m benchmarks.quality --alone [--seeds 1] [--sets NAME,NAME]
     python -m benchmarks.quality --deep [--sets NAME,NAME] [--splits NUMBER]
     python -m benchmarks.quality --few DRAWS [--share 0.01]
 
@@ -9,13 +10,15 @@ its validation rows, its strategy and its mixture itself, and is trained once mo
 early on the set's validation rows and are fitted again on both. LightGBM, XGBoost and CatBoost take part where
 installed; FT-Transformer and TabM are slow: `--deep` measures them beside the network of seed 1 (`pip install
 .[bench]`). Differences to the best tree model come with a 95 % interval of 500 paired bootstrap draws of the test
-rows. `--splits` draws the three parts anew so often, for sets too small for one split. With `--few` the models know a
+rows. Sets in time order are trained with their dates as `as_of`. `--alone` measures the network alone, beside the peers'
+stored figures. `--splits` draws the three parts anew so often, for sets too small for one split. With `--few` the models know a
 share of the outcomes of credit_cards. Each set has its own file of results.
 """
 
 import argparse
+import json
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -27,8 +30,8 @@ from sklearn.model_selection import train_test_split
 from benchmarks.quality_deep import measure_deep
 from benchmarks.quality_figures import compare, figures_of
 from benchmarks.quality_peers import peers
-from benchmarks.quality_sets import SETS, read_set
-from benchmarks.report import write_report
+from benchmarks.quality_sets import SETS, read_dates, read_set
+from benchmarks.report import RESULTS, write_report
 from transformer.records.labelled_book import Book
 from transformer.records.schema import RecordSchema
 from transformer.training.model_training import TrainingOptions, train_model
@@ -36,6 +39,7 @@ from transformer.training.model_training import TrainingOptions, train_model
 TREES = ("LightGBM", "XGBoost", "CatBoost")
 
 Floats = NDArray[np.float64]
+Objects = NDArray[np.object_]
 
 
 def main() -> None:
@@ -44,6 +48,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--splits", type=int, default=0, help="draw the three parts anew so often")
+    parser.add_argument("--alone", action="store_true", help="the network alone, beside the peers' stored figures")
     parser.add_argument("--deep", action="store_true", help="FT-Transformer and TabM beside the network")
     parser.add_argument("--few", type=int, default=0, help="draws of a share of the outcomes of credit_cards")
     parser.add_argument("--share", type=float, default=0.01)
@@ -62,16 +67,49 @@ def main() -> None:
                     {"set": name} | results, write_report(f"quality_deep_{name}", {"set": name} | results), flush=True
                 )
             continue
-        results = {"set": name} | measure(data, schema, seeds=options.seeds)
+        dates = read_dates(options.data, name)
+        if options.alone:
+            print(measure_alone(name, data, schema, seeds=options.seeds, dates=dates), flush=True)
+            continue
+        results = {"set": name} | measure(data, schema, seeds=options.seeds, dates=dates)
         print(results, write_report(f"quality_{name}", results), flush=True)
 
 
-def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int) -> dict[str, Any]:
+def measure_alone(
+    name: str, data: pd.DataFrame, schema: RecordSchema, *, seeds: int, dates: Objects | None
+) -> dict[str, Any]:
+    """Return the network's mean figures over seeds, those of each branch, and the peers' figures of the last full run."""
+    is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
+    keys = data["record_id"].astype(str).to_numpy(dtype=object)
+    book, figures, wall = Book.of(data, outcome, keys, holdout=is_test, as_of=dates), list[dict[str, float]](), []
+    strategy: dict[str, Any] = {}
+    for seed in range(1, seeds + 1):
+        started = perf_counter()
+        model = train_model(book, schema, options=TrainingOptions(seed=seed))
+        wall.append(perf_counter() - started)
+        slope = {"calibration_slope": model.metrics["calibration_slope"]}
+        figures.append(figures_of(outcome[is_test], model.reference_probabilities) | slope)
+        strategy = model.strategy
+    network = _mean(figures) | {"seconds": round(float(np.mean(wall)), 1)}
+    results = {"set": name, "seeds": seeds, "network": network} | _branches(strategy)
+    write_report(f"quality_alone_{name}", results)
+    stored = RESULTS / f"quality_{name}.json"
+    kept = json.loads(stored.read_text()) if stored.exists() else {"results": {}}
+    peers_then = {one: figures for one, figures in kept["results"].items() if one in (*TREES, "scorecard")}
+    return results | {"peers": peers_then, "peers_measured_at": kept.get("commit")}
+
+
+def _branches(strategy: dict[str, Any]) -> dict[str, Any]:
+    """Return what each branch is by itself on rows that it has not learnt from, and its share."""
+    return {"mixture": strategy["mixture"], "branches": strategy["validation"]}
+
+
+def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int, dates: Objects | None = None) -> dict[str, Any]:
     """Return figures on the test rows: of the network the mean over seeds, of each peer, and paired differences."""
     is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
     scored, seconds, slopes, strategy = [], [], [], {}
     keys = data["record_id"].astype(str).to_numpy(dtype=object)
-    book = Book.of(data, outcome, keys, holdout=is_test)
+    book = Book.of(data, outcome, keys, holdout=is_test, as_of=dates)
     without: list[Floats] = []
     for seed in range(1, seeds + 1):
         started = process_time()
@@ -87,7 +125,7 @@ def measure(data: pd.DataFrame, schema: RecordSchema, *, seeds: int) -> dict[str
     figures = [figures_of(truth, one) for one in scored]
     network: dict[str, Any] = _mean(figures)
     network |= {"calibration_slope": round(float(np.mean(slopes)), 3), "cpu_seconds": round(float(np.mean(seconds)), 1)}
-    told: dict[str, Any] = {"test_rows": len(order), "seeds": seeds, "network": network, "mixture": strategy["mixture"]}
+    told: dict[str, Any] = {"test_rows": len(order), "seeds": seeds, "network": network} | _branches(strategy)
     told["without trees"] = _mean([figures_of(truth, one) for one in without])
     told["network"]["roc_auc_of_seeds"] = [round(one["roc_auc"], 5) for one in figures]
     probabilities = {name: fit(data, schema) for name, fit in peers()}

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
 from benchmarks.quality import TREES
 from benchmarks.quality_sets import SETS
 from benchmarks.report import RESULTS
@@ -34,6 +36,7 @@ def main() -> None:
         if "mixture" in results:
             cells = [f"{results['mixture'][branch]:.2f}" for branch in ("attention", "direct", "scorecard", "trees")]
             print(f"| {name} | {' | '.join(cells)} |")
+    print(f"\n| | {' | '.join(MODELS[:-2])} |\n|---|{'---|' * len(MODELS[:-2])}\n{_mean_ranks(measured)}")
     print("\n| set | deep model | seconds | network (seed 1) minus it, ROC AUC |\n|---|---|---|---|")
     for file in files.values():
         print("".join(_deep_differences(file, _read(f"quality_deep_{file}"))), end="")
@@ -42,6 +45,18 @@ def main() -> None:
         if few:
             told = ", ".join(f"{model} {value:.4f}" for model, value in few["mean"].items())
             print(f"\n{float(share):.0%} of the outcomes of credit_cards, mean of {len(few['draws'])} draws: {told}")
+
+
+def _mean_ranks(measured: dict[str, dict[str, Any]]) -> str:
+    """Return the row of mean ranks by ROC AUC, the best of a set being 1, over the sets that all models have."""
+    models = MODELS[:-2]
+    each = [
+        {model: one[model]["roc_auc"] for model in models}
+        for one in measured.values()
+        if all(model in one for model in models)
+    ]
+    ranks = pd.DataFrame(each, columns=list(models)).rank(axis=1, ascending=False).mean()
+    return f"| mean rank by ROC AUC, {len(each)} sets | {' | '.join(f'{value:.2f}' for value in ranks)} |"
 
 
 def _difference(name: str, results: dict[str, Any]) -> str:
