@@ -10,9 +10,9 @@ its validation rows, its strategy and its mixture itself, and is trained once mo
 early on the set's validation rows and are fitted again on both. LightGBM, XGBoost and CatBoost take part where
 installed; FT-Transformer and TabM are slow: `--deep` measures them beside the network of seed 1 (`pip install
 .[bench]`). Differences to the best tree model come with a 95 % interval of 500 paired bootstrap draws of the test
-rows. Sets in time order are trained with their dates as `as_of`. `--alone` measures the network alone, beside the peers'
-stored figures. `--splits` draws the three parts anew so often, for sets too small for one split. With `--few` the models know a
-share of the outcomes of credit_cards. Each set has its own file of results.
+rows. Sets in time order are trained with their dates as `as_of`. `--alone` measures the network alone, beside the
+peers' stored figures. `--splits` draws the three parts anew so often, for sets too small for one split. With `--few`
+the models know a share of the outcomes of credit_cards. Each set has its own file of results.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def main() -> None:
 def measure_alone(
     name: str, data: pd.DataFrame, schema: RecordSchema, *, seeds: int, dates: Objects | None
 ) -> dict[str, Any]:
-    """Return the network's mean figures over seeds, those of each branch, and the peers' figures of the last full run."""
+    """Return the network's mean figures over seeds, those of each branch, and the peers' figures of the last run."""
     is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
     keys = data["record_id"].astype(str).to_numpy(dtype=object)
     book, figures, wall = Book.of(data, outcome, keys, holdout=is_test, as_of=dates), list[dict[str, float]](), []
