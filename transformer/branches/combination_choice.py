@@ -111,8 +111,12 @@ class _Counts:
         places, shape = at * len(held) + self._slots, (len(folds), len(held))
         self._fold = at
         self._known = np.array([[outcomes.folds.knows(one, other) for other in folds] for one in folds], float)
-        self._weight = np.bincount(places, outcomes.weight, np.prod(shape)).reshape(shape)
-        self._bad = np.bincount(places, outcomes.weight * outcomes.target, np.prod(shape)).reshape(shape)
+        self._weight = self._add_up(places, outcomes.weight, shape)
+        self._bad = self._add_up(places, outcomes.weight * outcomes.target, shape)
+
+    @staticmethod
+    def _add_up(places: NDArray[np.int64], values: Floats, shape: tuple[int, int]) -> Floats:
+        return np.bincount(places, values, shape[0] * shape[1]).astype(np.float64).reshape(shape)
 
     def by_fold(self) -> Floats:
         """Return what each row's slot (N) says by the folds that its own may learn from."""

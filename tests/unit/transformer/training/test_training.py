@@ -100,7 +100,7 @@ def test_too_little_to_learn_from_is_said_with_the_numbers(rows: int, bad: int) 
 @pytest.mark.usefixtures("usual")
 def test_every_epoch_is_told(told: list[tuple[str, int]]) -> None:
     folds = [epoch for stage, epoch in told if stage == "cross-validation"]
-    assert folds == [1, 2] * (len(folds) // 2)
+    assert sorted(folds) == sorted([1, 2] * (len(folds) // 2))  # two folds run side by side
     assert told[len(folds) :] == [("refitting", epoch) for epoch in range(1, len(told) - len(folds) + 1)]
     assert 0 < len(folds) < len(told)
 
