@@ -132,5 +132,8 @@ def _encode(data: pd.DataFrame, schema: RecordSchema) -> pd.DataFrame:
     encoded: dict[str, Any] = {}
     for number, (name, (kind, _)) in enumerate(schema.readings.items()):
         column = data[name]
-        encoded[f"c{number}"] = column.astype("float64") if kind == "numeric" else column.astype(str).astype("category")
+        if kind == "numeric":
+            encoded[f"c{number}"] = column.astype("float64")
+        else:
+            encoded[f"c{number}"] = column.astype(str).fillna("missing").astype("category")
     return pd.DataFrame(encoded)
