@@ -72,9 +72,14 @@ class Fitter:
         return isinstance(self._stepper, CompiledStepper)
 
     def beside(self, hooks: Hooks) -> "Fitter":
-        """Return another one that can run at the same time, where both leave the network as it is."""
+        """Return another one that tells these hooks.
+
+        Where it is compiled, both can run at the same time, as long as they leave the network as it is.
+        """
         other = copy(self)
-        other._hooks, other._stepper = hooks, CompiledStepper(self._network, self._options)
+        other._hooks = hooks
+        if self.is_compiled:
+            other._stepper = CompiledStepper(self._network, self._options)
         return other
 
     def fit(  # noqa: PLR0913 - by name

@@ -232,8 +232,7 @@ def _fold(
 
     def fit(hooks: Hooks) -> tuple[Floats, ...]:
         mine = labelled.take(fold[0]), labelled.take(fold[1])
-        own = fitter.beside(hooks) if fitter.is_compiled else fitter
-        stop_at = None if epochs is None else (epochs,) * 2
+        stop_at, own = None if epochs is None else (epochs,) * 2, fitter.beside(hooks)
         fitted = own.fit(*mine, stage="cross-validation", by_branch=True, stop_at=stop_at, leaves=False)
         if not fitter.is_compiled:
             task.network.set_weights(first)
