@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from transformer.branches.combination_choice import choose_combinations
+from transformer.branches.learning_columns import describe_to_learn, find_columns
 from transformer.branches.tree_growth import MOST_BINS, add_trees, find_gradient, find_question, find_steps, go_right
 from transformer.fitting.examples import Examples
 from transformer.network.layers.oblivious_trees import DEPTH, LEAVES, ObliviousTrees
-from transformer.network.layers.tree_columns import Floats32, NameTables, TreeInputs, describe
+from transformer.network.layers.tree_columns import Floats32, TreeInputs, describe
 from transformer.records.features import Inputs
-from transformer.records.name_statistics import log_odds, odds_by_fold
 
 MOST_TREES = 600  # what they cost when scoring grows with their number
 AT_ONCE = 20  # trees between two looks at the validation rows
@@ -27,9 +26,7 @@ PATIENCE = 60  # trees without a better one
 RATE = 0.04  # larger ones lose on every book that was tried
 MOST_ROWS, MOST_VALUES = 400_000, 40_000_000  # rows, and rows times columns, that are in memory as bytes
 QUESTION_ROWS = 40_000  # drawn anew for each tree where there are more: its questions are chosen on them
-LEAST_COLUMNS = (
-    10  # half of the columns are drawn anew for each tree, but not fewer: trees differ more, and take half the time
-)
+LEAST_COLUMNS = 10  # half of all columns are drawn for each tree, but not fewer: trees differ, and take half the time
 WORTH_A_THREAD = 400_000  # rows times columns of a level
 THREADS = 2
 
@@ -129,8 +126,8 @@ class _Growth:
         self._random = np.random.default_rng(booster.seed)
         self._target = learn.target.astype(np.float64)
         self._weight = np.ones(learn.rows, np.float32) if learn.weight is None else learn.weight.astype(np.float32)
-        self._names, values = _describe(booster.asked, learn)
-        self._columns, self._edges = _find_columns(values)
+        self._names, values = describe_to_learn(booster.asked, learn)
+        self._columns, self._edges = find_columns(values)
         self._cut_counts = np.array([len(one) for one in self._edges], np.int64)
         self._binned = self._bin(values)
         mean = float(np.clip(np.average(self._target, weights=self._weight), 1e-6, 1 - 1e-6))
@@ -255,46 +252,6 @@ class _Seen:
             add_trees(self.binned, asks[mine], cuts[mine], leaf[mine], self.logits)
             self.followed += 1
             yield self.logits
-
-
-def _describe(asked: TreeInputs, learn: Examples) -> tuple[NameTables, Floats32]:
-    """Return what names count as, and what trees ask about in the rows to learn from (N, C), by folds not their own."""
-    ids, outcomes = asked.ids(learn.inputs), learn.outcomes
-    columns = list(zip(ids.T, asked.all_sizes, strict=True))
-    odds = [log_odds(mine, size, outcomes) for mine, size in columns]
-    counts = [np.log1p(np.bincount(mine, minlength=size)) for mine, size in columns]
-    fields = learn.inputs["categories"].shape[1] if "categories" in learn.inputs else 0
-    together = choose_combinations(ids[:, :fields], asked.all_sizes[:fields], outcomes)
-    names = NameTables(_joined(odds), _joined(counts), together.columns, together.values)
-    numbers = asked.describe(learn.inputs, names.odds)[:, : 2 * asked.numbers]
-    own = [odds_by_fold(mine, size, outcomes) for mine, size in columns]
-    held = [count[mine] for count, mine in zip(counts, ids.T, strict=True)]
-    found = np.stack([*own, *held], axis=1) if columns else np.zeros((learn.rows, 0))
-    return names, np.concatenate([numbers, found.astype(np.float32), together.rows], axis=1)
-
-
-def _joined(parts: list[Floats]) -> Floats32:
-    return np.concatenate([*parts, np.zeros(0)]).astype(np.float32)
-
-
-def _find_columns(values: Floats32) -> tuple[NDArray[np.int64], list[Floats32]]:
-    """Return which columns say something that none before them does, and the edges between their bins."""
-    columns, edges, known = list[int](), list[Floats32](), set[bytes]()
-    for column in range(values.shape[1]):
-        mine = values[:, column]
-        distinct = np.unique(mine)
-        if len(distinct) < 2:
-            continue
-        if len(distinct) > MOST_BINS:
-            shares = np.linspace(0, 1, MOST_BINS + 1)[1:-1]
-            distinct = np.unique(np.append(np.quantile(mine, shares, method="inverted_cdf"), distinct[-1]))
-        between = ((distinct[1:] + distinct[:-1]) / 2).astype(np.float32)
-        content = np.searchsorted(between, mine, side="left").astype(np.uint8).tobytes()
-        if content not in known:
-            known.add(content)
-            columns.append(column)
-            edges.append(between)
-    return np.array(columns, np.int64), edges
 
 
 def _nothing() -> tuple[NDArray[np.int32], Floats32, Floats32]:
