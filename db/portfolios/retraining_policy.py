@@ -47,6 +47,9 @@ class RetrainingPolicy:
     when_outcomes_differ: WhenDrifted = WhenDrifted.FINE_TUNE  # outcomes that do not fit what the scores had said
     without_outcomes: WithoutOutcomes = WithoutOutcomes.ALERT
     records: str | None = None  # where records are kept as they were when scored; None = the source
+    refresh: float | None = 0.25  # share by which the outcomes must grow for a refit without drift; None = never
+    outcome_after: int | None = None  # days until an outcome is final; younger ones are not used; None = at once
+    time_budget: int = 60  # minutes, for each challenger
     least_bad_outcomes: int = 300
     cool_down_nights: int = 7
     monthly_cap: int = 4

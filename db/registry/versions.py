@@ -43,6 +43,15 @@ class ModelVersion:
     learned_outcome_date: str | None = None
     learned_as_of: str | None = None
     replaced_by: str | None = None
+    learned_records: int | None = None
+    judged_outcome_id: int | None = None
+    judged_shadow_nights: int | None = None
+
+    def was_judged(self, *, shadow_nights: int, wanted: int) -> bool:
+        """Whether the gate has already judged it with all the shadow nights that it requires."""
+        if self.judged_outcome_id is None:
+            return False
+        return min(self.judged_shadow_nights or 0, wanted) >= min(shadow_nights, wanted)
 
     @property
     def learned_until(self) -> "LearnedUntil":
@@ -99,6 +108,7 @@ def register_model(  # noqa: PLR0913 - the columns of a model version
     reference: dict[str, Any],
     parent_version: str | None = None,
     learned_until: LearnedUntil | None = None,
+    learned_records: int | None = None,
 ) -> None:
     """Add a candidate in the caller's transaction; an existing version is not changed."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -114,6 +124,7 @@ def register_model(  # noqa: PLR0913 - the columns of a model version
         "learned_outcome_id": None if learned_until is None else learned_until.outcome_id,
         "learned_outcome_date": None if learned_until is None else learned_until.outcome_date,
         "learned_as_of": None if learned_until is None else learned_until.as_of,
+        "learned_records": learned_records,
     }
     connection.execute(dialect.insert(model_versions).values(**values).on_conflict_do_nothing())
 

@@ -29,18 +29,7 @@ class RetrainingState:
     tried_outcome_id: int | None
     tried_as_of: str | None
     watched_outcome_id: int | None
-    gated_version: str | None
-    gated_outcome_id: int | None
-    gated_shadow_nights: int | None
-
-    def was_gated(self, version: str, *, shadow_nights: int, wanted: int) -> bool:
-        """Whether the gate has already judged this challenger with all the shadow nights that it requires."""
-        nights = self.gated_shadow_nights or 0
-        return self.gated_version == version and min(nights, wanted) >= min(shadow_nights, wanted)
-
-    def judged_by(self, version: str) -> int:
-        """Return the newest outcome on which the gate judged this challenger; 0 if it did not."""
-        return (self.gated_outcome_id or 0) if self.gated_version == version else 0
+    tried_records: int | None
 
 
 def lock_retraining(connection: Connection, portfolio: str) -> RetrainingState:
@@ -114,3 +103,9 @@ def find_challengers(connection: Connection, portfolio: str) -> list[ModelVersio
 def count_shadow_nights(connection: Connection, version: str) -> int:
     """Return the number of finished scoring jobs in which a challenger scored every record too."""
     return len(connection.execute(select_shadow_jobs(version)).all())
+
+
+def mark_judged(connection: Connection, version: str, *, outcome_id: int, shadow_nights: int) -> None:
+    """Remember what the gate judged a challenger by, in the caller's transaction."""
+    values = {"judged_outcome_id": outcome_id, "judged_shadow_nights": shadow_nights}
+    connection.execute(update(model_versions).where(model_versions.c.version == version).values(**values))

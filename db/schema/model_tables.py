@@ -30,6 +30,9 @@ model_versions = Table(
     Column("learned_outcome_id", BigInteger, comment="the newest outcome that it was trained on"),
     Column("learned_outcome_date", Text, comment="the latest date of such an outcome"),
     Column("learned_as_of", Text, comment="the latest date of a target of the source that it was trained on"),
+    Column("learned_records", BigInteger, comment="how many records with an outcome it was trained on"),
+    Column("judged_outcome_id", BigInteger, comment="the newest outcome that the gate judged it by"),
+    Column("judged_shadow_nights", Integer, comment="how many nights in shadow the gate judged it by"),
     Column("created_at", UtcDateTime, nullable=False, default=now_plus()),
     one_of("state", ModelState),
 )

@@ -23,6 +23,8 @@ from db.schema.model_tables import model_versions
 
 _document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
+_RECORDS = "how many records with an outcome"
+
 outcomes = Table(
     f"{PREFIX}outcomes",
     metadata,
@@ -49,6 +51,9 @@ vintages = Table(
     Column("outcomes", BigInteger, nullable=False),
     Column("bad", BigInteger, nullable=False),
     Column("figures", _document, nullable=False),
+    Column("trust", Text, comment="trusted, surprising, contradicting or accepted; empty = not judged yet"),
+    Column("trust_reason", Text, comment="why, as a sentence"),
+    Column("trusted_by", Text, comment="the person who accepted or rejected the outcomes"),
     Column("updated_at", UtcDateTime, nullable=False, default=now_plus()),
 )
 Index(None, vintages.c.portfolio, vintages.c.job_id)
@@ -64,9 +69,7 @@ retraining = Table(
     Column("tried_outcome_id", BigInteger, comment="the newest outcome that a fine-tuning could have learned from"),
     Column("tried_as_of", Text, comment="the latest date of a target of the source that one could have learned from"),
     Column("watched_outcome_id", BigInteger, comment="the newest outcome that the champion was watched by"),
-    Column("gated_version", Text, comment="the challenger that the gate judged last"),
-    Column("gated_outcome_id", BigInteger, comment="the newest outcome that it was judged by"),
-    Column("gated_shadow_nights", Integer, comment="how many nights in shadow it was judged by"),
+    Column("tried_records", BigInteger, comment=f"{_RECORDS} the last training could have learned from"),
 )
 
 shadow_histograms = Table(

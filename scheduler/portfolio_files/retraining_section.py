@@ -1,5 +1,6 @@
 """Reads the section [retraining] of a portfolio file: when to train again, and the limits of the gate."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from enum import StrEnum
@@ -23,6 +24,10 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 _SECTION = "retraining"
 _COUNTS = {"least_bad_outcomes": 1, "cool_down_nights": 0, "monthly_cap": 0, "shadow_nights": 0, "probation_nights": 0}
+_NEVER = "never"
+_GROWTH = re.compile(r"when_outcomes_grow_by\s+(\d*\.?\d+)")
+_SPAN = re.compile(r"(\d{1,5})\s+(day|minute)s?")
+_MOST_SPAN = 10_000
 _GATE_RANGES: dict[str, tuple[float, float]] = {
     "largest_auc_loss": (0, 1),
     "confidence": (0.5, 0.999),
@@ -50,6 +55,9 @@ def read_retraining(document: Table, problems: Problems) -> RetrainingPolicy:
         without_outcomes=_read_choice(table, (_SECTION, "without_outcomes"), usual.without_outcomes, problems),
         affected_nights=_read_choice(table, (_SECTION, "affected_nights"), usual.affected_nights, problems),
         records=_read_records(table, problems),
+        refresh=_read_refresh(table, usual.refresh, problems),
+        outcome_after=_read_span(table, "outcome_after", "days", usual.outcome_after, problems),
+        time_budget=_read_span(table, "time_budget", "minutes", usual.time_budget, problems) or usual.time_budget,
         cut_off=_read_cut_off(table, problems),
         gate=_read_gate(table, problems),
         **counts,
@@ -75,6 +83,30 @@ def _read_count(table: Table, path: KeyPath, least: int, usual: int, problems: P
     if isinstance(value, int) and not isinstance(value, bool) and least <= value <= 1_000_000:
         return value
     problems.note(path, f"expected a whole number from {least}, got {shown(value)}")
+    return usual
+
+
+def _read_refresh(table: Table, usual: float | None, problems: Problems) -> float | None:
+    value = table.get("refresh")
+    if value is None or value == _NEVER:
+        return usual if value is None else None
+    found = _GROWTH.fullmatch(value) if isinstance(value, str) else None
+    if found is not None and 0.01 <= float(found[1]) <= 100:
+        return float(found[1])
+    expected = 'expected "when_outcomes_grow_by 0.25" (a share from 0.01 to 100) or "never"'
+    problems.note((_SECTION, "refresh"), f"{expected}, got {shown(value)}")
+    return usual
+
+
+def _read_span(table: Table, name: str, unit: str, usual: int | None, problems: Problems) -> int | None:
+    """Return a number of days or minutes, written as text with its unit."""
+    value = table.get(name)
+    if value is None:
+        return usual
+    found = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    if found is not None and found[2] == unit.rstrip("s") and 1 <= int(found[1]) <= _MOST_SPAN:
+        return int(found[1])
+    problems.note((_SECTION, name), f'expected a time such as "180 {unit}", got {shown(value)}')
     return usual
 
 

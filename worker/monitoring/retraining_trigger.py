@@ -109,8 +109,8 @@ def judge_waiting(connection: Connection, definition: PortfolioDefinition, state
     nights = count_shadow_nights(connection, version)
     if nights < wanted:
         return None
-    new_bad = count_new_bad(connection, name, after_id=state.judged_by(version))
-    if state.was_gated(version, shadow_nights=nights, wanted=wanted) and new_bad < policy.gate.least_bad:
+    new_bad = count_new_bad(connection, name, after_id=waiting[0].judged_outcome_id or 0)
+    if waiting[0].was_judged(shadow_nights=nights, wanted=wanted) and new_bad < policy.gate.least_bad:
         return None
     request = JobRequest(JobKind.FINE_TUNING, name, WHO, {"version": version}, task=JobTask.GATE)
     return insert_job(connection, request)

@@ -11,7 +11,7 @@ from db.ledger.shard_leases import Claim
 from db.registry.champions import decide, get_champion
 from db.registry.versions import LearnedUntil, get_model
 from db.results.shadow_scores import list_shadow_jobs, read_shadow_points
-from db.retraining.retraining_state import change_retraining, lock_retraining
+from db.retraining.retraining_state import change_retraining, lock_retraining, mark_judged
 from db.schema.states import ModelState
 from transformer.records.splitting import hash_order
 from worker.drift import Histogram, compare, merge
@@ -63,8 +63,9 @@ def judge_again_claimed(context: WorkerContext, claim: Claim) -> None:
         decision = decision_of(claim, version, champion_before, judged, is_first=True, made="second look")
         is_promoted = decide(connection, decision, champion_before=champion_before)
         newest = records.labels.newest(np.arange(len(records.keys))).outcome_id
-        judged_by = {"gated_version": version, "gated_outcome_id": newest, "gated_shadow_nights": nights}
-        change_retraining(connection, definition.name, **judged_by, **({"failures": 0} if is_promoted else {}))
+        mark_judged(connection, version, outcome_id=newest, shadow_nights=nights)
+        if is_promoted:
+            change_retraining(connection, definition.name, failures=0)
         result = {"promoted": is_promoted, "reason": judged.reason}
         complete_whole_job(connection, claim, result=result, model_version=version)
     logger.info("Judged again: job %d, version %s, %s: %s.", claim.job.id, version, judged.outcome, judged.reason)

@@ -223,6 +223,7 @@ def _register(
             reference=trained.reference,
             parent_version=claim.job.options.get("from"),
             learned_until=trained.learned_until,
+            learned_records=model.counts["labelled"],
         )
         is_promoted = decide(connection, decision, champion_before=champion_before)
         result: dict[str, Any] = {

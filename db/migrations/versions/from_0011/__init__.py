@@ -1,1 +1,1 @@
-"""Migrations 0011 to 0020."""
+"""Migrations 0011 to 0021."""

@@ -104,7 +104,7 @@ def test_what_was_stored_is_still_known(old: Engine) -> None:
 def test_words_in_documents_become_columns(old: Engine) -> None:
     """A waiting challenger, a champion that is watched, and what the trigger remembers of both."""
     remembered = {"outcome_id": 2, "outcome_date": "2026-02-01", "as_of": "2026-01-31", "watched_id": 1}
-    remembered["gated"] = {"version": "m2", "outcome_id": 2, "shadow_nights": 3}
+    remembered["gated"] = {"version": MODEL, "outcome_id": 2, "shadow_nights": 3}
     with old.begin() as connection:
         for number, (task, kind) in enumerate((("gate", "fine_tuning"), ("watch", "fine_tuning"))):
             copied = connection.execute(text("SELECT * FROM tidemark_jobs WHERE id = 6")).mappings().one()
@@ -136,9 +136,10 @@ def test_words_in_documents_become_columns(old: Engine) -> None:
     assert get_model(old, MODEL).learned_until == LearnedUntil(1, "2026-01-05", "")
     with writing(old) as connection:
         state = lock_retraining(connection, BOOK)
+    judged = get_model(old, MODEL)
+    assert (judged.judged_outcome_id, judged.judged_shadow_nights) == (2, 3)
+    assert judged.was_judged(shadow_nights=3, wanted=3)
     assert (state.tried_outcome_id, state.tried_as_of, state.watched_outcome_id) == (2, "2026-01-31", 1)
-    assert state.was_gated("m2", shadow_nights=3, wanted=3)
-    assert state.judged_by("m2") == 2
 
 
 def as_texts(values: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from db.registry.champions import get_champion, list_decisions
 from db.registry.versions import set_model_state
 from db.retraining.outcomes import load_outcomes
 from db.retraining.promotion import promote_version
-from db.retraining.retraining_state import change_retraining, lock_retraining
+from db.retraining.retraining_state import lock_retraining, mark_judged
 from db.retraining.vintages import Vintage, save_vintage
 from db.schema.states import JobKind, ModelState, Verdict
 from tests.building import BOOK, MODEL, add_model, book_definition, load_book
@@ -197,8 +197,7 @@ def test_a_waiting_challenger_is_judged_again_only_when_there_is_new_evidence(bo
         assert (job.task, job.options) == ("gate", {"version": "m2"})
     cancel_job(book, asked, who="test")
     with writing(book) as connection:
-        gated = {"gated_version": "m2", "gated_outcome_id": 400, "gated_shadow_nights": 0}
-        change_retraining(connection, BOOK, **gated)
+        mark_judged(connection, "m2", outcome_id=400, shadow_nights=0)
         assert follow_outcomes(connection, book_definition()) is None
 
 
