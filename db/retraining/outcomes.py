@@ -97,12 +97,14 @@ def read_outcomes(engine: Engine, portfolio: str) -> pd.DataFrame:
     return frame.drop_duplicates("record_key", keep="last").reset_index(drop=True)
 
 
-def count_new_bad(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> int:
-    """Return the number of bad outcomes after the one with this id, of records that were scored after that job."""
-    wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > after_id, outcomes.c.outcome == 1)
+def count_new(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> tuple[int, int]:
+    """Return the number of outcomes after the one with this id, of records scored after that job, and of bad ones."""
+    wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > after_id)
     if after_job:
         wanted = (*wanted, outcomes.c.scored_job_id.is_(None) | (outcomes.c.scored_job_id > after_job))
-    return connection.execute(select(func.count()).select_from(outcomes).where(*wanted)).scalar_one()
+    counts = select(func.count(), func.count().filter(outcomes.c.outcome == 1)).select_from(outcomes)
+    known, bad = connection.execute(counts.where(*wanted)).one()
+    return known, bad
 
 
 def _stage(connection: Connection, rows: Iterable[tuple[str, int, str]]) -> Table:
