@@ -14,7 +14,7 @@ from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import calibration_line, calibration_slope
 from transformer.scoring.points import ScoreScale
 from transformer.scoring.scorer import BATCH_ROWS, Scorer
-from worker.gate.judgement import Evidence, Scored, Slopes
+from worker.gate.exam import Evidence, Scored, Slopes
 
 CANARY_RECORDS = 500
 SPEED_RUNS = 5

@@ -9,8 +9,7 @@ most this error, however many there are. `benchmarks/promotion_errors.py` shows 
 
 from dataclasses import dataclass
 from math import log, sqrt
-
-from scipy.stats import norm
+from statistics import NormalDist
 
 FIRST_SHARE = 0.8  # of the permitted error
 SHARPEST = 3.0  # times the least bad outcomes: where the later looks' interval is narrowest
@@ -37,7 +36,7 @@ class Look:
         [1.75, 3.25]
         """
         if self.is_first:
-            return float(norm.isf(self.error * FIRST_SHARE))
+            return NormalDist().inv_cdf(1 - self.error * FIRST_SHARE)
         return always_valid_reach(self.bad / (SHARPEST * self.least_bad), self.error * (1 - FIRST_SHARE))
 
 

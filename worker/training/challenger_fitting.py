@@ -35,6 +35,7 @@ from transformer.training.fine_tuning import (
 )
 from transformer.training.model_training import TrainingOptions, train_model
 from transformer.training.reason_fitting import ExplanationOptions, fit_explainer
+from worker.gate.preference import PRETRAINED, RECALIBRATED, REFIT
 from worker.learning.book_reading import read_book, sample_lowest
 from worker.learning.held_out_keys import held_out_secret
 from worker.learning.lesson_plan import TrainingPlan
@@ -49,7 +50,6 @@ from worker.training.reference_freezing import FrozenReference, freeze, freeze_r
 
 logger = getLogger(__name__)
 
-REFIT, FINE_TUNED, PRETRAINED, RECALIBRATED = "refit", "fine_tuned", "pretrained", "recalibrated"
 LEAST_LEARNED = 50
 MOST_PRETRAINED = 200_000  # records of tonight's book: more teach little for their time
 # Its reasons are near the champion's: half the rows and a quarter of the predictions that training takes are enough.

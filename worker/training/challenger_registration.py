@@ -15,13 +15,11 @@ from db.retraining.retraining_state import change_retraining, find_challengers, 
 from transformer.bundles.trained_model import TrainedModel
 from worker.gate.decisions import GATE, decision_of, held_back
 from worker.gate.judgement import Judgement
+from worker.gate.preference import MOST_IN_RACE, REFIT
 from worker.learning.lesson_plan import TrainingPlan
 from worker.learning.readable_records import Records
-from worker.training.challenger_fitting import REFIT
 
 logger = getLogger(__name__)
-
-MOST_IN_RACE = 2
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,14 @@ from transformer.records.splitting import hash_order
 from worker.drift import Histogram, compare, merge
 from worker.gate.decisions import decision_of, held_back
 from worker.gate.evidence import Measured, count_canary_mismatches, gather_evidence
-from worker.gate.judgement import Evidence, Judgement, Outcome, judge_challenger
+from worker.gate.exam import Evidence
+from worker.gate.judgement import Judgement, Outcome, judge_challenger
+from worker.gate.preference import REFIT
 from worker.learning.lesson_plan import NO_ROWS, OLD_JUDGING_SHARE, TrainingPlan
 from worker.learning.readable_records import Records, parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of
-from worker.training.challenger_fitting import REFIT
 from worker.training.challenger_registration import clear_race
 
 logger = getLogger(__name__)

@@ -16,34 +16,23 @@ from db.registry.versions import get_model
 from db.schema.states import JobTask
 from transformer.bundles.bundle import save_bundle
 from transformer.errors import TrainingDataError
-from transformer.evaluation.paired_differences import compare_brier
 from transformer.records.splitting import hash_order
 from worker.gate.evidence import Measured, Parts, count_canary_mismatches, gather_evidence
-from worker.gate.judgement import Judgement, Outcome, judge_challenger
+from worker.gate.judgement import judge_challenger
+from worker.gate.preference import FINE_TUNED, PRETRAINED, RECALIBRATED, REFIT, Floats, Judged, prefer_one
 from worker.learning.lesson_plan import TrainingPlan, plan_training, plan_training_without_outcomes
 from worker.learning.readable_records import Records, parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of
-from worker.training.challenger_fitting import (
-    FINE_TUNED,
-    PRETRAINED,
-    RECALIBRATED,
-    REFIT,
-    Bench,
-    Floats,
-    Offered,
-    make_challengers,
-)
-from worker.training.challenger_registration import MOST_IN_RACE, Challenger, register_challengers
+from worker.training.challenger_fitting import Bench, Offered, make_challengers
+from worker.training.challenger_registration import Challenger, register_challengers
 from worker.training.progress import FINE_TUNING, ProgressBoard, shown
 
 logger = getLogger(__name__)
 
 WANTED = "challengers"  # option of a job: which ones to make
 USUAL = {JobTask.FINE_TUNE: (REFIT, FINE_TUNED, RECALIBRATED), JobTask.PRETRAIN: (PRETRAINED, RECALIBRATED)}
-_BY_WORTH = (REFIT, FINE_TUNED, PRETRAINED, RECALIBRATED)  # in the race: a recalibration can be made again at any time
-_BY_SIMPLICITY = (REFIT, RECALIBRATED, FINE_TUNED, PRETRAINED)  # one further on must be proven better
 
 
 def retrain_claimed(context: WorkerContext, claim: Claim) -> None:
@@ -85,7 +74,7 @@ def _examine(bench: Bench, offered: dict[str, Offered], parts: Parts) -> list[Ch
     """Save every challenger, then judge it: a version is a bundle before it is a row."""
     definition, policy = bench.definition, bench.definition.retraining
     url, measured = bench.context.settings.bundles_url, Measured(parts, bench.heartbeat)
-    challengers: list[Challenger] = []
+    challengers: dict[str, Challenger] = {}
     seen: dict[str, Floats] = {}
     for name, one in offered.items():
         notes = {"portfolio": definition.name, "definition": definition.fingerprint, "made": name}
@@ -106,51 +95,7 @@ def _examine(bench: Bench, offered: dict[str, Offered], parts: Parts) -> list[Ch
         )
         seen[name] = evidence.judging.challenger
         judgement = judge_challenger(evidence, policy.gate)
-        challengers.append(Challenger(name, version, one.model, one.frozen.counts, judgement))
-    return prefer_one(challengers, parts.target[parts.judging], seen, policy.gate.confidence)
-
-
-def prefer_one(
-    challengers: list[Challenger], target: Floats, seen: dict[str, Floats], confidence: float
-) -> list[Challenger]:
-    """Put first the challenger to promote, and refuse the others that passed: one promotion a retraining.
-
-    `seen` has the probabilities of each on the judging records (N). A refit is preferred, then a recalibration, unless
-    another one is proven better on the same records. Without a challenger that passed, nothing changes.
-    """
-    challengers = _fill_race(challengers)
-    passed = [one for one in challengers if one.judgement.outcome is Outcome.PROMOTE]
-    if len(passed) < 2:
-        return sorted(challengers, key=lambda one: one not in passed)
-    passed.sort(key=lambda one: _BY_SIMPLICITY.index(one.name))
-    winner = passed[0]
-    for other in passed[1:]:
-        gain = compare_brier(target, seen[winner.name], seen[other.name], confidence=confidence)
-        winner = other if gain.high < 0 else winner
-    why = f"the {winner.name.replace('_', ' ')} model is preferred"
-    refused = [
-        replace(
-            one,
-            judgement=Judgement(
-                promoted=False, reason=why, figures=one.judgement.figures | {"preferred": winner.version}
-            ),
-        )
-        if one in passed and one is not winner
-        else one
-        for one in challengers
-    ]
-    return sorted(refused, key=lambda one: one.version != winner.version)
-
-
-def _fill_race(challengers: list[Challenger]) -> list[Challenger]:
-    """Refuse those for whom the race has no place, however many lack proof."""
-    waiting = [one for one in challengers if one.judgement.outcome is Outcome.UNDECIDED]
-    waiting.sort(key=lambda one: _BY_WORTH.index(one.name))
-    places = {one.version for one in waiting[:MOST_IN_RACE]}
-    why = f"no place in the race, which has {MOST_IN_RACE}"
-    return [
-        replace(one, judgement=Judgement(promoted=False, reason=why, figures=one.judgement.figures))
-        if one in waiting and one.version not in places
-        else one
-        for one in challengers
-    ]
+        challengers[name] = Challenger(name, version, one.model, one.frozen.counts, judgement)
+    judged = [Judged(name, one.version, one.judgement) for name, one in challengers.items()]
+    preferred = prefer_one(judged, parts.target[parts.judging], seen, policy.gate.confidence)
+    return [replace(challengers[one.name], judgement=one.judgement) for one in preferred]

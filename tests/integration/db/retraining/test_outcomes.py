@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 from db.connections.engine import reading
 from db.ledger.job_lifecycle import list_jobs
 from db.results.shard_results import complete_scored_shard
-from db.retraining.outcomes import count_new_bad, load_outcomes, read_outcomes
+from db.retraining.outcomes import count_new, load_outcomes, read_outcomes
 from db.retraining.vintages import list_grown_vintages, read_judged_scores
 from db.schema.states import JobKind
 from tests.building import BOOK, add_model, claim, load_book, result_for, start_scoring
@@ -48,7 +48,7 @@ def test_a_correction_replaces_the_outcome_and_counts_as_new(scored: Engine) -> 
     corrected = load_outcomes(scored, BOOK, [("2", 1, "2999-01-01")], who="test")
     assert (corrected.loaded, corrected.changed) == (0, 1)
     with reading(scored) as connection:
-        assert count_new_bad(connection, BOOK, after_id=newest) == 1
+        assert count_new(connection, BOOK, after_id=newest) == (1, 1)
 
 
 def test_an_outcome_of_an_unknown_record_is_counted_as_such(scored: Engine) -> None:
