@@ -32,9 +32,9 @@ from db.retraining.retraining_state import (
 from db.retraining.vintages import find_champion_vintages
 from db.schema.states import JobKind, JobTask, Verdict
 from db.sources.source_table import count_newer
+from worker.gate.outcome_deviation import Level, newest_level, tell_difference
 from worker.gate.retraining_rules import Answer, Situation, answer_drift, cool_down_nights, is_due_for_refresh
 from worker.monitoring.book_calendar import days_between
-from worker.monitoring.outcome_deviation import Level, newest_level, tell_difference
 
 logger = getLogger(__name__)
 

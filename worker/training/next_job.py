@@ -5,6 +5,7 @@ from collections.abc import Callable
 from db.ledger.shard_leases import Claim
 from db.schema.states import JobTask
 from worker.contract.messages import TRAINING_QUEUE
+from worker.replay.replay_job import REPLAY, replay_claimed
 from worker.runtime.context import WorkerContext, claimed_shard
 from worker.training.regate_job import judge_again_claimed
 from worker.training.retrain_job import retrain_claimed
@@ -24,5 +25,6 @@ def train_next_job(context: WorkerContext, hint: int | None = None) -> bool:
     """Carry out the hinted job, or the best waiting one; return whether there was one."""
     with claimed_shard(context, TRAINING_QUEUE, hint) as claim:
         if claim is not None:
-            _CARRY_OUT[claim.job.task](context, claim)
+            is_replay = REPLAY in claim.job.options
+            (replay_claimed if is_replay else _CARRY_OUT[claim.job.task])(context, claim)
     return claim is not None
