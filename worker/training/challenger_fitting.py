@@ -17,8 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from db.connections.engine import Engine
+from db.ledger.job_lifecycle import get_job
 from db.ledger.shard_leases import Claim
 from db.portfolios.definition import PortfolioDefinition
+from db.registry.versions import get_model
+from db.schema.states import JobKind
 from db.sources.source_table import read_all
 from transformer.bundles.bundle import LoadedModel
 from transformer.bundles.trained_model import TrainedModel
@@ -47,6 +51,7 @@ from worker.training.challenger_card import describe_challenger, keep_held_out
 from worker.training.model_description import describe_model
 from worker.training.progress import ProgressBoard
 from worker.training.reference_freezing import FrozenReference, freeze, freeze_records
+from worker.training.train_job import options_of as options_of_training
 
 logger = getLogger(__name__)
 
@@ -176,7 +181,7 @@ def _refit(bench: Bench, beat: Callable[[], None]) -> Offered:
     model = train_model(
         book,
         schema_of(definition),
-        options=TrainingOptions(learn_held_out=True),
+        options=replace(recipe_of(bench.context.engine, bench.parent), learn_held_out=True, quick=False),
         on_epoch=lambda one: bench.heartbeat.renew(bench.board.after_epoch(one)),
         on_batch=beat,
     )
@@ -191,6 +196,20 @@ def _refit(bench: Bench, beat: Callable[[], None]) -> Offered:
     described = describe_model(model, book, definition, secret=secret, on_batch=beat)
     frozen = freeze(model, book, definition, probabilities=model.reference_probabilities)
     return Offered(model, described.explainer, frozen, described.files, model.reference_probabilities[places])
+
+
+def recipe_of(engine: Engine, version: str) -> TrainingOptions:
+    """Return the training options of a champion: those of the training that it, or the model it came from, is from."""
+    seen: set[str] = set()
+    found: str | None = version
+    while found is not None and found not in seen:
+        seen.add(found)
+        model = get_model(engine, found)
+        job = None if model.job_id is None else get_job(engine, model.job_id)
+        if job is not None and job.kind is JobKind.TRAINING:
+            return options_of_training(job.options)
+        found = model.parent_version
+    return TrainingOptions()
 
 
 def _described(bench: Bench, lesson: Lesson, made: str, model: TrainedModel, explainer: Explainer | None) -> Offered:
