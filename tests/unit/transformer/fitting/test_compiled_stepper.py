@@ -162,10 +162,11 @@ def test_a_share_of_the_values_is_dropped_and_the_mean_kept() -> None:
         assert np.abs(found[~np.eye(len(found), dtype=bool)]).max() < 6 / count**0.5
 
 
+@pytest.mark.parametrize("tokens", [3, 9])
 @pytest.mark.parametrize("sizes", [(32, 96), (5, 7), (4, 3)])
-def test_a_products_gradient_is_the_sum_of_outer_products(sizes: tuple[int, int]) -> None:
+def test_a_products_gradient_is_the_sum_of_outer_products(sizes: tuple[int, int], tokens: int) -> None:
     random = np.random.default_rng(3)
-    x, y = (random.normal(size=(3, size, BLOCK_PITCH)).astype(np.float32) for size in sizes)
+    x, y = (random.normal(size=(tokens, size, BLOCK_PITCH)).astype(np.float32) for size in sizes)
     out = random.normal(size=sizes).astype(np.float32)
     expected = out + np.einsum("til,tjl->ij", x[..., :BLOCK_ROWS].astype(np.float64), y[..., :BLOCK_ROWS])
     add_outer(x, y, out)
