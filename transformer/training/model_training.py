@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from transformer.branches.branch_mixture import copy_branches, plant
 from transformer.branches.scorecard import Layout, choose_card_rows
@@ -18,7 +19,7 @@ from transformer.evaluation.figures import evaluate
 from transformer.fitting.options import SOME_ROWS, EpochReport, FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
-from transformer.network.keras_prediction import make_predictor, predict_logits
+from transformer.network.compiled_network import CompiledNetwork
 from transformer.network.layers.oblivious_trees import ObliviousTrees
 from transformer.records.features import BINS, FINE_BINS, FeatureTransform
 from transformer.records.labelled_book import Book
@@ -75,6 +76,7 @@ class Start:
     network_options: NetworkOptions
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # training has threads of its own: those of BLAS wait by spinning
 def train_model(
     book: Book,
     schema: RecordSchema,
@@ -254,6 +256,7 @@ def _fit(
     common: dict[str, Any] = {"epochs": options.epochs, "seed": options.seed, "deadline": course.deadline}
     weighted = options.class_weights
     booster = Booster(tree_inputs(prepared.transform), options.seed, hooks.on_batch) if options.trees else None
+    booster = booster.hurried() if booster is not None and options.quick else booster
     side_models = SideModels(Layout.of(prepared.transform), booster)
     schedule = FittingOptions.longer(len(parts.train), **common)
     if prepared.transform.bins == FINE_BINS:  # made to learn by heart, which takes long and little decay
@@ -287,8 +290,9 @@ def _to_learn(prepared: Prepared, rows: Indices, *, weighted: bool) -> ToLearn:
 
 
 def _logits_of(network: keras.Model, prepared: Prepared, rows: Indices, hooks: Hooks) -> Floats:
-    predict, parts = make_predictor(network), list[Floats]()
+    scored, parts = CompiledNetwork.of(network, prepared.transform), list[Floats]()
     for start in range(0, len(rows), CHUNK_ROWS):
         inputs = prepared.examples(rows[start : start + CHUNK_ROWS]).inputs
-        parts.append(predict_logits(network, inputs, on_batch=hooks.on_batch, predict=predict))
+        parts.append(scored.run(inputs, with_summary=False)[0])
+        hooks.on_batch()
     return np.concatenate(parts)
