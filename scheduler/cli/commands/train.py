@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Random seed.")]
 Seeds = Annotated[
     int | None,
-    typer.Option("--seeds", min=1, max=16, help="How many times the usual number of ensemble members to train."),
+    typer.Option("--seeds", min=1, max=16, help="Train this many times the usual number of ensemble members."),
 ]
 Epochs = Annotated[int | None, typer.Option("--epochs", min=1, max=1000, help="Maximum number of epochs.")]
 Size = Annotated[
     NetworkSize | None,
     typer.Option(
-        "--size", help="Width of the network: small, usual or large. small scores 1.9 times as fast. [default: usual]"
+        "--size", help="Width of the network: small (scores 1.9 times as fast), usual or large. [default: usual]"
     ),
 ]
 StartFrom = Annotated[
@@ -43,7 +43,7 @@ ClassWeights = Annotated[
 Trees = Annotated[bool, typer.Option("--trees/--no-trees", help="Include boosted trees in the model where they help.")]
 Quick = Annotated[
     bool,
-    typer.Option("--quick", help="A first model in seconds; a full training follows and has to pass the gate."),
+    typer.Option("--quick", help="Train a first model in seconds. A full training follows and has to pass the gate."),
 ]
 Folds = Annotated[
     int | None,
