@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 
@@ -16,7 +17,7 @@ from scheduler.client.local_api import find_local_api
 from tests.flow.installation import Installation
 from tests.waiting import wait_for
 
-RECORDS = 600
+RECORDS, SAID = 600, "said by up"
 PERSON, VALUE = "person-7f3a9c", "value-51d0be"  # they must not appear where nobody may read them
 ROOT = Path(__file__).parents[2]
 EXAMPLES, SCRIPTS = ROOT / "docs" / "python-client.md", ROOT / "examples"
@@ -34,7 +35,7 @@ def running(laptop: Installation, book_files: tuple[Path, Path], monkeypatch: py
     frame.to_csv(laptop.folder / "customers.csv", index=False)
     text = portfolio.read_text().replace('name = "simulated_book"', 'name = "customers"')
     (laptop.folder / "customers.toml").write_text(text)
-    laptop.start("up")
+    laptop.start("up", says=laptop.folder / SAID)
     home = laptop.folder / "home"
     wait_for(lambda: find_local_api(home), 90, "the API to answer")
     monkeypatch.chdir(laptop.folder)
@@ -42,8 +43,25 @@ def running(laptop: Installation, book_files: tuple[Path, Path], monkeypatch: py
     return laptop
 
 
+def check_that_up_says_where_the_dashboard_is_and_how_to_sign_in_but_not_the_key(running: Installation) -> None:
+    said = running.folder / SAID
+
+    def look() -> str | None:
+        return next((line for line in said.read_text().splitlines() if "dashboard" in line), None)
+
+    line = wait_for(look, 120, "the address of the dashboard") or ""
+    url = next(word for word in line.split() if word.startswith("http")).rstrip(";")
+    key_file = Path(line.partition("is in ")[2])
+    assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
+    key = key_file.read_text().strip()
+    assert httpx.get(f"{url}/v1/jobs", headers={"Authorization": f"Bearer {key}"}, timeout=30).status_code == 200
+    assert key not in said.read_text()
+    assert key_file.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.timeout(600)  # it trains
 def test_the_examples_run_and_nothing_personal_is_written_where_it_should_not(running: Installation) -> None:
+    check_that_up_says_where_the_dashboard_is_and_how_to_sign_in_but_not_the_key(running)
     document: dict[str, Any] = {}
     for example in re.findall(r"```python\n(.*?)```", EXAMPLES.read_text(encoding="utf-8"), flags=re.DOTALL):
         exec(example, document)
