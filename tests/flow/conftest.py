@@ -45,14 +45,6 @@ def laptop_with_tables(laptop: Installation, databases: Databases) -> Installati
 
 
 @pytest.fixture
-def trained_laptop(laptop: Installation, template: TrainedBook) -> Installation:
-    """An installation with the book that was trained once for all tests, and one process that scores."""
-    template.copy_into(laptop)
-    laptop.settings["TIDEMARK_SCORING_WORKERS"] = "1"
-    return laptop
-
-
-@pytest.fixture
 def cluster(tmp_path: Path, postgres_first_url: str, redis_url: str, template: TrainedBook) -> Iterator[Installation]:
     """The trained book on a database and a Redis of one's own, quick to notice dead workers."""
     settings = {
