@@ -21,7 +21,7 @@ class Labels:
     """The labels of N records, one row each.
 
     `target` is 1.0, 0.0 or NaN; `dates` say since when, as sortable text ("" if not known); `outcome_ids` are 0
-    where the source's target tells it; `scored_jobs` are the scoring jobs that they judge, 0 if there is none.
+    where the source's target gives it; `scored_jobs` are the scoring jobs that they judge, 0 if there is none.
     """
 
     target: Floats
