@@ -101,10 +101,10 @@ class Monitor:
         is_repeated = pd.Series(night.keys).duplicated().to_numpy()
         kept, keys = night.records[~is_repeated].reset_index(drop=True), night.keys[~is_repeated]
         _, problems = read_columns(kept, self._book.schema)
-        is_read = ~np.isin(np.arange(len(kept)), [one.row for one in problems])
+        is_read = ~pd.RangeIndex(len(kept)).isin([one.row for one in problems])
         arrays, _ = read_columns(kept[is_read].reset_index(drop=True), self._book.schema)
         points = points_of_scores.ScoreScale().points_of(self._score(self._transform.transform(arrays)))
-        both = 0 if compared is None else int(np.isin(keys[is_read], compared).sum())
+        both = 0 if compared is None else int(pd.Index(keys[is_read]).isin(compared).sum())
         return {
             "points": count_points(points),
             "unscorable": int(is_repeated.sum() + (~is_read).sum()),
