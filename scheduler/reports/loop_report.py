@@ -148,7 +148,7 @@ def find_reigns(decisions: Sequence[LoopDecision]) -> list[Reign]:
             one.action,
             None if after is None else after.action,
         )
-        for one, after in zip(moves, [*moves[1:], None], strict=True)
+        for one, after in zip(moves, [*moves, None][1:], strict=True)
     ]
 
 

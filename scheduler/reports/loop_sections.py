@@ -80,10 +80,10 @@ def _totals(totals: Totals) -> Section:
 
 def _models(models: Sequence[ModelStory]) -> Section:
     columns = (
-        "model", "made", "state", "trained", "learned from", "champion from", "until", "nights", "first", "last",
-        "verdicts",
+        "model", "made", "state", "trained", "outcomes learned from", "champion from", "until", "nights", "first",
+        "last", "verdicts",
     )  # fmt: skip
-    figures = frozenset({"learned from", "nights"})
+    figures = frozenset({"outcomes learned from", "nights"})
     return Section("models", "Models, oldest first", columns, [_model_row(one) for one in models], figures)
 
 
@@ -96,7 +96,7 @@ def _model_row(one: ModelStory) -> tuple[str, ...]:
         one.made.replace("_", " "),
         one.model.state.value,
         _day(one.model.created_at),
-        _NONE if learned is None else counted(learned, "outcome"),
+        _NONE if learned is None else f"{learned:,}",
         _day(one.promoted_at),
         _day(one.retired_at) + ending,
         f"{one.nights:,}",
