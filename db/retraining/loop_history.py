@@ -19,6 +19,7 @@ from db.schema.retraining_tables import vintages
 from db.schema.states import JobKind, JobState, JobTask, ModelState, Verdict
 
 MOST_NIGHTS, MOST_MODELS, MOST_TRAININGS, MOST_DECISIONS, MOST_EVENTS = 2_000, 500, 1_000, 2_000, 500
+_TRUSTED = frozenset({None, "trusted", "accepted"})
 _TRAINS = (JobKind.TRAINING, JobKind.FINE_TUNING)
 
 _Row = TypeVar("_Row")
@@ -58,6 +59,11 @@ class LoopNight:
     figures: dict[str, Any]
     trust: str | None
     trust_reason: str | None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether its outcomes may be learned from; those that nobody has judged yet may."""
+        return self.trust in _TRUSTED
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,9 @@ def _select_nights(portfolio: str) -> Select[Any]:
     known = [vintages.c[name] for name in ("outcomes", "bad", "figures", "trust", "trust_reason")]
     expected = drift_reports.c.figures["expected"].label("expected")
     statement = select(*own, drift_reports.c.verdict, expected, *known)
-    statement = statement.outerjoin(drift_reports, drift_reports.c.job_id == jobs.c.id)
+    # With the portfolio, so that the index of the reports answers.
+    is_report = (drift_reports.c.portfolio == jobs.c.portfolio) & (drift_reports.c.job_id == jobs.c.id)
+    statement = statement.outerjoin(drift_reports, is_report)
     statement = statement.outerjoin(vintages, vintages.c.job_id == jobs.c.id)
     is_night = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.SCORING, jobs.c.state == JobState.DONE)
     return statement.where(*is_night).order_by(jobs.c.id.desc())

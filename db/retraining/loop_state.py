@@ -1,7 +1,7 @@
 """Reads what decides the loop's next step, without locking anything."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from sqlalchemy import Connection, Engine, func, select
 
@@ -11,7 +11,8 @@ from db.errors import SourceError
 from db.portfolios.definition import PortfolioDefinition
 from db.registry.champions import find_champion
 from db.registry.versions import LearnedUntil, ModelVersion, find_model
-from db.retraining.next_look import Arrival, LoopState, WaitingChallenger
+from db.retraining.loop_history import LoopNight
+from db.retraining.next_look import Arrival, LoopState, WaitingChallenger, find_today
 from db.retraining.outcomes import count_new_bad
 from db.retraining.retraining_state import (
     MONTH_SECONDS,
@@ -35,15 +36,18 @@ _UNTOUCHED = RetrainingState(
 )  # fmt: skip
 
 
-def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Sequence[date]) -> LoopState:
-    """Return the state of a portfolio's loop; `nights` are the dates of its nights, oldest first."""
-    name = definition.name
+def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Sequence[LoopNight]) -> LoopState:
+    """Return the state of a portfolio's loop; `nights` are the newest of its history, oldest first."""
+    name, dates = definition.name, [date.fromisoformat(one.date) for one in nights]
     with reading(engine) as connection:
         found = find_champion(connection, name)
         champion = None if found is None else find_model(connection, found.version)
         state = find_retraining(connection, name) or _UNTOUCHED
         learned = _learned_until(champion, state)
         from_source = _arrivals_of_source(connection, definition, learned.as_of)
+        arrivals = _join(_arrivals_of_loads(connection, name), from_source)
+        uncounted = _find_uncounted(nights, definition.retraining.outcome_after, find_today(dates, arrivals))
+        loaded = _count_after(connection, name, learned.outcome_id, uncounted)
         stable_night = find_last_stable_night(connection, name)
         new_bad = count_new_bad(connection, name, after_id=learned.outcome_id, after_job=stable_night)
         since = state.last_night_id
@@ -56,11 +60,11 @@ def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Seq
             nights_since_last=None if since is None else count_nights_after(connection, name, since),
             trained_this_month=_dates_of_trainings(connection, name),
             learned_records=max((champion and champion.learned_records) or 0, state.tried_records or 0) or None,
-            new_outcomes=_count_after(connection, name, learned.outcome_id) + sum(one.outcomes for one in from_source),
+            new_outcomes=loaded + sum(one.outcomes for one in from_source),
             new_bad=new_bad + sum(one.bad for one in from_source),
             is_drifted=champion is not None and _has_drifted(connection, name, champion.version),
-            nights=nights,
-            arrivals=_join(_arrivals_of_loads(connection, name), from_source),
+            nights=dates,
+            arrivals=arrivals,
         )
 
 
@@ -115,8 +119,20 @@ def _has_drifted(connection: Connection, portfolio: str, version: str) -> bool:
     return newest is not None and connection.execute(statement).scalar() == Verdict.DRIFTED
 
 
-def _count_after(connection: Connection, portfolio: str, outcome_id: int) -> int:
-    wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > outcome_id)
+def _find_uncounted(nights: Sequence[LoopNight], final_after: int | None, today: date | None) -> list[int]:
+    """The nights whose outcomes nothing learns from: they are not trusted, or not final for some more days."""
+    newest_final = None
+    if final_after is not None and today is not None:
+        newest_final = (today - timedelta(days=final_after)).isoformat()
+    return [
+        one.job_id for one in nights if not one.is_trusted or (newest_final is not None and one.date > newest_final)
+    ]
+
+
+def _count_after(connection: Connection, portfolio: str, outcome_id: int, uncounted: Sequence[int]) -> int:
+    """Count the outcomes after this one, except those of some nights."""
+    counts = outcomes.c.scored_job_id.is_(None) | outcomes.c.scored_job_id.not_in(uncounted)
+    wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > outcome_id, counts)
     return connection.execute(select(func.count()).select_from(outcomes).where(*wanted)).scalar_one()
 
 

@@ -75,8 +75,8 @@ class LoopState:
 
     @property
     def today(self) -> date | None:
-        """The later of the newest night's date and the newest outcome's; None before the first of either."""
-        return max((*self.nights[-1:], *(one.on for one in self.arrivals[-1:])), default=None)
+        """The date by the book's calendar; None before its first night and outcome."""
+        return find_today(self.nights, self.arrivals)
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,11 @@ class NextLook:
     bad_needed: int | None = None
     nights_needed: int | None = None
     expected_date: date | None = None
+
+
+def find_today(nights: Sequence[date], arrivals: Sequence[Arrival]) -> date | None:
+    """Return the later of the newest night's date and the newest outcome's; both are oldest first."""
+    return max((*nights[-1:], *(one.on for one in arrivals[-1:])), default=None)
 
 
 def next_look(state: LoopState, policy: RetrainingPolicy) -> NextLook:

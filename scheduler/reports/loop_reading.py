@@ -1,7 +1,6 @@
 """Reads the report about a portfolio's loop, and cuts its nights into pages."""
 
 from collections.abc import Sequence
-from datetime import date
 
 from db.connections.engine import Engine
 from db.portfolios.catalog import Portfolio
@@ -15,8 +14,7 @@ def read_loop_report(engine: Engine, portfolio: Portfolio) -> LoopReport:
     """Return the report of a portfolio as it is now."""
     definition = portfolio.definition
     history = read_loop_history(engine, portfolio.name, definition.monitoring)
-    dates = [date.fromisoformat(one.date) for one in history.nights]
-    look = next_look(read_loop_state(engine, definition, dates), definition.retraining)
+    look = next_look(read_loop_state(engine, definition, history.nights), definition.retraining)
     return build_report(portfolio.name, definition.title, history, look, champion=portfolio.champion)
 
 

@@ -216,7 +216,7 @@ def _nights(report: LoopReport, nights: Sequence[LoopNight]) -> Section:
 def _night_row(one: LoopNight) -> tuple[str, ...]:
     figures = one.figures
     remarks = [] if one.unusable_reason is None else [f"unusable: {one.unusable_reason}"]
-    if one.trust_reason and one.trust != "trusted":
+    if one.trust_reason and not one.is_trusted:
         remarks.append(f"outcomes {one.trust}: {one.trust_reason}")
     return (
         *(one.date, str(one.job_id), one.model_version),

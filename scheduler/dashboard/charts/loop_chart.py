@@ -14,6 +14,7 @@ MOST_NIGHTS = 240
 _LABELLED_NIGHTS = 12
 _MODEL_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")  # Okabe and Ito
 _MODELS_IN_LEGEND = 6
+_NIGHTS_WITH_MARKERS = 80  # with more, the markers would hide each other
 # Marker, verdict's colour and height of what happened to a model: two at once stay readable, also without colour.
 _HAPPENED = {
     "promoted": ("^", "stable", 0.97),
@@ -55,11 +56,17 @@ def _draw_rates(axes: Any, nights: Sequence[LoopNight], palette: Palette) -> Non
     if expected:
         places, rates = zip(*expected, strict=True)
         shown = [rate * 100 for rate in rates]
-        axes.plot(places, shown, color=palette.first, linewidth=1.4, marker=".", label="expected bad rate")
+        marker = "." if len(nights) <= _NIGHTS_WITH_MARKERS else ""
+        axes.plot(places, shown, color=palette.first, linewidth=1.4, marker=marker, label="expected bad rate")
     if realised:
         places, rates = zip(*realised, strict=True)
         axes.scatter(
-            places, [rate * 100 for rate in rates], color=palette.ink, s=16, zorder=3, label="realised bad rate"
+            places,
+            [rate * 100 for rate in rates],
+            color=palette.ink,
+            s=16 if len(nights) <= _NIGHTS_WITH_MARKERS else 5,
+            zorder=3,
+            label="realised bad rate",
         )
     highest = max((rate for _, rate in (*expected, *realised)), default=0.0)
     axes.set(ylabel="bad rate, %", ylim=(0, highest * 100 * _HEADROOM or 1))

@@ -5,7 +5,7 @@ from datetime import date
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from db.connections.engine import reading, writing
 from db.ledger.job_lifecycle import JobRequest, submit_job
@@ -100,6 +100,20 @@ def test_what_a_training_has_tried_is_not_new(engine: Engine) -> None:
         change_retraining(connection, BOOK, tried_outcome_id=20, tried_records=460)
     state = read_loop_state(engine, book_definition(), [])
     assert (state.learned_records, state.new_outcomes) == (460, 20)
+
+
+def test_outcomes_that_are_not_final_or_not_trusted_do_not_count(engine: Engine) -> None:
+    nights = tell_story(engine)
+    with writing(engine) as connection:  # each night gets 8 outcomes of its own
+        spread = text("UPDATE tidemark_outcomes SET scored_job_id = :job WHERE id > :low AND id <= :low + 8")
+        connection.execute(spread, [{"job": job, "low": 8 * place} for place, job in enumerate(nights)])
+    history = read_loop_history(engine, BOOK, POLICY).nights
+    assert read_loop_state(engine, book_definition(), history).new_outcomes == 40
+    # It is 6 January: the nights of the 4th and 5th are younger than three days.
+    late = book_definition(retraining=RetrainingPolicy(outcome_after=3))
+    assert read_loop_state(engine, late, history).new_outcomes == 24
+    distrusted = [replace(history[0], trust="contradicting"), replace(history[1], trust="accepted"), *history[2:]]
+    assert read_loop_state(engine, book_definition(), distrusted).new_outcomes == 32
 
 
 def test_a_hold_and_an_unfinished_job_are_seen(engine: Engine) -> None:
