@@ -64,9 +64,12 @@ def add_model(engine: Engine, version: str = MODEL, *, champion: bool = True, **
             decide(connection, decision, champion_before=None)
 
 
-def start_scoring(engine: Engine, *, shard_rows: int = 10, **request: Any) -> Job:
+def start_scoring(
+    engine: Engine, *, shard_rows: int = 10, options: dict[str, Any] | None = None, **request: Any
+) -> Job:
     """Submit and plan a scoring job for the book."""
-    job_id = submit_job(engine, JobRequest(JobKind.SCORING, BOOK, "test", {}, **({"model_version": MODEL} | request)))
+    asked = JobRequest(JobKind.SCORING, BOOK, "test", options or {}, **({"model_version": MODEL} | request))
+    job_id = submit_job(engine, asked)
     job = get_job(engine, job_id)
     with reading(engine) as connection:
         ranges = plan_key_ranges(connection, job.definition.records, job.definition.key, shard_rows=shard_rows)

@@ -9,7 +9,7 @@ from typer.exceptions import Abort, TyperException
 
 from scheduler.cli.commands import demo, events, job, key, results, running, score, train
 from scheduler.cli.commands.books import erase, grants, outcomes, records, schedule
-from scheduler.cli.commands.models import drift, promotion, scrub
+from scheduler.cli.commands.models import drift, loop, promotion, scrub
 
 app = typer.Typer(
     name="tidemark",
@@ -47,6 +47,7 @@ app.add_typer(promotion.app, name="model")  # with the commands of model.py and 
 assert scrub.app is promotion.app, "one group of commands, in several files"
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(drift.app, name="drift")
+app.add_typer(loop.app, name="loop")
 app.add_typer(schedule.app, name="schedule")
 app.command("up")(running.up)
 app.command("scheduler")(running.scheduler)

@@ -36,6 +36,7 @@ GLOSSARY: dict[str, str] = {
     "job": "One request that workers carry out: scoring, training, fine-tuning or monitoring.",
     "key": "The value that identifies a record; also the secret that gives access to the HTTP API.",
     "lease": "The time for which a claimed shard belongs to a worker. The worker renews it with heartbeats.",
+    "loop": "The way from drift to a better model: trigger, fine-tuning, gate, promotion, rollback.",
     "matured": "Said of a vintage when its outcomes are known.",
     "migration": "How many records moved from each band to each other band between two nights.",
     "model card": "The report about a model version: figures, calibration, segments, reasons, limits.",

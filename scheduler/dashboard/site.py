@@ -7,14 +7,25 @@ from fastapi.staticfiles import StaticFiles
 
 from scheduler.api_settings import ApiSettings
 from scheduler.dashboard.cookie_secret import read_secret
-from scheduler.dashboard.pages import customer, drift, glossary, jobs, models, promotion, signing_in, tonight, workers
+from scheduler.dashboard.pages import (
+    customer,
+    drift,
+    glossary,
+    jobs,
+    loop,
+    models,
+    promotion,
+    signing_in,
+    tonight,
+    workers,
+)
 from scheduler.dashboard.refusals import PageMiddleware
 from scheduler.dashboard.rendering import STATIC, Pages
 from scheduler.dashboard.sessions import Sessions
 
 _ROUTERS = (
-    signing_in.router, tonight.router, jobs.router, drift.router, models.router, promotion.router, customer.router,
-    workers.router, glossary.router,
+    signing_in.router, tonight.router, jobs.router, drift.router, loop.router, models.router, promotion.router,
+    customer.router, workers.router, glossary.router,
 )  # fmt: skip
 
 

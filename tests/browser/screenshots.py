@@ -69,6 +69,7 @@ def play_some_nights(system: System) -> dict[str, str]:
     return {
         "tonight": "/", "jobs": "/jobs", "job": "/jobs/2", "paused": f"/jobs/{paused}",
         "drift": f"/portfolios/{BOOK}/drift?job={job}", "models": f"/portfolios/{BOOK}/models",
+        "loop": f"/portfolios/{BOOK}/loop",
         "model": f"/models/{model}", "customer": f"/portfolios/{BOOK}/customer", "workers": "/workers",
         "glossary": "/glossary",
         "absent": "/jobs/9999",

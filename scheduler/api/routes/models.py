@@ -12,9 +12,12 @@ from db.registry.champions import Decision, list_decisions
 from db.registry.versions import ModelVersion, list_models
 from db.schema.states import ModelState, Verdict
 from scheduler.api.context import Reader
+from scheduler.api.loop_documents import LoopPage
 from scheduler.api.parameters import Document, JobId, Limit, NumberCursor, Page, PortfolioName, Version, problems
 from scheduler.api.problems import Problem
 from scheduler.errors import UsageError
+from scheduler.reports.loop_documents import to_document
+from scheduler.reports.loop_reading import cut_nights, read_loop_report
 from scheduler.reports.model_card_files import read_card_file
 
 router = APIRouter(prefix="/v1", tags=["models"])
@@ -135,6 +138,15 @@ def list_decided(caller: Reader, name: PortfolioName, cursor: _VersionCursor = N
     caller.portfolio(name)
     found, more = _cut(list_decisions(caller.engine, name, limit=_ALL), cursor, limit)
     return DecisionPage(portfolio=name, decisions=[_describe_decision(one) for one in found], next_cursor=more)
+
+
+@router.get("/portfolios/{name}/loop", response_model=LoopPage, responses=problems(404))
+def show_loop(caller: Reader, name: PortfolioName, cursor: NumberCursor = None, limit: Limit = 50) -> LoopPage:
+    """Show all models over time: nights, outcomes, gains, costs, refusals, and what the loop does next."""
+    report = read_loop_report(caller.engine, caller.portfolio(name))
+    nights, more = cut_nights(report.nights, before=None if cursor is None else int(cursor), limit=limit)
+    document = to_document(report, nights, next_cursor=None if more is None else str(more))
+    return LoopPage.model_validate(document)
 
 
 @router.get("/portfolios/{name}/drift", response_model=ReportPage, responses=problems(404), tags=["drift"])

@@ -125,6 +125,7 @@ def test_another_portfolio_does_not_exist_for_a_limited_key(api: RunningApi, sco
     for path in (
         "/v1/portfolios/book", f"/v1/jobs/{scored_job}", f"/v1/jobs/{scored_job}/scores", "/v1/models/m1",
         f"/v1/jobs/{scored_job}/scores.csv", f"/v1/jobs/{scored_job}/events", "/v1/portfolios/book/drift",
+        "/v1/portfolios/book/loop",
     ):  # fmt: skip
         assert client.get(path).status_code == 404, path
     assert client.post("/v1/jobs", json={"kind": "training", "portfolio": "book"}).status_code == 404

@@ -19,11 +19,12 @@ from tests.integration.dashboard.conftest import fill
 from tests.integration.dashboard.window import Window, opened
 
 HOSTILE = '<script>alert("x")</script>'
-OF_A_PORTFOLIO = ("/portfolios/book/drift", "/portfolios/book/models", "/portfolios/book/customer")
+OF_A_PORTFOLIO = tuple(f"/portfolios/book/{page}" for page in ("drift", "models", "loop", "customer"))
 EVERYWHERE = ("/", "/tonight/live", "/jobs", "/workers", "/workers/live", "/glossary")
 CHARTS = [
     *(f"/jobs/{{job}}/charts/{name}" for name in ("rejects", "shards")),
     *(f"/portfolios/book/drift/charts/{name}" for name in ("scores", "nights", "fields", "migration")),
+    "/portfolios/book/loop/charts/timeline",
 ]
 
 

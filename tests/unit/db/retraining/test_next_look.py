@@ -1,0 +1,129 @@
+"""What the loop does next, and when: a pure function of numbers."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy, WhenDrifted
+from db.retraining.next_look import (
+    Arrival,
+    LoopState,
+    NextKind,
+    WaitingChallenger,
+    cool_down_nights,
+    next_look,
+    tell_next,
+)
+from worker.monitoring import retraining_trigger
+
+POLICY = RetrainingPolicy(refresh=0.25, cool_down_nights=7, monthly_cap=4, least_bad_outcomes=300)
+FIRST = date(2026, 11, 1)
+NIGHTS = tuple(FIRST + timedelta(days=day) for day in range(10))  # one a day, until 10 November
+# 30 outcomes a day, 3 of them bad, until 11 November.
+ARRIVALS = tuple(Arrival(FIRST + timedelta(days=day), 30, 3) for day in range(11))
+QUIET = LoopState("m1", learned_records=1_000, new_outcomes=130, nights=NIGHTS, arrivals=ARRIVALS)
+
+
+def test_growing_outcomes_lead_to_a_refresh_on_the_day_that_their_rate_gives() -> None:
+    look = next_look(QUIET, POLICY)
+    assert (look.kind, look.outcomes_needed, look.expected_date) == (NextKind.REFRESH, 120, date(2026, 11, 15))
+    assert tell_next(look) == "Next look: after 120 more outcomes, expected 15 November 2026."
+    assert "130 of 250 are new since 1,000 were learned from" in look.why
+
+
+def test_outcomes_that_come_once_a_month_give_the_same_date_as_those_that_come_daily() -> None:
+    monthly = (Arrival(date(2026, 9, 11), 5_000, 500), Arrival(date(2026, 11, 10), 1_800, 180))
+    look = next_look(replace(QUIET, arrivals=monthly), POLICY)
+    assert look.expected_date == date(2026, 11, 14)  # 1,800 in 60 days are 30 a day
+
+
+def test_no_date_is_promised_before_the_first_outcome() -> None:
+    look = next_look(replace(QUIET, arrivals=()), POLICY)
+    assert (look.outcomes_needed, look.expected_date) == (120, None)
+    assert tell_next(look) == "Next look: after 120 more outcomes, date unknown."
+
+
+def test_one_date_of_outcomes_is_measured_from_the_first_night() -> None:
+    look = next_look(replace(QUIET, arrivals=(Arrival(date(2026, 11, 11), 300, 30),)), POLICY)
+    assert look.expected_date == date(2026, 11, 15)  # 300 in 10 days
+    at_once = replace(QUIET, arrivals=(Arrival(FIRST, 300, 30),))
+    assert next_look(at_once, POLICY).expected_date is None
+
+
+def test_outcomes_that_are_overdue_are_not_expected_in_the_past() -> None:
+    look = next_look(replace(QUIET, nights=(*NIGHTS, date(2026, 12, 24))), POLICY)
+    assert look.expected_date == date(2026, 12, 24)
+
+
+def test_enough_outcomes_are_looked_at_with_the_next_night() -> None:
+    look = next_look(replace(QUIET, new_outcomes=250), POLICY)
+    assert (look.kind, look.nights_needed, look.expected_date) == (NextKind.REFRESH, 1, date(2026, 11, 11))
+
+
+@pytest.mark.parametrize(("policy", "learned"), [(replace(POLICY, refresh=None), 1_000), (POLICY, None)])
+def test_without_a_refresh_only_an_alarm_starts_a_training(policy: RetrainingPolicy, learned: int | None) -> None:
+    look = next_look(replace(QUIET, learned_records=learned), policy)
+    assert (look.kind, look.expected_date) == (NextKind.ALARM, None)
+    assert tell_next(look) == "Next look: at the next alarm; no date is set."
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"champion": None, "running": "job 3 (train, running)"}, NextKind.NO_CHAMPION),
+        ({"running": "job 3 (fine-tune, running)", "is_held": True}, NextKind.RUNNING),
+        ({"is_held": True, "challenger": WaitingChallenger("m2", 0, is_judged=True, new_bad=0)}, NextKind.HELD),
+        ({"challenger": WaitingChallenger("m2", 0, is_judged=True, new_bad=0)}, NextKind.CHALLENGER),
+    ],
+)
+def test_the_nearest_obstacle_is_named_first(changes: dict[str, object], kind: NextKind) -> None:
+    look = next_look(replace(QUIET, **changes), POLICY)
+    assert look.kind is kind
+    assert look.why in tell_next(look) or look.bad_needed is not None
+
+
+def test_a_challenger_waits_for_its_shadow_nights_before_it_waits_for_outcomes() -> None:
+    policy = replace(POLICY, shadow_nights=5, gate=GatePolicy(least_bad=100))
+    waiting = replace(QUIET, challenger=WaitingChallenger("m2", 2, is_judged=False, new_bad=0))
+    look = next_look(waiting, policy)
+    assert (look.kind, look.nights_needed, look.expected_date) == (NextKind.SHADOW, 3, date(2026, 11, 13))
+
+
+def test_a_challenger_that_was_judged_waits_for_bad_outcomes() -> None:
+    waiting = replace(QUIET, challenger=WaitingChallenger("m2", 0, is_judged=True, new_bad=70))
+    look = next_look(waiting, replace(POLICY, gate=GatePolicy(least_bad=100)))
+    assert (look.bad_needed, look.outcomes_needed, look.expected_date) == (30, 300, date(2026, 11, 21))
+    expected = "Next look: after 30 more bad outcomes, about 300 outcomes in all, expected 21 November 2026."
+    assert tell_next(look) == expected
+
+
+def test_a_challenger_that_was_never_judged_is_judged_after_the_next_night() -> None:
+    waiting = replace(QUIET, challenger=WaitingChallenger("m2", 0, is_judged=False, new_bad=0))
+    assert next_look(waiting, POLICY).nights_needed == 1
+
+
+def test_a_drifted_night_waits_for_bad_outcomes_and_a_policy_of_alerts_does_not() -> None:
+    drifted = replace(QUIET, is_drifted=True, new_bad=270)
+    look = next_look(drifted, POLICY)
+    assert (look.kind, look.bad_needed, look.expected_date) == (NextKind.DRIFT, 30, date(2026, 11, 21))
+    assert next_look(drifted, replace(POLICY, when_drifted=WhenDrifted.ALERT)).kind is NextKind.REFRESH
+
+
+def test_a_cool_down_is_named_if_it_lasts_longer_than_the_outcomes_take() -> None:
+    look = next_look(replace(QUIET, failures=1, nights_since_last=0), POLICY)
+    assert (look.kind, look.nights_needed, look.expected_date) == (NextKind.COOL_DOWN, 7, date(2026, 11, 17))
+    assert next_look(replace(QUIET, failures=1, nights_since_last=6), POLICY).kind is NextKind.REFRESH
+
+
+def test_the_monthly_cap_ends_thirty_days_after_the_oldest_training_that_counts() -> None:
+    trained = tuple(date(2026, 11, day) for day in (1, 3, 5, 7, 9))
+    look = next_look(replace(QUIET, trained_this_month=trained), POLICY)
+    assert (look.kind, look.expected_date) == (NextKind.MONTHLY_CAP, date(2026, 12, 3))
+    never = next_look(replace(QUIET, trained_this_month=()), replace(POLICY, monthly_cap=0))
+    assert (never.kind, never.expected_date) == (NextKind.MONTHLY_CAP, None)
+
+
+@pytest.mark.parametrize("failures", range(4))
+def test_the_page_and_the_trigger_know_the_same_cool_down(failures: int) -> None:
+    assert cool_down_nights(POLICY, failures) == retraining_trigger.cool_down_nights(POLICY, failures)
