@@ -110,27 +110,26 @@ def read_usable_outcomes(engine: Engine, portfolio: str) -> pd.DataFrame:
     return chosen.sort_index().reset_index(drop=True)
 
 
-def count_new_bad(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> int:
-    """Return the number of bad outcomes after the one with this id, of records that were scored after that job.
+def count_new(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> tuple[int, int]:
+    """Return the number of outcomes after the one with this id, of records scored after that job, and of bad ones.
 
     Only outcomes that may be used count (`db.retraining.usable_outcomes`).
     """
-    wanted = [outcomes.c.portfolio == portfolio, outcomes.c.id > after_id, outcomes.c.outcome == 1]
+    wanted = [outcomes.c.portfolio == portfolio, outcomes.c.id > after_id]
     if after_job:
         wanted.append(outcomes.c.scored_job_id.is_(None) | (outcomes.c.scored_job_id > after_job))
-    counted_bad = select(outcomes.c.scored_job_id, func.count(), func.max(outcomes.c.id)).where(*wanted)
-    found = connection.execute(counted_bad.group_by(outcomes.c.scored_job_id)).all()
-    if all(job_id is None for job_id, _, _ in found):
-        return sum(bad for _, bad, _ in found)
-    usable, total = find_usable(connection, portfolio), 0
-    for job_id, bad, newest_id in found:
+    counts = (func.count(), func.count().filter(outcomes.c.outcome == 1))
+    by_job = select(outcomes.c.scored_job_id, func.max(outcomes.c.id), *counts).where(*wanted)
+    usable, totals = find_usable(connection, portfolio), [(0, 0)]
+    for job_id, newest_id, *found in connection.execute(by_job.group_by(outcomes.c.scored_job_id)).all():
         newest_usable = newest_id if job_id is None else usable.newest_of(job_id)
-        if newest_id <= newest_usable:
-            total += bad
-        elif newest_usable > after_id:
+        if newest_usable >= newest_id:
+            totals.append((found[0], found[1]))
+        elif newest_usable > after_id:  # the rest came after the job was measured
             mine = (*wanted, outcomes.c.scored_job_id == job_id, outcomes.c.id <= newest_usable)
-            total += connection.execute(select(func.count()).select_from(outcomes).where(*mine)).scalar_one()
-    return total
+            known, bad = connection.execute(select(*counts).select_from(outcomes).where(*mine)).one()
+            totals.append((known, bad))
+    return sum(known for known, _ in totals), sum(bad for _, bad in totals)
 
 
 def find_newest_id(connection: Connection) -> int:

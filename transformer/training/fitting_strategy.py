@@ -50,7 +50,8 @@ class Outcome:
     """The network holds the result, except for `trees`, to be planted with their share of the mixture.
 
     `logits` and `target` are of rows that the choices were made on, for calibration. `document` says which strategy was
-    chosen, and why, with the figures of those compared.
+    chosen, and why, with the figures of those compared. `fit_again` fits the same network in place on other rows, with
+    everything that was chosen here, and returns the trees; None for a probe.
     """
 
     logits: Floats
@@ -60,6 +61,7 @@ class Outcome:
     mixture: Mixture
     trees: ObliviousTrees | None
     network_logits: Floats  # of the same rows (N, G), one column for each branch through the network
+    fit_again: "Callable[[ToLearn], ObliviousTrees | None] | None" = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def fit_with_many(
         document["refitted"] = {"rows": again.source.rows, "epochs": refitted.epochs_run}
     trees = _mix_side(task, mixture, (again or train).side_rows, side)
     epochs, logits = fitted.epochs_run, mixture.join(branches)
-    return Outcome(logits, valid.target, epochs, document, mixture, trees, fitted.best_look)
+    fit_again = _again(task, fitter, first, fitted.best_epochs, mixture, side)
+    return Outcome(logits, valid.target, epochs, document, mixture, trees, fitted.best_look, fit_again)
 
 
 def fit_with_few(
@@ -143,9 +146,20 @@ def fit_with_few(
         "whole_network_gains": gain,
         **_tell((0,) if name == "linear probe" else epochs, mixtures[name], candidates[name], side, target),
     }
-    return Outcome(
-        joined[name], target, len(looks) * len(folds), document, mixtures[name], trees, look_at(looks, epochs)
-    )
+    fit_again = None if name == "linear probe" else _again(task, fitter, first, epochs, mixtures[name], side)
+    seen, tried = look_at(looks, epochs), len(looks) * len(folds)
+    return Outcome(joined[name], target, tried, document, mixtures[name], trees, seen, fit_again)
+
+
+def _again(
+    task: Task, fitter: Fitter, first: list[Any], epochs: tuple[int, ...], mixture: Mixture, side: Chosen
+) -> Callable[[ToLearn], ObliviousTrees | None]:
+    def fit_again(rows: ToLearn) -> ObliviousTrees | None:
+        task.network.set_weights(first)
+        fitter.fit(rows.source, None, stage="refitting", stop_at=epochs)
+        return _mix_side(task, mixture, rows.side_rows, side)
+
+    return fit_again
 
 
 def _mix_side(task: Task, mixture: Mixture, learn: Examples, chosen: Chosen) -> ObliviousTrees | None:

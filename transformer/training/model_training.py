@@ -19,6 +19,7 @@ from transformer.fitting.options import SOME_ROWS, EpochReport, FittingOptions, 
 from transformer.fitting.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
 from transformer.network.keras_prediction import make_predictor, predict_logits
+from transformer.network.layers.oblivious_trees import ObliviousTrees
 from transformer.records.features import BINS, FINE_BINS, FeatureTransform
 from transformer.records.labelled_book import Book
 from transformer.records.record_store import CHUNK_ROWS
@@ -45,7 +46,8 @@ class TrainingOptions:
     `trees` lets boosted trees be a part of the network where they help. `finer_edges` lets books of some thousand
     outcomes try six times as many edges. `quick` gives a first model in seconds: one short fit on the training rows,
     with all choices made on the validation rows. `class_weights` makes both outcomes weigh the same while fitting;
-    calibration brings the probabilities back.
+    calibration brings the probabilities back. With `learn_held_out` the network is fitted once more, on the held-out
+    records too, after these have given the figures: metrics and reference are those of the network before.
     """
 
     seed: int = 7
@@ -58,6 +60,7 @@ class TrainingOptions:
     trees: bool = True
     finer_edges: bool = True
     quick: bool = False
+    learn_held_out: bool = False
     valid_share: float = 0.12
     holdout_share: float = 0.15
     network: NetworkOptions = field(default_factory=NetworkOptions)
@@ -176,11 +179,16 @@ def _choose_edges(usual: _Try, finer: _Try) -> tuple[_Try, Document]:
 
 
 def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> TrainedModel:
-    prepared, outcome, network, sizes = chosen.prepared, chosen.outcome, chosen.network, chosen.sizes
-    if outcome.trees is not None:
-        network, sizes = plant(network, prepared.transform, sizes, outcome.trees, outcome.mixture.trees)
+    prepared, outcome = chosen.prepared, chosen.outcome
+    network, sizes = _planted(chosen, outcome.trees)
     calibration, held_out = calibrate(outcome.logits, outcome.target), prepared.parts.holdout
     reference = calibration.probabilities(_logits_of(network, prepared, held_out, course.hooks))
+    if course.options.learn_held_out and outcome.fit_again is not None:
+        every = np.concatenate([prepared.parts.train, prepared.parts.valid, held_out])
+        network, sizes = _planted(
+            chosen, outcome.fit_again(_to_learn(prepared, every, weighted=course.options.class_weights))
+        )
+        told |= {"learned_held_out": len(every)}
     pretrained = chosen.pretrained.document
     return TrainedModel(
         network=network,
@@ -196,6 +204,12 @@ def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> Traine
         strategy={**outcome.document, **told, "pretraining": pretrained, "seeds": chosen.sizes.seeds},
         preparation=prepared.report,
     )
+
+
+def _planted(chosen: _Try, trees: ObliviousTrees | None) -> tuple[keras.Model, NetworkOptions]:
+    if trees is None:
+        return chosen.network, chosen.sizes
+    return plant(chosen.network, chosen.prepared.transform, chosen.sizes, trees, chosen.outcome.mixture.trees)
 
 
 def _sizes_of(options: TrainingOptions, start: Start | None) -> NetworkOptions:

@@ -1,7 +1,7 @@
 """The gate: decides from figures whether a challenger becomes champion. Pure; the portfolio sets the limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,8 +18,11 @@ from transformer.evaluation.paired_differences import (
     compare_rates,
 )
 from worker.drift import Histogram, compare
+from worker.gate.looks import Look
 
 LEAST_PER_SEGMENT = 30  # records of each outcome; a smaller segment is reported but not judged
+STANDARD_ERRORS = 1.96  # within which a calibration slope may lie by chance
+MOST_LOOKS = 12  # at a challenger that nothing speaks against and nothing proves
 USUAL_TURNED_AWAY = 0.1  # share that the champion turns away where the portfolio names no cut-off
 
 Floats = NDArray[np.float64]
@@ -70,17 +73,36 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Slopes:
+    """Calibration slopes of both models on the judging records; `error` is the challenger's standard error."""
+
+    champion: float
+    challenger: float
+    error: float
+
+    @property
+    def is_nearer(self) -> bool:
+        """Whether the challenger's is nearer to 1, as a ratio."""
+        mine, theirs = (abs(np.log(max(one, 1e-9))) for one in (self.challenger, self.champion))
+        return bool(mine < theirs)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything the gate needs. Dates are texts that sort as dates; "" if there are none.
 
-    `segments` has a mask over `judging` for each name. `old` are earlier records that neither model was trained on.
+    `segments` has a mask over `judging` for each name. `old` are earlier records that neither model was trained on; it
+    is empty for a refit, which learns from all of them. `is_refit`: the challenger is the champion's recipe, fitted
+    again on all that the champion knew and more. `is_random_part`: the judging records were drawn from the newest date
+    by a hash, because there is no earlier date. `looks` is how often the gate has looked at this challenger before.
+    `population` says in words whom the records that judge stand for.
     """
 
     judging: Scored
     old: Scored
     learned_date: str
     judging_date: str
-    calibration_slope: float | None
+    slopes: Slopes | None
     canary_mismatches: int
     relative_speed: float
     segments: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])
@@ -88,6 +110,14 @@ class Evidence:
     shadow_nights: int = 0
     shadow_nights_wanted: int = 0
     shadow_psi: float | None = None
+    is_refit: bool = False
+    is_random_part: bool = False
+    looks: int = 0
+    population: str = ""
+
+    def look(self, policy: GatePolicy) -> Look:
+        """Return the look that this evidence is for."""
+        return Look(self.looks == 0, self.judging.bad, policy.least_bad, 1 - policy.confidence)
 
 
 @dataclass(frozen=True)
@@ -107,13 +137,15 @@ class Check:
 def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = False) -> Judgement:
     """Judge a challenger by outcomes later than anything that it was trained on.
 
-    Too little evidence gives no decision, so that later evidence can decide. Otherwise every check must pass.
+    A check that is failed refuses. Where only the proof is lacking, that the challenger is not worse and that it is
+    better, there is no decision: it stays in the race, and is judged again when more outcomes are known.
     """
     lacking = _lacking(evidence, policy)
     if lacking is not None:
         return _judgement(Outcome.UNDECIDED, lacking, [])
+    proofs = _prove_merit(evidence, policy)
     checks = [
-        *_check_merit(evidence.judging, policy),
+        *proofs,
         _check_calibration(evidence, policy),
         _check_old(evidence.old, policy),
         *_check_segments(evidence, policy),
@@ -124,20 +156,31 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
         *_check_shadow(evidence, policy),
     ]
     failed = [one for one in checks if one.passed is False]
+    proven_worse = [one.said for one in proofs if one.figures.get("is_worse")]
+    population = evidence.population and f"; {evidence.population}"
+    if proven_worse or any(one not in proofs for one in failed):
+        return _judgement(Outcome.REFUSE, "; ".join(one.said for one in failed) + population, checks)
     if failed:
-        return _judgement(Outcome.REFUSE, "; ".join(one.said for one in failed), checks)
+        return _without_proof(evidence, failed, checks)
     if held:
         return _judgement(Outcome.UNDECIDED, "every check passed, but the portfolio is on hold", checks)
     if evidence.shadow_nights < evidence.shadow_nights_wanted:
         waits = f"every check passed; {evidence.shadow_nights} of {evidence.shadow_nights_wanted} nights in shadow"
         return _judgement(Outcome.UNDECIDED, waits, checks)
     gains = next(one for one in checks if one.name == "gain")
-    return _judgement(Outcome.PROMOTE, f"every check passed; {gains.said}", checks)
+    return _judgement(Outcome.PROMOTE, f"every check passed; {gains.said}{population}", checks)
+
+
+def _without_proof(evidence: Evidence, failed: list[Check], checks: list[Check]) -> Judgement:
+    why = "; ".join(one.said for one in failed)
+    if evidence.looks + 1 >= MOST_LOOKS:
+        return _judgement(Outcome.REFUSE, f"no proof after {MOST_LOOKS} looks: {why}", checks)
+    return _judgement(Outcome.UNDECIDED, f"stays in the race: {why}", checks)
 
 
 def _lacking(evidence: Evidence, policy: GatePolicy) -> str | None:
     judging = evidence.judging
-    if len(judging.target) and evidence.judging_date <= evidence.learned_date:
+    if len(judging.target) and evidence.judging_date <= evidence.learned_date and not evidence.is_random_part:
         dated = f"the outcomes are dated {evidence.judging_date}"
         return f"{dated}, not later than the training data ({evidence.learned_date})"
     if min(judging.bad, judging.good) < policy.least_bad:
@@ -146,42 +189,55 @@ def _lacking(evidence: Evidence, policy: GatePolicy) -> str | None:
     return None
 
 
-def _check_merit(judging: Scored, policy: GatePolicy) -> list[Check]:
-    """The AUC must not be worse, and at least one figure must be proven better."""
-    compared = {
-        "ROC AUC": compare_auc(*_sides(judging), confidence=policy.confidence),
-        "Brier score": compare_brier(*_sides(judging), confidence=policy.confidence),
-        "calibration error": compare_calibration(*_sides(judging), confidence=policy.confidence),
-    }
-    auc = compared["ROC AUC"]
+def _prove_merit(evidence: Evidence, policy: GatePolicy) -> list[Check]:
+    """The AUC must be proven not to be worse by more than the limit, and the challenger better.
+
+    A refit has learned more than the champion by the same recipe, so it is expected to be better: there it is enough
+    that ROC AUC or Brier score is better on these records. Any other challenger must prove one of the two; each
+    is given half of the permitted error.
+    """
+    look, judging = evidence.look(policy), evidence.judging
+    auc = compare_auc(*_sides(judging), confidence=policy.confidence).reaching(look.reach)
+    brier = compare_brier(*_sides(judging), confidence=policy.confidence).reaching(look.reach)
+    calibration = compare_calibration(*_sides(judging), confidence=policy.confidence)
     kept = auc.low >= -policy.largest_auc_loss
     said = f"ROC AUC {_describe(auc)}, its interval must not reach below {-policy.largest_auc_loss:g}"
-    gains = [name for name, one in compared.items() if (one.low > 0 if name == "ROC AUC" else one.high < 0)]
-    best = ", ".join(f"{name} {_describe(compared[name])}" for name in gains)
+    figures = {"ROC AUC": auc.to_document(), "Brier score": brier.to_document()}
+    figures |= {"calibration error": calibration.to_document(), "looks": evidence.looks + 1, "reach": look.reach}
+    if evidence.is_refit:
+        gains = {"ROC AUC": auc.difference > 0, "Brier score": brier.difference < 0}
+    else:
+        half = replace(look, error=look.error / 2).reach
+        gains = {"ROC AUC": auc.reaching(half).low > 0, "Brier score": brier.reaching(half).high < 0}
     return [
-        Check("roc_auc", kept, said, auc.to_document()),
-        Check(
-            "gain",
-            bool(gains),
-            f"significantly better: {best}"
-            if gains
-            else "none of ROC AUC, Brier score and calibration is significantly better",
-            {name: one.to_document() for name, one in compared.items()},
-        ),
+        Check("roc_auc", kept, said, auc.to_document() | {"is_worse": auc.high < -policy.largest_auc_loss}),
+        _gain_of(evidence, {"ROC AUC": auc, "Brier score": brier}, gains, figures | {"is_worse": brier.low > 0}),
     ]
 
 
+def _gain_of(evidence: Evidence, compared: dict[str, Difference], gains: dict[str, bool], figures: Any) -> Check:
+    better = ", ".join(f"{name} {_describe(compared[name])}" for name, is_so in gains.items() if is_so)
+    if evidence.is_refit:
+        said = f"a refit on more outcomes, better: {better}" if better else "a refit that is better in neither figure"
+    else:
+        said = f"proven better: {better}" if better else "neither ROC AUC nor Brier score is proven better"
+    if figures["is_worse"]:
+        said = f"Brier score proven worse: {_describe(compared['Brier score'])}"
+    return Check("gain", bool(better) and not figures["is_worse"], said, figures)
+
+
 def _check_calibration(evidence: Evidence, policy: GatePolicy) -> Check:
-    low, high = policy.least_calibration_slope, policy.largest_calibration_slope
-    slope = evidence.calibration_slope
-    passed = slope is not None and low <= slope <= high
-    value = "unknown" if slope is None else f"{slope:.3f}"
-    return Check(
-        "calibration_slope",
-        passed,
-        f"calibration slope {value}; the limits are {low:g} to {high:g}",
-        {"slope": slope},
-    )
+    """The slope fails where it is proven outside the limits and no nearer to 1 than the champion's."""
+    low, high, slopes = policy.least_calibration_slope, policy.largest_calibration_slope, evidence.slopes
+    if slopes is None:
+        return Check("calibration_slope", passed=False, said="calibration slope unknown", figures={"slope": None})
+    slope, reach = slopes.challenger, STANDARD_ERRORS * slopes.error
+    is_within = slope + reach >= low and slope - reach <= high
+    said = f"calibration slope {slope:.3f} (standard error {slopes.error:.3f}); the limits are {low:g} to {high:g}"
+    if not is_within:
+        said += f"; the champion's is {slopes.champion:.3f}"
+    figures = {"slope": slope, "error": slopes.error, "champion": slopes.champion}
+    return Check("calibration_slope", is_within or slopes.is_nearer, said, figures)
 
 
 def _check_old(old: Scored, policy: GatePolicy) -> Check:
@@ -193,7 +249,9 @@ def _check_old(old: Scored, policy: GatePolicy) -> Check:
 
 
 def _check_segments(evidence: Evidence, policy: GatePolicy) -> list[Check]:
+    """All segments together are wrongly called worse as seldom as one alone would be."""
     checks: list[Check] = []
+    confidence = 1 - (1 - policy.confidence) / max(1, len(evidence.segments))
     for name, rows in evidence.segments.items():
         part = evidence.judging.part(rows)
         if min(part.bad, part.good) < LEAST_PER_SEGMENT:
@@ -201,17 +259,22 @@ def _check_segments(evidence: Evidence, policy: GatePolicy) -> list[Check]:
                 Check(f"segment {name}", None, f"segment {name}: {counted(part.bad, 'bad record')}, too few to judge")
             )
             continue
-        auc = compare_auc(*_sides(part), confidence=policy.confidence)
+        auc = compare_auc(*_sides(part), confidence=confidence)
         said = f"ROC AUC in segment {name} {_describe(auc)}"
         checks.append(Check(f"segment {name}", auc.high >= -policy.largest_auc_loss, said, auc.to_document()))
     return checks
 
 
 def _check_points(evidence: Evidence, policy: GatePolicy) -> Check:
+    """Points may move far only where the present ones are proven wrong: then leaving them would be the harm."""
     judging = evidence.judging
     figures = compare(histogram_of(judging.champion_points), histogram_of(judging.challenger_points))
+    brier = compare_brier(*_sides(judging), confidence=policy.confidence)
+    is_earned = brier.high < 0
     said = f"PSI of points on the same records {figures.psi:.4f}, the limit is {policy.largest_points_psi:g}"
-    return Check("points", figures.psi <= policy.largest_points_psi, said, {"psi": figures.psi})
+    said += ", and the Brier score is proven better" if is_earned else ""
+    passed = figures.psi <= policy.largest_points_psi or is_earned
+    return Check("points", passed, said, {"psi": figures.psi, "is_earned": is_earned})
 
 
 def _check_swaps(evidence: Evidence, policy: GatePolicy) -> Check:

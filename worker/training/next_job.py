@@ -6,15 +6,15 @@ from db.ledger.shard_leases import Claim
 from db.schema.states import JobTask
 from worker.contract.messages import TRAINING_QUEUE
 from worker.runtime.context import WorkerContext, claimed_shard
-from worker.training.fine_tune_job import fine_tune_claimed
 from worker.training.regate_job import judge_again_claimed
+from worker.training.retrain_job import retrain_claimed
 from worker.training.train_job import train_claimed
 from worker.training.watch_job import watch_champion_claimed
 
 _CARRY_OUT: dict[JobTask, Callable[[WorkerContext, Claim], None]] = {
     JobTask.TRAIN: train_claimed,
-    JobTask.FINE_TUNE: fine_tune_claimed,
-    JobTask.PRETRAIN: fine_tune_claimed,
+    JobTask.FINE_TUNE: retrain_claimed,
+    JobTask.PRETRAIN: retrain_claimed,
     JobTask.GATE: judge_again_claimed,
     JobTask.WATCH: watch_champion_claimed,
 }
