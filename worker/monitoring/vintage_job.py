@@ -22,8 +22,9 @@ from db.retraining.vintages import (
 )
 from transformer.evaluation.figures import evaluate
 from worker.gate.outcome_trust import measure_evidence
-from worker.monitoring.outcome_verdicts import MeasuredNight, judge_nights
+from worker.monitoring.outcome_verdicts import judge_nights
 from worker.monitoring.retraining_trigger import follow_outcomes
+from worker.monitoring.vintage_judge import MeasuredNight
 from worker.runtime.context import WorkerContext
 
 logger = getLogger(__name__)
