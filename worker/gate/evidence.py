@@ -108,6 +108,7 @@ def gather_evidence(
         relative_speed=measured.seconds(champion) / max(measured.seconds(challenger), 1e-9),
         segments=parts.segments,
         is_random_part=parts.is_random,
+        is_provisional=judged is not None,
         **more,
     )
 

@@ -62,8 +62,9 @@ class Evidence:
 
     `segments` has a mask over `judging` for each name. `old` are earlier records that neither model was trained on; it
     is empty for a refit, which learns from all of them. `is_refit`: the challenger is the champion's recipe, fitted
-    again on all that the champion knew and more. `is_random_part`: the judging records were drawn from the newest date
-    by a hash, because there is no earlier date. `looks` is how often the gate has looked at this challenger before.
+    again on all that the champion knew and more. `is_provisional`: it has learned from the judging records since, which
+    judged the same recipe before that. `is_random_part`: the judging records were drawn from the newest date by a hash,
+    because there is no earlier date. `looks` is how often the gate has looked at this challenger before.
     `population` says in words whom the records that judge stand for.
     """
 
@@ -80,6 +81,7 @@ class Evidence:
     shadow_nights_wanted: int = 0
     shadow_psi: float | None = None
     is_refit: bool = False
+    is_provisional: bool = False
     is_random_part: bool = False
     looks: int = 0
     population: str = ""

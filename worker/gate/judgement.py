@@ -10,6 +10,7 @@ from worker.gate.checks import make_checks
 from worker.gate.exam import Check, Evidence, describe, sides_of
 from worker.gate.looks import Look
 
+OF_THE_BUNDLE = ("canary", "speed")  # checks of the model itself, whatever it has learned
 MOST_LOOKS = 12  # at a challenger that nothing speaks against and nothing proves
 
 
@@ -35,7 +36,9 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
     """Judge a challenger by outcomes later than anything that it was trained on.
 
     A check that is failed refuses. Where only the proof is lacking, that the challenger is not worse and that it is
-    better, there is no decision: it stays in the race, and is judged again when more outcomes are known.
+    better, there is no decision: it stays in the race, and is judged again when more outcomes are known. So does a refit
+    that learned from the judging records after they judged it: where the world has just changed, it knows of that, and
+    those figures do not.
     """
     lacking = _lacking(evidence, policy)
     if lacking is not None:
@@ -45,6 +48,8 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
     failed = [one for one in checks if one.passed is False]
     proven_worse = [one.said for one in proofs if one.figures.get("is_worse")]
     population = evidence.population and f"; {evidence.population}"
+    if evidence.is_provisional and all(one.name not in OF_THE_BUNDLE for one in failed) and failed:
+        return _without_proof(evidence, failed, checks)
     if proven_worse or any(one not in proofs for one in failed):
         return _judgement(Outcome.REFUSE, "; ".join(one.said for one in failed) + population, checks)
     if failed:

@@ -8,7 +8,7 @@ from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, Witho
 from db.schema.states import JobTask
 
 MOST_DOUBLINGS = 2  # of the cool-down
-LEAST_BAD_SHARE = 0.2  # of the bad outcomes that the gate needs: a refit on fewer new ones learns next to nothing
+NEW_BAD_PER_JUDGED = 2.5  # new bad outcomes for each that the gate needs: two fifths of the new ones judge
 
 
 class Answer(StrEnum):
@@ -73,8 +73,8 @@ def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
 def is_due_for_refresh(policy: RetrainingPolicy, *, known: int, new: int, new_bad: int) -> bool:
     """Whether so many new outcomes have come since `known` ones were learned from that a refit is worth its time.
 
-    A fifth of the bad outcomes that a gate needs are needed at least: fewer could never judge it.
+    There must be so many bad ones among them that those held out can judge it.
     """
     if policy.refresh is None or not known:
         return False
-    return new >= policy.refresh * known and new_bad >= LEAST_BAD_SHARE * policy.gate.least_bad
+    return new >= policy.refresh * known and new_bad >= NEW_BAD_PER_JUDGED * policy.gate.least_bad

@@ -59,7 +59,7 @@ def test_the_cool_down_of_a_monthly_book_passes_by_its_calendar() -> None:
     assert answer_drift(replace(READY, nights_since_last=1, days_since_last=30), POLICY)[0] is Answer.FINE_TUNE
 
 
-@pytest.mark.parametrize(("new", "new_bad", "is_due"), [(3000, 300, True), (2999, 300, False), (3000, 19, False)])
+@pytest.mark.parametrize(("new", "new_bad", "is_due"), [(3000, 300, True), (2999, 300, False), (3000, 249, False)])
 def test_a_refit_is_due_when_the_outcomes_have_grown_by_a_quarter(new: int, new_bad: int, *, is_due: bool) -> None:
     assert is_due_for_refresh(POLICY, known=12_000, new=new, new_bad=new_bad) is is_due
     assert not is_due_for_refresh(RetrainingPolicy(refresh=None), known=12_000, new=new, new_bad=new_bad)
