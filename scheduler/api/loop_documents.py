@@ -22,6 +22,7 @@ class NextDocument(Document):
     outcomes_needed: int | None = Field(examples=[120])
     bad_needed: int | None = Field(description="bad outcomes", examples=[None])
     nights_needed: int | None = Field(examples=[None])
+    can_come_earlier: bool = Field(description="whether an alarm may start a training before that", examples=[True])
     expected_date: dt.date | None = Field(description="by the book's calendar; null = unknown", examples=["2026-12-14"])
 
 
