@@ -93,10 +93,11 @@ class RetrainingDocument(Document):
 
     decision: int = Field(examples=[4])
     at: dt.datetime = Field(examples=_AT)
+    after_night: dt.date | None = Field(description="newest night at that time, by the book", examples=_DAY)
     version: str = Field(examples=_VERSION)
     against: str | None = Field(examples=_OTHER)
     made: str = Field(examples=["fine_tuned"])
-    outcome: str = Field(description="promoted, refused or undecided", examples=["promoted"])
+    outcome: str = Field(description="promoted, promoted by hand, refused or undecided", examples=["promoted"])
     reason: str = Field(examples=["every check passed"])
     by: str = Field(examples=["gate"])
     job: int | None = Field(examples=[12])
