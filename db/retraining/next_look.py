@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from db.events.wording import counted
-from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted
+from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
 
 _MONTH_DAYS = 30
 _FARTHEST_DAYS = 36_500
@@ -81,7 +81,10 @@ class LoopState:
 
 @dataclass(frozen=True)
 class NextLook:
-    """What happens next, why, what has to come first, and the date on which it is expected; None = unknown."""
+    """What happens next, why, what has to come first, and the date on which it is expected; None = unknown.
+
+    `can_come_earlier` says whether an alarm may start a training before that.
+    """
 
     kind: NextKind
     why: str
@@ -89,6 +92,7 @@ class NextLook:
     bad_needed: int | None = None
     nights_needed: int | None = None
     expected_date: date | None = None
+    can_come_earlier: bool = False
 
 
 def find_today(nights: Sequence[date], arrivals: Sequence[Arrival]) -> date | None:
@@ -97,7 +101,17 @@ def find_today(nights: Sequence[date], arrivals: Sequence[Arrival]) -> date | No
 
 
 def next_look(state: LoopState, policy: RetrainingPolicy) -> NextLook:
-    """Return what the loop does next. An alarm may always come first: no date is promised for one."""
+    """Return what the loop does next. No date is promised for an alarm."""
+    look = _find_next(state, policy)
+    is_open = look.kind in (NextKind.CHALLENGER, NextKind.DRIFT, NextKind.REFRESH)
+    return replace(look, can_come_earlier=is_open and _trains_at_alarms(policy))
+
+
+def _trains_at_alarms(policy: RetrainingPolicy) -> bool:
+    return WhenDrifted.FINE_TUNE in (policy.when_drifted, policy.when_outcomes_differ)
+
+
+def _find_next(state: LoopState, policy: RetrainingPolicy) -> NextLook:
     if state.champion is None:
         return NextLook(NextKind.NO_CHAMPION, "there is no champion; the loop starts with the first promoted model")
     if state.running is not None:
@@ -168,14 +182,17 @@ def _judge_next(state: LoopState, challenger: WaitingChallenger, policy: Retrain
 def _train_next(state: LoopState, policy: RetrainingPolicy) -> NextLook:
     """The next training: by a drifted night that waits for outcomes, or by the growth of the outcomes."""
     lacking = policy.least_bad_outcomes - state.new_bad
-    if state.is_drifted and policy.when_drifted is WhenDrifted.FINE_TUNE and lacking > 0:
+    waits = policy.when_drifted is WhenDrifted.FINE_TUNE and policy.without_outcomes is WithoutOutcomes.ALERT
+    if state.is_drifted and waits and lacking > 0:
         why = (
             f"the newest night has drifted; {state.new_bad:,} of "
             f"{counted(policy.least_bad_outcomes, 'new bad outcome')} are known"
         )
         return _after_bad(state, NextLook(NextKind.DRIFT, why, bad_needed=lacking))
     if policy.refresh is None:
-        return NextLook(NextKind.ALARM, "only drift or outcomes that differ from the scores start a training")
+        starts = "only drift or outcomes that differ from the scores start a training"
+        nothing = "the portfolio asks for alerts only, so no training starts by itself"
+        return NextLook(NextKind.ALARM, starts if _trains_at_alarms(policy) else nothing)
     if not state.learned_records:
         why = "the champion does not record how many outcomes it learned from; the next training will"
         return NextLook(NextKind.ALARM, why)

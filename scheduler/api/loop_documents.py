@@ -22,6 +22,7 @@ class NextDocument(Document):
     outcomes_needed: int | None = Field(examples=[120])
     bad_needed: int | None = Field(description="bad outcomes", examples=[None])
     nights_needed: int | None = Field(examples=[None])
+    can_come_earlier: bool = Field(description="whether an alarm may start a training before that", examples=[True])
     expected_date: dt.date | None = Field(description="by the book's calendar; null = unknown", examples=["2026-12-14"])
 
 
@@ -92,10 +93,11 @@ class RetrainingDocument(Document):
 
     decision: int = Field(examples=[4])
     at: dt.datetime = Field(examples=_AT)
+    after_night: dt.date | None = Field(description="newest night at that time, by the book", examples=_DAY)
     version: str = Field(examples=_VERSION)
     against: str | None = Field(examples=_OTHER)
     made: str = Field(examples=["fine_tuned"])
-    outcome: str = Field(description="promoted, refused or undecided", examples=["promoted"])
+    outcome: str = Field(description="promoted, promoted by hand, refused or undecided", examples=["promoted"])
     reason: str = Field(examples=["every check passed"])
     by: str = Field(examples=["gate"])
     job: int | None = Field(examples=[12])

@@ -43,7 +43,13 @@ def _describe_model(one: ModelStory) -> dict[str, Any]:
 def _describe_retraining(one: Retraining) -> dict[str, Any]:
     decision = one.decision
     document = {"decision": decision.id, "at": decision.at, "version": decision.version, "against": decision.against}
-    document |= {"made": one.made, "outcome": one.outcome, "reason": decision.reason, "by": decision.by}
+    document |= {
+        "made": one.made,
+        "outcome": one.outcome,
+        "after_night": one.after_night,
+        "reason": decision.reason,
+        "by": decision.by,
+    }
     document |= {"job": decision.job_id, "seconds": one.seconds, "watched_outcomes": one.watched_outcomes}
     return document | {name: [asdict(c) for c in getattr(one, name)] for name in ("measured", "watched", "own_nights")}
 

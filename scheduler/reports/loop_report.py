@@ -47,12 +47,14 @@ class ModelStory:
 
 @dataclass(frozen=True)
 class Retraining:
-    """One judged version: what the gate measured, what became of it, and what its job cost.
+    """One judged or promoted version: what the gate measured, what became of it, and what its job cost.
 
     `watched` compares both models on the same later records, `own_nights` each on the nights that it scored.
+    `after_night` is the date of the newest night at that time, by the book's calendar.
     """
 
     decision: LoopDecision
+    after_night: str | None
     made: str
     outcome: str
     seconds: float | None
@@ -114,7 +116,7 @@ def build_report(
         of_version.setdefault(night.model_version, []).append(night)
     models = [_tell_model(one, history.decisions, jobs, reigns, of_version) for one in history.models]
     stories = {one.model.version: one for one in models}
-    judged = [one for one in history.decisions if one.action in ("gate", "undecided")]
+    judged = [one for one in history.decisions if one.action in ("gate", "undecided", "promote")]
     refusals = [one for one in judged if not one.promoted and one.action == "gate"]
     return LoopReport(
         portfolio=portfolio,
@@ -124,7 +126,7 @@ def build_report(
         totals=_add_up(history, refusals),
         models=models,
         reigns=reigns,
-        retrainings=[_tell_retraining(one, history.trainings, jobs, stories) for one in judged],
+        retrainings=[_tell_retraining(one, history, jobs, stories) for one in judged],
         refusals=refusals,
         decisions=history.decisions,
         trainings=history.trainings,
@@ -201,27 +203,33 @@ def _made(model: LoopModel, decisions: Sequence[LoopDecision], jobs: Mapping[int
 
 def _tell_retraining(
     decision: LoopDecision,
-    trainings: Sequence[LoopTraining],
+    history: LoopHistory,
     jobs: Mapping[int, LoopTraining],
     stories: Mapping[str, ModelStory],
 ) -> Retraining:
     story, before = stories.get(decision.version), stories.get(decision.against or "")
-    watched, count = watched_gain(decision.version, trainings) if decision.promoted else ([], None)
+    watched, count = watched_gain(decision.version, history.trainings) if decision.promoted else ([], None)
     own_nights: list[Compared] = []
     if decision.promoted and story is not None and before is not None:
         own_nights = compare_nights(before.realised, story.realised)
     job = None if decision.job_id is None else jobs.get(decision.job_id)
-    outcome = "promoted" if decision.promoted else "undecided" if decision.action == "undecided" else "refused"
     return Retraining(
         decision=decision,
+        after_night=next((one.date for one in reversed(history.nights) if one.created_at <= decision.at), None),
         made="unknown" if story is None else story.made,
-        outcome=outcome,
+        outcome=_name_outcome(decision),
         seconds=None if job is None else job.seconds,
         measured=measured_gain(decision),
         watched=watched,
         watched_outcomes=count,
         own_nights=own_nights,
     )
+
+
+def _name_outcome(decision: LoopDecision) -> str:
+    if decision.promoted:
+        return "promoted by hand" if decision.action == "promote" else "promoted"
+    return "undecided" if decision.action == "undecided" else "refused"
 
 
 def _add_up(history: LoopHistory, refusals: Sequence[LoopDecision]) -> Totals:

@@ -28,7 +28,9 @@ class Section:
     @property
     def days(self) -> frozenset[str]:
         """The columns of dates, which are not to be broken into two lines."""
-        return frozenset({"when", "night", "trained", "champion from", "first", "last"} & set(self.columns))
+        return frozenset(
+            {"when", "night", "after night", "trained", "champion from", "first", "last"} & set(self.columns)
+        )
 
 
 def write_sections(report: LoopReport, nights: Sequence[LoopNight]) -> list[Section]:
@@ -128,7 +130,10 @@ def _realised(models: Sequence[ModelStory]) -> Section:
 
 
 def _retrainings(retrainings: Sequence[Retraining]) -> Section:
-    columns = ("when", "model", "made", "compared with", "result", "measured by the gate", "afterwards", "worker time")
+    columns = (
+        "when", "after night", "model", "made", "compared with", "result", "measured by the gate", "afterwards",
+        "worker time",
+    )  # fmt: skip
     note = (
         "Differences are the new model minus the old one. A higher ROC AUC and a lower Brier score are better. The "
         "gate measures on outcomes later than the training data; the intervals have the portfolio's confidence. "
@@ -138,6 +143,7 @@ def _retrainings(retrainings: Sequence[Retraining]) -> Section:
     rows = [
         (
             _day(one.decision.at),
+            one.after_night or _NONE,
             one.decision.version,
             one.made.replace("_", " "),
             one.decision.against or _NONE,

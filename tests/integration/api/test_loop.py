@@ -19,6 +19,7 @@ def test_the_whole_history_is_one_document_for_a_key_that_reads(api: RunningApi,
     assert found["next"]["said"] == "Next look: after 1 more night, expected 6 January 2026."
     promoted = next(one for one in found["retrainings"] if one["version"] == "m2")
     assert [(one["figure"], one["low"]) for one in promoted["measured"]] == [("ROC AUC", 0.01), ("Brier score", -0.02)]
+    assert promoted["after_night"] == "2026-01-03"
     assert (promoted["watched_outcomes"], [one["version"] for one in found["refusals"]]) == (140, ["m2c"])
     rolled_back = next(one for one in found["models"] if one["version"] == "m2")
     assert (rolled_back["ended_by"], rolled_back["unusable_nights"], rolled_back["realised"]["bad"]) == (

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy, WhenDrifted
+from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy, WhenDrifted, WithoutOutcomes
 from db.retraining.next_look import (
     Arrival,
     LoopState,
@@ -108,6 +108,19 @@ def test_a_drifted_night_waits_for_bad_outcomes_and_a_policy_of_alerts_does_not(
     look = next_look(drifted, POLICY)
     assert (look.kind, look.bad_needed, look.expected_date) == (NextKind.DRIFT, 30, date(2026, 11, 21))
     assert next_look(drifted, replace(POLICY, when_drifted=WhenDrifted.ALERT)).kind is NextKind.REFRESH
+
+
+def test_a_drifted_night_that_pretrains_waits_for_nothing() -> None:
+    policy = replace(POLICY, without_outcomes=WithoutOutcomes.PRETRAIN)
+    assert next_look(replace(QUIET, is_drifted=True), policy).kind is NextKind.REFRESH
+
+
+def test_an_alarm_comes_earlier_only_if_it_may_train() -> None:
+    alerts = replace(POLICY, when_drifted=WhenDrifted.ALERT, when_outcomes_differ=WhenDrifted.ALERT)
+    held = replace(QUIET, is_held=True)
+    found = [next_look(*given).can_come_earlier for given in ((QUIET, POLICY), (QUIET, alerts), (held, POLICY))]
+    assert found == [True, False, False]
+    assert "alerts only" in next_look(QUIET, replace(alerts, refresh=None)).why
 
 
 def test_a_cool_down_is_named_if_it_lasts_longer_than_the_outcomes_take() -> None:

@@ -135,6 +135,17 @@ def test_a_promoted_model_is_compared_afterwards_and_a_refused_one_is_not() -> N
     assert [one.reason for one in report.refusals] == ["every check passed"]
 
 
+def test_a_promotion_by_hand_is_followed_too() -> None:
+    report = report_of(
+        models=[model("m1", 0), model("m2", 1)],
+        nights=[night(1, 0, "m1"), night(2, 2, "m2", figures={"roc_auc": 0.74})],
+        decisions=[decision(1, 1, "m2", "m1", promoted=False), decision(2, 1, "m2", "m1", action="promote", by="ann")],
+    )
+    assert [one.outcome for one in report.retrainings] == ["refused", "promoted by hand"]
+    assert [one.figure for one in report.retrainings[1].own_nights] == ["ROC AUC"]
+    assert report.totals.promotions == 1
+
+
 def test_nothing_is_compared_where_one_side_has_no_outcomes() -> None:
     nobody, somebody = realise([]), realise([night(1, 0, "m1")])
     assert compare_nights(nobody, somebody) == compare_nights(somebody, nobody) == []
