@@ -59,7 +59,7 @@ come in pages: send `next_cursor` of one page as `cursor` of the next.
 _ROUTERS = (  # the most frequent requests first
     jobs.router, schedules.router, models.router, portfolios.router, health.router, results.router, job_events.router,
     records.router, promotion.router, promotion.outcomes_router, jobs.actions_router, online.router, keys.router,
-    webhooks.router, erasures.router, grants.router, events.router, metrics.router,
+    models.nights_router, webhooks.router, erasures.router, grants.router, events.router, metrics.router,
 )  # fmt: skip
 
 
