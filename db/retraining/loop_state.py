@@ -1,11 +1,10 @@
 """Reads what decides the loop's next step, without locking anything."""
 
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date
 
 from sqlalchemy import Connection, Engine, func, select
 
-from db.connections.clock import now_plus
 from db.connections.engine import reading
 from db.errors import SourceError
 from db.portfolios.definition import PortfolioDefinition
@@ -13,22 +12,23 @@ from db.registry.champions import find_champion
 from db.registry.versions import LearnedUntil, ModelVersion, find_model
 from db.retraining.loop_history import LoopNight
 from db.retraining.next_look import Arrival, LoopState, WaitingChallenger, find_today
-from db.retraining.outcomes import count_new_bad
+from db.retraining.outcomes import count_new
 from db.retraining.retraining_state import (
-    MONTH_SECONDS,
     RetrainingState,
     count_nights_after,
     count_shadow_nights,
     find_challengers,
     find_last_stable_night,
     find_newest_night,
+    list_training_nights,
 )
 from db.schema.core_tables import jobs
 from db.schema.monitoring_tables import drift_reports
 from db.schema.retraining_tables import outcomes, retraining
-from db.schema.states import OPEN_JOB_STATES, JobKind, JobTask, Verdict
+from db.schema.states import OPEN_JOB_STATES, JobKind, Verdict
 from db.sources.labelled_dates import count_labelled_by_date
 
+MONTH_DAYS = 30
 NEWEST_DATES = 30  # of outcomes: their rate says when more will come
 _UNTOUCHED = RetrainingState(
     is_held=False, failures=0, last_job_id=None, last_night_id=None, tried_outcome_id=None, tried_as_of=None,
@@ -46,11 +46,11 @@ def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Seq
         learned = _learned_until(champion, state)
         from_source = _arrivals_of_source(connection, definition, learned.as_of)
         arrivals = _join(_arrivals_of_loads(connection, name), from_source)
-        uncounted = _find_uncounted(nights, definition.retraining.outcome_after, find_today(dates, arrivals))
-        loaded = _count_after(connection, name, learned.outcome_id, uncounted)
+        loaded, loaded_bad = count_new(connection, name, after_id=learned.outcome_id)
         stable_night = find_last_stable_night(connection, name)
-        new_bad = count_new_bad(connection, name, after_id=learned.outcome_id, after_job=stable_night)
-        since = state.last_night_id
+        _, drifted_bad = count_new(connection, name, after_id=learned.outcome_id, after_job=stable_night)
+        own_bad, since = sum(one.bad for one in from_source), state.last_night_id
+        days = {one.job_id: date.fromisoformat(one.date) for one in nights}
         return LoopState(
             champion=None if champion is None else champion.version,
             is_held=state.is_held,
@@ -58,10 +58,12 @@ def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Seq
             challenger=_find_challenger(connection, name, definition.retraining.shadow_nights),
             failures=state.failures,
             nights_since_last=None if since is None else count_nights_after(connection, name, since),
-            trained_this_month=_dates_of_trainings(connection, name),
+            days_since_last=_days_since(days, since, find_today(dates, arrivals)),
+            trained_this_month=_dates_of_trainings(connection, name, days),
             learned_records=max((champion and champion.learned_records) or 0, state.tried_records or 0) or None,
             new_outcomes=loaded + sum(one.outcomes for one in from_source),
-            new_bad=new_bad + sum(one.bad for one in from_source),
+            new_bad=drifted_bad + own_bad,
+            new_bad_in_all=loaded_bad + own_bad,
             is_drifted=champion is not None and _has_drifted(connection, name, champion.version),
             nights=dates,
             arrivals=arrivals,
@@ -100,40 +102,28 @@ def _find_challenger(connection: Connection, portfolio: str, wanted_nights: int)
         version=waiting.version,
         shadow_nights=nights,
         is_judged=waiting.was_judged(shadow_nights=nights, wanted=wanted_nights),
-        new_bad=count_new_bad(connection, portfolio, after_id=waiting.judged_outcome_id or 0),
+        new_bad=count_new(connection, portfolio, after_id=waiting.judged_outcome_id or 0)[1],
     )
 
 
-def _dates_of_trainings(connection: Connection, portfolio: str) -> tuple[date, ...]:
-    """The dates of the trainings that count against the monthly cap, oldest first."""
-    trains = jobs.c.task.not_in((JobTask.GATE, JobTask.WATCH))
-    wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.FINE_TUNING, trains)
-    recent = jobs.c.created_at > now_plus(-MONTH_SECONDS)
-    statement = select(jobs.c.created_at).where(*wanted, recent).order_by(jobs.c.created_at)
-    return tuple(one.date() for one in connection.execute(statement).scalars())
+def _days_since(days: Mapping[int, date], night: int | None, today: date | None) -> int:
+    """Days from the night that asked for the last retraining, by the book's calendar; 0 where it is not known."""
+    if night not in days or today is None:
+        return 0
+    return (today - days[night]).days
+
+
+def _dates_of_trainings(connection: Connection, portfolio: str, days: Mapping[int, date]) -> tuple[date, ...]:
+    """The dates of the nights whose trainings count against the monthly cap, oldest first."""
+    dates = sorted(days[one] for one in list_training_nights(connection, portfolio) if one in days)
+    newest = max(days.values(), default=None)
+    return tuple(one for one in dates if newest is not None and (newest - one).days < MONTH_DAYS)
 
 
 def _has_drifted(connection: Connection, portfolio: str, version: str) -> bool:
     newest = find_newest_night(connection, portfolio, version)
     statement = select(drift_reports.c.verdict).where(drift_reports.c.job_id == newest)
     return newest is not None and connection.execute(statement).scalar() == Verdict.DRIFTED
-
-
-def _find_uncounted(nights: Sequence[LoopNight], final_after: int | None, today: date | None) -> list[int]:
-    """The nights whose outcomes nothing learns from: they are not trusted, or not final for some more days."""
-    newest_final = None
-    if final_after is not None and today is not None:
-        newest_final = (today - timedelta(days=final_after)).isoformat()
-    return [
-        one.job_id for one in nights if not one.is_trusted or (newest_final is not None and one.date > newest_final)
-    ]
-
-
-def _count_after(connection: Connection, portfolio: str, outcome_id: int, uncounted: Sequence[int]) -> int:
-    """Count the outcomes after this one, except those of some nights."""
-    counts = outcomes.c.scored_job_id.is_(None) | outcomes.c.scored_job_id.not_in(uncounted)
-    wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > outcome_id, counts)
-    return connection.execute(select(func.count()).select_from(outcomes).where(*wanted)).scalar_one()
 
 
 def _arrivals_of_loads(connection: Connection, portfolio: str) -> list[Arrival]:

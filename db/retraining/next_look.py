@@ -55,8 +55,9 @@ class WaitingChallenger:
 class LoopState:
     """Everything that decides what comes next. `learned_records` is None if a model of an older release says nothing.
 
-    `new_outcomes` are those that neither the champion nor the last training could learn from; `new_bad` are the bad
-    ones among them of nights after the last stable one. `nights` and `arrivals` are the newest, oldest first.
+    `new_outcomes` are those that neither the champion nor the last training could learn from; `new_bad_in_all` are the
+    bad ones among them, and `new_bad` those of nights after the last stable one. `nights` and `arrivals` are the
+    newest, oldest first. `days_since_last` are by the book's calendar.
     """
 
     champion: str | None
@@ -65,10 +66,12 @@ class LoopState:
     challenger: WaitingChallenger | None = None
     failures: int = 0
     nights_since_last: int | None = None
+    days_since_last: int = 0
     trained_this_month: tuple[date, ...] = ()
     learned_records: int | None = None
     new_outcomes: int = 0
     new_bad: int = 0
+    new_bad_in_all: int = 0
     is_drifted: bool = False
     nights: Sequence[date] = ()
     arrivals: Sequence[Arrival] = ()
@@ -125,11 +128,6 @@ def _find_next(state: LoopState, policy: RetrainingPolicy) -> NextLook:
     blocked = [one for one in (_monthly_cap(state, policy), _cool_down(state, policy)) if one is not None]
     later = [one for one in blocked if wanted.kind is NextKind.ALARM or _is_later(one, wanted)]
     return max(later, key=lambda one: one.expected_date or date.min) if later else wanted
-
-
-def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
-    """Return the nights between two trainings: doubled for every further consecutive one without success."""
-    return policy.cool_down_nights * 2 ** min(max(0, failures - 1), 10)
 
 
 def tell_next(look: NextLook) -> str:
@@ -201,6 +199,10 @@ def _train_next(state: LoopState, policy: RetrainingPolicy) -> NextLook:
         f"a training is due when the outcomes have grown by {policy.refresh:.0%}: {state.new_outcomes:,} of "
         f"{growth:,} are new since {state.learned_records:,} were learned from"
     )
+    lacking = policy.bad_for_refresh - state.new_bad_in_all
+    if state.new_outcomes >= growth and lacking > 0:
+        why += f"; {counted(lacking, 'more bad outcome')} must be known to judge it"
+        return _after_bad(state, NextLook(NextKind.REFRESH, why, bad_needed=lacking))
     if state.new_outcomes >= growth:
         return _after_nights(state, NextLook(NextKind.REFRESH, why, nights_needed=1))
     needed = growth - state.new_outcomes
@@ -223,8 +225,8 @@ def _monthly_cap(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
 
 
 def _cool_down(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
-    nights = cool_down_nights(policy, state.failures)
-    if state.nights_since_last is None or state.nights_since_last >= nights:
+    nights = policy.cool_down(state.failures)
+    if state.nights_since_last is None or max(state.nights_since_last, state.days_since_last) >= nights:
         return None
     why = f"{state.nights_since_last} of {counted(nights, 'cool-down night')} have passed"
     look = NextLook(NextKind.COOL_DOWN, why, nights_needed=nights - state.nights_since_last)
