@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The front door: makes the environment `.venv` beside this file, once, and runs a command in it.
+"""The front door: creates the environment `.venv` next to this file, once, and runs a command in it.
 
 `test` without arguments also makes one for the newest other Python of this machine, `.venv-3.13` for example.
 
@@ -44,12 +44,12 @@ UNIT_TESTS = "tests/unit"
 QUICK_TESTS = (*PYTEST, "--quick", UNIT_TESTS, "tests/integration")
 TEST_HELP = """usage: python3 run.py test [--quick | PYTEST ARGUMENTS]
 
-  (nothing)         all tests but those with a command of their own (faults, older, hostile), on the oldest Python of
-                    the PATH, and before them the unit tests on the newest
-  --quick           units and the integration tests on SQLite, without what trains or compiles for long; its last lines
-                    say how many tests it left out and what runs them. More arguments go to pytest
-  PYTEST ARGUMENTS  what they name, on this Python: `python3 run.py test tests/unit -k lease`; -n 0 runs one after the
-                    other. What pytest knows: `python3 run.py test tests --help`"""
+  (nothing)         all tests except those with their own command (faults, older, hostile), on the oldest Python on
+                    the PATH; before them, the unit tests on the newest
+  --quick           unit tests, and integration tests on SQLite, without those that train or compile for seconds. The
+                    last lines say how many tests were left out and what runs them. More arguments go to pytest
+  PYTEST ARGUMENTS  the tests that they select, on this Python: `python3 run.py test tests/unit -k lease`; -n 0 runs
+                    one test after the other. Options of pytest: `python3 run.py test tests --help`"""
 FAULTS = (
     "-m",
     "pytest",
@@ -70,7 +70,7 @@ COMMANDS = {
     "demo": Command("show the whole story on a small book", RUN, (("-m", "scheduler.cli.main", "demo"),)),
     "tidemark": Command("run the tidemark command itself", RUN, (("-m", "scheduler.cli.main"),)),
     "test": Command(
-        "run all tests; --quick in a minute or so; or what the arguments tell pytest", TEST, (PYTEST,), runs_here=True
+        "run all tests; --quick in a minute or so; or with arguments for pytest", TEST, (PYTEST,), runs_here=True
     ),
     "faults": Command("run the whole fault matrix, with its slow parts", TEST, (FAULTS,), runs_here=True),
     "older": Command("run the tests of the database on the older PostgreSQL", TEST, (OLDER,), runs_here=True),
@@ -111,7 +111,7 @@ def main(arguments):
 def usage():
     """Return the list of commands."""
     lines = "\n".join(f"  {name:<10}{command.help}" for name, command in COMMANDS.items())
-    first = "The first start installs all into .venv beside run.py."
+    first = "The first start installs everything into .venv next to run.py."
     return f"usage: python3 run.py COMMAND [ARGUMENTS]\n\n{lines}\n\n{first}"
 
 

@@ -1,4 +1,4 @@
-"""The environments of `run.py`: a folder beside it that holds the locked packages for one Python, made and repaired.
+"""The environments of `run.py`: folders next to it, each with the locked packages for one Python, created and repaired.
 
 Standard library alone, and no word that a Python too old for Tidemark cannot read.
 """
@@ -24,12 +24,12 @@ class RunError(Exception):
 
 
 def say(message):
-    """Tell the user; standard output belongs to the command that is run."""
+    """Print a line for the user; standard output belongs to the command that is run."""
     print(f"run.py: {message}", file=sys.stderr, flush=True)
 
 
 class Environment:
-    """A folder beside this file that holds the packages for one Python. What run.py did not make it leaves alone."""
+    """A folder next to this file with the packages for one Python. A folder that run.py did not make is left alone."""
 
     def __init__(self, name, base, version):
         self.folder = HERE / name
@@ -56,7 +56,7 @@ class Environment:
                 self._install(lock_name, lock_file)
 
     def _is_ready(self, lock_name):
-        """Tell whether a finished installation of this lock file, in this place, for this Python is there."""
+        """Return whether a finished installation of this lock file, in this place, for this Python is there."""
         state = self._read_state()
         is_current = state.get("place") == self._place and state["locks"].get(lock_name) == fingerprint(lock_name)
         return is_current and self.python.exists()

@@ -79,7 +79,7 @@ def write_commands() -> str:
 
 def write_endpoints() -> str:
     """Every endpoint with its parameters and answers."""
-    lines = ["# Every endpoint", "", "`GET /openapi.json` of a running API tells the same with every schema.", ""]
+    lines = ["# Every endpoint", "", "`GET /openapi.json` of a running API shows the same, with every schema.", ""]
     for path, methods in describe_api()["paths"].items():
         for method, operation in methods.items():
             lines += [f"## {method.upper()} {path}", "", _cell(operation.get("summary", "")), ""]

@@ -20,7 +20,7 @@ from tests.servers import GivenPostgres, PostgresServer, RedisServer, newest_pos
 if TYPE_CHECKING:
     from tests.trained_book import TrainedBook
 
-pytest_plugins = ["tests.faults.reporting", "tests.file_durations", "tests.quick_selection"]
+pytest_plugins = ["tests.faults.reporting", "tests.file_durations", "tests.garbage", "tests.quick_selection"]
 
 _GIVEN_URL = os.environ.get("TIDEMARK_TEST_POSTGRES_URL")
 _SQLITE = "sqlite"
@@ -106,7 +106,7 @@ def _postgres_servers() -> Iterator[_PostgresServers]:
     servers.close()
 
 
-class _Databases:
+class Databases:
     """Makes databases: empty, or with Tidemark's tables copied from a template, which every migration made once."""
 
     def __init__(self, servers: _PostgresServers, folder: Path) -> None:
@@ -146,9 +146,9 @@ class _Databases:
 
 
 @pytest.fixture(scope="session")
-def databases(_postgres_servers: _PostgresServers, tmp_path_factory: pytest.TempPathFactory) -> _Databases:
+def databases(_postgres_servers: _PostgresServers, tmp_path_factory: pytest.TempPathFactory) -> Databases:
     """What makes the databases of the tests."""
-    return _Databases(_postgres_servers, tmp_path_factory.mktemp("templates"))
+    return Databases(_postgres_servers, tmp_path_factory.mktemp("templates"))
 
 
 # The older server finds little that the newest one does not: `run.py older` asks it.
@@ -156,42 +156,42 @@ _ALL = [_SQLITE, pytest.param(_OLDER, marks=[] if _GIVEN_URL else [pytest.mark.o
 
 
 @pytest.fixture(params=_ALL)
-def database_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The URL of a database that holds Tidemark's tables and no row; once for each kind, whose name is in the id."""
     with databases.open(request.param, tmp_path, with_tables=True) as url:
         yield url
 
 
 @pytest.fixture(params=[_SQLITE, _NEWEST])
-def any_database_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+def any_database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The same for slow tests: SQLite and the newest PostgreSQL alone."""
     with databases.open(request.param, tmp_path, with_tables=True) as url:
         yield url
 
 
 @pytest.fixture(params=[pytest.param(_SQLITE, marks=pytest.mark.slow), _NEWEST])
-def postgres_first_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+def postgres_first_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The same for the very slow ones: in every run PostgreSQL alone."""
     with databases.open(request.param, tmp_path, with_tables=True) as url:
         yield url
 
 
 @pytest.fixture(params=_ALL)
-def empty_database_url(request: pytest.FixtureRequest, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+def empty_database_url(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without tables, for tests that make them."""
     with databases.open(request.param, tmp_path, with_tables=False) as url:
         yield url
 
 
 @pytest.fixture
-def sqlite_url(databases: _Databases, tmp_path: Path) -> Iterator[str]:
+def sqlite_url(databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The URL of a database of SQLite that holds Tidemark's tables, for tests whose subject is not the database."""
     with databases.open(_SQLITE, tmp_path, with_tables=True) as url:
         yield url
 
 
 @pytest.fixture
-def postgres_url(postgres_server: PostgresServer, databases: _Databases, tmp_path: Path) -> Iterator[str]:
+def postgres_url(postgres_server: PostgresServer, databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The same on the newest PostgreSQL alone."""
     with databases.open(_NEWEST, tmp_path, with_tables=True) as url:
         yield url

@@ -74,5 +74,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         named = ", ".join(f"{count} {reason}" for reason, count in own.items())
         folders = {path.parent.name for path in Path(__file__).parent.glob("*/test_*.py")} - QUICK_FOLDERS
         others = ", ".join(f"tests/{name}" for name in sorted(folders))
-        told = f"left out by --quick: {sum(own.values()):,} tests ({named}) and all of {others}"
-        terminalreporter.write_line(f"{told}; `python3 run.py test` runs them")
+        line = f"left out by --quick: {sum(own.values()):,} tests ({named}) and all of {others}"
+        terminalreporter.write_line(f"{line}; `python3 run.py test` runs them")

@@ -1,9 +1,12 @@
 """A book with a trained model, made once in a session for all tests that need one."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copytree
 
 from filelock import FileLock
 from sqlalchemy import Engine
@@ -23,9 +26,8 @@ CUSTOMERS = 3000
 # Half of the outcomes are bad: so few records are enough to prove a model better than chance.
 TIMES = Economy(odds_shift=2.5)
 LEARNT_FROM = 1000
-_QUICKLY = ("--sample", str(LEARNT_FROM), "--epochs", "2", "--no-trees")
 _KEPT = "trained home"
-_OF_PROCESSES = ignore_patterns("logs", "redis", "run")  # what belongs to the processes that made it
+_ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,7 @@ class TrainedBook:
 
     def fill(self, engine: Engine) -> None:
         """Load the book into a database that has the tables and nothing else, and make the model its champion."""
-        portfolio, data = self.files
-        definition = read_portfolio_file(portfolio)
-        save_portfolio(engine, definition, who="test")
-        file = open_data_file(data, definition)
-        frames = (batch.frame for batch in file.batches())
-        load_records(engine, definition, frames, key_type=file.key_type, who="test")
+        load(engine, self.files)
         self.add_model(engine, self.model.version)
 
     def add_model(self, engine: Engine, version: str, *, seen: str | None = None) -> None:
@@ -69,10 +66,10 @@ class TrainedBook:
 
 
 def open_trained_book(folder: Path) -> TrainedBook:
-    """Return the book of a folder. The first time: train on the embedded defaults, and score once, undisturbed.
+    """Return the book of a folder. The first time: train, and score once, undisturbed.
 
-    Several processes may ask at once: one makes it, the others wait. Whole trainings, with trees and folds, are for the
-    tests of training.
+    Several processes may ask at once: one makes it, the others wait. Whole trainings, with trees and folds, and the
+    commands that start them, are for the tests of training and of the flow.
     """
     folder.mkdir(exist_ok=True)
     files, made = (folder / "book.toml", folder / "book.csv"), folder / "made.json"
@@ -81,7 +78,7 @@ def open_trained_book(folder: Path) -> TrainedBook:
             files[0].write_text(simulated_portfolio())
             frame = simulate_customers(CUSTOMERS, 5, unlabelled_share=0.45, text_keys=True, economy=TIMES)
             frame.drop(columns=["true_probability", "true_outcome"]).to_csv(files[1], index=False)
-            made.write_text(json.dumps(_train_and_score(Installation(folder), files)))
+            made.write_text(_make_in_a_process(folder))
     version, digest = json.loads(made.read_text())
     kept = folder / _KEPT
     with opened_engine(f"sqlite:///{kept / 'tidemark.db'}") as engine:
@@ -89,11 +86,18 @@ def open_trained_book(folder: Path) -> TrainedBook:
     return TrainedBook(files, kept, model, digest)
 
 
-def _train_and_score(installation: Installation, files: tuple[Path, Path]) -> tuple[str, str]:
-    portfolio, data = map(str, files)
-    installation.settings["TIDEMARK_SCORING_WORKERS"] = "1"
-    installation.run("portfolio", "add", portfolio)
-    installation.run("load", BOOK, data)
-    version = installation.json("train", BOOK, *_QUICKLY)["model_version"]
-    copytree(installation.folder / "home", installation.folder / _KEPT, ignore=_OF_PROCESSES)
-    return version, installation.json("score", BOOK)["digest"]
+def _make_in_a_process(folder: Path) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
+    command = [sys.executable, "-m", "tests.book_training", str(folder), str(folder / _KEPT)]
+    done = subprocess.run(command, env=clean, cwd=_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout.splitlines()[-1]
+
+
+def load(engine: Engine, files: tuple[Path, Path]) -> None:
+    """Save the portfolio and load its records."""
+    definition = read_portfolio_file(files[0])
+    save_portfolio(engine, definition, who="test")
+    file = open_data_file(files[1], definition)
+    frames = (batch.frame for batch in file.batches())
+    load_records(engine, definition, frames, key_type=file.key_type, who="test")

@@ -54,7 +54,7 @@ def queue_deliveries(
 
 
 def wants(patterns: Sequence[str], event: str) -> bool:
-    """Tell whether one of the patterns names the event or its group.
+    """Return whether one of the patterns names the event or its group.
 
     >>> [wants(["job.*", "model.promoted"], one) for one in ("job.done", "model.promoted", "model.refused")]
     [True, True, False]

@@ -14,7 +14,7 @@ STORED_DECIMALS = 6  # of a probability
 _BITS = 256
 _MODULUS = 2**_BITS
 _SEPARATOR = "\x1f"
-_LOOKED_AT = 64  # rows that tell whether the texts of a column repeat
+_LOOKED_AT = 64  # rows that show whether the texts of a column repeat
 _MISSING = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -39,7 +39,7 @@ def score_digest(
 
 
 def data_digest(frame: pd.DataFrame) -> str:
-    """Sum of a 64-bit hash of every row, as 64 hexadecimal digits: tells whether the same records were read.
+    """Sum of a 64-bit hash of every row, as 64 hexadecimal digits: shows whether the same records were read.
 
     Numbers count as float64, whatever they are stored as; everything else as its text.
     """

@@ -10,9 +10,10 @@ from db.errors import LeaseLostError
 from db.events.event_log import record_event
 from db.events.wording import counted
 from db.ledger.digests import sum_digests
+from db.ledger.expired_leases import ExpiredLease, is_still_expired
 from db.ledger.job_lifecycle import Job, find_job, insert_follow_up
 from db.ledger.shard_histograms import fold_block, fold_histograms, list_unfolded
-from db.ledger.shard_leases import Claim, ExpiredLease, is_still_expired
+from db.ledger.shard_leases import Claim
 from db.schema.core_tables import jobs, shards
 from db.schema.states import ACTIVE_JOB_STATES, ENDED_JOB_STATES, FailureCause, JobKind, JobState, JobTask, ShardState
 

@@ -1,4 +1,4 @@
-"""The ledger of shards: planned once, claimed with a lease and a token, released, recovered.
+"""The ledger of shards: planned once, claimed with a lease and a token, renewed, released.
 
 Every state change is one guarded statement. The database's clock alone decides about leases.
 """
@@ -33,18 +33,6 @@ class Claim:
     key_range: KeyRange
     job: Job
     erasures: int = 0  # of its portfolio, when it was claimed
-
-
-@dataclass(frozen=True)
-class ExpiredLease:
-    """A shard whose worker sent no heartbeat in time."""
-
-    shard_id: int
-    job_id: int
-    token: int
-    attempt: int
-    worker: str
-    queue: str
 
 
 def insert_shards(connection: Connection, job: Job, ranges: Sequence[KeyRange], *, inputs: int) -> bool:
@@ -199,37 +187,6 @@ def retry_later(engine: Engine, claim: Claim, error: str, *, delay_seconds: floa
         )
         _require_held(connection.execute(waiting).rowcount, claim)
         record_event(connection, "shard.retried", who=worker, job_id=claim.job.id, shard_id=claim.shard_id, why=error)
-
-
-def list_expired(engine: Engine, *, after_id: int = 0, limit: int = 500) -> list[ExpiredLease]:
-    """Return a page of running shards with an expired or missing lease; the next page begins after its last id."""
-    # NULL is never smaller than now: a lease that was never written must count as over.
-    is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
-    columns = (shards.c.id, shards.c.job_id, shards.c.token, shards.c.attempt, shards.c.worker, shards.c.queue)
-    statement = select(*columns).where(shards.c.state == ShardState.RUNNING, is_over, shards.c.id > after_id)
-    with reading(engine) as connection:
-        rows = connection.execute(statement.order_by(shards.c.id).limit(limit))
-        return [ExpiredLease(*row) for row in rows]
-
-
-def take_back(engine: Engine, expired: ExpiredLease) -> bool:
-    """Put a shard with an expired lease back in the queue; False if its worker finished or renewed in the meantime."""
-    with writing(engine) as connection:
-        freed = update(shards).where(is_still_expired(expired))
-        error = f"the worker {expired.worker} sent no heartbeat within its lease"
-        freed = freed.values(state=ShardState.WAITING, lease_until=None, worker=None, error=error, hinted_at=None)
-        has_freed = connection.execute(freed).rowcount == 1
-        if has_freed:
-            who, shard_id = "scheduler", expired.shard_id
-            record_event(connection, "shard.taken_back", who=who, job_id=expired.job_id, shard_id=shard_id, why=error)
-    return has_freed
-
-
-def is_still_expired(expired: ExpiredLease) -> ColumnElement[bool]:
-    """The guard of every change to a shard with an expired lease."""
-    is_same = (shards.c.id == expired.shard_id) & (shards.c.token == expired.token)
-    is_over = func.coalesce(shards.c.lease_until, now_plus(-1)) < now_plus()
-    return is_same & (shards.c.state == ShardState.RUNNING) & is_over
 
 
 def find_waiting_error(engine: Engine, job_id: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Tells whether anything is waiting to be planned or sent: the only query of an idle tick."""
+"""Says whether anything is waiting to be planned or sent: the only query of an idle tick."""
 
 from typing import NamedTuple
 

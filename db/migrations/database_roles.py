@@ -34,6 +34,7 @@ class Rights:
     insert: tuple[str, ...] = ()
     update: tuple[str, ...] = ()
     update_columns: Mapping[str, str] = field(default_factory=dict)
+    use_sequence: tuple[str, ...] = ()  # of a table into which it inserts nothing
     delete: tuple[str, ...] = ()
 
 
@@ -55,8 +56,10 @@ _RIGHTS = {
             "schedules", "schedule_runs", "webhooks", "api_keys", "ended_sessions",
             "outcomes", "online_requests", "removals", "decisions", "champions", "retraining"),
         update=("portfolios", "source_grants", "schedules", "webhooks", "webhook_deliveries", "api_keys",
-            "online_requests", "model_versions", "champions", "retraining", "shard_histograms", "drift_reports"),
-        update_columns={"events": "why", "decisions": "reason"},  # erasing takes a key out of what was written by hand
+            "online_requests", "model_versions", "champions", "retraining", "shard_histograms", "drift_reports",
+            "vintages"),
+        # Erasing takes a key out of what was written by hand; outcomes that are used again get new numbers.
+        update_columns={"events": "why", "decisions": "reason", "outcomes": "id"},
         delete=("source_grants", "scores", "rejects", "outcomes", "online_requests", "ended_sessions"),
     ),
     # Retention finds and removes scores by job and key, and never sees a probability.
@@ -78,6 +81,8 @@ _RIGHTS = {
         insert=("model_versions", "champions", "decisions", "drift_reports", "alarm_limits", "vintages", "retraining",
             "secrets"),
         update=("model_versions", "champions", "retraining", "alarm_limits"),
+        update_columns={"outcomes": "id"},  # outcomes that are used again get new numbers
+        use_sequence=("outcomes",),
         delete=("vintages",),
     ),
 }  # fmt: skip
@@ -162,7 +167,7 @@ def _rights_of(role: str) -> Iterable[str]:
         for verb, some in (("SELECT", rights.read_columns), ("UPDATE", rights.update_columns)):
             for name, columns in some.items():
                 yield f"GRANT {verb} ({columns}) ON {PREFIX}{name} TO {role};"
-        for name in rights.insert:
+        for name in (*rights.insert, *rights.use_sequence):
             column = metadata.tables[f"{PREFIX}{name}"].autoincrement_column
             if column is not None:
                 yield f"GRANT USAGE ON SEQUENCE {PREFIX}{name}_{column.name}_seq TO {role};"

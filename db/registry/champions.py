@@ -74,6 +74,22 @@ def list_decisions(engine: Engine, portfolio: str, *, limit: int = 100) -> list[
         return [Decision(*row) for row in connection.execute(statement.order_by(decisions.c.id.desc()).limit(limit))]
 
 
+@dataclass(frozen=True)
+class Record:
+    """What the decisions about a version say of it: how it was made, and how often the gate has judged it."""
+
+    made: str
+    looks: int
+
+
+def find_record(connection: Connection, version: str) -> Record:
+    """Return a version's record within the caller's transaction; `made` is empty for a model trained from scratch."""
+    statement = select(decisions.c.figures).where(decisions.c.version == version).order_by(decisions.c.id)
+    figures = connection.execute(statement).scalars().all()
+    made = next((str(one["made"]) for one in figures if one.get("made")), "")
+    return Record(made, sum(bool(one.get("checks")) for one in figures))
+
+
 def get_decision(engine: Engine, number: int) -> Decision:
     """Return one decision. Raises `NotFoundError`."""
     with reading(engine) as connection:

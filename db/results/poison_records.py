@@ -18,9 +18,10 @@ from db.errors import SourceError
 from db.events.event_log import record_event
 from db.events.wording import counted
 from db.ledger.digests import data_digest, sum_digests
+from db.ledger.expired_leases import ExpiredLease, is_still_expired
 from db.ledger.job_closing import close_if_finished, count_shard_done, fail_expired_shard
 from db.ledger.job_lifecycle import Job, find_job
-from db.ledger.shard_leases import ExpiredLease, is_still_expired, row_of_shard
+from db.ledger.shard_leases import row_of_shard
 from db.privacy.erased_keys import ErasureCount, count_erasures, find_erased, hold_off_erasures
 from db.privacy.key_hashing import stored_keys
 from db.privacy.key_secret import require_key_secret

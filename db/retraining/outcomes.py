@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     exists,
     func,
     insert,
@@ -24,11 +25,15 @@ from sqlalchemy import (
 )
 
 from db.connections.bulk_insert import copy_rows
+from db.connections.clock import UtcDateTime, now_plus
 from db.connections.engine import reading, writing
 from db.events.event_log import record_event
 from db.events.wording import counted
 from db.ledger.job_lifecycle import JobRequest, find_job, insert_job
 from db.privacy.erased_keys import drop_erased, hold_off_erasures, read_erasures
+from db.retraining.retraining_state import lock_retraining
+from db.retraining.usable_outcomes import find_usable
+from db.retraining.vintages import find_newest_of_job
 from db.schema.core_tables import jobs, scores
 from db.schema.retraining_tables import outcomes
 from db.schema.states import JobKind, JobState, JobTask
@@ -58,8 +63,8 @@ def load_outcomes(
     """Store (record key, outcome, date as YYYY-MM-DD), all or nothing; known outcomes change nothing.
 
     An outcome belongs to the score of `scoring_job`, or else of the newest finished job with a score of the record up
-    to the date of the outcome. A corrected outcome replaces the old one and counts as new. Persons erased since the
-    load began are left out.
+    to the date of the outcome. A corrected outcome replaces the old one and counts as new. All rows of a load have the
+    same time, which tells files apart. Persons erased since the load began are left out.
     """
     erasures_before = read_erasures(engine, portfolio)
     with writing(engine) as connection:
@@ -73,8 +78,10 @@ def load_outcomes(
         fresh = _count(connection, staging)
         _match_scores(connection, staging, portfolio, scoring_job)
         without_score = _count(connection, staging, staging.c.scored_job_id.is_(None))
+        lock_retraining(connection, portfolio)  # vintages are not judged while outcomes come in
+        newest_id = find_newest_id(connection)
         changed = _drop_corrected(connection, staging, portfolio)
-        _insert_staged(connection, staging, portfolio)
+        _insert_staged(connection, staging, portfolio, newest_id)
         staging.drop(connection)
         job_id = None
         if fresh:
@@ -86,23 +93,75 @@ def load_outcomes(
 
 def read_outcomes(engine: Engine, portfolio: str) -> pd.DataFrame:
     """Return the newest outcome of each record: record_key, outcome, outcome_date, outcome_id, scored_job (or 0)."""
+    with reading(engine) as connection:
+        frame = _read_by_date(connection, portfolio)
+    return frame.drop_duplicates("record_key", keep="last").reset_index(drop=True)
+
+
+def read_usable_outcomes(engine: Engine, portfolio: str) -> pd.DataFrame:
+    """Return what `read_outcomes` does, with the column `is_usable`: the newest usable outcome of each record.
+
+    A record whose outcomes may not be used, none of them, has its newest one (`db.retraining.usable_outcomes`).
+    """
+    with reading(engine) as connection:
+        usable, frame = find_usable(connection, portfolio), _read_by_date(connection, portfolio)
+    frame["is_usable"] = usable.tell(frame["scored_job"].to_numpy(), frame["outcome_id"].to_numpy())
+    chosen = frame.sort_values("is_usable", kind="stable").drop_duplicates("record_key", keep="last")
+    return chosen.sort_index().reset_index(drop=True)
+
+
+def count_new(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> tuple[int, int]:
+    """Return the number of outcomes after the one with this id, of records scored after that job, and of bad ones.
+
+    Only outcomes that may be used count (`db.retraining.usable_outcomes`).
+    """
+    wanted = [outcomes.c.portfolio == portfolio, outcomes.c.id > after_id]
+    if after_job:
+        wanted.append(outcomes.c.scored_job_id.is_(None) | (outcomes.c.scored_job_id > after_job))
+    counts = (func.count(), func.count().filter(outcomes.c.outcome == 1))
+    by_job = select(outcomes.c.scored_job_id, func.max(outcomes.c.id), *counts).where(*wanted)
+    usable, totals = find_usable(connection, portfolio), [(0, 0)]
+    for job_id, newest_id, *found in connection.execute(by_job.group_by(outcomes.c.scored_job_id)).all():
+        newest_usable = newest_id if job_id is None else usable.newest_of(job_id)
+        if newest_usable >= newest_id:
+            totals.append((found[0], found[1]))
+        elif newest_usable > after_id:  # the rest came after the job was measured
+            mine = (*wanted, outcomes.c.scored_job_id == job_id, outcomes.c.id <= newest_usable)
+            known, bad = connection.execute(select(*counts).select_from(outcomes).where(*mine)).one()
+            totals.append((known, bad))
+    return sum(known for known, _ in totals), sum(bad for _, bad in totals)
+
+
+def find_newest_id(connection: Connection) -> int:
+    """Return the largest id of any outcome; 0 if there is none."""
+    return connection.execute(select(func.max(outcomes.c.id))).scalar() or 0
+
+
+def count_again_as_new(connection: Connection, job_id: int, *, after_id: int) -> int:
+    """Give the outcomes of a scoring job after this id new ids, in the caller's transaction; return the largest.
+
+    They were held back, and models may have been trained on later ones since: "greater than" has to mean "not known
+    when that model was trained" for these too.
+    """
+    held_back = (outcomes.c.scored_job_id == job_id, outcomes.c.id > after_id)
+    number = func.row_number().over(order_by=outcomes.c.id)
+    if connection.dialect.name == "postgresql":
+        new_id = func.nextval(func.pg_get_serial_sequence(outcomes.name, "id"))
+        connection.execute(update(outcomes).where(*held_back).values(id=new_id))
+    else:
+        numbered = select(outcomes.c.id.label("old_id"), number.label("number")).where(*held_back).subquery()
+        new_id = find_newest_id(connection) + numbered.c.number
+        connection.execute(update(outcomes).where(outcomes.c.id == numbered.c.old_id).values(id=new_id))
+    return find_newest_of_job(connection, job_id)
+
+
+def _read_by_date(connection: Connection, portfolio: str) -> pd.DataFrame:
     columns = (
         *(outcomes.c.record_key, outcomes.c.outcome, outcomes.c.outcome_date, outcomes.c.id),
         func.coalesce(outcomes.c.scored_job_id, 0),
     )
     statement = select(*columns).where(outcomes.c.portfolio == portfolio).order_by(outcomes.c.outcome_date)
-    with reading(engine) as connection:
-        rows = connection.execute(statement).all()
-    frame = pd.DataFrame.from_records(rows, columns=_COLUMNS)
-    return frame.drop_duplicates("record_key", keep="last").reset_index(drop=True)
-
-
-def count_new_bad(connection: Connection, portfolio: str, *, after_id: int, after_job: int = 0) -> int:
-    """Return the number of bad outcomes after the one with this id, of records that were scored after that job."""
-    wanted = (outcomes.c.portfolio == portfolio, outcomes.c.id > after_id, outcomes.c.outcome == 1)
-    if after_job:
-        wanted = (*wanted, outcomes.c.scored_job_id.is_(None) | (outcomes.c.scored_job_id > after_job))
-    return connection.execute(select(func.count()).select_from(outcomes).where(*wanted)).scalar_one()
+    return pd.DataFrame.from_records(connection.execute(statement).all(), columns=_COLUMNS)
 
 
 def _stage(connection: Connection, rows: Iterable[tuple[str, int, str]]) -> Table:
@@ -138,10 +197,15 @@ def _drop_corrected(connection: Connection, staging: Table, portfolio: str) -> i
     return connection.execute(outcomes.delete().where(corrected)).rowcount
 
 
-def _insert_staged(connection: Connection, staging: Table, portfolio: str) -> None:
-    names = ("portfolio", "record_key", "outcome", "outcome_date", "scored_job_id")
-    rows = select(literal(portfolio), *(staging.c[name] for name in names[1:])).order_by(staging.c.outcome_date)
-    connection.execute(insert(outcomes).from_select(names, rows))
+def _insert_staged(connection: Connection, staging: Table, portfolio: str, newest_id: int) -> None:
+    """SQLite numbers from the largest id that is left, so the ids of what was corrected would come again."""
+    names = ("portfolio", "record_key", "outcome", "outcome_date", "scored_job_id", "loaded_at")
+    now = bindparam("now", connection.execute(select(now_plus())).scalar_one(), type_=UtcDateTime())
+    values: list[Any] = [literal(portfolio), *(staging.c[name] for name in names[1:-1]), now]
+    order = (staging.c.outcome_date, staging.c.record_key)
+    if connection.dialect.name == "sqlite":
+        names, values = ("id", *names), [newest_id + func.row_number().over(order_by=order), *values]
+    connection.execute(insert(outcomes).from_select(names, select(*values).order_by(*order)))
 
 
 def _match_scores(connection: Connection, staging: Table, portfolio: str, scoring_job: int | None) -> None:

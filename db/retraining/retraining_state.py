@@ -6,16 +6,15 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.connections.clock import now_plus
 from db.registry.versions import ModelVersion, find_model
 from db.results.shadow_scores import select_shadow_jobs
 from db.schema.core_tables import jobs
 from db.schema.model_tables import champions, model_versions
 from db.schema.monitoring_tables import drift_reports
 from db.schema.retraining_tables import retraining
-from db.schema.states import OPEN_JOB_STATES, JobKind, ModelState, Verdict
+from db.schema.states import OPEN_JOB_STATES, JobKind, JobTask, ModelState, Verdict
 
-MONTH_SECONDS = 30 * 86_400.0
+NIGHT_JOB = "night_job"  # option of a training that no night asked for: the newest scoring job at that moment
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,13 @@ def has_open_fine_tuning(connection: Connection, portfolio: str) -> bool:
     return connection.execute(select(jobs.c.id).where(*wanted).limit(1)).scalar() is not None
 
 
-def count_fine_tunings(connection: Connection, portfolio: str, *, seconds: float = MONTH_SECONDS) -> int:
-    """Return the number of fine-tunings in the last seconds, by the database's clock."""
-    # A gate or a watch is a job without a subject: neither trains.
-    wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.FINE_TUNING, jobs.c.subject_job_id.is_not(None))
-    statement = select(func.count()).select_from(jobs).where(*wanted, jobs.c.created_at > now_plus(-seconds))
-    return connection.execute(statement).scalar_one()
+def list_training_nights(connection: Connection, portfolio: str, *, most: int = 100) -> list[int]:
+    """Return the scoring jobs after which a training was asked for, newest training first."""
+    trains = jobs.c.task.in_((JobTask.FINE_TUNE, JobTask.PRETRAIN))
+    wanted = (jobs.c.portfolio == portfolio, jobs.c.kind == JobKind.FINE_TUNING, trains)
+    night = func.coalesce(jobs.c.subject_job_id, jobs.c.options[NIGHT_JOB].as_integer())
+    statement = select(night).where(*wanted, night.is_not(None)).order_by(jobs.c.id.desc()).limit(most)
+    return list(connection.execute(statement).scalars())
 
 
 def count_nights_after(connection: Connection, portfolio: str, night_id: int | None) -> int:
@@ -75,22 +75,32 @@ def find_last_stable_night(connection: Connection, portfolio: str) -> int:
     return connection.execute(statement.where(*wanted)).scalar() or 0
 
 
-def find_newest_night(connection: Connection, portfolio: str, version: str) -> int | None:
-    """Return the newest scoring job of a version that was monitored; None if none was."""
-    statement = select(func.max(drift_reports.c.job_id))
-    wanted = (drift_reports.c.portfolio == portfolio, drift_reports.c.model_version == version)
-    return connection.execute(statement.where(*wanted)).scalar()
+def was_broken_before(connection: Connection, portfolio: str, night_id: int) -> bool:
+    """Whether the last monitored night before this one had the verdict broken_pipeline."""
+    statement = select(drift_reports.c.verdict).where(drift_reports.c.portfolio == portfolio)
+    before = statement.where(drift_reports.c.job_id < night_id).order_by(drift_reports.c.job_id.desc()).limit(1)
+    return connection.execute(before).scalar() == Verdict.BROKEN_PIPELINE
 
 
-def count_champion_nights(connection: Connection, portfolio: str) -> int:
-    """Return the number of monitored nights that the present champion has scored since its promotion."""
-    statement = select(func.count()).select_from(
+def find_newest_night(connection: Connection, portfolio: str, version: str | None = None) -> int | None:
+    """Return the newest scoring job that was monitored, of a version if one is named; None if none was."""
+    statement = select(func.max(drift_reports.c.job_id)).where(drift_reports.c.portfolio == portfolio)
+    if version is not None:
+        statement = statement.where(drift_reports.c.model_version == version)
+    return connection.execute(statement).scalar()
+
+
+def count_champion_nights(connection: Connection, portfolio: str) -> tuple[int, int | None]:
+    """Return the number of monitored nights that the present champion has scored since its promotion, and the first."""
+    statement = select(func.count(), func.min(drift_reports.c.job_id)).select_from(
         drift_reports.join(champions, champions.c.portfolio == drift_reports.c.portfolio)
     )
     before = select(model_versions.c.version).where(model_versions.c.replaced_by == champions.c.version)
     is_own = or_(drift_reports.c.model_version == champions.c.version, drift_reports.c.model_version.in_(before))
     wanted = (drift_reports.c.portfolio == portfolio, is_own)
-    return connection.execute(statement.where(*wanted, drift_reports.c.created_at >= champions.c.since)).scalar_one()
+    since = drift_reports.c.created_at >= champions.c.since
+    nights, first = connection.execute(statement.where(*wanted, since)).one()
+    return nights, first
 
 
 def find_challengers(connection: Connection, portfolio: str) -> list[ModelVersion]:

@@ -51,7 +51,7 @@ vintages = Table(
     Column("outcomes", BigInteger, nullable=False),
     Column("bad", BigInteger, nullable=False),
     Column("figures", _document, nullable=False),
-    Column("trust", Text, comment="trusted, surprising, contradicting or accepted; empty = not judged yet"),
+    Column("trust", Text, comment="trusted, surprising, contradicting, accepted or rejected; empty = not judged"),
     Column("trust_reason", Text, comment="why, as a sentence"),
     Column("trusted_by", Text, comment="the person who accepted or rejected the outcomes"),
     Column("updated_at", UtcDateTime, nullable=False, default=now_plus()),

@@ -161,6 +161,16 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
+class Trust(StrEnum):
+    """Whether the outcomes of a scoring job are used: to learn from, and to judge by."""
+
+    TRUSTED = "trusted"
+    SURPRISING = "surprising"  # not used until another night confirms it, or a person accepts it
+    CONTRADICTING = "contradicting"  # not used until it is corrected, or a person accepts it
+    ACCEPTED = "accepted"  # by a person
+    REJECTED = "rejected"  # by a person
+
+
 class RemovalCause(StrEnum):
     """Why results were removed."""
 
@@ -194,6 +204,9 @@ SCHEDULE_MOVES: dict[ScheduleState, frozenset[ScheduleState]] = {
     ScheduleState.PAUSED: frozenset({ScheduleState.ACTIVE, ScheduleState.REMOVED}),
     ScheduleState.REMOVED: frozenset(),
 }
+
+USED = frozenset({Trust.TRUSTED, Trust.ACCEPTED})
+SAID_BY_A_PERSON = frozenset({Trust.ACCEPTED, Trust.REJECTED})
 
 ENDED_JOB_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 OPEN_JOB_STATES = frozenset(JobState) - ENDED_JOB_STATES

@@ -235,16 +235,21 @@ def read_all(
             yield read_range(engine, source, key, columns, key_range)
 
 
-def count_newer_bad(connection: Connection, definition: PortfolioDefinition, as_of: str) -> int:
-    """Return the number of records with a bad outcome later than `as_of`; 0 if the portfolio has no such columns."""
+def count_newer(connection: Connection, definition: PortfolioDefinition, as_of: str) -> tuple[int, int]:
+    """Return the number of records with an outcome later than `as_of`, and of bad ones among them.
+
+    Both are 0 if the portfolio has no such columns.
+    """
     if definition.target is None or definition.as_of is None:
-        return 0
+        return 0, 0
     with reading_source(connection.engine, definition.learning_records):
         table = reflect_source(connection, definition.learning_records)
         require_columns(table, (definition.target, definition.as_of))
-        is_bad = cast(table.c[definition.target], Double) == 1
+        target = cast(table.c[definition.target], Double)
         later = cast(table.c[definition.as_of], Text) > as_of
-        return connection.execute(select(func.count()).select_from(table).where(is_bad, later)).scalar_one()
+        counts = select(func.count(target), func.count().filter(target == 1)).select_from(table)
+        known, bad = connection.execute(counts.where(later)).one()
+    return known, bad
 
 
 def _in_range(dialect: Dialect, key: Column[object], key_range: KeyRange) -> ColumnElement[bool]:

@@ -12,10 +12,10 @@ def main() -> int:
     try:
         command = import_module("scheduler.cli.main")
     except ModuleNotFoundError as error:
-        told = describe_missing_package(error)
-        if told is None:
+        message = describe_missing_package(error)
+        if message is None:
             raise
-        sys.stderr.write(f"tidemark: {told}\n")
+        sys.stderr.write(f"tidemark: {message}\n")
         return FAILED
     return command.main()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from scheduler.cli.commands import demo, events, job, key, results, running, train_and_score
+from scheduler.cli.commands import demo, events, job, key, results, running, score, train
 from scheduler.cli.commands.books import erase, grants, outcomes, records, schedule
 from scheduler.cli.commands.models import drift, loop, promotion, scrub
 
@@ -36,14 +36,14 @@ def _begin(
     """Options before the name of a command."""
 
 
-app.add_typer(grants.app, name="portfolio")  # with the commands of cli/portfolio.py
+app.add_typer(grants.app, name="portfolio")  # with the commands of cli/commands/books/portfolio.py
 app.command("load")(records.load)
-app.command("train")(train_and_score.train)
-app.command("score")(train_and_score.score)
+app.command("train")(train.train)
+app.command("score")(score.score)
 app.add_typer(job.app, name="job")
 app.add_typer(results.scores_app, name="scores")
 app.add_typer(results.rejects_app, name="rejects")
-app.add_typer(promotion.app, name="model")  # with the commands of cli/model.py and cli/scrub.py
+app.add_typer(promotion.app, name="model")  # with the commands of model.py and scrub.py there
 assert scrub.app is promotion.app, "one group of commands, in several files"
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(drift.app, name="drift")

@@ -34,6 +34,6 @@ AcceptSuspicious = Annotated[
     bool,
     typer.Option(
         "--accept-suspicious",
-        help="Promote even if one column nearly decides the outcome by itself: it is known beforehand.",
+        help="Promote even if a single column nearly decides the outcome. Use it only if that column is known before.",
     ),
 ]

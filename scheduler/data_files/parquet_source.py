@@ -1,6 +1,6 @@
 """Reads Parquet files batch by batch: only the requested columns, and never more than fits into memory.
 
-A Parquet file tells of its encoded size. A text that stands in a million rows stands once in the file, so what it
+A Parquet file states its encoded size. A text that stands in a million rows stands once in the file, so what it
 decodes to is added up first, with the texts still encoded.
 """
 

@@ -9,8 +9,8 @@ from logging import getLogger
 from db.connections.engine import Engine
 from db.connections.interruption import Interruption
 from db.errors import DatabaseError, SourceBusyError
+from db.ledger.expired_leases import ExpiredLease
 from db.ledger.job_closing import fail_expired_shard
-from db.ledger.shard_leases import ExpiredLease
 from db.results.poison_records import isolate_poison
 
 logger = getLogger(__name__)

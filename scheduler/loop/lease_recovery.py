@@ -5,8 +5,8 @@ from logging import getLogger
 
 from db.connections.engine import Engine
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError
+from db.ledger.expired_leases import ExpiredLease, list_expired, take_back
 from db.ledger.job_closing import cancel_orphan_shards, close_finished_job, fail_expired_shard, list_finished_jobs
-from db.ledger.shard_leases import ExpiredLease, list_expired, take_back
 from db.results.poison_records import isolate_poison
 from worker.contract.messages import SCORING_QUEUE
 

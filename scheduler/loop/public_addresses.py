@@ -158,7 +158,7 @@ def resolve(host: str, port: int, deadline: Deadline) -> list[str]:
 
 
 def is_address(host: str) -> bool:
-    """Tell whether a host is an address, in any form accepted for connecting, and not a name.
+    """Return whether a host is an address, in any form accepted for connecting, and not a name.
 
     >>> [is_address(one) for one in ("10.0.0.1", "127.1", "0x7f000001", "2130706433", "::1", "receiver.example")]
     [True, True, True, True, True, False]
@@ -171,7 +171,7 @@ def is_address(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is public, and contains no other address.
+    """Return whether an IP address is public, and contains no other address.
 
     >>> [is_public(one) for one in ("8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "::1")]
     [True, False, False, False, False, False]

@@ -51,7 +51,7 @@ class Connections:
 
 
 def is_within(address: str, networks: Sequence[Network]) -> bool:
-    """Tell whether an address lies in one of the networks.
+    """Return whether an address lies in one of the networks.
 
     >>> is_within("10.0.0.7", [ip_network("10.0.0.0/24")]), is_within("nowhere", [ip_network("10.0.0.0/24")])
     (True, False)

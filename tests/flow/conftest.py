@@ -7,6 +7,7 @@ import pytest
 
 from db.connections.engine import opened_engine
 from scheduler.demo.simulator import simulate_customers, simulated_portfolio
+from tests.conftest import Databases
 from tests.flow.installation import Installation
 from tests.trained_book import TIMES, TrainedBook
 
@@ -35,10 +36,11 @@ def laptop(tmp_path: Path) -> Iterator[Installation]:
 
 
 @pytest.fixture
-def trained_laptop(laptop: Installation, template: TrainedBook) -> Installation:
-    """The same, with the book that was trained once for all tests, and one process that scores."""
-    template.copy_into(laptop)
-    laptop.settings["TIDEMARK_SCORING_WORKERS"] = "1"
+def laptop_with_tables(laptop: Installation, databases: Databases) -> Installation:
+    """The same with Tidemark's tables, which every migration would take seconds to make."""
+    home = laptop.folder / "home"
+    home.mkdir(mode=0o700)
+    databases.copy_tables(home / "tidemark.db")
     return laptop
 
 

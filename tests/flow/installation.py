@@ -50,16 +50,17 @@ class Installation:
         """Run one command with --json and return its object; nothing else may stand on standard output."""
         return json.loads(self.run(*arguments, "--json", expect=expect).stdout)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command that runs until it is stopped."""
-        process = subprocess.Popen(
-            [*self.on_host, sys.executable, "-m", "scheduler.cli.main", *arguments],
-            env=self.environment,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+    def start(self, *arguments: str, says: Path | None = None) -> subprocess.Popen[str]:
+        """Start a command that runs until it is stopped; a file may take what it says."""
+        with Path(os.devnull if says is None else says).open("w") as said:
+            process = subprocess.Popen(
+                [*self.on_host, sys.executable, "-m", "scheduler.cli.main", *arguments],
+                env=self.environment,
+                cwd=self.folder,
+                stdout=subprocess.PIPE if says is None else said,
+                stderr=said,
+                text=True,
+            )
         self._running.append(process)
         return process
 
@@ -72,11 +73,6 @@ class Installation:
             return job if job["state"] == state else None
 
         return wait_for(look, seconds, f"job {job_id} to be {state}") or {}
-
-    def wait_for_shards(self, job_id: int, *, done: int, seconds: float) -> None:
-        """Return as soon as this many shards of the job are done."""
-        look = ("job", "show", str(job_id))
-        wait_for(lambda: self.json(*look)["shards"].get("done", 0) >= done, seconds, f"{done} shards to be done")
 
     @property
     def running(self) -> list[subprocess.Popen[str]]:

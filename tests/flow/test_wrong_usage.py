@@ -5,15 +5,18 @@ from shutil import copytree
 
 import pytest
 
+from tests.conftest import Databases
 from tests.flow.installation import Installation
 
 WRONG_USAGE, FAILED = 64, 3
 
 
 @pytest.fixture(scope="module")
-def loaded_home(tmp_path_factory: pytest.TempPathFactory, book_files: tuple[Path, Path]) -> Path:
+def loaded_home(tmp_path_factory: pytest.TempPathFactory, databases: Databases, book_files: tuple[Path, Path]) -> Path:
     """A state folder with a portfolio and its records, made once."""
     maker = Installation(tmp_path_factory.mktemp("loaded"))
+    (maker.folder / "home").mkdir(mode=0o700)
+    databases.copy_tables(maker.folder / "home" / "tidemark.db")
     portfolio, data = map(str, book_files)
     maker.run("portfolio", "add", portfolio)
     maker.run("load", "simulated_book", data)
@@ -53,8 +56,10 @@ def said(installation: Installation, *arguments: str, expect: int = WRONG_USAGE)
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_mistake_names_what_was_wrong(laptop: Installation, arguments: tuple[str, ...], expected: str) -> None:
-    assert expected in said(laptop, *arguments)
+def test_a_mistake_names_what_was_wrong(
+    laptop_with_tables: Installation, arguments: tuple[str, ...], expected: str
+) -> None:
+    assert expected in said(laptop_with_tables, *arguments)
 
 
 def test_a_name_that_is_nearly_right_is_suggested(with_book: Installation) -> None:

@@ -7,8 +7,16 @@
 import numpy as np
 
 from transformer.arithmetic.kernels import BLOCK_ROWS, compiled
-from transformer.arithmetic.simd_gradients import TILE, add_outer_tile, sum_of_products, sum_of_records
+from transformer.arithmetic.simd_gradients import (
+    TILE_COLUMNS,
+    TILE_ROWS,
+    add_outer_row,
+    add_outer_tile,
+    sum_of_products,
+    sum_of_records,
+)
 
+TOKENS_AT_ONCE = 4  # of both sides of a product's gradient: 150 kB at the usual width
 _ONE = np.float32(1)
 
 
@@ -21,14 +29,19 @@ def product_back(x, dy, gradients):
 
 @compiled
 def add_outer(x, y, out):
-    """out[i, j] += the sum over t and records of x[t, i] * y[t, j]."""
+    """out[i, j] += the sum over t and records of x[t, i] * y[t, j]; some tokens at a time, which the cache holds."""
     rows, columns = x.shape[1], y.shape[1]
-    whole_rows, whole_columns = rows - rows % TILE, columns - columns % TILE
-    for i in range(0, whole_rows, TILE):
-        for j in range(0, whole_columns, TILE):
-            add_outer_tile(x, i, y, j, BLOCK_ROWS, out)
+    whole_rows, whole_columns = rows - rows % TILE_ROWS, columns - columns % TILE_COLUMNS
+    for first in range(0, x.shape[0], TOKENS_AT_ONCE):
+        end = min(first + TOKENS_AT_ONCE, x.shape[0])
+        for i in range(0, whole_rows, TILE_ROWS):
+            for j in range(0, whole_columns, TILE_COLUMNS):
+                add_outer_tile(x, i, y, j, first, end, out)
+        for i in range(whole_rows, rows):
+            for j in range(0, whole_columns, TILE_COLUMNS):
+                add_outer_row(x, i, y, j, first, end, out)
     for i in range(rows):
-        for j in range(whole_columns if i < whole_rows else 0, columns):
+        for j in range(whole_columns, columns):
             for t in range(x.shape[0]):
                 out[i, j] += dot_records(x[t, i], y[t, j])
 

@@ -11,8 +11,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from transformer.arithmetic.kernels import BLOCK_ROWS
 from transformer.arithmetic.simd import (
     FLOATS,
+    HAS_WIDE_VECTORS,
     VECTOR,
     WHOLE,
     Rows,
@@ -24,8 +26,13 @@ from transformer.arithmetic.simd import (
     store,
 )
 
-TILE = 4  # rows and columns of weights whose gradient is kept in registers
-_FOUR = ir.VectorType(ir.FloatType(), TILE)
+# Rows and columns of weights whose gradient is kept in registers, and into how many parts a vector is cut for it: with
+# all 16 records at once the sums of a tile would fill AVX2's sixteen registers twice.
+TILE_ROWS, TILE_COLUMNS = (4, 4) if HAS_WIDE_VECTORS else (2, 4)
+PARTS = 1 if HAS_WIDE_VECTORS else 2
+_PART = VECTOR // PARTS
+_PART_OF_FLOATS = ir.VectorType(ir.FloatType(), _PART)
+_FOUR = ir.VectorType(ir.FloatType(), TILE_COLUMNS)
 
 
 @intrinsic
@@ -53,48 +60,70 @@ def give_row(
     return types.void(*kinds), generate
 
 
-@intrinsic
-def add_outer_tile(_typing: Any, x: Any, i: Any, y: Any, j: Any, records: Any, out: Any) -> Any:
-    """out[i + a, j + b] += the sum over t and records of x[t, i + a] * y[t, j + b], for a, b below 4."""
+def _make_outer_tile(rows: int) -> Any:
+    """A tile of the gradient of a product's weights, `rows` by four."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        xs = Rows(context, builder, signature.args[0], arguments[0])
-        ys = Rows(context, builder, signature.args[2], arguments[2])
-        outs = Rows(context, builder, signature.args[5], arguments[5])
-        _, i, _, j, records, _ = arguments
-        zero = ir.Constant(ir.IntType(64), 0)
-        nothing = ir.Constant(FLOATS, [0.0] * VECTOR)
-        sums = [cgutils.alloca_once_value(builder, nothing) for _ in range(TILE * TILE)]
-        with cgutils.for_range(builder, xs.shape[0]) as token:
-            x_first, y_first = xs.at(token.index, i, zero), ys.at(token.index, j, zero)
-            with cgutils.for_range(builder, builder.sdiv(records, ir.Constant(ir.IntType(64), VECTOR))) as loop:
-                distance = builder.mul(loop.index, byte_count(VECTOR))
-                left = [
-                    load(builder, builder.gep(moved(builder, x_first, a, xs.strides[1]), [distance]))
-                    for a in range(TILE)
-                ]
-                right = [
-                    load(builder, builder.gep(moved(builder, y_first, b, ys.strides[1]), [distance]))
-                    for b in range(TILE)
-                ]
-                for a in range(TILE):
-                    for b in range(TILE):
-                        place = sums[a * TILE + b]
-                        builder.store(multiply_add(builder, left[a], right[b], builder.load(place)), place)
-        joined = _sum_each(builder, [builder.load(one) for one in sums])
-        first = outs.at(i, j)
-        for a in range(TILE):
-            address = moved(builder, first, a, outs.strides[0])
-            four = builder.shuffle_vector(
-                joined, joined, ir.Constant(ir.VectorType(ir.IntType(32), TILE), list(range(a * TILE, (a + 1) * TILE)))
-            )
-            pointer = builder.bitcast(address, _FOUR.as_pointer())
-            before = builder.load(pointer)
-            before.align = 4
-            builder.store(builder.fadd(before, four), pointer).align = 4
-        return context.get_dummy_value()
+    @intrinsic
+    def tile(_typing: Any, x: Any, i: Any, y: Any, j: Any, first: Any, end: Any, out: Any) -> Any:
+        """out[i + a, j + b] += the sum over records and tokens first .. end - 1 of x[t, i + a] * y[t, j + b]."""
 
-    return types.void(x, types.intp, y, types.intp, types.intp, out), generate
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            xs = Rows(context, builder, signature.args[0], arguments[0])
+            ys = Rows(context, builder, signature.args[2], arguments[2])
+            outs = Rows(context, builder, signature.args[6], arguments[6])
+            _, i, _, j, first, end, _ = arguments
+            parts = [_sum_outer(builder, (xs, i, rows), (ys, j), (first, end), part) for part in range(PARTS)]
+            whole = [_joined(builder, [part[place] for part in parts]) for place in range(rows * TILE_COLUMNS)]
+            whole += [ir.Constant(FLOATS, [0.0] * VECTOR)] * (VECTOR - len(whole))
+            sums, start = _sum_each(builder, whole), outs.at(i, j)
+            for a in range(rows):
+                pointer = builder.bitcast(moved(builder, start, a, outs.strides[0]), _FOUR.as_pointer())
+                before = builder.load(pointer)
+                before.align = 4
+                own = list(range(a * TILE_COLUMNS, (a + 1) * TILE_COLUMNS))
+                order = ir.Constant(ir.VectorType(ir.IntType(32), TILE_COLUMNS), own)
+                builder.store(builder.fadd(before, builder.shuffle_vector(sums, sums, order)), pointer).align = 4
+            return context.get_dummy_value()
+
+        return types.void(x, types.intp, y, types.intp, types.intp, types.intp, out), generate
+
+    return tile
+
+
+def _sum_outer(builder: Any, left: Any, right: Any, tokens: Any, part: int) -> list[Any]:
+    """Return the sums of a tile for one part of all vectors, row by row."""
+    (xs, i, rows), (ys, j), (first, end) = left, right, tokens
+    zero, begin = ir.Constant(ir.IntType(64), 0), byte_count(part * _PART)
+    vectors = ir.Constant(ir.IntType(64), BLOCK_ROWS // VECTOR)
+    nothing = ir.Constant(_PART_OF_FLOATS, [0.0] * _PART)
+    sums = [cgutils.alloca_once_value(builder, nothing) for _ in range(rows * TILE_COLUMNS)]
+    with cgutils.for_range(builder, builder.sub(end, first)) as loop:
+        token = builder.add(first, loop.index)
+        x_first, y_first = xs.at(token, i, zero), ys.at(token, j, zero)
+        with cgutils.for_range(builder, vectors) as inner:
+            distance = builder.add(builder.mul(inner.index, byte_count(VECTOR)), begin)
+
+            def read(base: Any, count: int, stride: Any, distance: Any = distance) -> list[Any]:
+                places = [builder.gep(moved(builder, base, one, stride), [distance]) for one in range(count)]
+                return [load(builder, one, _PART_OF_FLOATS) for one in places]
+
+            xs_here, ys_here = read(x_first, rows, xs.strides[1]), read(y_first, TILE_COLUMNS, ys.strides[1])
+            for a, x in enumerate(xs_here):
+                for b, y in enumerate(ys_here):
+                    place = sums[a * TILE_COLUMNS + b]
+                    builder.store(multiply_add(builder, x, y, builder.load(place)), place)
+    return [builder.load(one) for one in sums]
+
+
+def _joined(builder: Any, parts: list[Any]) -> Any:
+    """Return a whole vector of its parts."""
+    if len(parts) == 1:
+        return parts[0]
+    return builder.shuffle_vector(*parts, ir.Constant(WHOLE, list(range(VECTOR))))
+
+
+add_outer_tile = _make_outer_tile(TILE_ROWS)
+add_outer_row = _make_outer_tile(1)
 
 
 def _make_sum(*, of_products: bool) -> Any:

@@ -1,5 +1,6 @@
 """The branches that are fitted apart from the network, and then written into it: the scorecard and the trees."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,13 +40,16 @@ class SideModels:
         return self if self.booster is None else replace(self, booster=replace(self.booster, on_batch=lambda: None))
 
     def choose(self, learn: Examples, look: Examples) -> "Chosen":
-        """Fit on some rows, and choose strength and number of trees by the loss of others."""
-        card, card_logits = choose_scorecard(self._card_rows(learn), look, self.layout)
+        """Fit on some rows, side by side, and choose strength and number of trees by the loss of others."""
+        with ThreadPoolExecutor(1) as pool:
+            choosing = pool.submit(choose_scorecard, self._card_rows(learn), look, self.layout)
+            grove = None if self.booster is None else self.booster.choose(learn, look)
+            card, card_logits = choosing.result()
         branches: Branches = {"scorecard": card_logits}
-        if self.booster is None:
-            return Chosen(branches, card.strength, 0, None)
-        grove = self.booster.choose(learn, look)
-        return Chosen(branches | {"trees": grove.logits}, card.strength, len(grove.trees), grove.trees)
+        if grove is None:
+            return Chosen(branches, card.strength, 0, (card, None))
+        fitted = card, grove.trees
+        return Chosen(branches | {"trees": grove.logits}, card.strength, len(grove.trees), fitted)
 
     def cross_validate(self, learn: Examples, folds: Folds) -> "Chosen":
         """Choose both by the loss of rows that were not learnt from, each row in one of the folds."""
@@ -59,11 +63,15 @@ class SideModels:
 
     def fit(self, learn: Examples, chosen: "Chosen", *, with_trees: bool) -> tuple[Scorecard, ObliviousTrees | None]:
         """Fit what was chosen on all rows to learn from; trees only where they are wanted."""
+        booster = self.booster if with_trees else None
+        with ThreadPoolExecutor(1) as pool:
+            fitting = pool.submit(self._fit_card, learn, chosen.strength)
+            trees = None if booster is None else booster.fit(learn, chosen.trees)
+            return fitting.result(), trees
+
+    def _fit_card(self, learn: Examples, strength: float) -> Scorecard:
         rows = self._card_rows(learn)
-        card = fit_scorecard(describe(rows.inputs, self.layout), rows.target, rows.weight, chosen.strength)
-        if self.booster is None or not with_trees:
-            return card, None
-        return card, self.booster.fit(learn, chosen.trees)
+        return fit_scorecard(describe(rows.inputs, self.layout), rows.target, rows.weight, strength)
 
     def _card_rows(self, learn: Examples) -> Examples:
         rows = choose_card_rows(learn.rows, self.layout)
@@ -91,12 +99,12 @@ class SideModels:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Logits of the rows that were looked at, the scorecard's strength, how many trees; those trees, where at hand."""
+    """Logits of the rows that were looked at, the scorecard's strength, how many trees; both where they are at hand."""
 
     branches: Branches
     strength: float
     trees: int
-    grown: ObliviousTrees | None
+    fitted: tuple[Scorecard, ObliviousTrees | None] | None
 
     def of(self, rows: NDArray[np.int64]) -> "Chosen":
         """Return the same with the logits of some of the rows that were looked at."""

@@ -7,7 +7,7 @@ records that have them; the records that trees are fitted on see that share with
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ MOST_TREES = 600  # what they cost when scoring grows with their number
 AT_ONCE = 20  # trees between two looks at the validation rows
 PATIENCE = 60  # trees without a better one
 RATE = 0.04  # larger ones lose on every book that was tried
+HURRIED_RATE, HURRIED_TREES = 0.15, 120  # where seconds count more
 MOST_ROWS, MOST_VALUES = 400_000, 40_000_000  # rows, and rows times columns, that are in memory as bytes
 QUESTION_ROWS = 40_000  # drawn anew for each tree where there are more: its questions are chosen on them
 LEAST_COLUMNS = 10  # half of all columns are drawn for each tree, but not fewer: trees differ, and take half the time
@@ -45,11 +46,17 @@ class Grove:
 
 @dataclass(frozen=True)
 class Booster:
-    """What is the same for all trees of a book."""
+    """What is the same for all trees of a book; `most` are grown where looking at other rows does not end it."""
 
     asked: TreeInputs
     seed: int
     on_batch: Callable[[], None]
+    rate: float = RATE
+    most: int = MOST_TREES
+
+    def hurried(self) -> "Booster":
+        """Return one that grows fewer trees of larger steps."""
+        return replace(self, rate=HURRIED_RATE, most=HURRIED_TREES)
 
     def fit(self, learn: Examples, count: int) -> ObliviousTrees:
         """Fit so many trees."""
@@ -64,7 +71,7 @@ class Booster:
         growth = self._begin(learn, threads=THREADS)
         seen = growth.see(look.inputs)
         losses, best = list[float](), (np.inf, 0, seen.logits)
-        while growth.planted < MOST_TREES and growth.planted - best[1] <= PATIENCE:
+        while growth.planted < self.most and growth.planted - best[1] <= PATIENCE:
             growth.grow(AT_ONCE)
             for logits in seen.follow(growth):
                 losses.append(_log_loss(look.target, logits))
@@ -122,7 +129,7 @@ class _Growth:
     """Trees on some rows, a few at a time."""
 
     def __init__(self, booster: Booster, learn: Examples, threads: int) -> None:
-        self._asked, self._threads = booster.asked, threads
+        self._asked, self._threads, self._rate = booster.asked, threads, booster.rate
         self._random = np.random.default_rng(booster.seed)
         self._target = learn.target.astype(np.float64)
         self._weight = np.ones(learn.rows, np.float32) if learn.weight is None else learn.weight.astype(np.float32)
@@ -172,7 +179,7 @@ class _Growth:
         rows, columns = len(self._target), len(self._columns)
         gradient = np.empty(rows, np.float32)
         size = find_gradient(self._target, self._weight, self._logits, gradient)
-        scale = size / (1 + self.planted * RATE / np.log(max(2, rows)))
+        scale = size / (1 + self.planted * self._rate / np.log(max(2, rows)))
         places = self._draw(columns, max(min(columns, LEAST_COLUMNS), columns // 2))
         drawn = self._take(places, gradient)
         node, asks, cuts = np.zeros(len(drawn.gradient), np.int32), np.zeros(DEPTH, np.int64), np.zeros(DEPTH, np.int64)
@@ -186,7 +193,7 @@ class _Growth:
             for column, cut in zip(asks, cuts, strict=True):
                 go_right(self._binned[column], cut, node)
         leaf = np.zeros(LEAVES, np.float32)
-        find_steps(node, self._target, self._weight, self._logits, RATE, leaf)
+        find_steps(node, self._target, self._weight, self._logits, self._rate, leaf)
         self._asks.append(asks)
         self._cuts.append(cuts)
         self._leaves.append(leaf)

@@ -1,17 +1,21 @@
 """Counts the records of a book per bin of every input column, on bins that are frozen with a model.
 
 A numeric column has the bins missing, unseen (outside of what the model learnt from), and up to ten between the
-reference's quantiles; a categorical one missing, unseen, the known names that are rare, and the frequent ones.
+reference's quantiles; a categorical one missing, unseen, the known names that are rare, and the frequent ones. Beside
+them stand counts by which a broken column is told from one that moved (`column_signs`).
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from transformer.bundles.column_signs import SIGNS, count_signs
+from transformer.bundles.name_spellings import Spellings
 from transformer.records.column_reading import Floats, RecordArrays
 from transformer.records.features import FeatureTransform
 from transformer.records.holders import blend_rare
@@ -75,11 +79,20 @@ class FieldBins:
         }
         return cls(numeric, named)
 
-    def count(self, arrays: RecordArrays) -> dict[str, list[int]]:
-        """Return the records per bin of every column, as JSON can hold them."""
+    def count(self, arrays: RecordArrays) -> dict[str, Any]:
+        """Return the records per bin of every column, and the signs of faults under `SIGNS`, as JSON can hold them."""
         counts = {name: bins.count(arrays.numeric[name]) for name, bins in self.numeric.items()}
         counts |= {name: bins.count(arrays.categorical[name]) for name, bins in self.named.items()}
-        return {name: one.tolist() for name, one in counts.items()}
+        signs = count_signs(arrays, self._trained, self._spellings)
+        return {name: one.tolist() for name, one in counts.items()} | {SIGNS: signs}
+
+    @cached_property
+    def _trained(self) -> dict[str, tuple[float, float]]:
+        return {name: (bins.lowest, bins.highest) for name, bins in self.numeric.items()}
+
+    @cached_property
+    def _spellings(self) -> dict[str, Spellings]:
+        return {name: Spellings((*bins.frequent, *bins.known)) for name, bins in self.named.items()}
 
     def to_document(self) -> dict[str, Any]:
         """Return a JSON document that `from_document` reads back."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
@@ -46,6 +46,17 @@ def ks_statistic(target: Floats, probability: Floats) -> float:
 def calibration_line(target: Floats, probability: Floats) -> tuple[float, float]:
     """Return slope and intercept of the outcomes' log-odds over the predicted log-odds; (1, 0) is perfect."""
     return fit_line(target, logit(np.clip(probability, 1e-9, 1 - 1e-9)))
+
+
+def calibration_slope(target: Floats, probability: Floats) -> tuple[float, float]:
+    """Return the slope of `calibration_line` and its standard error, from the information of the fitted line."""
+    slope, intercept = calibration_line(target, probability)
+    log_odds = logit(np.clip(probability, 1e-9, 1 - 1e-9))
+    fitted = expit(intercept + slope * log_odds)
+    weights = fitted * (1 - fitted)
+    mean = np.average(log_odds, weights=weights)
+    information = float((weights * (log_odds - mean) ** 2).sum())
+    return slope, information**-0.5 if information > 0 else float("inf")
 
 
 def fit_line(target: Floats, log_odds: Floats) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """Compares two models on the same records: differences with their paired intervals. Pure functions of arrays."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difference:
-    """Challenger minus champion, with the interval of the difference."""
+    """Challenger minus champion, with the interval of the difference; `error` is its standard error where known."""
 
     champion: float
     challenger: float
     difference: float
     low: float
     high: float
+    error: float = math.nan
+
+    def reaching(self, reach: float) -> "Difference":
+        """Return the same difference with an interval of so many standard errors on each side."""
+        half = reach * self.error
+        return replace(self, low=self.difference - half, high=self.difference + half)
 
     def to_document(self) -> dict[str, Any]:
         """Return the figures as a JSON document."""
@@ -85,8 +92,9 @@ def compare_rates(first_bad: int, first: int, second_bad: int, second: int, *, c
 
 
 def _difference(champion: float, challenger: float, moved: float, variance: float, confidence: float) -> Difference:
-    half = float(norm.ppf(0.5 + confidence / 2)) * variance**0.5
-    return Difference(champion, challenger, moved, moved - half, moved + half)
+    error = variance**0.5
+    half = float(norm.ppf(0.5 + confidence / 2)) * error
+    return Difference(champion, challenger, moved, moved - half, moved + half, error)
 
 
 def _variance_of_mean(values: Floats) -> float:

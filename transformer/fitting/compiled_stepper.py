@@ -56,16 +56,25 @@ class CompiledStepper:
         self._first, self._second = np.zeros_like(self._theta), np.zeros_like(self._theta)
 
     def run_epoch(
-        self, train: RowSource, random: np.random.Generator, epochs: int, on_batch: Callable[[], None]
+        self,
+        train: RowSource,
+        random: np.random.Generator,
+        epochs: int,
+        on_batch: Callable[[], None],
+        *,
+        is_whole: bool = True,
     ) -> float:
-        """Go once through the rows; return the mean loss. `epochs` is how many there will be in all."""
+        """Go once through the rows; return the mean loss. `epochs` is how many there will be in all.
+
+        Where not `is_whole`, the direct branch alone is fitted.
+        """
         losses: list[float] = []
         for batch in train.batches(self._batch_rows, random):
             rate, averaging = schedule(self._options, self._step_count, self._steps_per_epoch * epochs)
             self._step_count += 1
             weight = batch.weight / np.float32(len(batch.target) * self.gradient.members)
             seed = self._options.seed * 1_000_003 + self._step_count * 7919
-            loss, gradient = self.gradient.learn(batch.inputs, batch.target, weight, seed=seed)
+            loss, gradient = self.gradient.learn(batch.inputs, batch.target, weight, seed=seed, is_whole=is_whole)
             self._update(gradient, rate, averaging)
             losses.append(loss)
             on_batch()
@@ -79,10 +88,10 @@ class CompiledStepper:
         """Write such a vector into the network."""
         self.gradient.weights.write(weights)
 
-    def look(self, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[np.float64]:
-        """Return the mean logit of each branch (N, G) of N rows, by the averaged weights."""
+    def look(self, inputs: Inputs, on_batch: Callable[[], None], *, is_whole: bool = True) -> NDArray[np.float64]:
+        """Return the mean logit of each branch (N, G) of N rows, by the averaged weights; attention's if `is_whole`."""
         on_batch()
-        return self.gradient.look(inputs, self._averages).astype(np.float64)
+        return self.gradient.look(inputs, self._averages, is_whole=is_whole).astype(np.float64)
 
     def _update(self, gradient: Floats, rate: np.float32, averaging: np.float32) -> None:
         norm = float(np.sqrt(np.dot(gradient, gradient)))

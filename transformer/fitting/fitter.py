@@ -96,20 +96,21 @@ class Fitter:
     ) -> Fitted:
         """Fit in place from the present weights; leave the weights that had the least loss on the validation rows.
 
-        With `by_branch` each branch through the network is left as it was at its own best epoch. `stop_at` are epochs
-        that were found before, one for each branch: the fit ends at the last of them, on the same course as a fit of
-        all `epochs`. Without `epochs` and `patience` the options' own. With `leaves` false the network stays as it was.
+        With `by_branch` each branch through the network is left as it was at its own best epoch, and stops by itself.
+        `stop_at` are epochs that were found before, one for each branch: each ends at its own, on the same course as a
+        fit of all `epochs`. Without `epochs` and `patience` the options' own. With `leaves` false the network stays as
+        it was.
         """
         self._stepper.begin(train.rows)
         random = np.random.default_rng(self._options.seed)
         patience = patience or self._options.patience
         planned = epochs or self._options.epochs
         kept, looks, epoch = _Kept(self._stepper, self._branch_of(by_branch or stop_at is not None)), list[Floats](), 0
-        while epoch < (planned if stop_at is None else max(stop_at)) and epoch - max(kept.epochs) < patience:
+        while any(going := kept.going(epoch, patience, stop_at)) and (stop_at is not None or epoch < planned):
             epoch += 1
             started = perf_counter()
-            loss = self._stepper.run_epoch(train, random, planned, self._hooks.on_batch)
-            valid_loss, auc = self._look(valid, looks)
+            loss = self._stepper.run_epoch(train, random, planned, self._hooks.on_batch, is_whole=going[0])
+            valid_loss, auc = self._look(valid, looks, going)
             if stop_at is not None:
                 kept.keep_when(epoch, stop_at)
             elif valid is None:
@@ -131,11 +132,17 @@ class Fitter:
         ]
         return np.concatenate(parts)
 
-    def _look(self, valid: Examples | None, looks: list[Floats]) -> tuple[float, float]:
-        """Return log loss and ROC AUC of the network as it stands, and keep its logits."""
+    def _look(self, valid: Examples | None, looks: list[Floats], going: tuple[bool, ...]) -> tuple[float, float]:
+        """Return log loss and ROC AUC of the network as it stands, and keep its logits.
+
+        Those of a branch that has stopped are the last that it had.
+        """
         if valid is None:
             return math.nan, math.nan
-        looks.append(self._stepper.look(valid.inputs, self._hooks.on_batch))
+        looks.append(self._stepper.look(valid.inputs, self._hooks.on_batch, is_whole=going[0]))
+        for branch, goes_on in enumerate(going):
+            if not goes_on:
+                looks[-1][:, branch] = looks[-2][:, branch]
         logits = looks[-1].mean(axis=1)
         return loss_of(logits, valid.target), float(roc_auc_score(valid.target, logits))
 
@@ -149,6 +156,12 @@ class _Kept:
         count = 1 + int(branch_of.max())
         self._losses = [math.inf] * count
         self.epochs = (0,) * count
+
+    def going(self, epoch: int, patience: int, stop_at: tuple[int, ...] | None) -> tuple[bool, ...]:
+        """Return which branches are fitted further after so many epochs."""
+        if stop_at is not None:
+            return tuple(epoch < one for one in stop_at[: len(self.epochs)])
+        return tuple(epoch - one < patience for one in self.epochs)
 
     def keep_best(self, epoch: int, look: Floats, target: Floats) -> None:
         """Keep each branch whose logits, its column of `look` (N, G), have a lower log loss than before."""

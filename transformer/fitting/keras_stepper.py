@@ -43,9 +43,19 @@ class Stepper:
                 one.assign(variable.value)
 
     def run_epoch(
-        self, train: RowSource, random: np.random.Generator, epochs: int, on_batch: Callable[[], None]
+        self,
+        train: RowSource,
+        random: np.random.Generator,
+        epochs: int,
+        on_batch: Callable[[], None],
+        *,
+        is_whole: bool = True,
     ) -> float:
-        """Go once through the rows; return the mean loss. `epochs` is how many there will be in all."""
+        """Go once through the rows; return the mean loss. `epochs` is how many there will be in all.
+
+        All of the network is fitted, whether or not the whole is wanted.
+        """
+        del is_whole
         losses: list[float] = []
         for batch in train.batches(self._batch_rows, random):
             rate, averaging = schedule(self._options, self._step_count, self._steps_per_epoch * epochs)
@@ -66,8 +76,9 @@ class Stepper:
             variable.assign(weights[start : start + size].reshape(tuple(variable.shape)))
             start += size
 
-    def look(self, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[np.float64]:
-        """Return the mean logit of each branch (N, G) of N rows, by the averaged weights."""
+    def look(self, inputs: Inputs, on_batch: Callable[[], None], *, is_whole: bool = True) -> NDArray[np.float64]:
+        """Return the mean logit of each branch (N, G) of N rows, by the averaged weights, wanted or not."""
+        del is_whole
         variables = self._network.trainable_variables
         kept = [variable.numpy() for variable in variables]
         for variable, average in zip(variables, self._averages, strict=True):

@@ -69,9 +69,19 @@ class CompiledGradient:
         self._looking = [Room(self.plan, self.weights.view(self._looked)) for _ in range(threads)]
 
     def learn(
-        self, inputs: Inputs, target: Floats, weight: Floats, *, seed: int, is_dropping: bool = True
+        self,
+        inputs: Inputs,
+        target: Floats,
+        weight: Floats,
+        *,
+        seed: int,
+        is_dropping: bool = True,
+        is_whole: bool = True,
     ) -> tuple[float, Floats]:
-        """Return the loss, the sum over members and records times their weight, and its gradient by all weights."""
+        """Return the loss, the sum over members and records times their weight, and its gradient by all weights.
+
+        Where not `is_whole`, attention is left out: its gradient is zero, and its part of the loss says nothing.
+        """
         columns = flatten_inputs(self.plan.network, inputs)
         starts = range(0, len(target), BLOCK_ROWS)
         rooms = self._rooms(len(starts), is_dropping=is_dropping)
@@ -85,9 +95,9 @@ class CompiledGradient:
             room.read(columns, start, stop)
             room.seed[0] = scramble(np.uint32((seed + block) % 2**32))
             room.refresh()
-            room.forward()
+            room.forward(is_whole=is_whole)
             losses[block] = judge(room.output, target[start:stop], weight[start:stop], room.d_output)
-            room.backward()
+            room.backward(is_whole=is_whole)
 
         self._share(run, len(starts))
         whole = rooms[0][1]
@@ -95,8 +105,8 @@ class CompiledGradient:
             whole += other
         return float(losses.sum()), whole
 
-    def look(self, inputs: Inputs, theta: Floats) -> Floats:
-        """Return the mean logit of each branch (N, G) of N rows at these weights."""
+    def look(self, inputs: Inputs, theta: Floats, *, is_whole: bool = True) -> Floats:
+        """Return the mean logit of each branch (N, G) of N rows at these weights; attention's if `is_whole`."""
         self._looked[:] = theta
         columns = flatten_inputs(self.plan.network, inputs)
         rows = len(next(iter(columns.values())))
@@ -109,7 +119,7 @@ class CompiledGradient:
             for block in range(blocks * thread // self._threads, blocks * (thread + 1) // self._threads):
                 start, stop = block * BLOCK_ROWS, min((block + 1) * BLOCK_ROWS, rows)
                 room.read(columns, start, stop)
-                room.forward()
+                room.forward(is_whole=is_whole)
                 mean_branches(room.output, found[start:stop])
 
         self._share(run, self._threads)

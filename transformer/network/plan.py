@@ -30,8 +30,10 @@ from transformer.network.layers import (  # noqa: F401
     tokens,
     trees,
 )
-from transformer.network.layers.form import FORMS, TOKENS, Calls, FormOf, Place, Pool, View
+from transformer.network.layers.form import FORMS, TOKENS, Call, Calls, FormOf, Place, Pool, View
 from transformer.records.features import Inputs
+
+ATTENTION = ("head", "summary_norm")  # the ends of the branch beside the direct one; the last is what only it reads
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,18 @@ class Plan:
                     learnt |= {id(one) for one in node.outputs} if is_learnt else set()
                     self.readers.update(id(one) for one in node.input_tensors)
                     self.steps.append(Step(len(self.steps), node, is_learnt))
+        self.attention = self._steps_before(ATTENTION)
+
+    def _steps_before(self, ends: tuple[str, ...]) -> frozenset[int]:
+        """Return the numbers of the steps of these layers, and of all that the last of them is computed from."""
+        found, needed = set[int](), set[int]()
+        for step in reversed(self.steps):
+            name = step.layer.name
+            if name in ends or any(id(one) in needed for one in step.node.outputs):
+                found.add(step.number)
+                if name == ends[-1] or name not in ends:
+                    needed |= {id(one) for one in step.node.input_tensors}
+        return frozenset(found)
 
     def calls_of(self, step: Step, room: "Room", view: View, view_gradient: View | None) -> Calls:
         """Return the calls of a step in a room; of one without a compiled form those of TensorFlow."""
@@ -114,9 +128,17 @@ class Room:
             self._lay_out(plan, step, is_learning=view_gradient is not None)
         calls = [plan.calls_of(one, self, view, view_gradient) for one in plan.steps]
         self._refresh = [call for one in calls for call in one.refresh]
-        self._forward = [call for one in calls for call in one.forward]
-        learnt = [one for one, step in zip(calls, plan.steps, strict=True) if step.is_learnt]
-        self._backward = [call for one in reversed(learnt) for call in one.backward]
+        pairs = list(zip(calls, plan.steps, strict=True))
+        learnt = [(one, step) for one, step in reversed(pairs) if step.is_learnt]
+        self._forward, self._backward = dict[bool, list[Call]](), dict[bool, list[Call]]()
+        for is_whole in (True, False):
+            left_out = frozenset[int]() if is_whole else plan.attention
+            self._forward[is_whole] = [
+                call for one, step in pairs if step.number not in left_out for call in one.forward
+            ]
+            self._backward[is_whole] = [
+                call for one, step in learnt if step.number not in left_out for call in one.backward
+            ]
         self.output, self.d_output = (
             self.tensors[id(plan.network.outputs[0])],
             self._gradients[id(plan.network.outputs[0])],
@@ -176,14 +198,14 @@ class Room:
         for call in self._refresh:
             call()
 
-    def forward(self) -> None:
-        """Compute all tensors."""
-        for call in self._forward:
+    def forward(self, *, is_whole: bool = True) -> None:
+        """Compute all tensors; those of attention stay as they are where not `is_whole`."""
+        for call in self._forward[is_whole]:
             call()
 
-    def backward(self) -> None:
-        """Compute all gradients from that of the output, which stands in `d_output`."""
-        for call in self._backward:
+    def backward(self, *, is_whole: bool = True) -> None:
+        """Compute all gradients from that of the output, which stands in `d_output`; or all but attention's."""
+        for call in self._backward[is_whole]:
             call()
 
     def clear_gradients(self) -> None:

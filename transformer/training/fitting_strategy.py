@@ -50,7 +50,8 @@ class Outcome:
     """The network holds the result, except for `trees`, to be planted with their share of the mixture.
 
     `logits` and `target` are of rows that the choices were made on, for calibration. `document` says which strategy was
-    chosen, and why, with the figures of those compared.
+    chosen, and why, with the figures of those compared. `fit_again` fits the same network in place on other rows, with
+    everything that was chosen here, and returns the trees; None for a probe.
     """
 
     logits: Floats
@@ -60,6 +61,7 @@ class Outcome:
     mixture: Mixture
     trees: ObliviousTrees | None
     network_logits: Floats  # of the same rows (N, G), one column for each branch through the network
+    fit_again: "Callable[[ToLearn], ObliviousTrees | None] | None" = None
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,10 @@ def fit_with_many(
         network.set_weights(first)
         refitted = fitter.fit(again.source, None, stage="refitting", stop_at=fitted.best_epochs)
         document["refitted"] = {"rows": again.source.rows, "epochs": refitted.epochs_run}
-    trees = _mix_side(task, mixture, (again or train).side_rows, side)
+    trees = _mix_side(task, mixture, None if again is None else again.side_rows, side)
     epochs, logits = fitted.epochs_run, mixture.join(branches)
-    return Outcome(logits, valid.target, epochs, document, mixture, trees, fitted.best_look)
+    fit_again = _again(task, fitter, first, fitted.best_epochs, mixture, side)
+    return Outcome(logits, valid.target, epochs, document, mixture, trees, fitted.best_look, fit_again)
 
 
 def fit_with_few(
@@ -143,16 +146,35 @@ def fit_with_few(
         "whole_network_gains": gain,
         **_tell((0,) if name == "linear probe" else epochs, mixtures[name], candidates[name], side, target),
     }
-    return Outcome(
-        joined[name], target, len(looks) * len(folds), document, mixtures[name], trees, look_at(looks, epochs)
-    )
+    fit_again = None if name == "linear probe" else _again(task, fitter, first, epochs, mixtures[name], side)
+    seen, tried = look_at(looks, epochs), len(looks) * len(folds)
+    return Outcome(joined[name], target, tried, document, mixtures[name], trees, seen, fit_again)
 
 
-def _mix_side(task: Task, mixture: Mixture, learn: Examples, chosen: Chosen) -> ObliviousTrees | None:
-    """Write the mixture and the scorecard into the network; return the trees, where they count for anything."""
-    card, trees = task.side_models.fit(learn, chosen, with_trees=mixture.trees > 0)
+def _again(
+    task: Task, fitter: Fitter, first: list[Any], epochs: tuple[int, ...], mixture: Mixture, side: Chosen
+) -> Callable[[ToLearn], ObliviousTrees | None]:
+    def fit_again(rows: ToLearn) -> ObliviousTrees | None:
+        task.network.set_weights(first)
+        fitter.fit(rows.source, None, stage="refitting", stop_at=epochs)
+        return _mix_side(task, mixture, rows.side_rows, side)
+
+    return fit_again
+
+
+def _mix_side(task: Task, mixture: Mixture, learn: Examples | None, chosen: Chosen) -> ObliviousTrees | None:
+    """Write the mixture and the scorecard into the network; return the trees, where they count for anything.
+
+    Both are fitted to `learn`, or without it taken as they were chosen.
+    """
+    has_trees = mixture.trees > 0
+    if learn is not None:
+        card, trees = task.side_models.fit(learn, chosen, with_trees=has_trees)
+    else:
+        assert chosen.fitted is not None, "what is chosen on other rows is at hand"
+        card, trees = chosen.fitted
     mix(task.network, mixture, card)
-    return trees
+    return trees if has_trees else None
 
 
 @dataclass(frozen=True)
@@ -197,9 +219,10 @@ def _cross_validate(
 ) -> tuple[list[Floats], Chosen] | None:
     """Return for each epoch the logits (N, G) of every row by a network that has not seen it, and the side models.
 
-    The first fold runs until no branch gets better. The others run a little longer than its best epoch, and none stops
-    by itself: the number of epochs is chosen once for all, or each row would have a say in its own. Returns None where
-    the first fold shows that a rival is not beaten.
+    The first fold runs until no branch gets better. In the others each branch runs a little longer than its best epoch
+    there, and none stops by itself: the number of epochs is chosen once for all, or each row would have a say in its
+    own. A branch that has stopped says what it said last. Returns None where the first fold shows that a rival is not
+    beaten.
     """
     quiet, here = task.side_models.quiet, folds[0][1]
     tasks: list[Callable[[Hooks], Any]] = [_fold(fitter, task, labelled, folds[0])]
@@ -212,7 +235,7 @@ def _cross_validate(
         if not _is_better(look_at(looks, best), theirs, labelled.target[here]):
             return None
     side = rest[0] if rest else quiet.cross_validate(labelled, folds)
-    epochs = min(len(looks), math.ceil(LONGER_THAN_BEST * max(best)))
+    epochs = tuple(min(len(looks), math.ceil(LONGER_THAN_BEST * one)) for one in best)
     others = [_fold(fitter, task, labelled, one, epochs) for one in folds[1:]]
     parts = [looks, *run_side_by_side(others, task.hooks, threads=THREADS if fitter.is_compiled else 1)]
     joined: list[Floats] = []
@@ -225,14 +248,14 @@ def _cross_validate(
 
 
 def _fold(
-    fitter: Fitter, task: Task, labelled: Examples, fold: tuple[Rows, Rows], epochs: int | None = None
+    fitter: Fitter, task: Task, labelled: Examples, fold: tuple[Rows, Rows], stop_at: tuple[int, ...] | None = None
 ) -> Callable[[Hooks], tuple[Floats, ...]]:
     """Return a task that fits one fold, and returns the logits of its rows after each epoch."""
     first = task.network.get_weights()
 
     def fit(hooks: Hooks) -> tuple[Floats, ...]:
         mine = labelled.take(fold[0]), labelled.take(fold[1])
-        stop_at, own = None if epochs is None else (epochs,) * 2, fitter.beside(hooks)
+        own = fitter.beside(hooks)
         fitted = own.fit(*mine, stage="cross-validation", by_branch=True, stop_at=stop_at, leaves=False)
         if not fitter.is_compiled:
             task.network.set_weights(first)

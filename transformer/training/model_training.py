@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from transformer.branches.branch_mixture import copy_branches, plant
 from transformer.branches.scorecard import Layout, choose_card_rows
@@ -18,7 +19,8 @@ from transformer.evaluation.figures import evaluate
 from transformer.fitting.options import SOME_ROWS, EpochReport, FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
-from transformer.network.keras_prediction import make_predictor, predict_logits
+from transformer.network.compiled_network import CompiledNetwork
+from transformer.network.layers.oblivious_trees import ObliviousTrees
 from transformer.records.features import BINS, FINE_BINS, FeatureTransform
 from transformer.records.labelled_book import Book
 from transformer.records.record_store import CHUNK_ROWS
@@ -45,7 +47,8 @@ class TrainingOptions:
     `trees` lets boosted trees be a part of the network where they help. `finer_edges` lets books of some thousand
     outcomes try six times as many edges. `quick` gives a first model in seconds: one short fit on the training rows,
     with all choices made on the validation rows. `class_weights` makes both outcomes weigh the same while fitting;
-    calibration brings the probabilities back.
+    calibration brings the probabilities back. With `learn_held_out` the network is fitted once more, on the held-out
+    records too, after these have given the figures: metrics and reference are those of the network before.
     """
 
     seed: int = 7
@@ -58,6 +61,7 @@ class TrainingOptions:
     trees: bool = True
     finer_edges: bool = True
     quick: bool = False
+    learn_held_out: bool = False
     valid_share: float = 0.12
     holdout_share: float = 0.15
     network: NetworkOptions = field(default_factory=NetworkOptions)
@@ -72,6 +76,7 @@ class Start:
     network_options: NetworkOptions
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # training has threads of its own: those of BLAS wait by spinning
 def train_model(
     book: Book,
     schema: RecordSchema,
@@ -176,11 +181,16 @@ def _choose_edges(usual: _Try, finer: _Try) -> tuple[_Try, Document]:
 
 
 def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> TrainedModel:
-    prepared, outcome, network, sizes = chosen.prepared, chosen.outcome, chosen.network, chosen.sizes
-    if outcome.trees is not None:
-        network, sizes = plant(network, prepared.transform, sizes, outcome.trees, outcome.mixture.trees)
+    prepared, outcome = chosen.prepared, chosen.outcome
+    network, sizes = _planted(chosen, outcome.trees)
     calibration, held_out = calibrate(outcome.logits, outcome.target), prepared.parts.holdout
     reference = calibration.probabilities(_logits_of(network, prepared, held_out, course.hooks))
+    if course.options.learn_held_out and outcome.fit_again is not None:
+        every = np.concatenate([prepared.parts.train, prepared.parts.valid, held_out])
+        network, sizes = _planted(
+            chosen, outcome.fit_again(_to_learn(prepared, every, weighted=course.options.class_weights))
+        )
+        told |= {"learned_held_out": len(every)}
     pretrained = chosen.pretrained.document
     return TrainedModel(
         network=network,
@@ -196,6 +206,12 @@ def _finish(book: Book, course: _Course, chosen: _Try, told: Document) -> Traine
         strategy={**outcome.document, **told, "pretraining": pretrained, "seeds": chosen.sizes.seeds},
         preparation=prepared.report,
     )
+
+
+def _planted(chosen: _Try, trees: ObliviousTrees | None) -> tuple[keras.Model, NetworkOptions]:
+    if trees is None:
+        return chosen.network, chosen.sizes
+    return plant(chosen.network, chosen.prepared.transform, chosen.sizes, trees, chosen.outcome.mixture.trees)
 
 
 def _sizes_of(options: TrainingOptions, start: Start | None) -> NetworkOptions:
@@ -240,6 +256,7 @@ def _fit(
     common: dict[str, Any] = {"epochs": options.epochs, "seed": options.seed, "deadline": course.deadline}
     weighted = options.class_weights
     booster = Booster(tree_inputs(prepared.transform), options.seed, hooks.on_batch) if options.trees else None
+    booster = booster.hurried() if booster is not None and options.quick else booster
     side_models = SideModels(Layout.of(prepared.transform), booster)
     schedule = FittingOptions.longer(len(parts.train), **common)
     if prepared.transform.bins == FINE_BINS:  # made to learn by heart, which takes long and little decay
@@ -273,8 +290,9 @@ def _to_learn(prepared: Prepared, rows: Indices, *, weighted: bool) -> ToLearn:
 
 
 def _logits_of(network: keras.Model, prepared: Prepared, rows: Indices, hooks: Hooks) -> Floats:
-    predict, parts = make_predictor(network), list[Floats]()
+    scored, parts = CompiledNetwork.of(network, prepared.transform), list[Floats]()
     for start in range(0, len(rows), CHUNK_ROWS):
         inputs = prepared.examples(rows[start : start + CHUNK_ROWS]).inputs
-        parts.append(predict_logits(network, inputs, on_batch=hooks.on_batch, predict=predict))
+        parts.append(scored.run(inputs, with_summary=False)[0])
+        hooks.on_batch()
     return np.concatenate(parts)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,8 +12,10 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from transformer.arithmetic.kernels import BLOCK_ROWS
 from transformer.bundles.bundle import LoadedModel
 from transformer.bundles.trained_model import TrainedModel
+from transformer.fitting.side_by_side import THREADS
 from transformer.network.compiled_network import CompiledNetwork
 from transformer.network.keras_prediction import PREDICTION_ROWS, pad_rows
 from transformer.reasons.explainer import Explainer, HeadSizes, Ladder, ReasonHead, codes_of, open_network
@@ -105,11 +108,19 @@ def make_predict(
 
 
 def _in_compiled_batches(network: CompiledNetwork, inputs: Inputs, on_batch: Callable[[], None]) -> Floats:
+    """Score the rows side by side, in batches of whole blocks: a record's logit is its own."""
     rows, parts = len(next(iter(inputs.values()))), list[Floats]()
-    for start in range(0, rows, PREDICTION_ROWS):
-        batch = {name: one[start : start + PREDICTION_ROWS] for name, one in inputs.items()}
-        parts.append(network.run(batch, with_summary=False)[0])
-        on_batch()
+    a_thread = -(-rows // (THREADS * BLOCK_ROWS)) * BLOCK_ROWS
+    size = max(BLOCK_ROWS, min(PREDICTION_ROWS, a_thread))
+
+    def run(start: int) -> Floats:
+        batch = {name: one[start : start + size] for name, one in inputs.items()}
+        return network.run(batch, with_summary=False)[0]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for part in pool.map(run, range(0, rows, size)):
+            parts.append(part)
+            on_batch()
     return np.concatenate(parts)
 
 

@@ -7,7 +7,7 @@ _PROPORTIONAL = "Pss:"  # pages that several processes share count once in all, 
 
 
 def held_bytes(pid: int, proc: Path = _PROC) -> int | None:
-    """Return the bytes of a process and all below it; None if the system does not tell, as outside of Linux."""
+    """Return the bytes of a process and all below it; None if the system does not say, as outside Linux."""
     own = _proportional_bytes(proc / str(pid))
     if own is None:
         return None

@@ -68,7 +68,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _held_files() -> set[Path] | None:
-    """The files that processes of this host have open; None if the system does not tell."""
+    """The files that processes of this host have open; None if the system does not say."""
     processes = Path("/proc")
     if not (processes / "self" / "fd").is_dir():
         return None

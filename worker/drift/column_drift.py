@@ -1,15 +1,13 @@
 """Drift of every input column against the reference: PSI, missing and unseen records, the fullest bin."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from worker.drift.distribution import Floats
 
 MISSING, UNSEEN = 0, 1  # the first bins of every column
-
-Bins = dict[str, list[int]]
 
 
 class FieldFigures(NamedTuple):
@@ -37,12 +35,12 @@ def fields_document(fields: Mapping[str, FieldFigures]) -> dict[str, dict[str, A
     }
 
 
-def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:
+def compare_fields(reference: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, FieldFigures]:
     """Compare the columns that both sides counted, in one pass because the monitor has little time.
 
-    A bin of missing or unseen records that is empty on both sides is left out.
+    A bin of missing or unseen records that is empty on both sides is left out, and so is what is no list of bins.
     """
-    names = [name for name, bins in current.items() if len(bins) == len(reference.get(name, ()))]
+    names = [name for name, bins in current.items() if _are_comparable(bins, reference.get(name))]
     if not names:
         return {}
     expected, actual = _stack([reference[name] for name in names]), _stack([current[name] for name in names])
@@ -63,6 +61,12 @@ def compare_fields(reference: Bins, current: Bins) -> dict[str, FieldFigures]:
     )
     table = np.nan_to_num(np.stack(columns, axis=1)).tolist()
     return {name: FieldFigures._make([*row[:-1], int(row[-1])]) for name, row in zip(names, table, strict=True)}
+
+
+def _are_comparable(bins: object, before: object) -> bool:
+    if not isinstance(bins, list) or not isinstance(before, list):
+        return False
+    return len(cast("list[int]", bins)) == len(cast("list[int]", before))
 
 
 def _stack(rows: list[list[int]]) -> Floats:

@@ -12,7 +12,7 @@ from worker.drift.band_migration import describe_migration
 from worker.drift.column_drift import FieldFigures, compare_fields, fields_document
 from worker.drift.distribution import Distribution
 from worker.drift.expected_figures import expected_auc, expected_bad_rate, probabilities_of
-from worker.drift.pipeline_faults import find_faults
+from worker.drift.pipeline_faults import PipelineSigns, find_signs, tell_unseen
 from worker.drift.psi import compare_shares
 from worker.drift.score_comparison import DriftFigures, compare, shift_of
 from worker.drift.sequential_rule import AlarmLimits, AlarmState, NightFigures, run_rule
@@ -58,28 +58,34 @@ class NightEvidence:
 
 @dataclass(frozen=True)
 class Examination:
-    """The verdict, the reasons and the figures; `series` is what later nights add up, None if it does not count."""
+    """The verdict, the reasons and the figures; `series` is what later nights add up, None if it does not count.
+
+    `faults` are certain, so that the scores are not to be used; `suspicions` are for a person to decide.
+    """
 
     verdict: Verdict
     figures: dict[str, Any]
     series: NightFigures | None = None
     faults: list[str] = field(default_factory=list)
+    suspicions: list[str] = field(default_factory=list)
 
 
 def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examination:
     """Compare a night with its reference and the previous night, run the sequential rule, and return the verdict."""
     reference, current = _scores(evidence.reference.counts), _scores(evidence.counts)
     fields = compare_fields(evidence.reference.counts.get("fields") or {}, evidence.counts.get("fields") or {})
-    faults = find_faults(evidence.counts.get("canary"), fields, policy)
+    previous = None if evidence.previous is None else evidence.previous.counts
+    signs = find_signs(evidence.counts, evidence.reference.counts, previous, fields, policy)
     if reference.count == 0 or current.count == 0:
-        return _without_scores(evidence, faults)
+        return _without_scores(evidence, signs)
     figures = compare(reference, current)
     tonight = NightFigures(evidence.job_id, figures.psi_corrected, figures.shift or 0.0)
     has_enough = min(figures.n_reference, figures.n_current) >= policy.least_records
-    is_counted = has_enough and not faults and evidence.effect is None
+    is_counted = has_enough and not signs.faults and evidence.effect is None
     alarm = run_rule([*evidence.history, tonight] if is_counted else evidence.history, evidence.limits)
     segments = _compare_segments(evidence)
-    verdict, reasons = _judge(evidence, policy, figures, alarm, faults, _moved_parts(fields, segments, policy))
+    moved_parts = _moved_parts(fields, segments, policy)
+    verdict, reasons = _judge(evidence, policy, figures, alarm, signs, moved_parts)
     document = figures.to_document() | {
         "reference": {"kind": evidence.reference.kind, "job": evidence.reference.job_id},
         "previous": _compare_previous(evidence, current),
@@ -90,9 +96,10 @@ def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examinat
         "canary": evidence.counts.get("canary"),
         "alarm": alarm.to_document(),
         "calendar": evidence.effect,
+        "suspicions": signs.suspicions,
         "reasons": reasons,
     }
-    return Examination(verdict, document, tonight if is_counted else None, faults)
+    return Examination(verdict, document, tonight if is_counted else None, signs.faults, signs.suspicions)
 
 
 def _judge(
@@ -100,11 +107,25 @@ def _judge(
     policy: MonitoringPolicy,
     figures: DriftFigures,
     alarm: AlarmState,
-    faults: list[str],
+    signs: PipelineSigns,
     moved_parts: list[str],
 ) -> tuple[Verdict, list[str]]:
-    if faults:
-        return Verdict.BROKEN_PIPELINE, faults
+    """A fault decides alone; a suspicion makes a quiet night one to watch, and hides no drift."""
+    if signs.faults:
+        return Verdict.BROKEN_PIPELINE, signs.faults + signs.suspicions
+    verdict, reasons = _judge_scores(evidence, policy, figures, alarm, moved_parts)
+    if signs.suspicions and verdict is Verdict.STABLE:
+        verdict = Verdict.WATCH
+    return verdict, signs.suspicions + reasons
+
+
+def _judge_scores(
+    evidence: NightEvidence,
+    policy: MonitoringPolicy,
+    figures: DriftFigures,
+    alarm: AlarmState,
+    moved_parts: list[str],
+) -> tuple[Verdict, list[str]]:
     least = min(figures.n_reference, figures.n_current)
     if least < policy.least_records:
         return Verdict.INSUFFICIENT, [
@@ -157,7 +178,7 @@ def _moved_parts(
     fields: Mapping[str, FieldFigures], segments: Mapping[str, Mapping[str, Any]], policy: MonitoringPolicy
 ) -> list[str]:
     """Columns and segments that moved far although the whole book did not."""
-    moved = [
+    moved = tell_unseen(fields, policy) + [
         f"the column {name} moved: PSI {one.psi_corrected:.3f}"
         for name, one in fields.items()
         if one.psi_corrected >= policy.drifted_psi and one.records >= policy.least_records
@@ -229,11 +250,11 @@ def _probabilities(side: Distribution, scale: ScoreScale) -> Any:
     return probabilities_of(side.values, base=scale.points, odds=scale.odds, points_to_double=scale.points_to_double)
 
 
-def _without_scores(evidence: NightEvidence, faults: list[str]) -> Examination:
-    verdict = Verdict.BROKEN_PIPELINE if faults else Verdict.INSUFFICIENT
-    note = "no scores to compare"
-    document = {"note": note, "canary": evidence.counts.get("canary"), "reasons": faults or [note]}
-    return Examination(verdict, document, None, faults)
+def _without_scores(evidence: NightEvidence, signs: PipelineSigns) -> Examination:
+    verdict = Verdict.BROKEN_PIPELINE if signs.faults else Verdict.INSUFFICIENT
+    note, found = "no scores to compare", signs.faults + signs.suspicions
+    document = {"note": note, "canary": evidence.counts.get("canary"), "suspicions": signs.suspicions}
+    return Examination(verdict, document | {"reasons": found or [note]}, None, signs.faults, signs.suspicions)
 
 
 def _scores(counts: Counts) -> Distribution:

@@ -1,49 +1,121 @@
-"""Distinguishes a broken pipeline from a population shift: the canary, missing and unseen values, constant columns."""
+"""Distinguishes a broken pipeline from a change of business: what is certain, and what a person has to decide.
 
-from collections.abc import Mapping
+The canary, an empty or constant column, another unit and another spelling are faults' own signatures. Whatever else
+looks like a fault is a suspicion. Values outside of the trained range are neither: they are drift.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from worker.drift.column_drift import FieldFigures
+from worker.drift.column_faults import STANDARD_ERRORS, Column, find_column_signs
+from worker.drift.row_faults import find_row_suspicions
+from worker.drift.size_shift import Sizes, distance
 
-_STANDARD_ERRORS = 4.0  # a rise must also be beyond chance, whatever the number of records
-_FULL, _NEVER_FULL = 0.99, 0.9  # one bin holds nearly all records, and did not in the reference
+Counts = Mapping[str, Any]
 
-
-def find_faults(
-    canary: Mapping[str, Any] | None, fields: Mapping[str, FieldFigures], policy: MonitoringPolicy
-) -> list[str]:
-    """Return a sentence for each sign of a broken pipeline; none means that the records themselves have moved."""
-    faults: list[str] = []
-    if canary is not None and canary["mismatches"] and canary["largest_difference"] > policy.canary_tolerance:
-        faults.append(
-            f"{canary['mismatches']} of {canary['records']} canary records score differently from when the model was "
-            f"made, by up to {canary['largest_difference']:.6f}"
-        )
-    for name, field in fields.items():
-        if field.records >= policy.least_records:
-            faults += _find_field_faults(name, field, policy)
-    return faults
+SIGNS = "tidemark_signs"  # among the columns' bins; see `transformer.bundles.column_signs`
+_MOVED_FAR, _ALIKE = 0.5, 0.1  # distances of sizes
+_OUTSIDE = 0.5  # share of two exchanged columns' records beyond the trained range, on opposite sides
+_USUALLY_EQUAL = 0.5  # of two columns that no shard noted
 
 
-def _find_field_faults(name: str, field: FieldFigures, policy: MonitoringPolicy) -> list[str]:
-    rises = (
-        ("missing", field.missing, field.missing_reference, policy.largest_missing_rise),
-        ("not seen in training", field.unseen, field.unseen_reference, policy.largest_unseen_rise),
-    )
-    faults = [
-        f"{name} is {what} in {share:.1%} of the records, {before:.1%} in the reference"
-        for what, share, before, bound in rises
-        if share - before > bound and share - before > _STANDARD_ERRORS * _error(share, before, field.records)
+@dataclass(frozen=True)
+class PipelineSigns:
+    """A sentence for each sign: `faults` are certain, `suspicions` are for a person to decide."""
+
+    faults: list[str]
+    suspicions: list[str]
+
+
+def find_signs(
+    night: Counts,
+    reference: Counts,
+    previous: Counts | None,
+    fields: Mapping[str, FieldFigures],
+    policy: MonitoringPolicy,
+) -> PipelineSigns:
+    """Return what looks like a broken pipeline; nothing if the records themselves have moved."""
+    columns = [one for one in _columns_of(night, reference, fields) if one.figures.records >= policy.least_records]
+    signs = [sign for column in columns for sign in find_column_signs(column, policy)]
+    faults = _find_canary(night.get("canary"), policy) + [one.text for one in signs if one.is_certain]
+    suspicions = [one.text for one in signs if not one.is_certain]
+    suspicions += _find_exchanged(columns)
+    suspicions += _find_equal(_signs_of(night), _signs_of(reference), policy)
+    return PipelineSigns(faults, suspicions + find_row_suspicions(night, previous, least_records=policy.least_records))
+
+
+def tell_unseen(fields: Mapping[str, FieldFigures], policy: MonitoringPolicy) -> list[str]:
+    """Return a sentence for each column with many values that were not seen in training: drift, and no fault."""
+    return [
+        f"{name} is not seen in training in {one.unseen:.1%} of the records, "
+        f"{one.unseen_reference:.1%} in the reference"
+        for name, one in fields.items()
+        if one.records >= policy.least_records
+        and one.unseen - one.unseen_reference > max(policy.largest_unseen_rise, STANDARD_ERRORS * _error(one))
     ]
-    is_still = field.fullest >= _FULL and field.fullest_reference < _NEVER_FULL
-    if is_still and not faults:
-        before = f"{field.fullest_reference:.1%} in the reference"
-        faults.append(f"{name} holds one value or range in {field.fullest:.1%} of the records, {before}")
-    return faults
 
 
-def _error(share: float, before: float, records: int) -> float:
-    variance = max(share * (1 - share), before * (1 - before))
-    return sqrt(variance / records)
+def _error(one: FieldFigures) -> float:
+    variance = max(one.unseen * (1 - one.unseen), one.unseen_reference * (1 - one.unseen_reference))
+    return sqrt(variance / one.records)
+
+
+def _find_canary(canary: Mapping[str, Any] | None, policy: MonitoringPolicy) -> list[str]:
+    if canary is None or not canary["mismatches"] or canary["largest_difference"] <= policy.canary_tolerance:
+        return []
+    return [
+        f"{canary['mismatches']} of {canary['records']} canary records score differently from when the model was "
+        f"made, by up to {canary['largest_difference']:.6f}"
+    ]
+
+
+def _signs_of(counts: Counts) -> Counts:
+    return (counts.get("fields") or {}).get(SIGNS) or {}
+
+
+def _columns_of(night: Counts, reference: Counts, fields: Mapping[str, FieldFigures]) -> Iterator[Column]:
+    bins, reference_bins = night.get("fields") or {}, reference.get("fields") or {}
+    sides = [(one.get("columns") or {}, one.get("records", 0)) for one in (_signs_of(night), _signs_of(reference))]
+    for name, figures in fields.items():
+        signs = [columns[name] | {"records": records} if name in columns else {} for columns, records in sides]
+        yield Column(name, figures, bins[name], reference_bins[name], *signs)
+
+
+def _find_exchanged(columns: Sequence[Column]) -> list[str]:
+    """Columns whose numbers look like another one's, and pairs that left their ranges on opposite sides."""
+    known = [one for one in columns if "sizes" in one.signs and "sizes" in one.reference_signs]
+    before = {one.name: Sizes.of_counts(one.reference_signs["sizes"]) for one in known}
+    found: list[str] = []
+    for column in known:
+        now = Sizes.of_counts(column.signs["sizes"])
+        others = [name for name in before if name != column.name]
+        if others and distance(now, before[column.name]) >= _MOVED_FAR:
+            nearest = min(others, key=lambda name: distance(now, before[name]))
+            if distance(now, before[nearest]) <= _ALIKE:
+                found.append(f"{column.name} looks like {nearest} in the reference: check the order of columns")
+    low = [one.name for one in known if one.share("below") >= _OUTSIDE]
+    high = [one.name for one in known if one.share("above") >= _OUTSIDE]
+    if len(low) == len(high) == 1 and not found:
+        found.append(f"{low[0]} is below its trained range and {high[0]} above: check whether they are exchanged")
+    return found
+
+
+def _find_equal(night: Counts, reference: Counts, policy: MonitoringPolicy) -> list[str]:
+    """Two columns that hold the same in every record, and did not."""
+    found: list[str] = []
+    for name, others in (night.get("equal") or {}).items() if night.get("compared", 0) >= policy.least_records else ():
+        for other, (equal, compared) in others.items():
+            agreed, of = ((reference.get("equal") or {}).get(name) or {}).get(other) or (_USUALLY_EQUAL, 1)
+            differing = compared * (1 - agreed / max(1, of))
+            if (
+                reference
+                and 2 * compared >= night["compared"]
+                and equal == compared
+                and differing >= STANDARD_ERRORS**2
+            ):
+                found.append(f"{name} and {other} hold the same in every record, and did not in the reference")
+    return found

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from transformer.bundles.bundle import LoadedModel, load_bundle
 from transformer.bundles.trained_model import TrainedModel
-from transformer.evaluation.figures import calibration_line
+from transformer.evaluation.figures import calibration_line, calibration_slope
 from transformer.scoring.points import ScoreScale
 from transformer.scoring.scorer import BATCH_ROWS, Scorer
-from worker.gate.judgement import Evidence, Scored
+from worker.gate.exam import Evidence, Scored, Slopes
 
 CANARY_RECORDS = 500
 SPEED_RUNS = 5
@@ -33,6 +33,7 @@ class Parts:
     learned_date: str
     judging_date: str
     segments: Mapping[str, NDArray[np.bool_]]
+    is_random: bool = False  # the judging records were drawn from the newest date by a hash
 
 
 class Measured:
@@ -81,24 +82,42 @@ def gather_evidence(
     champion: LoadedModel,
     challenger: LoadedModel | TrainedModel,
     scale: ScoreScale,
+    *,
+    judged: Floats | None = None,
     **more: Any,
 ) -> Evidence:
-    """Return the evidence about one challenger; `more` are further fields of `Evidence`."""
-    before, after = measured.probabilities(champion), measured.probabilities(challenger)
+    """Return the evidence about one challenger; `more` are further fields of `Evidence`.
+
+    `judged` are probabilities of the judging records by the same recipe before it learned from them: they stand for a
+    challenger that has learned from all records since, and no old record judges it.
+    """
+    before = measured.probabilities(champion)
+    if judged is None:
+        after, old = measured.probabilities(challenger), parts.old
+    else:
+        after, old = before.copy(), parts.old[:0]
+        after[parts.judging] = judged
     scored = Scored(parts.target, before, after, scale.points_of(before), scale.points_of(after))
     judging = scored.part(parts.judging)
-    has_both = 0 < judging.bad < len(judging.target)
-    slope = calibration_line(judging.target, judging.challenger)[0] if has_both else None
     return Evidence(
         judging=judging,
-        old=scored.part(parts.old),
+        old=scored.part(old),
         learned_date=parts.learned_date,
         judging_date=parts.judging_date,
-        calibration_slope=slope,
+        slopes=_slopes_of(judging),
         relative_speed=measured.seconds(champion) / max(measured.seconds(challenger), 1e-9),
         segments=parts.segments,
+        is_random_part=parts.is_random,
+        is_provisional=judged is not None,
         **more,
     )
+
+
+def _slopes_of(judging: Scored) -> Slopes | None:
+    if not 0 < judging.bad < len(judging.target):
+        return None
+    champion = calibration_line(judging.target, judging.champion)[0]
+    return Slopes(champion, *calibration_slope(judging.target, judging.challenger))
 
 
 def count_canary_mismatches(models_url: str, version: str, parts: Parts, expected: Floats) -> int:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 JUDGING_SHARE = 0.3  # share of the new records that judges the challenger: the newest, by whole dates
+MOST_JUDGING = 0.7  # of the new records: with more, too little is left to learn from
+RANDOM_SHARE = 0.4  # of the new records, where they have no two dates to part them by
 STOP_SHARE = 0.25  # share of the earlier new records that decides early stopping: the newest
 OLD_JUDGING_SHARE = 0.15  # share of the old records, chosen by a hash of the key; training holds out the same ones
 NO_ROWS = np.zeros(0, dtype=np.int64)
@@ -17,7 +19,10 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Row numbers of each part; `learned_date` is the newest date trained on, `judging_date` the first that judges."""
+    """Row numbers of each part; `learned_date` is the newest date trained on, `judging_date` the first that judges.
+
+    `is_random`: the judging part was drawn from the new records by a hash, because they have no two dates.
+    """
 
     learn: Rows
     stop: Rows
@@ -26,6 +31,7 @@ class TrainingPlan:
     old_judging: Rows
     learned_date: str
     judging_date: str
+    is_random: bool = False
 
 
 def plan_training(
@@ -33,14 +39,19 @@ def plan_training(
 ) -> TrainingPlan:
     """Plan a fine-tuning on N records; `order` is a number in [0, 1) from a hash of each key.
 
-    The judging part is later than every record trained on; it is empty if all new records have one date.
+    The judging part is later than every record trained on. If nearly all new records have one date, it is a share of
+    them by the hash: no challenger has learned from these either.
     """
     new = np.flatnonzero(is_new)
     judging_date = first_date_of_latest(dates[new], JUDGING_SHARE)
     is_judging = is_new & (dates >= judging_date) if judging_date else np.zeros(len(dates), dtype=bool)
+    is_random = int(is_judging.sum()) > MOST_JUDGING * len(new) or not judging_date
+    if is_random:
+        is_judging = is_new & (order < RANDOM_SHARE)
+        judging_date = str(min(dates[is_judging].tolist(), default=""))
     rest = np.flatnonzero(is_new & ~is_judging)
     stop_date = first_date_of_latest(dates[rest], STOP_SHARE)
-    is_stop = dates[rest] >= stop_date if stop_date else order[rest] < STOP_SHARE
+    is_stop = dates[rest] >= stop_date if stop_date else order[rest] >= 1 - STOP_SHARE * (1 - RANDOM_SHARE)
     old = np.flatnonzero(is_old)
     old_judging = old[order[old] < OLD_JUDGING_SHARE]
     replay = old[order[old] >= OLD_JUDGING_SHARE]
@@ -53,6 +64,7 @@ def plan_training(
         old_judging=old_judging[np.argsort(order[old_judging], kind="stable")][:MOST_OLD_JUDGING],
         learned_date=str(max(dates[rest].tolist(), default="")),
         judging_date=judging_date,
+        is_random=is_random,
     )
 
 

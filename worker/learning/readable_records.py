@@ -39,7 +39,7 @@ class Records:
         return Material(self.store.take(rows), self.labels.target[rows], self.keys[rows])
 
 
-def read_records(
+def read_records(  # noqa: PLR0913 - by name
     context: WorkerContext,
     definition: PortfolioDefinition,
     champion: LoadedModel,
@@ -47,12 +47,15 @@ def read_records(
     heartbeat: Heartbeat,
     *,
     after_job: int = 0,
+    with_own: bool = False,
 ) -> Records:
     """Read the labelled records that the champion can read; for equal keys the first one.
 
-    New records are those that `parent` was not trained on and that were scored after the job `after_job`.
+    New records are those that `parent` was not trained on and that were scored after the job `after_job`. `with_own`
+    reads the columns of the present definition too, for a model that is not the champion's child.
     """
-    columns = (*champion.schema.columns, *definition.segments)
+    own = definition.input_columns if with_own else ()
+    columns = tuple(dict.fromkeys((*champion.schema.columns, *own, *definition.segments)))
     known = read_labelled(context, definition, columns, heartbeat)
     is_usable = ~np.isnan(known.labels.target)
     for place, frame in chunks_of(known.records, champion.schema.columns):
@@ -70,7 +73,8 @@ def parts_of(records: Records, plan: TrainingPlan, segments: tuple[str, ...]) ->
     judging, old = np.arange(len(plan.judging)), np.arange(len(plan.judging), len(rows))
     labelled = records.labelled_part(rows)
     masks = _segment_masks(labelled.frame.iloc[judging], segments)
-    return Parts(labelled.frame, labelled.target, judging, old, plan.learned_date, plan.judging_date, masks)
+    dates = (plan.learned_date, plan.judging_date)
+    return Parts(labelled.frame, labelled.target, judging, old, *dates, masks, is_random=plan.is_random)
 
 
 def _segment_masks(judging: pd.DataFrame, segments: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:

@@ -1,7 +1,6 @@
-"""Answers a monitored night with a fine-tuning, a gate, a rollback or nothing. A pure function decides."""
+"""Answers a monitored night, or new outcomes, with a retraining, a gate, a rollback or nothing, by pure rules."""
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from logging import getLogger
 
 from db.connections.engine import Connection
@@ -10,53 +9,38 @@ from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, JobRequest, find_job, insert_follow_up, insert_job
 from db.monitoring.drift_reports import DriftReport
 from db.portfolios.definition import PortfolioDefinition
-from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
+from db.portfolios.retraining_policy import RetrainingPolicy, WithoutOutcomes
 from db.registry.champions import find_champion
-from db.registry.versions import find_model
-from db.retraining.outcomes import count_new_bad
+from db.registry.versions import LearnedUntil, ModelVersion, find_model
+from db.retraining.outcomes import count_new
 from db.retraining.promotion import find_previous_champion, roll_back_within
 from db.retraining.retraining_state import (
+    NIGHT_JOB,
     RetrainingState,
     change_retraining,
     count_champion_nights,
-    count_fine_tunings,
     count_nights_after,
     count_shadow_nights,
     find_challengers,
     find_last_stable_night,
     find_newest_night,
     has_open_fine_tuning,
+    list_training_nights,
     lock_retraining,
+    was_broken_before,
 )
 from db.retraining.vintages import find_champion_vintages
 from db.schema.states import JobKind, JobTask, Verdict
-from db.sources.source_table import count_newer_bad
-from worker.monitoring.outcome_deviation import Level, newest_level, tell_difference
+from db.sources.source_table import count_newer
+from worker.gate.outcome_deviation import Level, newest_level, tell_difference
+from worker.gate.retraining_rules import Answer, Situation, answer_drift, cool_down_nights, is_due_for_refresh
+from worker.monitoring.book_calendar import days_between
 
 logger = getLogger(__name__)
 
 WHO = "monitor"
-
-
-class Answer(StrEnum):
-    """The trigger's answer."""
-
-    FINE_TUNE = JobTask.FINE_TUNE
-    PRETRAIN = JobTask.PRETRAIN
-    ALERT = "alert"
-
-
-@dataclass(frozen=True)
-class Situation:
-    """The situation after a night has drifted."""
-
-    is_held: bool
-    is_in_flight: bool
-    has_challenger: bool
-    nights_since_last: int | None  # since the night that triggered the last fine-tuning; None = there was none
-    failures: int
-    fine_tunings_this_month: int
-    new_bad_outcomes: int
+PROBATION_DAYS = 30  # after the first night of a new champion, which is always on probation
+MONTH_DAYS = 30
 
 
 def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | None:
@@ -74,25 +58,33 @@ def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | No
     policy = job.definition.retraining
     if report.verdict is Verdict.DRIFTED and _is_on_probation(connection, report, policy):
         return _take_back(connection, report, state)
+    if was_broken_before(connection, report.portfolio, report.job_id):  # the pipeline is mended: time to look again
+        change_retraining(connection, report.portfolio, failures=0, last_night_id=None)
+        state = lock_retraining(connection, report.portfolio)
     if report.verdict is Verdict.STABLE:
         _end_cool_down(connection, report, state, policy)
     asked = judge_waiting(connection, job.definition, state)
-    if asked is not None or report.verdict is not Verdict.DRIFTED:
-        return asked
+    if asked is None and report.verdict is Verdict.DRIFTED:
+        asked = _answer_drifted_night(connection, report, state)
+    return asked or _refresh(connection, job.definition, state)
+
+
+def _answer_drifted_night(connection: Connection, report: DriftReport, state: RetrainingState) -> int | None:
     night = find_job(connection, report.job_id)
     # Outcomes of the quiet nights before teach nothing about a population that moved.
     stable_night = find_last_stable_night(connection, night.portfolio)
-    answer, why = answer_drift(_situation(connection, night, state, stable_night=stable_night), policy)
+    situation = _situation(connection, night, state, stable_night=stable_night)
+    answer, why = answer_drift(situation, night.definition.retraining)
     return _act(connection, night, state, answer, why, stable_night=stable_night)
 
 
 def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> int | None:
-    """Act on new outcomes: judge a waiting challenger, watch a new champion, or fine-tune again.
+    """Act on new outcomes: judge the waiting challengers, watch a new champion, retrain, or refit.
 
     Returns the id of the requested job, in the caller's transaction.
     """
     state = lock_retraining(connection, definition.name)
-    for answer in (judge_waiting, _watch_champion, _answer_outcomes):
+    for answer in (judge_waiting, _watch_champion, _answer_outcomes, _refresh):
         asked = answer(connection, definition, state)
         if asked is not None:
             return asked
@@ -102,63 +94,37 @@ def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> 
 def judge_waiting(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
     """Submit a gate job if a challenger is waiting and there is evidence that it has not been judged on."""
     name, policy = definition.name, definition.retraining
-    waiting = find_challengers(connection, name)
-    if not waiting or state.is_held or has_open_fine_tuning(connection, name):
+    if state.is_held or has_open_fine_tuning(connection, name):
         return None
-    version, wanted = waiting[0].version, policy.shadow_nights
-    nights = count_shadow_nights(connection, version)
-    if nights < wanted:
+    due = [one.version for one in find_challengers(connection, name) if _has_new_evidence(connection, one, policy)]
+    if not due:
         return None
-    new_bad = count_new_bad(connection, name, after_id=waiting[0].judged_outcome_id or 0)
-    if waiting[0].was_judged(shadow_nights=nights, wanted=wanted) and new_bad < policy.gate.least_bad:
-        return None
-    request = JobRequest(JobKind.FINE_TUNING, name, WHO, {"version": version}, task=JobTask.GATE)
+    request = JobRequest(JobKind.FINE_TUNING, name, WHO, {"version": due[0]}, task=JobTask.GATE)
     return insert_job(connection, request)
 
 
-def answer_drift(situation: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
-    """Return the answer to a drifted night, and the reason as a sentence."""
-    cool_down = cool_down_nights(policy, situation.failures)
-    refusals = (
-        (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert only"),
-        (situation.is_held, "the portfolio is on hold"),
-        (situation.is_in_flight, "a fine-tuning is already running"),
-        (situation.has_challenger, "a challenger has not finished its shadow nights"),
-        (
-            situation.nights_since_last is not None and situation.nights_since_last < cool_down,
-            f"{situation.nights_since_last} of {counted(cool_down, 'cool-down night')} have passed",
-        ),
-        (
-            situation.fine_tunings_this_month >= policy.monthly_cap,
-            f"{situation.fine_tunings_this_month} fine-tunings in 30 days; the limit is {policy.monthly_cap}",
-        ),
-    )
-    for is_so, why in refusals:
-        if is_so:
-            return Answer.ALERT, why
-    learned = f"{counted(situation.new_bad_outcomes, 'new bad outcome')}, {policy.least_bad_outcomes:,} are needed"
-    if situation.new_bad_outcomes >= policy.least_bad_outcomes:
-        return Answer.FINE_TUNE, learned
-    if policy.without_outcomes is WithoutOutcomes.PRETRAIN:
-        return Answer.PRETRAIN, learned
-    return Answer.ALERT, learned
-
-
-def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
-    """Return the nights between two fine-tunings: doubled for every further consecutive one without success."""
-    return policy.cool_down_nights * 2 ** min(max(0, failures - 1), 10)
+def _has_new_evidence(connection: Connection, waiting: ModelVersion, policy: RetrainingPolicy) -> bool:
+    nights = count_shadow_nights(connection, waiting.version)
+    if nights < policy.shadow_nights:
+        return False
+    if not waiting.was_judged(shadow_nights=nights, wanted=policy.shadow_nights):
+        return True
+    _, new_bad = count_new(connection, waiting.portfolio, after_id=waiting.judged_outcome_id or 0)
+    return new_bad >= policy.gate.least_bad
 
 
 def _situation(connection: Connection, night: Job, state: RetrainingState, *, stable_night: int) -> Situation:
     name = night.portfolio
-    since = None if state.last_night_id is None else count_nights_after(connection, name, state.last_night_id)
+    last = state.last_night_id
+    since = None if last is None else count_nights_after(connection, name, last)
     return Situation(
         is_held=state.is_held,
         is_in_flight=has_open_fine_tuning(connection, name),
         has_challenger=_is_in_shadow(connection, night.definition),
         nights_since_last=since,
+        days_since_last=days_between(connection, last, night),
         failures=state.failures,
-        fine_tunings_this_month=count_fine_tunings(connection, name),
+        fine_tunings_this_month=_count_this_month(connection, night),
         new_bad_outcomes=_count_learnable(connection, night, state, stable_night=stable_night),
     )
 
@@ -170,10 +136,17 @@ def _is_in_shadow(connection: Connection, definition: PortfolioDefinition) -> bo
 
 
 def _is_on_probation(connection: Connection, report: DriftReport, policy: RetrainingPolicy) -> bool:
-    """Whether the champion is new and there is a previous one; this night's report is already counted."""
+    """Whether the champion is new and there is a previous one; this night's report is already counted.
+
+    Its first night always counts. Later ones do until there were enough, or a month has passed.
+    """
     if find_previous_champion(connection, report.portfolio, report.model_version) is None:
         return False
-    return count_champion_nights(connection, report.portfolio) <= policy.probation_nights
+    nights, first = count_champion_nights(connection, report.portfolio)
+    if nights > policy.probation_nights:
+        return False
+    night = find_job(connection, report.job_id)
+    return nights <= 1 or days_between(connection, first, night) <= PROBATION_DAYS
 
 
 def _take_back(connection: Connection, report: DriftReport, state: RetrainingState) -> None:
@@ -190,15 +163,16 @@ def _watch_champion(connection: Connection, definition: PortfolioDefinition, sta
         return None
     before = find_previous_champion(connection, name, champion.version)
     learned = find_model(connection, champion.version).learned_until
-    known = max(learned.outcome_id, state.tried_outcome_id or 0, state.watched_outcome_id or 0)
-    if before is None or count_new_bad(connection, name, after_id=known) < definition.retraining.gate.least_bad:
+    seen = max(learned.outcome_id, state.watched_outcome_id or 0)
+    if before is None or count_new(connection, name, after_id=seen)[1] < definition.retraining.gate.least_bad:
         return None
-    options = {"version": champion.version, "before": before, "after_outcome": known}
+    # All outcomes since it learned are compared, those of earlier looks too.
+    options = {"version": champion.version, "before": before, "after_outcome": learned.outcome_id}
     return insert_job(connection, JobRequest(JobKind.FINE_TUNING, name, WHO, options, task=JobTask.WATCH))
 
 
 def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
-    """Fine-tune if the newest outcomes of the champion's own nights contradict its scores, even if these are stable."""
+    """Retrain if the newest outcomes of the champion's own nights contradict its scores, even if these are stable."""
     champion = find_champion(connection, definition.name)
     newest = None if champion is None else find_newest_night(connection, definition.name, champion.version)
     if champion is None or newest is None:
@@ -217,17 +191,56 @@ def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, st
 
 
 def _count_learnable(connection: Connection, night: Job, state: RetrainingState, *, stable_night: int) -> int:
-    """Bad outcomes of nights after `stable_night` that neither the champion nor the last fine-tuning was trained on.
+    """Bad outcomes of nights after `stable_night` that neither the champion nor the last retraining was trained on."""
+    assert night.model_version is not None, "a scoring job must have a model version"
+    learned = find_model(connection, night.model_version).learned_until
+    return _count_unlearned(connection, night.definition, learned, state, after_job=stable_night)[1]
+
+
+def _count_unlearned(
+    connection: Connection,
+    definition: PortfolioDefinition,
+    learned: LearnedUntil,
+    state: RetrainingState,
+    *,
+    after_job: int = 0,
+) -> tuple[int, int]:
+    """Outcomes that neither the champion nor the last retraining was trained on, and bad ones among them.
 
     The source's target counts if it has a date.
     """
-    assert night.model_version is not None, "a scoring job must have a model version"
-    learned = find_model(connection, night.model_version).learned_until
-    after_id = max(learned.outcome_id, state.tried_outcome_id or 0)
-    newest = max(learned.as_of, state.tried_as_of or "")
-    return count_new_bad(connection, night.portfolio, after_id=after_id, after_job=stable_night) + (
-        count_newer_bad(connection, night.definition, newest) if newest else 0
-    )
+    after_id, newest = max(learned.outcome_id, state.tried_outcome_id or 0), max(learned.as_of, state.tried_as_of or "")
+    known, bad = count_new(connection, definition.name, after_id=after_id, after_job=after_job)
+    own, own_bad = count_newer(connection, definition, newest) if newest else (0, 0)
+    return known + own, bad + own_bad
+
+
+def _refresh(connection: Connection, definition: PortfolioDefinition, state: RetrainingState) -> int | None:
+    """Ask for a refit, without any drift, once the outcomes have grown enough since the last training."""
+    name, policy = definition.name, definition.retraining
+    champion = find_champion(connection, name)
+    if champion is None or policy.refresh is None or state.is_held or has_open_fine_tuning(connection, name):
+        return None
+    model = find_model(connection, champion.version)
+    known = max(model.learned_records or 0, state.tried_records or 0)
+    new, new_bad = _count_unlearned(connection, definition, model.learned_until, state)
+    newest = find_newest_night(connection, name)
+    if newest is None or not is_due_for_refresh(policy, known=known, new=new, new_bad=new_bad):
+        return None
+    if _count_this_month(connection, find_job(connection, newest)) >= policy.monthly_cap:
+        return None
+    options = {"challengers": ["refit"], NIGHT_JOB: newest}
+    job_id = insert_job(connection, JobRequest(JobKind.FINE_TUNING, name, WHO, options, task=JobTask.FINE_TUNE))
+    why = f"{counted(new, 'new outcome')} beside the {known:,} learned from: a refit"
+    record_event(connection, "retraining.asked", who=WHO, why=why, job_id=newest, portfolio=name)
+    logger.info("Refresh: portfolio %s, job %d: %s.", name, job_id, why)
+    return job_id
+
+
+def _count_this_month(connection: Connection, night: Job) -> int:
+    """Count the trainings of the month before a night, by the book's calendar."""
+    nights = list_training_nights(connection, night.portfolio)
+    return sum(days_between(connection, one, night) < MONTH_DAYS for one in nights)
 
 
 def _act(
@@ -253,5 +266,6 @@ def _end_cool_down(
         return
     is_cured = find_model(connection, report.model_version).job_id == state.last_job_id
     nights = count_nights_after(connection, report.portfolio, state.last_night_id)
-    if is_cured or nights >= cool_down_nights(policy, state.failures):
+    days = days_between(connection, state.last_night_id, find_job(connection, report.job_id))
+    if is_cured or max(nights, days if state.last_night_id else 0) >= cool_down_nights(policy, state.failures):
         change_retraining(connection, report.portfolio, failures=0)

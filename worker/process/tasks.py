@@ -26,23 +26,12 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
 
     Modules that need TensorFlow are imported when a task runs, in the child.
     """
+    _register_jobs(app, context)
+    return _register_scoring(app, context)
 
-    @cache
-    def slot() -> "ModelSlot":
-        from worker.scoring.model_cache import ModelSlot  # noqa: PLC0415
 
-        return ModelSlot(context().engine, context().settings.bundles_url)
-
-    @app.task(name=TASK_OF_QUEUE[SCORING_QUEUE])
-    def work_on_scoring(shard_id: int) -> None:
-        from worker.scoring.overlapped_scoring import work_on_shards  # noqa: PLC0415
-
-        own = replace(context(), between_batches=answerer().answer_waiting)
-        with patient():
-            try:
-                work_on_shards(own, slot(), shard_id)
-            finally:
-                answerer().stop_listening()
+def _register_jobs(app: Celery, context: Callable[[], WorkerContext]) -> None:
+    """Register the tasks of the training queue and the monitoring queue."""
 
     @app.task(name=TASK_OF_QUEUE[TRAINING_QUEUE])
     def work_on_training(shard_id: int) -> None:
@@ -58,11 +47,32 @@ def register_tasks(app: Celery, context: Callable[[], WorkerContext]) -> "Callab
         with patient():
             monitor_next_job(context(), shard_id)
 
+
+def _register_scoring(app: Celery, context: Callable[[], WorkerContext]) -> "Callable[[], ModelSlot]":
+    """Register the tasks that score shards and online requests; return what gives the models of a process."""
+
+    @cache
+    def slot() -> "ModelSlot":
+        from worker.scoring.model_cache import ModelSlot  # noqa: PLC0415
+
+        return ModelSlot(context().engine, context().settings.bundles_url)
+
     @cache
     def answerer():  # noqa: ANN202 - naming the type would import TensorFlow
         from worker.scoring.online_scoring import OnlineAnswerer  # noqa: PLC0415
 
         return OnlineAnswerer.for_worker(context())
+
+    @app.task(name=TASK_OF_QUEUE[SCORING_QUEUE])
+    def work_on_scoring(shard_id: int) -> None:
+        from worker.scoring.overlapped_scoring import work_on_shards  # noqa: PLC0415
+
+        own = replace(context(), between_batches=answerer().answer_waiting)
+        with patient():
+            try:
+                work_on_shards(own, slot(), shard_id)
+            finally:
+                answerer().stop_listening()
 
     @app.task(name=ONLINE_TASK)
     def answer_online(request_id: str) -> None:

@@ -12,9 +12,11 @@ from db.connections.engine import Engine
 from db.ledger.shard_histograms import Counts, ShardMonitoring
 from db.ledger.shard_leases import Claim
 from db.monitoring.night_bands import count_bands, count_pairs, find_bands, hash_keys
-from db.results.shard_results import ShardResult
+from db.results.shard_results import Reject, ShardResult
 from transformer.bundles.canary import CanaryOutcome
-from transformer.records.column_reading import read_names
+from transformer.bundles.column_signs import SIGNS
+from transformer.bundles.reference import ModelReference
+from transformer.records.column_reading import RecordArrays, read_names
 from transformer.scoring.scorer import ScoredRecords, Scorer
 
 Points = Sequence[int] | NDArray[np.integer[Any]]
@@ -41,13 +43,25 @@ def count_shard(engine: Engine, claim: Claim, shard: ScoredShard) -> ShardMonito
     before, records = job.compared_job_id, shard.usable.iloc[shard.scored.rows]
     keys_hash, bands = hash_keys(result.record_keys), np.asarray(result.bands, dtype="S1").tobytes()
     return ShardMonitoring(
-        fields=None if reference is None else reference.field_bins.count(shard.scored.arrays),
+        fields=None if reference is None else count_fields(reference, shard.scored.arrays, result.rejects),
         segments=count_segments(records, result.points, job.definition.segments),
         migration=None if before is None else _count_migration(engine, before, claim.ordinal, result, keys_hash, bands),
         canary=None if shard.canary is None else shard.canary.to_document(),
         keys_hash=keys_hash,
         bands=bands,
     )
+
+
+def count_fields(reference: ModelReference, arrays: RecordArrays, rejects: Sequence[Reject]) -> Counts:
+    """Return the records per bin of every column; the rejects by reason and column stand among the signs of faults."""
+    counts: Counts = reference.field_bins.count(arrays)
+    if counts[SIGNS]:
+        by_reason: Counts = {}
+        for one in rejects:
+            columns = by_reason.setdefault(one.reason, {})
+            columns[one.field] = columns.get(one.field, 0) + 1
+        counts[SIGNS]["rejects"] = by_reason
+    return counts
 
 
 def count_segments(records: pd.DataFrame, points: Points, columns: tuple[str, ...]) -> Counts:

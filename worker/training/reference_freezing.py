@@ -18,6 +18,8 @@ from transformer.scoring.scorer import Scorer
 from worker.runtime.portfolio_mapping import scale_of
 from worker.scoring.monitor_counts import count_points, count_segments
 
+Floats = NDArray[np.float64]
+
 MOST_MEASURED = 200_000  # held-out records: more would say the same, and must fit into memory
 
 
@@ -38,17 +40,33 @@ def held_out_rows(model: TrainedModel, book: Book) -> NDArray[np.int64]:
     return np.sort(rows[np.argsort(hash_order(book.keys[rows]), kind="stable")[:most]])
 
 
-def freeze(model: TrainedModel, book: Book, definition: PortfolioDefinition) -> FrozenReference:
-    """Freeze a model's reference on the held-out records of a book."""
-    return freeze_records(model, book.records.take(held_out_rows(model, book)), definition)
+def freeze(
+    model: TrainedModel, book: Book, definition: PortfolioDefinition, *, probabilities: Floats | None = None
+) -> FrozenReference:
+    """Freeze a model's reference on the held-out records of a book; `probabilities` as in `freeze_records`."""
+    rows = held_out_rows(model, book)
+    if probabilities is not None:
+        probabilities = probabilities[pd.Index(model.holdout_keys).get_indexer(pd.Index(book.keys[rows]))]
+    return freeze_records(model, book.records.take(rows), definition, probabilities=probabilities)
 
 
-def freeze_records(model: TrainedModel, holdout: pd.DataFrame, definition: PortfolioDefinition) -> FrozenReference:
-    """Count held-out records of a model as the shards count those of a night, and choose its canary."""
+def freeze_records(
+    model: TrainedModel,
+    holdout: pd.DataFrame,
+    definition: PortfolioDefinition,
+    *,
+    probabilities: Floats | None = None,
+) -> FrozenReference:
+    """Count held-out records of a model as the shards count those of a night, and choose its canary.
+
+    A model that has learned from these records scores them better than new ones; `probabilities` are then those of the
+    same recipe before, and stand for what a night will look like.
+    """
     scorer = Scorer(model, "unsaved")
     bundled = freeze_reference(holdout, model.transform, scorer)
     scored = scorer.score(holdout)
-    points = scale_of(definition).points_of(scored.probabilities)
+    seen = scored.probabilities if probabilities is None else probabilities[scored.rows]
+    points = scale_of(definition).points_of(seen)
     left_out, rows = model.counts["left_out_problems"], model.counts["rows"]
     counts = {
         "points": count_points(points),

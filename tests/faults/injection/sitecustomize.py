@@ -118,20 +118,26 @@ def harm_trigger(module):
     module.insert_follow_up = strike_and_insert
 
 
-def harm_fine_tuning(module):
-    save, decide = module.save_bundle, module.decide
+def harm_saving(module):
+    save = module.save_bundle
 
     def save_and_strike(*arguments, **options):
         version = save(*arguments, **options)
         strike("after_bundle")
         return version
 
+    module.save_bundle = save_and_strike
+
+
+def harm_deciding(module):
+    decide = module.decide
+
     def decide_and_strike(*arguments, **options):
         outcome = decide(*arguments, **options)
         strike("after_decision")
         return outcome
 
-    module.save_bundle, module.decide = save_and_strike, decide_and_strike
+    module.decide = decide_and_strike
 
 
 def harm_listening(module):
@@ -150,7 +156,8 @@ def harm_listening(module):
 HARM = {
     "kombu.transport.redis": harm_listening,
     "worker.monitoring.retraining_trigger": harm_trigger,
-    "worker.training.fine_tune_job": harm_fine_tuning,
+    "worker.training.retrain_job": harm_saving,
+    "worker.training.challenger_registration": harm_deciding,
     "db.ledger.shard_leases": harm_shards,
     "transformer.scoring.scorer": harm_scoring,
     "db.results.shard_results": harm_scores,

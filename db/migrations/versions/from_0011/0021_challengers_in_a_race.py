@@ -23,7 +23,7 @@ def upgrade() -> None:
     _add(_MODELS, "judged_outcome_id", sa.BigInteger(), "the newest outcome that the gate judged it by")
     _add(_MODELS, "judged_shadow_nights", sa.Integer(), "how many nights in shadow the gate judged it by")
     _add(_RETRAINING, "tried_records", sa.BigInteger(), records + "the last training could have learned from")
-    _add(_VINTAGES, "trust", sa.Text(), "trusted, surprising, contradicting or accepted; empty = not judged yet")
+    _add(_VINTAGES, "trust", sa.Text(), "trusted, surprising, contradicting, accepted or rejected; empty = not judged")
     _add(_VINTAGES, "trust_reason", sa.Text(), "why, as a sentence")
     _add(_VINTAGES, "trusted_by", sa.Text(), "the person who accepted or rejected the outcomes")
     _move_judgements()

@@ -16,7 +16,7 @@ _FIGURES = ("roc_auc", "ks", "brier", "bad_rate", "expected_bad_rate", "calibrat
 @app.command("load")
 def load(
     name: PortfolioName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines or Parquet: key, outcome, day.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines or Parquet file: key, outcome, date.")],
     outcome_column: Annotated[
         str | None, typer.Option("--outcome", help="Column of the outcome; default: outcome, else the target's name.")
     ] = None,

@@ -11,6 +11,10 @@ from scheduler.cli.options import DataFile, Json, PortfolioName
 if TYPE_CHECKING:
     import pandas as pd
 
+    from db.portfolios.definition import PortfolioDefinition
+    from db.sources.loading import LoadOutcome
+    from scheduler.cli.session import Session
+    from scheduler.data_files.load_survey import LoadSurvey
     from scheduler.data_files.record_file import DataFile as OpenedFile
 
 
@@ -43,23 +47,32 @@ def load(
             replace_all=replace,
             who=session.who,
         )
-        counts = {"loaded": outcome.loaded, "replaced": outcome.replaced, "without_key": outcome.without_key}
-        found = {"unreadable": survey.unreadable, "repeated_keys": outcome.repeated_keys}
-        session.output.emit({"portfolio": name, "source": definition.source, **counts, "total": outcome.total, **found})
-        session.output.show(
-            f"Loaded {counted(outcome.loaded, 'record')} into {definition.source} ({outcome.replaced:,} replaced); "
-            f"it holds {outcome.total:,} now."
+        _tell_loaded(session, definition, outcome, survey)
+
+
+def _tell_loaded(
+    session: "Session", definition: "PortfolioDefinition", outcome: "LoadOutcome", survey: "LoadSurvey"
+) -> None:
+    """Report the counts, and what somebody should look at."""
+    output = session.output
+    counts = {"loaded": outcome.loaded, "replaced": outcome.replaced, "without_key": outcome.without_key}
+    found = {"unreadable": survey.unreadable, "repeated_keys": outcome.repeated_keys}
+    place = {"portfolio": definition.name, "source": definition.source}
+    output.emit({**place, **counts, "total": outcome.total, **found})
+    output.show(
+        f"Loaded {counted(outcome.loaded, 'record')} into {definition.source} ({outcome.replaced:,} replaced); "
+        f"it now holds {outcome.total:,}."
+    )
+    if outcome.without_key:
+        output.say(f"{outcome.without_key:,} without a key: scoring will reject them.")
+    if outcome.repeated_keys:
+        keys = ", ".join(outcome.repeated_examples)
+        output.say(
+            f"{counted(outcome.repeated_keys, 'key')} occurred more than once, such as {keys}: "
+            "scoring uses the first record of each."
         )
-        if outcome.without_key:
-            session.output.say(f"{outcome.without_key:,} without a key: scoring will reject them.")
-        if outcome.repeated_keys:
-            keys = ", ".join(outcome.repeated_examples)
-            session.output.say(
-                f"{counted(outcome.repeated_keys, 'key')} occurred more than once, such as {keys}: "
-                "scoring uses the first record of each."
-            )
-        for warning in survey.warnings:
-            session.output.say(warning)
+    for warning in survey.warnings:
+        output.say(warning)
 
 
 def _with_progress(file: "OpenedFile") -> Iterator["pd.DataFrame"]:

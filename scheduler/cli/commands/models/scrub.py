@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from scheduler.cli.session import Session
     from scheduler.installation.stored_bundles import PeopledBundle
 
-_KEYS = ("version", "portfolio", "holds", "replaced_by", "told")
-_COLUMNS = ("version", "portfolio", "contains", "replaced by", "status")
+_KEYS = ("version", "portfolio", "contains", "replaced_by", "status")
+_COLUMNS = tuple(name.replace("_", " ") for name in _KEYS)
 _FOREIGN = "not a version in the registry: remove its folder by hand"
 _VALUES = "bin edges and categories of an older release: train again to replace them"
 
@@ -94,10 +94,10 @@ def _scrub_one(session: "Session", version: str, timeout: float | None) -> tuple
             session.engine, session.settings, job_id, on_look=show_progress, on_event=say, timeout_seconds=timeout
         )
     if exit_code_of(job):
-        return f"job {job.id} has {job.state}: {job.detail}", None, exit_code_of(job)
+        return f"job {job.id} {job.state}: {job.detail}", None, exit_code_of(job)
     return "scrubbed", (job.result or {})["replaced_by"], 0
 
 
 def _row(bundle: "PeopledBundle", replaced_by: str | None, said: str) -> dict[str, Any]:
-    row = {"version": bundle.version, "portfolio": bundle.portfolio, "holds": bundle.holds}
-    return row | {"replaced_by": replaced_by, "told": said}
+    row = {"version": bundle.version, "portfolio": bundle.portfolio, "contains": bundle.holds}
+    return row | {"replaced_by": replaced_by, "status": said}

@@ -10,17 +10,10 @@ from db.connections.engine import reading, writing
 from db.errors import IdempotencyConflictError, LeaseLostError, NotFoundError, StateConflictError
 from db.events.event_log import list_events
 from db.ledger.dispatch_hints import list_unhinted, mark_hinted
+from db.ledger.expired_leases import list_expired, take_back
 from db.ledger.job_closing import close_finished_jobs, fail_expired_shard, fail_shard
 from db.ledger.job_lifecycle import JobRequest, cancel_job, fail_job, find_follow_up, get_job, list_jobs, submit_job
-from db.ledger.shard_leases import (
-    claim_shard,
-    count_shards,
-    give_back,
-    list_expired,
-    renew_lease,
-    retry_later,
-    take_back,
-)
+from db.ledger.shard_leases import claim_shard, count_shards, give_back, renew_lease, retry_later
 from db.ledger.waiting_work import find_waiting_work
 from db.results.shard_results import complete_scored_shard
 from db.schema.core_tables import shards

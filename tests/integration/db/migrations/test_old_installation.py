@@ -17,8 +17,9 @@ from sqlalchemy import Engine, make_url, text
 from db.access.api_keys import check_key
 from db.connections.engine import opened_engine, reading, writing
 from db.errors import SchemaOutdatedError
+from db.ledger.expired_leases import list_expired, take_back
 from db.ledger.job_lifecycle import JobRequest, get_job, list_jobs, submit_job
-from db.ledger.shard_leases import claim_shard, list_expired, take_back
+from db.ledger.shard_leases import claim_shard
 from db.migrations.upgrade import prepare_database, upgrade_database
 from db.registry.champions import find_champion
 from db.registry.versions import LearnedUntil, get_model

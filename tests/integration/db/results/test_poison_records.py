@@ -9,8 +9,9 @@ from sqlalchemy import Engine, text
 
 from db.connections.engine import reading
 from db.events.event_log import list_events
+from db.ledger.expired_leases import list_expired
 from db.ledger.job_lifecycle import Job, get_job
-from db.ledger.shard_leases import Claim, claim_shard, count_shards, list_expired, renew_lease
+from db.ledger.shard_leases import Claim, claim_shard, count_shards, renew_lease
 from db.results.shard_results import complete_scored_shard
 from db.schema.states import JobState
 from db.sources.source_table import RECORD_KEY, read_range

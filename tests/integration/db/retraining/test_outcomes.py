@@ -6,10 +6,10 @@ from sqlalchemy import Engine
 from db.connections.engine import reading
 from db.ledger.job_lifecycle import list_jobs
 from db.results.shard_results import complete_scored_shard
-from db.retraining.outcomes import count_new_bad, load_outcomes, read_outcomes
-from db.retraining.vintages import list_grown_vintages, read_judged_scores
+from db.retraining.outcomes import count_new, load_outcomes, read_outcomes
+from db.retraining.vintages import list_changed_nights, read_judged_scores
 from db.schema.states import JobKind
-from tests.building import BOOK, add_model, claim, load_book, result_for, start_scoring
+from tests.building import BOOK, add_model, book_definition, claim, load_book, result_for, start_scoring
 
 ROWS = [("1", 1, "2999-01-01"), ("2", 0, "2999-01-01"), ("3", 1, "2999-01-02")]
 
@@ -36,8 +36,8 @@ def test_a_file_loaded_twice_changes_nothing(scored: Engine) -> None:
 
 def test_an_outcome_judges_the_newest_score_before_it(scored: Engine) -> None:
     load_outcomes(scored, BOOK, [*ROWS, ("1", 0, "1999-01-01")], who="test")
-    ((job_id, _),) = list_grown_vintages(scored, BOOK)
-    probability, outcome = read_judged_scores(scored, job_id)
+    (night,) = list_changed_nights(scored, book_definition())
+    probability, outcome = read_judged_scores(scored, night.job_id)
     assert sorted(outcome.tolist()) == [0, 1, 1]
     assert set(probability.tolist()) == {0.25}
 
@@ -47,8 +47,13 @@ def test_a_correction_replaces_the_outcome_and_counts_as_new(scored: Engine) -> 
     newest = int(read_outcomes(scored, BOOK)["outcome_id"].max())
     corrected = load_outcomes(scored, BOOK, [("2", 1, "2999-01-01")], who="test")
     assert (corrected.loaded, corrected.changed) == (0, 1)
+    assert int(read_outcomes(scored, BOOK)["outcome_id"].max()) > newest
+
+
+def test_an_outcome_of_no_night_counts_as_new_at_once_and_one_of_a_night_when_it_was_measured(scored: Engine) -> None:
+    load_outcomes(scored, BOOK, [*ROWS, ("99", 1, "2999-01-01")], who="test")
     with reading(scored) as connection:
-        assert count_new_bad(connection, BOOK, after_id=newest) == 1
+        assert count_new(connection, BOOK, after_id=0) == (1, 1)
 
 
 def test_an_outcome_of_an_unknown_record_is_counted_as_such(scored: Engine) -> None:

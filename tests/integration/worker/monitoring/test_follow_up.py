@@ -15,7 +15,7 @@ from db.registry.champions import get_champion, list_decisions
 from db.registry.versions import set_model_state
 from db.retraining.outcomes import load_outcomes
 from db.retraining.promotion import promote_version
-from db.retraining.retraining_state import lock_retraining, mark_judged
+from db.retraining.retraining_state import change_retraining, lock_retraining, mark_judged
 from db.retraining.vintages import Vintage, save_vintage
 from db.schema.states import JobKind, ModelState, Verdict
 from tests.building import BOOK, MODEL, add_model, book_definition, load_book
@@ -117,6 +117,56 @@ def test_a_broken_pipeline_takes_no_champion_back(book: Engine) -> None:
     put_in_place(book, "m2")
     monitor_as(book, "m2", Verdict.BROKEN_PIPELINE)
     assert champion_of(book) == "m2"
+
+
+def dated_night(engine: Engine, version: str, date: str, verdict: Verdict) -> int | None:
+    request = JobRequest(JobKind.SCORING, BOOK, "test", {"night": date}, version)
+    job = get_job(engine, submit_job(engine, request))
+    with writing(engine) as connection:
+        report = DriftReport(BOOK, job.id, version, verdict, {})
+        return follow_up(connection, job, report) if insert_report(connection, report) else None
+
+
+def test_the_probation_of_a_monthly_book_ends_with_the_month_but_never_before_its_first_night(book: Engine) -> None:
+    put_in_place(book, "m2")
+    dated_night(book, "m2", "2026-01-31", Verdict.WATCH)
+    assert dated_night(book, "m2", "2026-04-30", Verdict.DRIFTED) is not None
+    assert champion_of(book) == "m2"
+    put_in_place(book, "m3")
+    dated_night(book, "m3", "2026-06-30", Verdict.DRIFTED)
+    assert champion_of(book) == "m2", "its first night counts, whenever it comes"
+
+
+def test_a_mended_pipeline_ends_the_cool_down(book: Engine) -> None:
+    first = dated_night(book, MODEL, "2026-01-01", Verdict.DRIFTED)
+    assert first is not None
+    cancel_job(book, first, who="test")
+    assert dated_night(book, MODEL, "2026-01-02", Verdict.DRIFTED) is None
+    dated_night(book, MODEL, "2026-01-03", Verdict.BROKEN_PIPELINE)
+    assert dated_night(book, MODEL, "2026-01-04", Verdict.DRIFTED) is not None
+
+
+def test_a_cool_down_counts_the_days_of_the_book(book: Engine) -> None:
+    first = dated_night(book, MODEL, "2026-01-01", Verdict.DRIFTED)
+    assert first is not None
+    cancel_job(book, first, who="test")
+    assert dated_night(book, MODEL, "2026-01-05", Verdict.DRIFTED) is None
+    assert dated_night(book, MODEL, "2026-01-31", Verdict.DRIFTED) is not None
+
+
+@pytest.mark.parametrize(("learned", "is_asked"), [(1600, True), (1601, False), (None, False)])
+def test_a_refit_is_asked_for_when_outcomes_have_grown_by_a_quarter(
+    book: Engine, learned: int | None, *, is_asked: bool
+) -> None:
+    """400 outcomes are new; the nights were calm."""
+    assert monitor(book, night(book), Verdict.STABLE) is None
+    with writing(book) as connection:
+        change_retraining(connection, BOOK, tried_records=learned)
+        asked = follow_outcomes(connection, book_definition())
+        assert (asked is not None) is is_asked
+        if asked is not None:
+            assert find_job(connection, asked).options["challengers"] == ["refit"]
+            assert follow_outcomes(connection, book_definition()) is None, "one is in flight"
 
 
 def test_after_its_probation_a_champion_that_drifts_is_tuned_and_not_taken_back(book: Engine) -> None:

@@ -9,8 +9,9 @@ from db.connections.clock import now_plus
 from db.connections.engine import opened_engine, writing
 from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, LeaseLostError, SourceError
 from db.ledger.automatic_pauses import list_due, resume_due
+from db.ledger.expired_leases import list_expired, take_back
 from db.ledger.job_lifecycle import cancel_job, get_job
-from db.ledger.shard_leases import Claim, claim_shard, count_shards, list_expired, renew_lease, take_back
+from db.ledger.shard_leases import Claim, claim_shard, count_shards, renew_lease
 from db.schema.core_tables import jobs
 from db.schema.states import FailureCause, JobState, PauseCause
 from tests.building import add_model, load_book, start_scoring

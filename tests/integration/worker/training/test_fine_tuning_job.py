@@ -126,16 +126,18 @@ def test_a_drifted_book_gets_a_better_champion_and_both_challengers_are_decided_
     assert champion.version == job.model_version != first
     model = get_model(engine, champion.version)
     assert (model.parent_version, model.state) == (first, ModelState.CHAMPION)
-    assert model.learned_until.outcome_date == "2026-02-02"
+    winner = next(one for one in list_decisions(engine, BOOK) if one.promoted)
+    learned_until = "2026-02-04" if winner.figures["made"] == "refit" else "2026-02-02"
+    assert model.learned_until.outcome_date == learned_until, "a refit learns from what judged it too, afterwards"
     assert get_model(engine, first).state is ModelState.RETIRED
     with writing(engine) as connection:
         assert lock_retraining(connection, BOOK).failures == 0, "a promotion is no failure"
-    made = {one.figures["made"]: one for one in list_decisions(engine, BOOK)[:2]}
-    for one in made.values():
+    made = {one.figures["made"]: one for one in list_decisions(engine, BOOK)[:3]}
+    for one in (made["fine_tuned"], made["recalibrated"]):
         card = load_card(context.settings.bundles_url, one.version)["card.md"].decode()
         assert first in card, "what it was made from"
         assert one.figures["made"].replace("_", " ") in card
-    assert set(made) == {"fine_tuned", "recalibrated"}
+    assert set(made) == {"refit", "fine_tuned", "recalibrated"}
     assert [one.state for one in list_models(engine, BOOK)].count(ModelState.CHAMPION) == 1
     page = write_decision_page(made["fine_tuned"])
     assert "ROC AUC" in page

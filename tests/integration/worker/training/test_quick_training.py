@@ -27,6 +27,7 @@ def engine(sqlite_url: str) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.mark.long
 def test_a_quick_training_is_followed_by_the_full_one(engine: Engine, tmp_path: Path) -> None:
     asked = {"quick": True, "seed": 3, "hold": True}
     job_id = submit_training(engine, BOOK, Request("test"), options=asked)

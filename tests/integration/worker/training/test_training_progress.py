@@ -21,7 +21,7 @@ from worker.runtime.context import WorkerContext
 from worker.runtime.settings import WorkerSettings
 from worker.training.next_job import train_next_job
 
-pytestmark = pytest.mark.timeout(600)  # it trains
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]  # it trains
 
 LOOK_SECONDS = 0.1
 

@@ -1,5 +1,6 @@
 """The compiled training step: Keras' gradients, AdamW's steps, dropout by chance, the same bits with any threads."""
 
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -16,8 +17,9 @@ from transformer.branches.branch_mixture import plant
 from transformer.branches.tree_boosting import Booster
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
+from transformer.fitting.fitter import Fitter
 from transformer.fitting.keras_stepper import Stepper
-from transformer.fitting.options import FittingOptions
+from transformer.fitting.options import FittingOptions, Hooks
 from transformer.network.architecture import NetworkOptions, tree_inputs
 from transformer.network.compiled_gradient import CompiledGradient
 from transformer.records.features import Inputs
@@ -95,6 +97,32 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     np.testing.assert_array_equal(found[0], found[1])
 
 
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_without_attention_the_direct_branch_has_the_same_gradient(name: str) -> None:
+    network, _, inputs = network_of(SCHEMAS[name], NetworkOptions())
+    gradient = CompiledGradient(network, 2)
+    target, weight = np.ones(300, np.float32), np.full(300, 1e-3, np.float32)
+    whole = gradient.learn(inputs, target, weight, seed=3)[1].copy()
+    alone = gradient.learn(inputs, target, weight, seed=3, is_whole=False)[1]
+    for variable in gradient.weights.variables:
+        mine = gradient.weights.part(alone, variable)
+        expected = gradient.weights.part(whole, variable) if variable.path.startswith("direct") else np.zeros(())
+        np.testing.assert_array_equal(mine, np.broadcast_to(expected, mine.shape), err_msg=variable.path)
+    looks = [gradient.look(inputs, gradient.theta, is_whole=is_whole)[:, 1] for is_whole in (True, False)]
+    np.testing.assert_array_equal(*looks)
+
+
+def test_a_branch_that_has_stopped_stays_as_it_was() -> None:
+    network, transform, inputs = network_of(SCHEMA, NetworkOptions())
+    examples, hooks = examples_of(inputs), Hooks(lambda _report: None, lambda: None)
+    fitter = Fitter(network, transform, options(epochs=6), hooks)
+    fitted = fitter.fit(examples, examples, by_branch=True, stop_at=(2, 5), leaves=False)
+    assert len(fitted.looks) == 5
+    attention, direct = np.stack(fitted.looks, axis=2).transpose(1, 2, 0)
+    np.testing.assert_array_equal(attention[1:], np.broadcast_to(attention[1], attention[1:].shape))
+    assert all((one != other).any() for one, other in pairwise(direct))
+
+
 def test_dropout_changes_with_the_seed_and_not_when_looking() -> None:
     network, _, inputs = network_of(SCHEMA, NetworkOptions())
     gradient = CompiledGradient(network, 2)
@@ -162,10 +190,11 @@ def test_a_share_of_the_values_is_dropped_and_the_mean_kept() -> None:
         assert np.abs(found[~np.eye(len(found), dtype=bool)]).max() < 6 / count**0.5
 
 
+@pytest.mark.parametrize("tokens", [3, 9])
 @pytest.mark.parametrize("sizes", [(32, 96), (5, 7), (4, 3)])
-def test_a_products_gradient_is_the_sum_of_outer_products(sizes: tuple[int, int]) -> None:
+def test_a_products_gradient_is_the_sum_of_outer_products(sizes: tuple[int, int], tokens: int) -> None:
     random = np.random.default_rng(3)
-    x, y = (random.normal(size=(3, size, BLOCK_PITCH)).astype(np.float32) for size in sizes)
+    x, y = (random.normal(size=(tokens, size, BLOCK_PITCH)).astype(np.float32) for size in sizes)
     out = random.normal(size=sizes).astype(np.float32)
     expected = out + np.einsum("til,tjl->ij", x[..., :BLOCK_ROWS].astype(np.float64), y[..., :BLOCK_ROWS])
     add_outer(x, y, out)

@@ -12,7 +12,8 @@ from db.portfolios.retraining_policy import GatePolicy
 from transformer.evaluation.paired_differences import compare_auc, compare_brier, compare_calibration
 from transformer.scoring.points import ScoreScale
 from worker.gate.candidate_judgement import judge_candidate
-from worker.gate.judgement import Evidence, Outcome, Scored, judge_challenger
+from worker.gate.exam import Evidence, Scored, Slopes
+from worker.gate.judgement import MOST_LOOKS, Outcome, judge_challenger
 
 POLICY = GatePolicy()
 
@@ -39,7 +40,7 @@ GOOD = Evidence(
     old=scored(2),
     learned_date="2026-01-01",
     judging_date="2026-01-02",
-    calibration_slope=1.0,
+    slopes=Slopes(champion=1.0, challenger=1.0, error=0.01),
     canary_mismatches=0,
     relative_speed=1.0,
 )
@@ -72,13 +73,9 @@ def test_too_little_evidence_is_no_decision(change: dict[str, Any], said: str) -
     ("change", "said"),
     [
         ({"judging": swapped(GOOD.judging)}, "ROC AUC"),
-        (
-            {"judging": from_probabilities(GOOD.judging.target, GOOD.judging.champion, GOOD.judging.champion)},
-            "none of ROC AUC",
-        ),
-        ({"calibration_slope": 0.89}, "0.890"),
-        ({"calibration_slope": 1.11}, "1.110"),
-        ({"calibration_slope": None}, "unknown"),
+        ({"slopes": Slopes(1.0, 0.85, 0.01)}, "0.850"),
+        ({"slopes": Slopes(1.0, 1.15, 0.01)}, "1.150"),
+        ({"slopes": None}, "unknown"),
         ({"old": swapped(scored(3, rows=30_000, champion_noise=1.5))}, "old population"),
         ({"canary_mismatches": 1}, "differ from the model in memory: 1"),
         ({"relative_speed": 0.4}, "speed 0.40"),
@@ -89,6 +86,58 @@ def test_every_bound_alone_is_enough_to_refuse(change: dict[str, Any], said: str
     judgement = judge_challenger(replace(GOOD, **change), POLICY)
     assert judgement.outcome is Outcome.REFUSE
     assert said in judgement.reason
+
+
+@pytest.mark.parametrize("slopes", [Slopes(1.0, 0.85, 0.05), Slopes(0.6, 0.8, 0.01)])
+def test_a_slope_that_may_lie_within_the_limits_or_is_nearer_to_one_than_the_champions_does_not_refuse(
+    slopes: Slopes,
+) -> None:
+    assert judge_challenger(replace(GOOD, slopes=slopes), POLICY).outcome is Outcome.PROMOTE
+
+
+def equal_models(seed: int = 1, rows: int = 6000) -> Scored:
+    """Both models know as much of the truth, each with a noise of its own."""
+    return scored(seed, rows, champion_noise=0.4, challenger_noise=0.4)
+
+
+def test_a_challenger_without_proof_stays_in_the_race_until_it_was_looked_at_often_enough() -> None:
+    same = from_probabilities(GOOD.judging.target, GOOD.judging.champion, GOOD.judging.champion)
+    judgement = judge_challenger(replace(GOOD, judging=same), POLICY)
+    assert judgement.outcome is Outcome.UNDECIDED
+    assert "stays in the race: neither ROC AUC nor Brier score is proven better" in judgement.reason
+    last = judge_challenger(replace(GOOD, judging=same, looks=MOST_LOOKS - 1), POLICY)
+    assert last.outcome is Outcome.REFUSE
+
+
+def test_a_refit_that_is_a_little_better_is_promoted_and_another_challenger_as_good_is_not() -> None:
+    little = scored(5, 30_000, champion_noise=0.45, challenger_noise=0.44)
+    assert judge_challenger(replace(GOOD, judging=little, is_refit=True), POLICY).outcome is Outcome.PROMOTE
+    assert judge_challenger(replace(GOOD, judging=little), POLICY).outcome is Outcome.UNDECIDED
+
+
+def test_a_refit_that_may_be_much_worse_for_all_that_is_known_is_not_promoted() -> None:
+    few = equal_models(0, 900)
+    judgement = judge_challenger(replace(GOOD, judging=few, is_refit=True), replace(POLICY, least_bad=50))
+    assert judgement.outcome is Outcome.UNDECIDED
+    assert "its interval must not reach below -0.005" in judgement.reason
+
+
+def test_a_refit_is_not_judged_by_records_that_it_has_learned_from() -> None:
+    worse = swapped(scored(3, rows=30_000, champion_noise=1.5))
+    nobody = worse.part(np.zeros(0, dtype=int))
+    judgement = judge_challenger(replace(GOOD, old=nobody, is_refit=True), POLICY)
+    assert judgement.outcome is Outcome.PROMOTE
+    assert any(one["name"] == "old_population" and one["passed"] is None for one in judgement.figures["checks"])
+
+
+def test_records_drawn_from_the_newest_date_may_judge_though_others_of_it_were_learned_from() -> None:
+    one_date = replace(GOOD, learned_date="2026-01-02", is_random_part=True)
+    assert judge_challenger(one_date, POLICY).outcome is Outcome.PROMOTE
+
+
+def test_whom_the_judgement_is_valid_for_is_said() -> None:
+    said = judge_challenger(replace(GOOD, population="of the accepted alone"), POLICY).reason
+    assert said.endswith("; of the accepted alone")
 
 
 def test_a_segment_that_is_proven_worse_refuses_and_a_small_one_does_not() -> None:
@@ -105,7 +154,10 @@ def test_a_segment_that_is_proven_worse_refuses_and_a_small_one_does_not() -> No
     assert few.outcome is Outcome.PROMOTE
 
 
-def test_points_that_move_too_far_refuse() -> None:
+def test_points_that_move_far_pass_only_where_the_champions_are_proven_wrong() -> None:
+    champion = expit(logit(GOOD.judging.challenger) + 1.0)
+    earned = from_probabilities(GOOD.judging.target, champion, GOOD.judging.challenger)
+    assert judge_challenger(replace(GOOD, judging=earned), POLICY).outcome is Outcome.PROMOTE
     moved = expit(logit(GOOD.judging.challenger) + 1.0)
     judging = from_probabilities(GOOD.judging.target, GOOD.judging.champion, moved)
     assert "PSI" in judge_challenger(replace(GOOD, judging=judging), POLICY).reason

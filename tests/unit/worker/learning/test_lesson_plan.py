@@ -30,10 +30,19 @@ def test_no_record_has_two_parts_and_no_new_one_is_left_out() -> None:
     assert sum(map(len, parts[:3])) == 200
 
 
-def test_outcomes_of_one_date_leave_nothing_to_judge_by() -> None:
-    _, plan = plan_for(np.repeat(DAYS[:1], 50))
-    assert len(plan.judging) == 0
-    assert min(len(plan.learn), len(plan.stop)) > 0
+def test_outcomes_of_one_date_are_judged_by_a_share_that_nothing_learns_from() -> None:
+    _, plan = plan_for(np.repeat(DAYS[:1], 500))
+    assert plan.is_random
+    assert plan.judging_date == plan.learned_date == "2026-01-01"
+    assert 150 < len(plan.judging) < 250
+    assert min(len(plan.learn), len(plan.stop)) > 50
+    assert not set(plan.judging) & {*plan.learn.tolist(), *plan.stop.tolist()}
+
+
+def test_a_date_that_holds_nearly_all_new_outcomes_is_shared_between_learning_and_judging() -> None:
+    _, plan = plan_for(np.concatenate([np.repeat(DAYS[:1], 20), np.repeat(DAYS[1:2], 480)]))
+    assert plan.is_random
+    assert len(plan.learn) + len(plan.stop) > 250
 
 
 @pytest.mark.parametrize(("share", "first"), [(0.05, "2026-01-10"), (0.5, "2026-01-06"), (0.999, "2026-01-02")])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.monitoring.outcome_deviation import LEAST_EXPECTED, Level, newest_level, tell_difference
+from worker.gate.outcome_deviation import LEAST_EXPECTED, Level, newest_level, tell_difference
 
 
 @pytest.mark.parametrize(

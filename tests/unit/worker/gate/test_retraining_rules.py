@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
-from worker.monitoring.retraining_trigger import Answer, Situation, answer_drift, cool_down_nights
+from worker.gate.retraining_rules import Answer, Situation, answer_drift, cool_down_nights, is_due_for_refresh
 
 READY = Situation(
     is_held=False,
     is_in_flight=False,
     has_challenger=False,
     nights_since_last=None,
+    days_since_last=0,
     failures=0,
     fine_tunings_this_month=0,
     new_bad_outcomes=300,
@@ -50,5 +51,15 @@ def test_without_outcomes_the_policy_may_ask_for_pretraining() -> None:
     assert answer_drift(replace(READY, new_bad_outcomes=0), policy)[0] is Answer.PRETRAIN
 
 
-def test_every_failure_in_a_row_doubles_the_cool_down() -> None:
-    assert [cool_down_nights(POLICY, failures) for failures in (0, 1, 2, 3, 4)] == [7, 7, 14, 28, 56]
+def test_every_failure_in_a_row_doubles_the_cool_down_until_it_is_four_times_as_long() -> None:
+    assert [cool_down_nights(POLICY, failures) for failures in (0, 1, 2, 3, 4, 20)] == [7, 7, 14, 28, 28, 28]
+
+
+def test_the_cool_down_of_a_monthly_book_passes_by_its_calendar() -> None:
+    assert answer_drift(replace(READY, nights_since_last=1, days_since_last=30), POLICY)[0] is Answer.FINE_TUNE
+
+
+@pytest.mark.parametrize(("new", "new_bad", "is_due"), [(3000, 300, True), (2999, 300, False), (3000, 249, False)])
+def test_a_refit_is_due_when_the_outcomes_have_grown_by_a_quarter(new: int, new_bad: int, *, is_due: bool) -> None:
+    assert is_due_for_refresh(POLICY, known=12_000, new=new, new_bad=new_bad) is is_due
+    assert not is_due_for_refresh(RetrainingPolicy(refresh=None), known=12_000, new=new, new_bad=new_bad)

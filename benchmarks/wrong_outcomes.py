@@ -1,0 +1,275 @@
+"""Wrong files of outcomes that are used, and honest nights that are held up: simulated books, seeded.
+
+    python -m benchmarks.wrong_outcomes [--quick]
+
+Each book has a bad rate from 2 to 40 %, a ROC AUC from 0.6 to 0.9, and 500 to 20,000 records a night, drawn from its
+seed. Customers come back: most are in the next night too, with nearly the same risk, and half of those who were bad
+stay bad. The scores are a little miscalibrated. Four usual nights come first, then four of one kind, each with a file
+of its own. Wrong files come once, or every night from then on:
+
+swapped     good and bad are swapped
+shifted     the outcomes are some rows further down than their keys
+duplicated  the outcomes of the last right night under new dates, for the customers who are still there
+segment     in a segment of 5 to 30 % of the records, outcomes are inverted, all good or all bad
+
+Honest nights: nothing happens; the bad rate changes at once, or night by night; the relation of scores and outcomes
+does, so that the ROC AUC falls by 0.05 to 0.15. The judge is the monitor's own code; its bounds were set before this
+simulation was run, and none was changed after it.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from benchmarks.report import write_report
+from db.retraining.repeated_outcomes import EARLIER_NIGHTS, MOST_COMPARED, Overlap
+from db.retraining.vintages import MEASURED, Vintage
+from db.schema.states import Trust
+from worker.gate.outcome_trust import measure_auc, measure_evidence
+from worker.monitoring.vintage_judge import MeasuredNight, VintageJudge
+
+SEEDS = 50  # of each kind of wrong file; four kinds
+USUAL_NIGHTS, NIGHTS = 4, 8
+MODEL = "m1"
+HELD_OUT = 5_000
+WRONG = ("swapped", "shifted", "duplicated", "segment")
+HONEST = {"nothing": 50, "bad rate at once": 40, "bad rate gradually": 30, "relation at once": 50,
+          "relation gradually": 30}  # fmt: skip
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Book:
+    """What is drawn once. `spread` is the standard deviation of the log-odds, `middle` their mean."""
+
+    records: int
+    bad_rate: float
+    auc: float
+    middle: float
+    spread: float
+    staying: float  # share of the customers who are in the next night too
+    shift: float  # of the model's log-odds
+    slope: float
+
+
+@dataclass(frozen=True)
+class Night:
+    """Customers by key, their true and their scored log-odds, and what became of them."""
+
+    keys: NDArray[np.int64]
+    odds: Floats
+    probability: Floats
+    outcome: Floats
+
+
+def draw_book(random: np.random.Generator) -> Book:
+    """Draw a book whose scores would reach its ROC AUC if they were calibrated."""
+    records = int(np.exp(random.uniform(np.log(500), np.log(20_000))))
+    bad_rate, auc = float(np.exp(random.uniform(np.log(0.02), np.log(0.4)))), float(random.uniform(0.6, 0.9))
+    middle, spread = solve_odds(bad_rate, auc)
+    return Book(
+        records, bad_rate, auc, middle, spread, float(random.uniform(0.5, 1.0)), float(random.normal(0, 0.1)),
+        float(random.uniform(0.9, 1.1)),
+    )  # fmt: skip
+
+
+def solve_odds(bad_rate: float, auc: float) -> tuple[float, float]:
+    """Return mean and deviation of normal log-odds with this bad rate and ROC AUC, by bisection."""
+    grid = norm.ppf((np.arange(4_000) + 0.5) / 4_000)
+    low, high = 0.0, 12.0
+    middle = logit(bad_rate)
+    for _ in range(40):
+        spread = (low + high) / 2
+        left, right = -30.0, 30.0
+        for _ in range(40):
+            middle = (left + right) / 2
+            left, right = (left, middle) if expit(middle + spread * grid).mean() > bad_rate else (middle, right)
+        risk = expit(middle + spread * grid)
+        reached = float((risk * (np.cumsum(1 - risk) - (1 - risk) / 2)).sum() / (risk.sum() * (1 - risk).sum()))
+        low, high = (low, spread) if reached > auc else (spread, high)
+    return float(middle), spread
+
+
+def play_nights(book: Book, kind: str, random: np.random.Generator) -> list[Night]:
+    """Return the nights as they were in truth."""
+    nights: list[Night] = []
+    size = float(random.choice([1, -1]) * np.log(random.uniform(1.5, 3.0)))  # of the change of the log-odds
+    loss = float(random.uniform(0.05, 0.15))
+    for number in range(NIGHTS):
+        since = number - USUAL_NIGHTS + 1
+        part = max(0.0, min(1.0, since / (NIGHTS - USUAL_NIGHTS))) if "gradually" in kind else float(since > 0)
+        before = nights[-1] if nights else None
+        change = part * size if "bad rate" in kind else 0.0
+        lost = part * loss if "relation" in kind else 0.0
+        nights.append(draw_night(book, before, random, change=change, lost=lost))
+    return nights
+
+
+def draw_night(
+    book: Book, before: Night | None, random: np.random.Generator, *, change: float = 0.0, lost: float = 0.0
+) -> Night:
+    """Draw a night after another: who stays keeps most of the risk, and half of the bad ones stay bad."""
+    count = book.records
+    keys = np.arange(count) + (0 if before is None else int(before.keys.max()) + 1)
+    normal, was_bad = random.normal(size=count), np.zeros(count, dtype=bool)
+    if before is not None:
+        kept = int(book.staying * count)
+        chosen = random.permutation(count)[:kept]
+        keys[:kept] = before.keys[chosen]
+        was_bad[:kept] = before.outcome[chosen] == 1
+        earlier = (before.odds[chosen] - book.middle) / book.spread
+        normal[:kept] = 0.95 * earlier + np.sqrt(1 - 0.95**2) * normal[:kept]
+    odds = book.middle + book.spread * normal
+    order = random.permutation(count)  # customers stand in no order in the file
+    keys, odds, was_bad = keys[order], odds[order], was_bad[order]
+    truth = odds + change
+    if lost:  # what the scores know of the risk grows less, and the bad rate stays
+        weaker = solve_odds(book.bad_rate, max(0.5001, book.auc - lost))
+        truth = weaker[0] + weaker[1] * (odds - book.middle) / book.spread
+    outcome = (random.random(count) < expit(truth)).astype(float)
+    outcome[was_bad & (random.random(count) < 0.5)] = 1.0
+    probability = expit(book.shift + book.middle + book.slope * (odds - book.middle))
+    return Night(keys, odds, probability, outcome)
+
+
+def falsify(kind: str, night: Night, last_right: Night, random: np.random.Generator) -> Floats:
+    """Return the outcomes as a wrong file has them; NaN where it has none."""
+    outcome = night.outcome
+    if kind == "swapped":
+        return 1 - outcome
+    if kind == "shifted":
+        return np.roll(outcome, int(random.integers(1, len(outcome) // 2)))
+    if kind == "duplicated":
+        return look_up(last_right, night.keys)
+    share = float(random.uniform(0.05, 0.3))
+    is_inside = random.random(len(outcome)) < share
+    inverted, value = random.integers(0, 3), random.integers(0, 2)
+    return np.where(is_inside, 1 - outcome if inverted == 0 else float(value), outcome)
+
+
+def look_up(night: Night, keys: NDArray[np.int64]) -> Floats:
+    """Return the outcomes of a night for these keys; NaN where it has none."""
+    order = np.argsort(night.keys)
+    places = np.clip(np.searchsorted(night.keys[order], keys), 0, len(order) - 1)
+    return np.where(night.keys[order][places] == keys, night.outcome[order][places], np.nan)
+
+
+def judge_all(book: Book, nights: list[Night], random: np.random.Generator) -> list[list[Trust | None]]:
+    """Return the trust in each night after each file has come."""
+    held_out = draw_night(replace(book, records=HELD_OUT), None, random)
+    reached = measure_auc(held_out.outcome, held_out.probability)
+    known: dict[int, Vintage] = {}
+    history: list[list[Trust | None]] = []
+    for number, night in enumerate(nights):
+        job_id, is_known = number + 1, ~np.isnan(night.outcome)
+        outcome, probability = night.outcome[is_known], night.probability[is_known]
+        figures = {MEASURED: {"rows": len(outcome), "newest_id": job_id}}
+        vintage = Vintage(job_id, "book", MODEL, len(outcome), int(outcome.sum()), figures)
+        overlaps = tuple(overlap_of(one + 1, nights[one], night) for one in range(number)[-EARLIER_NIGHTS:])
+        judge = VintageJudge(known, lambda _version: reached, lambda _job, _id: 0)
+        judge.take(MeasuredNight(vintage, measure_evidence(probability, outcome), overlaps, f"file {job_id}"))
+        judge.look_again()
+        judge.confirm()
+        known = judge.nights
+        history.append([known[one].trust for one in sorted(known)])
+    return history
+
+
+def overlap_of(job_id: int, before: Night, night: Night) -> Overlap:
+    """Return what `db.retraining.repeated_outcomes` counts in SQL."""
+    rows = np.flatnonzero(~np.isnan(night.outcome))[:MOST_COMPARED]
+    mine, other = night.outcome[rows], look_up(before, night.keys[rows])
+    both = ~np.isnan(other)
+    mine, other, bad = mine[both], other[both], [int(mine[both].sum()), int(other[both].sum())]
+    return Overlap(job_id, len(rows), len(mine), min(bad), len(mine) - max(bad), int((mine != other).sum()))
+
+
+def play_wrong(kind: str, seed: int, *, every: bool) -> dict[str, Any]:
+    """Play one book with wrong files: whether the first of them, and how many of all, were used in the end."""
+    random = np.random.default_rng([seed, WRONG.index(kind)])
+    book = draw_book(random)
+    nights = play_nights(book, "nothing", random)
+    last = NIGHTS if every else USUAL_NIGHTS + 1
+    told, last_right = list(nights), nights[USUAL_NIGHTS - 1]
+    for number in range(USUAL_NIGHTS, last):
+        told[number] = replace(nights[number], outcome=falsify(kind, nights[number], last_right, random))
+    history = judge_all(book, told, random)
+    used = [history[-1][number] is Trust.TRUSTED for number in range(USUAL_NIGHTS, last)]
+    held = sum(one is not Trust.TRUSTED for number, one in enumerate(history[-1]) if not USUAL_NIGHTS <= number < last)
+    at_once = history[USUAL_NIGHTS][USUAL_NIGHTS] is Trust.TRUSTED
+    found = str(history[USUAL_NIGHTS][USUAL_NIGHTS])
+    return {"kind": kind, "used": sum(used), "of": len(used), "at_once": at_once, "found": found, "held": held,
+            "bad": round(book.records * book.bad_rate), "auc": round(book.auc, 3)}  # fmt: skip
+
+
+def play_honest(kind: str, seed: int) -> dict[str, Any]:
+    """Play one honest book: nights held up, how many nights they waited, and those that wait for a person."""
+    random = np.random.default_rng([seed, len(WRONG) + list(HONEST).index(kind)])
+    book = draw_book(random)
+    history = judge_all(book, play_nights(book, kind, random), random)
+    waits: list[int] = []
+    for number in range(NIGHTS):
+        standing = [one[number] for one in history[number:]]
+        waits.append(standing.index(Trust.TRUSTED) if Trust.TRUSTED in standing else -1)
+    contradicting = sum(Trust.CONTRADICTING in {one[number] for one in history[number:]} for number in range(NIGHTS))
+    return {"kind": kind, "waits": waits, "contradicting": contradicting, "auc": round(book.auc, 3),
+            "bad": round(book.records * book.bad_rate)}  # fmt: skip
+
+
+def sum_up_wrong(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add up the books of one kind of wrong file."""
+    missed = [one["bad"] for one in found if one["at_once"]]
+    return {
+        "books": len(found),
+        "files": sum(one["of"] for one in found),
+        "files_used": sum(one["used"] for one in found),
+        "first_file_used_at_once": len(missed),
+        "median_bad_of_missed": median(missed) if missed else None,
+        "contradicting": sum(one["found"] == Trust.CONTRADICTING for one in found),
+        "surprising": sum(one["found"] == Trust.SURPRISING for one in found),
+        "right_nights_held": sum(one["held"] for one in found),
+    }
+
+
+def sum_up_honest(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add up the books of one kind of honest nights."""
+    waits = [wait for one in found for wait in one["waits"]]
+    released = [wait for wait in waits if wait > 0]
+    return {
+        "books": len(found),
+        "nights": len(waits),
+        "held_up": sum(wait != 0 for wait in waits),
+        "released": len(released),
+        "nights_until_released": sorted(set(released)),
+        "wait_for_a_person": sum(wait < 0 for wait in waits),
+        "books_with_a_night_that_waits": sum(-1 in one["waits"] for one in found),
+        "contradicting": sum(one["contradicting"] for one in found),
+    }
+
+
+def main() -> None:
+    """Play all books and write the results."""
+    part = 10 if "--quick" in sys.argv else 1
+    results: dict[str, Any] = {"wrong_once": {}, "wrong_every_night": {}, "honest": {}}
+    for kind in WRONG:
+        for name, every in (("wrong_once", False), ("wrong_every_night", True)):
+            played = [play_wrong(kind, seed, every=every) for seed in range(SEEDS // part)]
+            results[name][kind] = sum_up_wrong(played) | {"each": played}
+            print(name, kind, {k: v for k, v in results[name][kind].items() if k != "each"}, flush=True)
+    for kind, books in HONEST.items():
+        played = [play_honest(kind, seed) for seed in range(books // part)]
+        results["honest"][kind] = sum_up_honest(played) | {"each": played}
+        print("honest", kind, {k: v for k, v in results["honest"][kind].items() if k != "each"}, flush=True)
+    if part == 1:
+        print(write_report("wrong_outcomes", results))
+
+
+if __name__ == "__main__":
+    main()

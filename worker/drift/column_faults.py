@@ -1,0 +1,198 @@
+"""Signs of a fault in one column, as opposed to other values in it: each rule returns what it saw, or nothing.
+
+A number outside of the trained range is never such a sign, whatever its share: a higher limit or a new product brings
+it. A sign is certain where no change of business makes it; anything else is a suspicion, which a person decides.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from db.portfolios.monitoring_policy import MonitoringPolicy
+from worker.drift.column_drift import MISSING, UNSEEN, FieldFigures
+from worker.drift.size_shift import Sizes, moves_of, part_in_other_unit
+
+STANDARD_ERRORS = 4.0  # a rise must also be beyond chance, whatever the number of records
+FULL, NEVER_FULL = 0.99, 0.9  # nearly all records, and not so in the reference
+_FEW = 0.01  # a share that a person should hear of, where there was none
+_MANY = 0.5
+_OTHER_UNIT, _OTHER_LEVEL = 0.9, 0.3  # powers of ten that all quantiles moved by: a factor of 8, and of 2
+_SAME_SHAPE = 0.2  # powers of ten between the quantiles' moves
+_FREQUENT = 3  # the first bin of one name alone
+
+
+@dataclass(frozen=True)
+class Sign:
+    """What was seen in a column; `is_certain` if only a fault makes it."""
+
+    text: str
+    is_certain: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's figures, its bins, and its signs on both sides.
+
+    Signs have the number of "records" that they are of; they are empty where an older release counted.
+    """
+
+    name: str
+    figures: FieldFigures
+    bins: Sequence[int]
+    reference_bins: Sequence[int]
+    signs: Mapping[str, Any]
+    reference_signs: Mapping[str, Any]
+
+    @property
+    def is_numeric(self) -> bool | None:
+        """Whether it holds numbers; None if an older release counted."""
+        return "sizes" in self.signs if self.signs or self.reference_signs else None
+
+    def share(self, sign: str) -> float:
+        """Return the share of the night's records with a sign."""
+        return self.signs.get(sign, 0) / max(1, self.signs.get("records", 0))
+
+    def reference_share(self, sign: str) -> float:
+        """Return the share of the reference's records with a sign."""
+        return self.reference_signs.get(sign, 0) / max(1, self.reference_signs.get("records", 0))
+
+    def rises(self, share: float, before: float, *, by: float) -> bool:
+        """Whether a share rose by more than that, and by more than chance."""
+        variance = max(share * (1 - share), before * (1 - before))
+        error = sqrt(variance / self.figures.records + variance / max(1, sum(self.reference_bins)))
+        return share - before > by and share - before > STANDARD_ERRORS * error
+
+
+def find_column_signs(column: Column, policy: MonitoringPolicy) -> list[Sign]:
+    """Return the signs of a fault in a column, the certain ones first."""
+    found = list(_find_gaps(column, policy))
+    if column.is_numeric is False:
+        found += _find_names(column, policy)
+    elif column.is_numeric:
+        found += _find_units(column)
+        found += _find_fillings(column, policy)
+    if not any(one.is_certain for one in found):
+        found += _find_constant(column)
+    return sorted(found, key=lambda one: not one.is_certain)
+
+
+def _find_gaps(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
+    figures = column.figures
+    now, before = figures.missing, figures.missing_reference
+    if column.rises(now, before, by=policy.largest_missing_rise):
+        is_empty = now >= FULL and before < NEVER_FULL
+        yield Sign(f"{column.name} is missing in {now:.1%} of the records, {before:.1%} in the reference", is_empty)
+
+
+def _find_constant(column: Column) -> Iterator[Sign]:
+    """One value in nearly all records. A range of numbers is not yet one value, which only the signs tell."""
+    figures, fullest = column.figures, int(np.argmax(column.bins))
+    if figures.fullest < FULL or figures.fullest_reference >= NEVER_FULL or fullest == MISSING:
+        return
+    before = f"{figures.fullest_reference:.1%} in the reference"
+    if column.is_numeric is None:
+        yield Sign(f"{column.name} holds one value or range in {figures.fullest:.1%} of the records, {before}")
+    elif column.is_numeric and column.share("commonest") >= FULL:
+        yield Sign(f"{column.name} holds one value in {column.share('commonest'):.1%} of the records", is_certain=True)
+    elif not column.is_numeric and fullest >= _FREQUENT:
+        yield Sign(f"{column.name} holds one name in {figures.fullest:.1%} of the records, {before}", is_certain=True)
+
+
+def _find_units(column: Column) -> Iterator[Sign]:
+    """Another unit of all numbers or of a part, and another sign."""
+    if "sizes" not in column.reference_signs:
+        return
+    before, now = (Sizes.of_counts(signs["sizes"]) for signs in (column.reference_signs, column.signs))
+    moves = moves_of(before, now)
+    least = 0.0 if moves is None else float(np.abs(moves).min()) * (np.abs(np.sign(moves).sum()) == len(moves))
+    if moves is not None and least >= _OTHER_LEVEL:
+        is_unit = least >= _OTHER_UNIT and float(np.ptp(moves)) <= _SAME_SHAPE
+        move = float(np.median(moves))
+        times = f"{10 ** abs(move):,.{0 if abs(move) >= 1 else 1}f} times {'larger' if move > 0 else 'smaller'}"
+        yield Sign(f"{column.name} is about {times} than in the reference, in every quantile: check its unit", is_unit)
+    elif (part := part_in_other_unit(before, now)) is not None:
+        factor, share = part
+        yield Sign(
+            f"{column.name} seems to be in another unit, by a factor of {factor:g}, in {share:.1%} of the records"
+        )
+    yield from _find_negatives(column, before, now)
+
+
+def _find_negatives(column: Column, before: Sizes, now: Sizes) -> Iterator[Sign]:
+    (plus, minus), (plus_now, minus_now) = (
+        (float(one.above.sum()) / max(1.0, one.known), float(one.below.sum()) / max(1.0, one.known))
+        for one in (before, now)
+    )
+    text = f"{column.name} is below 0 in {minus_now:.1%} of the records, {minus:.1%} in the reference"
+    if plus - minus > _MANY and max(abs(minus_now - plus), abs(plus_now - minus)) <= 0.03:
+        yield Sign(text, is_certain=True)
+    elif minus_now - minus > _MANY or (minus < _FEW and column.rises(minus_now, minus, by=0.1)):
+        yield Sign(text)
+
+
+def _find_fillings(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
+    """A number that stands for nothing, such as 0, -1 or 9999, and one value that many records share."""
+    if not column.reference_signs:
+        return
+    zeros = column.signs["sizes"].get("0", 0) / max(1, column.signs["records"])
+    zeros_before = column.reference_signs["sizes"].get("0", 0) / max(1, column.reference_signs["records"])
+    fallen = column.figures.missing_reference - column.figures.missing
+    has_fallen = column.rises(column.figures.missing_reference, column.figures.missing, by=_FEW)
+    fillings = (
+        ("0", zeros, zeros_before, policy.largest_missing_rise),
+        ("a number such as -1 or 9999", column.share("placeholders"), column.reference_share("placeholders"), _FEW),
+    )
+    for what, now, before, bound in fillings:
+        if not column.rises(now, before, by=_FEW):
+            continue
+        if has_fallen and now - before >= _MANY * fallen:
+            yield Sign(f"{column.name} seems to hold {what} where it was missing, in {now - before:.1%} of the records")
+        elif now - before > bound and now > 3 * before:
+            yield Sign(f"{column.name} is {what} in {now:.1%} of the records, {before:.1%} in the reference")
+    now, before = column.share("commonest"), column.reference_share("commonest")
+    if _MANY <= now < FULL and before < now / 3:
+        yield Sign(f"{column.name} holds one value in {now:.1%} of the records, {before:.1%} in the reference")
+
+
+def _find_names(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
+    """Known names in another spelling, cut off or recoded, and known names that are gone."""
+    rules = (
+        ("respelled", "known names in another spelling", policy.largest_unseen_rise),
+        ("number", "numbers where there were names", _MANY),
+        ("cut", "names that are the beginning of a known one", _MANY),
+    )
+    seen = 0
+    for sign, what, bound in rules:
+        now, before = column.share(sign), column.reference_share(sign)
+        if column.rises(now, before, by=_FEW):
+            seen += 1
+            yield Sign(f"{column.name} holds {what} in {now:.1%} of the records", now - before > bound)
+    unseen, unseen_before = column.figures.unseen, column.figures.unseen_reference
+    if unseen + column.figures.missing >= FULL and unseen >= _MANY and unseen_before < 0.1:
+        text = f"{column.name} holds no known name any more: names not seen in training in {unseen:.1%} of the records"
+        yield Sign(text, is_certain=True)
+    elif not seen:
+        yield from _find_recoded(column, unseen - unseen_before)
+
+
+def _find_recoded(column: Column, newly_unseen: float) -> Iterator[Sign]:
+    """A frequent name is gone and a new one has its share, or two names have exchanged theirs."""
+    expected = np.asarray(column.reference_bins, dtype=np.float64) / max(1, sum(column.reference_bins))
+    actual = np.asarray(column.bins, dtype=np.float64) / max(1, sum(column.bins))
+    gone = [place for place in range(_FREQUENT, len(expected)) if actual[place] <= 0.02 * expected[place]]
+    lost = float(expected[gone].sum())
+    if lost >= 0.05 and 0.7 * lost <= newly_unseen <= 1.3 * lost:
+        yield Sign(f"{column.name} lost a name of {lost:.1%} of the records, and new names have that share: renamed?")
+    spread = np.maximum(expected * (1 - expected), actual * (1 - actual))
+    errors = np.sqrt(spread * (1 / max(1, sum(column.bins)) + 1 / max(1, sum(column.reference_bins))))
+    allowed = np.maximum(STANDARD_ERRORS * errors, 0.01)
+    moved = np.flatnonzero(np.abs(actual - expected) > allowed)
+    if len(moved) == 2 and moved.min() >= UNSEEN + 1:
+        one, other = moved.tolist()
+        if np.abs(actual[[one, other]] - expected[[other, one]]).max() <= allowed[[one, other]].max():
+            yield Sign(
+                f"{column.name}: two names have exchanged their shares, {expected[one]:.1%} and {expected[other]:.1%}"
+            )

@@ -1,0 +1,80 @@
+"""When to retrain: the answer to a night that drifted, the cool-down, the refresh without drift. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from db.events.wording import counted
+from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
+from db.schema.states import JobTask
+
+MOST_DOUBLINGS = 2  # of the cool-down
+NEW_BAD_PER_JUDGED = 2.5  # new bad outcomes for each that the gate needs: two fifths of the new ones judge
+
+
+class Answer(StrEnum):
+    """The trigger's answer."""
+
+    FINE_TUNE = JobTask.FINE_TUNE
+    PRETRAIN = JobTask.PRETRAIN
+    ALERT = "alert"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The situation after a night has drifted."""
+
+    is_held: bool
+    is_in_flight: bool
+    has_challenger: bool
+    nights_since_last: int | None  # since the night that triggered the last fine-tuning; None = there was none
+    days_since_last: int  # the same, by the book's calendar
+    failures: int
+    fine_tunings_this_month: int
+    new_bad_outcomes: int
+
+
+def answer_drift(situation: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
+    """Return the answer to a drifted night, and the reason as a sentence."""
+    cool_down = cool_down_nights(policy, situation.failures)
+    refusals = (
+        (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert only"),
+        (situation.is_held, "the portfolio is on hold"),
+        (situation.is_in_flight, "a fine-tuning is already running"),
+        (situation.has_challenger, "a challenger has not finished its shadow nights"),
+        (
+            situation.nights_since_last is not None
+            and max(situation.nights_since_last, situation.days_since_last) < cool_down,
+            f"{situation.nights_since_last} of {counted(cool_down, 'cool-down night')} have passed",
+        ),
+        (
+            situation.fine_tunings_this_month >= policy.monthly_cap,
+            f"{situation.fine_tunings_this_month} fine-tunings in 30 days; the limit is {policy.monthly_cap}",
+        ),
+    )
+    for is_so, why in refusals:
+        if is_so:
+            return Answer.ALERT, why
+    learned = f"{counted(situation.new_bad_outcomes, 'new bad outcome')}, {policy.least_bad_outcomes:,} are needed"
+    if situation.new_bad_outcomes >= policy.least_bad_outcomes:
+        return Answer.FINE_TUNE, learned
+    if policy.without_outcomes is WithoutOutcomes.PRETRAIN:
+        return Answer.PRETRAIN, learned
+    return Answer.ALERT, learned
+
+
+def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
+    """Return the nights, or days, between two retrainings.
+
+    They are doubled for each further retraining without success, up to four times.
+    """
+    return policy.cool_down_nights * 2 ** min(max(0, failures - 1), MOST_DOUBLINGS)
+
+
+def is_due_for_refresh(policy: RetrainingPolicy, *, known: int, new: int, new_bad: int) -> bool:
+    """Whether so many new outcomes have come since `known` ones were learned from that a refit is worth its time.
+
+    There must be so many bad ones among them that those held out can judge it.
+    """
+    if policy.refresh is None or not known:
+        return False
+    return new >= policy.refresh * known and new_bad >= NEW_BAD_PER_JUDGED * policy.gate.least_bad
