@@ -41,11 +41,13 @@ CHECKS = (*RUFF, ("-m", "basedpyright"), ("-c", IMPORT_LINTER))
 # The longest tests come first by their names; by size, as usual, one process would wait for the other at the end.
 PYTEST = ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 UNIT_TESTS = "tests/unit"
+# Whole trainings take minutes and find on one Python what they find on another: the newest runs what else trains.
+ON_NEWEST = (UNIT_TESTS, "--ignore=tests/unit/transformer/training")
 QUICK_TESTS = (*PYTEST, "--quick", UNIT_TESTS, "tests/integration")
 TEST_HELP = """usage: python3 run.py test [--quick | PYTEST ARGUMENTS]
 
   (nothing)         all tests except those with their own command (faults, older, hostile), on the oldest Python on
-                    the PATH; before them, the unit tests on the newest
+                    the PATH; before them, the unit tests on the newest (without whole trainings)
   --quick           unit tests, and integration tests on SQLite, without those that train or compile for seconds. The
                     last lines say how many tests were left out and what runs them. More arguments go to pytest
   PYTEST ARGUMENTS  the tests that they select, on this Python: `python3 run.py test tests/unit -k lease`; -n 0 runs
@@ -157,7 +159,7 @@ def run_all_tests(own, _rest):
     if not ready:
         own.prepare(TEST)
         ready = [own]
-    steps = [(f"{one.title}, {UNIT_TESTS}", (str(one.python), *PYTEST, UNIT_TESTS)) for one in ready[1:]]
+    steps = [(f"{one.title}, {UNIT_TESTS}", (str(one.python), *PYTEST, *ON_NEWEST)) for one in ready[1:]]
     failed = run_all([*steps, (f"{ready[0].title}, all tests", (str(ready[0].python), *PYTEST))])
     if len(ready) < len(wanted) and os.environ.get("CI") == "true":
         failed.append("a Python was left out, and with CI=true that counts")

@@ -3,7 +3,6 @@
     python -m benchmarks.quality [--data ../shared/data] [--seeds 3] [--sets NAME,NAME] [--splits NUMBER]
     python -m benchmarks.quality --alone [--seeds 1] [--sets NAME,NAME]
     python -m benchmarks.quality --deep [--sets NAME,NAME] [--splits NUMBER]
-    python -m benchmarks.quality --few DRAWS [--share 0.01]
 
 Every model learns from a set's own training and validation rows and is judged by its test rows. The network chooses
 its validation rows, its strategy and its mixture itself, and is trained once more without trees; the others stop
@@ -11,8 +10,8 @@ early on the set's validation rows and are fitted again on both. LightGBM, XGBoo
 installed; FT-Transformer and TabM are slow: `--deep` measures them beside the network of seed 1 (`pip install
 .[bench]`). Differences to the best tree model come with a 95 % interval of 500 paired bootstrap draws of the test
 rows. Sets in time order are trained with their dates as `as_of`. `--alone` measures the network alone, beside the
-peers' stored figures. `--splits` draws the three parts anew so often, for sets too small for one split. With `--few`
-the models know a share of the outcomes of credit_cards. Each set has its own file of results.
+peers' stored figures. `--splits` draws the three parts anew so often, for sets too small for one split. Each set has
+its own file of results. `benchmarks.few_outcomes` is for books with few outcomes.
 """
 
 import argparse
@@ -24,7 +23,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from benchmarks.quality_deep import measure_deep
@@ -50,12 +48,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=0, help="draw the three parts anew so often")
     parser.add_argument("--alone", action="store_true", help="the network alone, beside the peers' stored figures")
     parser.add_argument("--deep", action="store_true", help="FT-Transformer and TabM beside the network")
-    parser.add_argument("--few", type=int, default=0, help="draws of a share of the outcomes of credit_cards")
-    parser.add_argument("--share", type=float, default=0.01)
     options = parser.parse_args()
-    if options.few:
-        print(measure_few(options.data, draws=options.few, share=options.share))
-        return
     for name in options.sets.split(","):
         data, schema = read_set(options.data, name)
         if options.splits:
@@ -167,30 +160,6 @@ def measure_splits(
         }
         print(split, {model: round(rows[-1][model]["roc_auc"], 4) for model in models}, flush=True)
         write_report(f"quality_{'deep_' if deep else ''}{name}_splits", results | {"splits": split + 1})
-    return results
-
-
-def measure_few(folder: Path, *, draws: int, share: float) -> dict[str, Any]:
-    """Return figures of networks, CatBoost and scorecard that know a share of the outcomes of credit_cards."""
-    data, schema = read_set(folder, "credit_cards")
-    is_test, outcome = (data["split"] == "test").to_numpy(), data["target"].to_numpy(np.float64)
-    learn = np.flatnonzero((data["split"] == "train").to_numpy())
-    results: dict[str, Any] = {"set": "credit_cards", "share_of_outcomes": share, "draws": []}
-    for draw in range(draws):
-        chosen = np.random.default_rng(1000 + draw).permutation(learn)[: round(share * len(learn))]
-        known = np.where(is_test, outcome, np.nan)
-        known[chosen] = outcome[chosen]
-        keys = data["record_id"].astype(str).to_numpy(dtype=object)
-        model = train_model(Book.of(data, known, keys, holdout=is_test), schema, options=TrainingOptions(seed=draw + 1))
-        row: dict[str, Any] = {"strategy": model.strategy["strategy"], "network": round(model.metrics["roc_auc"], 4)}
-        for name, fit in peers():
-            if name in ("CatBoost", "LightGBM", "scorecard"):
-                row[name] = round(float(roc_auc_score(outcome[is_test], fit(data, schema, chosen))), 4)
-        results["draws"].append(row)
-        print(row, flush=True)
-        names = [name for name in row if name != "strategy"]
-        results["mean"] = {name: round(float(np.mean([one[name] for one in results["draws"]])), 4) for name in names}
-        write_report(f"quality_few_{share:g}", results)
     return results
 
 

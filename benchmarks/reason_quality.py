@@ -30,7 +30,7 @@ from transformer.records.features import Inputs
 from transformer.records.labelled_book import Book
 from transformer.scoring.scorer import Scorer
 from transformer.training.model_training import train_model
-from transformer.training.reason_fitting import represent
+from transformer.training.reason_fitting import ExplanationOptions
 from worker.runtime.portfolio_mapping import schema_of
 from worker.training.model_description import explain, facts_of
 from worker.training.reference_freezing import freeze
@@ -55,7 +55,7 @@ def main() -> None:
     began = perf_counter()
     model = train_model(book, schema_of(definition))
     seconds["training"], began = perf_counter() - began, perf_counter()
-    explainer = explain(model, book, kind=definition.reasons_reference, on_batch=lambda: None)
+    explainer = explain(model, book, ExplanationOptions(kind=definition.reasons_reference), on_batch=lambda: None)
     seconds["reasons"], began = perf_counter() - began, perf_counter()
     rows = pd.Index(keys).get_indexer(pd.Index(model.holdout_keys))
     held_out = HeldOut(book.records.take(rows), target[rows], model.reference_probabilities)
@@ -101,7 +101,7 @@ def measure_reasons(
 
 
 def _effects_by_head(model: TrainedModel, explainer: Explainer, flat: Flat, inputs: Inputs) -> Floats:
-    representation = represent(model.network, inputs)
+    representation = CompiledNetwork.of(model.network, model.transform).run(inputs)[1]
     head = explainer.build_head(representation.shape[1])
     return np.asarray(head(flat, representation), dtype=np.float64)
 

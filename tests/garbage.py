@@ -1,20 +1,20 @@
-"""Part of pytest: what is there before the first test is never searched for garbage.
+"""Part of pytest: what was imported before the first test is never searched for garbage.
 
-TensorFlow and its like are millions of objects. To search them costs seconds each time, and none of them goes away.
+TensorFlow and its like are millions of objects, none of which goes away. Searching them takes seconds each time.
 """
 
 import gc
+from collections.abc import Generator
 
 import pytest
 
 
-def pytest_configure() -> None:
-    """While modules are imported, nothing is garbage."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Search nothing while modules are imported, and later only what tests make."""
     gc.disable()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    """From now on search only what tests make."""
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import ceil
 from typing import Any, Self
+
+JUDGED_SHARE = 0.4  # of the new outcomes, at least, judge the challengers
 
 
 class WhenDrifted(StrEnum):
@@ -58,6 +61,11 @@ class RetrainingPolicy:
     affected_nights: AffectedNights = AffectedNights.MARK
     cut_off: float | None = None  # points; None = where the champion turns a tenth away
     gate: GatePolicy = field(default_factory=GatePolicy)
+
+    @property
+    def bad_for_refresh(self) -> int:
+        """The new bad outcomes that a refresh needs: two fifths of them are held out, and must be able to judge it."""
+        return ceil(self.gate.least_bad / JUDGED_SHARE)
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:

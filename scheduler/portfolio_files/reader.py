@@ -11,6 +11,7 @@ from db.portfolios.definition import (
     PortfolioDefinition,
     ScoreScale,
 )
+from db.portfolios.retraining_policy import RetrainingPolicy
 from scheduler.portfolio_files.monitoring_section import read_monitoring, read_segments
 from scheduler.portfolio_files.privacy_section import read_privacy
 from scheduler.portfolio_files.problems import PortfolioFileError, Problem, find_key_lines, find_line
@@ -58,6 +59,21 @@ def read_portfolio_file(path: Path | str) -> PortfolioDefinition:
         line = content.count(b"\n", 0, error.start) + 1
         message = f"expected UTF-8 text, got the byte 0x{content[error.start]:02x}; save the file as UTF-8"
         raise PortfolioFileError(str(path), [Problem((), message, line)]) from error
+
+
+def read_policy_file(path: Path) -> RetrainingPolicy:
+    """Read the section [retraining] of a TOML file, which may hold nothing else. Raises `PortfolioFileError`."""
+    try:
+        document = _load_toml(path.read_text(encoding="utf-8-sig"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise _whole_file_error(path, f"cannot be read: {error}") from error
+    problems = Problems()
+    if "retraining" not in document:
+        problems.note(("retraining",), "expected a section [retraining]; it is missing")
+    policy = read_retraining(document, problems)
+    if problems:
+        raise PortfolioFileError(str(path), problems)
+    return policy
 
 
 def parse_portfolio(text: str, where: str) -> PortfolioDefinition:

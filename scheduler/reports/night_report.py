@@ -46,6 +46,15 @@ def read_nights(engine: Engine, portfolio: str, *, limit: int) -> list[ShownNigh
     return nights
 
 
+def is_undecided(figures: dict[str, Any]) -> bool:
+    """Whether the monitor suspects a fault in a night, and nobody has decided yet.
+
+    >>> is_undecided({"suspicions": ["rows may be missing"]}), is_undecided({"suspicions": []})
+    (True, False)
+    """
+    return bool(figures.get("suspicions")) and not figures.get("decision")
+
+
 def row_of(night: ShownNight) -> tuple[Any, ...]:
     """Return the night as a row of `COLUMNS`."""
     figures = night.report.figures

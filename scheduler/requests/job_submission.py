@@ -1,7 +1,7 @@
 """Checks that requests can be carried out, and stores the job in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -11,6 +11,7 @@ from db.ledger.job_lifecycle import JobRequest, submit_job
 from db.portfolios.catalog import get_portfolio
 from db.portfolios.definition import PortfolioDefinition, Source
 from db.portfolios.monitoring_policy import NIGHT_OPTION
+from db.portfolios.retraining_policy import RetrainingPolicy
 from db.privacy.key_secret import require_key_secret
 from db.registry.champions import get_champion
 from db.registry.versions import find_model_of, get_model
@@ -99,6 +100,14 @@ def submit_training(
     check_source(engine, definition.records, (definition.key, *own, *definition.input_columns))
     key, rank = request.idempotency_key, request.rank
     return submit_job(engine, JobRequest(JobKind.TRAINING, portfolio, request.who, given, None, key, rank))
+
+
+def submit_replay(
+    engine: Engine, portfolio: str, request: Request, *, start: date, policy: RetrainingPolicy | None, quick: bool
+) -> int:
+    """Submit a job that plays the loop over the stored past from a date on; return its id. It changes no model."""
+    asked = {"from": start.isoformat(), "quick": quick, "policy": None if policy is None else asdict(policy)}
+    return submit_training(engine, portfolio, request, options={"replay": asked})
 
 
 def submit_comparison(engine: Engine, first: str, second: str, request: Request) -> int:

@@ -32,6 +32,7 @@ from scheduler.api.routes import (
     keys,
     models,
     online,
+    outcomes,
     portfolios,
     promotion,
     records,
@@ -58,8 +59,8 @@ come in pages: send `next_cursor` of one page as `cursor` of the next.
 """
 _ROUTERS = (  # the most frequent requests first
     jobs.router, schedules.router, models.router, portfolios.router, health.router, results.router, job_events.router,
-    records.router, promotion.router, promotion.outcomes_router, jobs.actions_router, online.router, keys.router,
-    webhooks.router, erasures.router, grants.router, events.router, metrics.router,
+    records.router, promotion.router, outcomes.router, outcomes.trust_router, jobs.actions_router, online.router,
+    keys.router, models.nights_router, webhooks.router, erasures.router, grants.router, events.router, metrics.router,
 )  # fmt: skip
 
 

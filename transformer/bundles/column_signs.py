@@ -70,9 +70,8 @@ def _count_numbers(values: Floats, trained: Range) -> Counts:
 def _count_sizes(known: Floats) -> dict[str, int]:
     with np.errstate(divide="ignore"):
         exact = np.floor(SIZES_A_DECADE * np.log10(np.abs(known)) + 1e-9)
-    sizes = np.clip(np.nan_to_num(exact, neginf=_SMALLEST), _SMALLEST, _LARGEST).astype(np.int64) - _SMALLEST + 1
-    places = np.where(known == 0, _ZERO, _ZERO + np.sign(known).astype(np.int64) * sizes)
-    counts = np.bincount(places, minlength=_WIDTH)
+    sizes = np.clip(exact, _SMALLEST, _LARGEST) - (_SMALLEST - 1)
+    counts = np.bincount((_ZERO + np.sign(known) * sizes).astype(np.int64), minlength=_WIDTH)  # the sign of 0 is 0
     return {_name_of(place): count for place, count in _join_small(counts, least_holders(len(known)))}
 
 

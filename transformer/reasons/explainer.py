@@ -33,7 +33,6 @@ NO_REASON = -1
 LEAST_EFFECT = 0.05  # log-odds: what moves the odds by less than a twentieth is no reason to tell
 LEAST_SHARE = 0.25  # of a record's largest effect, in either direction, that its first reason must have
 KINDS_OF_EFFECT = 2  # of masking alone, Shapley value
-REPRESENTATION = "head_norm"  # the layer whose output the network's head reads
 
 Floats32 = NDArray[np.float32]
 
@@ -175,12 +174,6 @@ def flatten_batch(batch: dict[str, Any]) -> Any:
         for name in sorted(batch)
     ]
     return ops.concatenate(parts, axis=1)
-
-
-def open_network(network: keras.Model) -> keras.Model:
-    """Return the network with two outputs: its logits (B, E), and the representation (B, W) that its head reads."""
-    inputs = {one.name: one for one in network.inputs}
-    return keras.Model(inputs, [network.output, network.get_layer(REPRESENTATION).output])
 
 
 def choose_reasons(effects: Any) -> Any:

@@ -17,8 +17,8 @@ from transformer.bundles.bundle import LoadedModel
 from transformer.bundles.trained_model import TrainedModel
 from transformer.fitting.side_by_side import THREADS
 from transformer.network.compiled_network import CompiledNetwork
-from transformer.network.keras_prediction import PREDICTION_ROWS, pad_rows
-from transformer.reasons.explainer import Explainer, HeadSizes, Ladder, ReasonHead, codes_of, open_network
+from transformer.network.keras_prediction import PREDICTION_ROWS
+from transformer.reasons.explainer import Explainer, HeadSizes, Ladder, ReasonHead, codes_of
 from transformer.reasons.masking import (
     Flat,
     Masking,
@@ -74,10 +74,11 @@ def fit_explainer(
     masking = Masking.find(transform, reference, chosen)
     arrays, _ = read_columns(chosen, transform.schema)
     flat = flatten(transform.transform(arrays))
-    flat, effects = _find_effects(masking, flat, make_predict(network, transform, on_batch), options, random)
+    scored = CompiledNetwork.of(network, transform)
+    flat, effects = _find_effects(masking, flat, _predict_by(scored, on_batch), options, random)
     effects = model.calibration.slope * effects
     ladder = _build_ladder(masking, flat)
-    head, agreement = _fit_head(ladder, flat, represent(network, masking.unflatten(flat)), effects, options)
+    head, agreement = _fit_head(ladder, flat, scored.run(masking.unflatten(flat))[1], effects, options)
     return Explainer(
         codes=codes_of(transform.schema),
         kind=options.kind,
@@ -99,12 +100,14 @@ def exact_effects(
     return np.stack([alone, fair], axis=-1)
 
 
-def make_predict(
-    network: keras.Model, transform: FeatureTransform, on_batch: Callable[[], None] | None = None
-) -> Predict:
+def make_predict(network: keras.Model, transform: FeatureTransform) -> Predict:
     """Return a function from the network's inputs for N records to their mean logits (N)."""
-    told, compiled_network = on_batch or (lambda: None), CompiledNetwork.of(network, transform)
-    return lambda inputs: _in_compiled_batches(compiled_network, inputs, told)
+    return _predict_by(CompiledNetwork.of(network, transform), None)
+
+
+def _predict_by(network: CompiledNetwork, on_batch: Callable[[], None] | None) -> Predict:
+    told = on_batch or (lambda: None)
+    return lambda inputs: _in_compiled_batches(network, inputs, told)
 
 
 def _in_compiled_batches(network: CompiledNetwork, inputs: Inputs, on_batch: Callable[[], None]) -> Floats:
@@ -121,23 +124,6 @@ def _in_compiled_batches(network: CompiledNetwork, inputs: Inputs, on_batch: Cal
         for part in pool.map(run, range(0, rows, size)):
             parts.append(part)
             on_batch()
-    return np.concatenate(parts)
-
-
-def represent(network: keras.Model, inputs: Inputs) -> NDArray[np.float32]:
-    """Return the representation (N, W) of N records that the network's head reads."""
-    opened = open_network(network)
-    return _in_batches(tf.function(lambda batch: opened(batch, training=False)[1]), inputs, lambda: None)
-
-
-def _in_batches(run: Any, inputs: Inputs, on_batch: Callable[[], None]) -> NDArray[Any]:
-    rows = len(next(iter(inputs.values())))
-    size = min(PREDICTION_ROWS, -(-rows // 16) * 16)  # the bits of a row are its own in multiples of 16 rows
-    parts: list[Any] = []
-    for start in range(0, rows, size):
-        batch = {name: pad_rows(one[start : start + size], size) for name, one in inputs.items()}
-        parts.append(run(batch).numpy()[: rows - start])
-        on_batch()
     return np.concatenate(parts)
 
 

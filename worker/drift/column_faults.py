@@ -6,6 +6,7 @@ it. A sign is certain where no change of business makes it; anything else is a s
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from typing import Any
 
@@ -13,14 +14,16 @@ import numpy as np
 
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from worker.drift.column_drift import MISSING, UNSEEN, FieldFigures
-from worker.drift.size_shift import Sizes, moves_of, part_in_other_unit
+from worker.drift.size_shift import Sizes, distance, moves_of, part_in_other_unit
 
 STANDARD_ERRORS = 4.0  # a rise must also be beyond chance, whatever the number of records
 FULL, NEVER_FULL = 0.99, 0.9  # nearly all records, and not so in the reference
 _FEW = 0.01  # a share that a person should hear of, where there was none
 _MANY = 0.5
-_OTHER_UNIT, _OTHER_LEVEL = 0.9, 0.3  # powers of ten that all quantiles moved by: a factor of 8, and of 2
+_OTHER_UNIT = 0.9  # powers of ten that all quantiles moved by: a factor of 8
+_OTHER_LEVEL, _AT_LEAST = 0.3, 0.2  # the same for a suspicion: a factor of 2 in the middle, and of 1.6 everywhere
 _SAME_SHAPE = 0.2  # powers of ten between the quantiles' moves
+_HARDLY_MOVED = 0.05  # distance of the sizes; no part of that size is in another unit
 _FREQUENT = 3  # the first bin of one name alone
 
 
@@ -50,6 +53,21 @@ class Column:
     def is_numeric(self) -> bool | None:
         """Whether it holds numbers; None if an older release counted."""
         return "sizes" in self.signs if self.signs or self.reference_signs else None
+
+    @cached_property
+    def sizes(self) -> Sizes | None:
+        """How large the night's numbers are; None if nobody counted that on both sides."""
+        return Sizes(self.signs["sizes"]) if "sizes" in self.signs and "sizes" in self.reference_signs else None
+
+    @cached_property
+    def reference_sizes(self) -> Sizes:
+        """How large the reference's numbers are."""
+        return Sizes(self.reference_signs.get("sizes", {}))
+
+    @cached_property
+    def moved(self) -> float:
+        """The distance of the sizes from the reference's, from 0 to 1."""
+        return 0.0 if self.sizes is None else distance(self.sizes, self.reference_sizes)
 
     def share(self, sign: str) -> float:
         """Return the share of the night's records with a sign."""
@@ -89,7 +107,7 @@ def _find_gaps(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
 
 def _find_constant(column: Column) -> Iterator[Sign]:
     """One value in nearly all records. A range of numbers is not yet one value, which only the signs tell."""
-    figures, fullest = column.figures, int(np.argmax(column.bins))
+    figures, fullest = column.figures, column.bins.index(max(column.bins))
     if figures.fullest < FULL or figures.fullest_reference >= NEVER_FULL or fullest == MISSING:
         return
     before = f"{figures.fullest_reference:.1%} in the reference"
@@ -103,14 +121,14 @@ def _find_constant(column: Column) -> Iterator[Sign]:
 
 def _find_units(column: Column) -> Iterator[Sign]:
     """Another unit of all numbers or of a part, and another sign."""
-    if "sizes" not in column.reference_signs:
+    before, now = column.reference_sizes, column.sizes
+    if now is None or column.moved < _HARDLY_MOVED:
         return
-    before, now = (Sizes.of_counts(signs["sizes"]) for signs in (column.reference_signs, column.signs))
-    moves = moves_of(before, now)
-    least = 0.0 if moves is None else float(np.abs(moves).min()) * (np.abs(np.sign(moves).sum()) == len(moves))
-    if moves is not None and least >= _OTHER_LEVEL:
-        is_unit = least >= _OTHER_UNIT and float(np.ptp(moves)) <= _SAME_SHAPE
-        move = float(np.median(moves))
+    moves = sorted(moves_of(before, now))
+    move = moves[len(moves) // 2] if moves else 0.0
+    least = max(moves[0], -moves[-1]) if moves else 0.0  # below 0 where quantiles moved both ways
+    if least >= _AT_LEAST and abs(move) >= _OTHER_LEVEL:
+        is_unit = least >= _OTHER_UNIT and moves[-1] - moves[0] <= _SAME_SHAPE
         times = f"{10 ** abs(move):,.{0 if abs(move) >= 1 else 1}f} times {'larger' if move > 0 else 'smaller'}"
         yield Sign(f"{column.name} is about {times} than in the reference, in every quantile: check its unit", is_unit)
     elif (part := part_in_other_unit(before, now)) is not None:
@@ -122,14 +140,12 @@ def _find_units(column: Column) -> Iterator[Sign]:
 
 
 def _find_negatives(column: Column, before: Sizes, now: Sizes) -> Iterator[Sign]:
-    (plus, minus), (plus_now, minus_now) = (
-        (float(one.above.sum()) / max(1.0, one.known), float(one.below.sum()) / max(1.0, one.known))
-        for one in (before, now)
-    )
-    text = f"{column.name} is below 0 in {minus_now:.1%} of the records, {minus:.1%} in the reference"
-    if plus - minus > _MANY and max(abs(minus_now - plus), abs(plus_now - minus)) <= 0.03:
-        yield Sign(text, is_certain=True)
-    elif minus_now - minus > _MANY or (minus < _FEW and column.rises(minus_now, minus, by=0.1)):
+    are_exchanged = max(abs(now.below - before.above), abs(now.above - before.below)) <= 0.03
+    excess = before.above - before.below
+    text = f"{column.name} is below 0 in {now.below:.1%} of the records, {before.below:.1%} in the reference"
+    if excess > 0.2 and are_exchanged:
+        yield Sign(text, is_certain=excess > _MANY)
+    elif now.below - before.below > _MANY or (before.below < _FEW and column.rises(now.below, before.below, by=0.1)):
         yield Sign(text)
 
 

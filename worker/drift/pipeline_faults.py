@@ -13,7 +13,7 @@ from db.portfolios.monitoring_policy import MonitoringPolicy
 from worker.drift.column_drift import FieldFigures
 from worker.drift.column_faults import STANDARD_ERRORS, Column, find_column_signs
 from worker.drift.row_faults import find_row_suspicions
-from worker.drift.size_shift import Sizes, distance
+from worker.drift.size_shift import distance
 
 Counts = Mapping[str, Any]
 
@@ -87,16 +87,15 @@ def _columns_of(night: Counts, reference: Counts, fields: Mapping[str, FieldFigu
 
 def _find_exchanged(columns: Sequence[Column]) -> list[str]:
     """Columns whose numbers look like another one's, and pairs that left their ranges on opposite sides."""
-    known = [one for one in columns if "sizes" in one.signs and "sizes" in one.reference_signs]
-    before = {one.name: Sizes.of_counts(one.reference_signs["sizes"]) for one in known}
+    known = [one for one in columns if one.sizes is not None]
     found: list[str] = []
     for column in known:
-        now = Sizes.of_counts(column.signs["sizes"])
-        others = [name for name in before if name != column.name]
-        if others and distance(now, before[column.name]) >= _MOVED_FAR:
-            nearest = min(others, key=lambda name: distance(now, before[name]))
-            if distance(now, before[nearest]) <= _ALIKE:
-                found.append(f"{column.name} looks like {nearest} in the reference: check the order of columns")
+        if column.sizes is None or column.moved < _MOVED_FAR or len(known) < 2:
+            continue
+        distances = {one.name: distance(column.sizes, one.reference_sizes) for one in known if one is not column}
+        nearest = min(distances, key=distances.__getitem__)
+        if distances[nearest] <= _ALIKE:
+            found.append(f"{column.name} looks like {nearest} in the reference: check the order of columns")
     low = [one.name for one in known if one.share("below") >= _OUTSIDE]
     high = [one.name for one in known if one.share("above") >= _OUTSIDE]
     if len(low) == len(high) == 1 and not found:

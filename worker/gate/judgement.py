@@ -36,9 +36,9 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
     """Judge a challenger by outcomes later than anything that it was trained on.
 
     A check that is failed refuses. Where only the proof is lacking, that the challenger is not worse and that it is
-    better, there is no decision: it stays in the race, and is judged again when more outcomes are known. So does a refit
-    that learned from the judging records after they judged it: where the world has just changed, it knows of that, and
-    those figures do not.
+    better, there is no decision: it stays in the race, and is judged again when more outcomes are known. So does a
+    refit that learned from the judging records after they judged it: where the world has just changed, it knows of
+    that, and those figures do not.
     """
     lacking = _lacking(evidence, policy)
     if lacking is not None:
@@ -46,18 +46,19 @@ def judge_challenger(evidence: Evidence, policy: GatePolicy, *, held: bool = Fal
     proofs = _prove_merit(evidence, policy)
     checks = [*proofs, *make_checks(evidence, policy)]
     failed = [one for one in checks if one.passed is False]
-    proven_worse = [one.said for one in proofs if one.figures.get("is_worse")]
     population = evidence.population and f"; {evidence.population}"
-    if evidence.is_provisional and all(one.name not in OF_THE_BUNDLE for one in failed) and failed:
-        return _without_proof(evidence, failed, checks)
-    if proven_worse or any(one not in proofs for one in failed):
-        return _judgement(Outcome.REFUSE, "; ".join(one.said for one in failed) + population, checks)
     if failed:
+        is_final = any(one.name in OF_THE_BUNDLE for one in failed) or not evidence.is_provisional
+        is_worse = any(one not in proofs or one.figures.get("is_worse") for one in failed)
+        if is_final and is_worse:
+            return _judgement(Outcome.REFUSE, "; ".join(one.said for one in failed) + population, checks)
         return _without_proof(evidence, failed, checks)
+    waits = ""
     if held:
-        return _judgement(Outcome.UNDECIDED, "every check passed, but the portfolio is on hold", checks)
-    if evidence.shadow_nights < evidence.shadow_nights_wanted:
+        waits = "every check passed, but the portfolio is on hold"
+    elif evidence.shadow_nights < evidence.shadow_nights_wanted:
         waits = f"every check passed; {evidence.shadow_nights} of {evidence.shadow_nights_wanted} nights in shadow"
+    if waits:
         return _judgement(Outcome.UNDECIDED, waits, checks)
     gains = next(one for one in checks if one.name == "gain")
     return _judgement(Outcome.PROMOTE, f"every check passed; {gains.said}{population}", checks)

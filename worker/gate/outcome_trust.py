@@ -6,7 +6,6 @@ are set beforehand and alike for all books: none is fitted to data.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from math import inf, sqrt
 from statistics import median
 from typing import Any, Self
@@ -159,8 +158,10 @@ def judge_outcomes(evidence: OutcomeEvidence, usual: Usual) -> TrustJudgement:
 def _find_contradiction(evidence: OutcomeEvidence, usual: Usual) -> str | None:
     if evidence.repeats is not None and not usual.repeats:
         return f"the outcomes are those of job {evidence.repeats} under other dates; the file may be an earlier one"
+    if evidence.bad in (0, evidence.outcomes) and _find_other_level(evidence, usual):
+        return f"{_tell_level(evidence)}; one of the two outcomes is missing altogether, or has not arrived yet"
     if _is_swapped_level(evidence, usual) and _auc_interval(evidence)[0] <= 0.5:
-        return f"{_tell_level(evidence)}; good and bad may be swapped, or only the bad ones have arrived"
+        return f"{_tell_level(evidence)}; good and bad may be swapped"
     return _find_lost_order(evidence, usual)
 
 
@@ -232,28 +233,3 @@ def _auc_interval(evidence: OutcomeEvidence) -> tuple[float, float]:
         return 0.0, 1.0
     width = NORMAL_999 * evidence.auc_error
     return max(0.0, evidence.auc - width), min(1.0, evidence.auc + width)
-
-
-@dataclass(frozen=True)
-class JudgedNight:
-    """A night's judgement, in which directions it is surprising, and the file that most of its outcomes came in."""
-
-    job_id: int
-    trust: Trust
-    signs: tuple[str, ...]
-    file: str
-
-
-def find_confirmed(nights: Sequence[JudgedNight]) -> dict[int, int]:
-    """Return the surprising nights that a neighbour confirms, with that neighbour.
-
-    `nights` are in the order of their jobs, without those that had too few outcomes to say anything. Two neighbours
-    confirm each other if they are surprising in the same direction and came in different files.
-    """
-    confirmed: dict[int, int] = {}
-    for first, second in pairwise(nights):
-        if {first.trust, second.trust} != {Trust.SURPRISING} or first.file == second.file:
-            continue
-        if set(first.signs) & set(second.signs):
-            confirmed |= {first.job_id: second.job_id, second.job_id: first.job_id}
-    return confirmed

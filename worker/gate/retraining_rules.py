@@ -8,7 +8,6 @@ from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, Witho
 from db.schema.states import JobTask
 
 MOST_DOUBLINGS = 2  # of the cool-down
-NEW_BAD_PER_JUDGED = 2.5  # new bad outcomes for each that the gate needs: two fifths of the new ones judge
 
 
 class Answer(StrEnum):
@@ -77,4 +76,4 @@ def is_due_for_refresh(policy: RetrainingPolicy, *, known: int, new: int, new_ba
     """
     if policy.refresh is None or not known:
         return False
-    return new >= policy.refresh * known and new_bad >= NEW_BAD_PER_JUDGED * policy.gate.least_bad
+    return new >= policy.refresh * known and new_bad >= policy.bad_for_refresh

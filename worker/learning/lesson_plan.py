@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from db.portfolios.retraining_policy import JUDGED_SHARE
+
 JUDGING_SHARE = 0.3  # share of the new records that judges the challenger: the newest, by whole dates
 MOST_JUDGING = 0.7  # of the new records: with more, too little is left to learn from
-RANDOM_SHARE = 0.4  # of the new records, where they have no two dates to part them by
+RANDOM_SHARE = JUDGED_SHARE  # of the new records, where they have no two dates to part them by
 STOP_SHARE = 0.25  # share of the earlier new records that decides early stopping: the newest
 OLD_JUDGING_SHARE = 0.15  # share of the old records, chosen by a hash of the key; training holds out the same ones
 NO_ROWS = np.zeros(0, dtype=np.int64)

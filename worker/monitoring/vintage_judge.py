@@ -6,16 +6,15 @@ what is usual begins anew: the world has changed.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from db.retraining.repeated_outcomes import EARLIER_NIGHTS, Overlap
 from db.retraining.vintages import MEASURED, Vintage
 from db.schema.states import SAID_BY_A_PERSON, USED, Trust
 from worker.gate.outcome_trust import (
-    JudgedNight,
     OutcomeEvidence,
     Usual,
     chance_error,
-    find_confirmed,
     find_repeated,
     judge_outcomes,
     usual_of,
@@ -75,14 +74,28 @@ class VintageJudge:
                     self.nights[job_id] = judged
 
     def confirm(self) -> None:
-        """Trust surprising nights that a neighbour confirms; what is usual begins anew with the first of them."""
+        """Trust surprising nights that a neighbour confirms; what is usual begins anew with the first of them.
+
+        Neighbours are next to each other without those that have too few outcomes to say anything.
+        """
         telling = [one for _, one in sorted(self.nights.items()) if _says_something(one)]
-        judged = [_judged_night(one) for one in telling]
-        for job_id, by in sorted(find_confirmed(judged).items()):
+        confirmed: dict[int, int] = {}
+        for first, second in pairwise(telling):
+            for one, other in ((second, first), (first, second)):
+                if one.trust is Trust.SURPRISING and self._is_alike(one, other):
+                    confirmed[one.job_id] = other.job_id
+        for job_id, by in confirmed.items():
             vintage = self.nights[job_id]
             why = f"{vintage.trust_reason}; confirmed by the outcomes of job {by}"
             vintage = replace(vintage, trust=Trust.TRUSTED, trust_reason=why)
             self.nights[job_id] = vintage.with_judged(confirmed_by=by, restarts=job_id < by)
+
+    def _is_alike(self, surprising: Vintage, other: Vintage) -> bool:
+        """Whether another night is surprising in the same direction, by the same measure, and came in another file."""
+        if surprising.judged.get("file") == other.judged.get("file"):
+            return False
+        signs = judge_outcomes(_evidence_of(other), self._usual_for(surprising)).signs
+        return bool(set(signs) & set(surprising.judged.get("signs", ())))
 
     def _judged(self, vintage: Vintage) -> Vintage:
         found = judge_outcomes(_evidence_of(vintage), self._usual_for(vintage))
@@ -128,9 +141,3 @@ def _says_something(vintage: Vintage) -> bool:
     """Whether it could confirm another night, or speak against it."""
     is_judged = vintage.trust in USED or vintage.trust is Trust.SURPRISING
     return is_judged and vintage.outcomes > 0 and _evidence_of(vintage).can_speak
-
-
-def _judged_night(vintage: Vintage) -> JudgedNight:
-    assert vintage.trust is not None, "only judged vintages are asked"
-    signs, file = tuple(vintage.judged.get("signs", ())), vintage.judged.get("file", "")
-    return JudgedNight(vintage.job_id, vintage.trust, signs, file)

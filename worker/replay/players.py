@@ -9,9 +9,9 @@ from transformer.errors import TrainingDataError
 from transformer.evaluation.paired_differences import compare_brier
 from worker.gate.judgement import Outcome
 from worker.gate.looks import SHARPEST, always_valid_reach
+from worker.gate.outcome_deviation import Level, newest_level, tell_difference
 from worker.gate.preference import FINE_TUNED, MOST_IN_RACE, RECALIBRATED, REFIT
 from worker.gate.retraining_rules import Answer, Situation, answer_drift, cool_down_nights, is_due_for_refresh
-from worker.gate.outcome_deviation import Level, newest_level, tell_difference
 from worker.replay.models import Model, Workshop
 from worker.replay.past import FIRST, Floats
 

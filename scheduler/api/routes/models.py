@@ -2,25 +2,29 @@
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 from pydantic import Field
 
 from db.monitoring.drift_reports import DriftReport, find_report, list_reports
+from db.monitoring.night_decisions import decide_night
 from db.registry.champions import Decision, list_decisions
 from db.registry.versions import ModelVersion, list_models
 from db.schema.states import ModelState, Verdict
-from scheduler.api.context import Reader
+from scheduler.api.context import Operator, Reader
+from scheduler.api.job_documents import Reason
 from scheduler.api.loop_documents import LoopPage
 from scheduler.api.parameters import Document, JobId, Limit, NumberCursor, Page, PortfolioName, Version, problems
 from scheduler.api.problems import Problem
+from scheduler.api.strict_json import StrictRoute
 from scheduler.errors import UsageError
 from scheduler.reports.loop_documents import to_document
 from scheduler.reports.loop_reading import cut_nights, read_loop_report
 from scheduler.reports.model_card_files import read_card_file
 
 router = APIRouter(prefix="/v1", tags=["models"])
+nights_router = APIRouter(prefix="/v1", tags=["drift"], route_class=StrictRoute)
 _ALL = 10_000
 
 _VersionCursor = Annotated[
@@ -102,6 +106,23 @@ class ReportPage(Page):
     reports: list[ReportDocument]
 
 
+class NightDecision(Reason):
+    """Whether the pipeline of a night was broken, or its records are as they should be."""
+
+    decision: Literal["broken", "honest"] = Field(examples=["honest"])
+
+
+class NightDecisionDocument(Document):
+    """What a night is since the decision."""
+
+    job: int = Field(examples=[2])
+    portfolio: str = Field(examples=["customers"])
+    decision: Literal["broken", "honest"] = Field(examples=["honest"])
+    verdict: Verdict = Field(examples=["watch"])
+    unusable_reason: str | None = Field(description="why its scores are unusable", examples=[None])
+    changed: bool = Field(examples=[True])
+
+
 @router.get("/portfolios/{name}/models", response_model=ModelPage, responses=problems(404))
 def list_of_portfolio(
     caller: Reader, name: PortfolioName, cursor: _VersionCursor = None, limit: Limit = 50
@@ -167,6 +188,25 @@ def show_drift(caller: Reader, job_id: JobId) -> ReportDocument:
     if report is None:
         raise Problem(409, "state-conflict", f"the monitor has no report about job {job_id} yet")
     return _describe_report(report)
+
+
+@nights_router.post(
+    "/jobs/{job_id}/drift/decision",
+    response_model=NightDecisionDocument,
+    responses=problems(400, 404, 409, 413, 415),
+)
+def decide(caller: Operator, job_id: JobId, asked: Annotated[NightDecision, Body()]) -> NightDecisionDocument:
+    """Decide about a night: `broken` marks its scores as unusable, `honest` removes the monitor's mark."""
+    caller.job(job_id)
+    decided = decide_night(caller.engine, job_id, is_broken=asked.decision == "broken", who=caller.who, why=asked.why)
+    return NightDecisionDocument(
+        job=decided.job_id,
+        portfolio=decided.portfolio,
+        decision=asked.decision,
+        verdict=decided.verdict,
+        unusable_reason=decided.unusable_reason,
+        changed=decided.has_changed,
+    )
 
 
 def _cut(rows: list[Any], cursor: str | None, limit: int) -> tuple[list[Any], str | None]:

@@ -63,3 +63,18 @@ def test_one_column_cannot_be_the_outcome_and_its_day(admin: httpx.Client) -> No
     options = {"outcome": "outcome", "date": "outcome"}
     answer = admin.post("/v1/portfolios/book/outcomes", content="id,outcome\n1,1\n", headers=CSV, params=options)
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-records")
+
+
+def test_a_person_decides_about_a_suspected_night(admin: httpx.Client, engine: Engine, scored_job: int) -> None:
+    path = f"/v1/jobs/{scored_job}/drift/decision"
+    assert admin.post(path, json={"decision": "broken"}).status_code == 409
+    with writing(engine) as connection:
+        insert_report(connection, DriftReport("book", scored_job, "m1", Verdict.WATCH, {"reasons": ["in cents?"]}))
+    broken = admin.post(path, json={"decision": "broken", "why": "in cents"}).json()
+    assert (broken["verdict"], broken["unusable_reason"]) == ("broken_pipeline", "in cents")
+    honest = admin.post(path, json={"decision": "honest"}).json()
+    assert (honest["verdict"], honest["unusable_reason"], honest["changed"]) == ("watch", None, True)
+    decided = [one for one in admin.get(f"/v1/jobs/{scored_job}").json()["events"] if one["event"] == "drift.decided"]
+    assert [one["why"] for one in decided] == ["broken: in cents", "honest"]
+    assert all(one["who"].startswith("key ") for one in decided)
+    assert admin.post(path, json={"decision": "perhaps"}).status_code == 422

@@ -1,11 +1,11 @@
-"""`tidemark drift`: compare two files of scores, and show a portfolio's nights."""
+"""`tidemark drift`: compare two files of scores, show a portfolio's nights, and decide about one."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scheduler.cli.options import Json, PortfolioName
+from scheduler.cli.options import JobId, Json, PortfolioName
 
 if TYPE_CHECKING:
     from worker.drift import Distribution
@@ -50,7 +50,7 @@ def show(
     """Show the monitored nights of a portfolio, oldest first: verdict, PSI, shift of the mean, reasons."""
     from db.portfolios.catalog import get_portfolio
     from scheduler.cli.session import open_session
-    from scheduler.reports.night_report import COLUMNS, draw_nights, read_nights, row_of
+    from scheduler.reports.night_report import COLUMNS, draw_nights, is_undecided, read_nights, row_of
 
     with open_session(wants_json=json) as session:
         get_portfolio(session.engine, name)
@@ -62,6 +62,53 @@ def show(
         session.output.show_table(COLUMNS, map(row_of, nights), title=f"Nights of {name}")
         if out is not None:
             session.output.show(f"Wrote the chart to {out}.")
+        undecided = [one.report.job_id for one in nights if is_undecided(one.report.figures)]
+        if undecided:
+            session.output.say(
+                f"Job {undecided[-1]} looks like a fault, but is not certain. Decide with: "
+                f"tidemark drift decide {undecided[-1]} --broken (or --honest)"
+            )
+
+
+@app.command("decide")
+def decide(
+    job_id: JobId,
+    broken: Annotated[
+        bool | None,
+        typer.Option(
+            "--broken/--honest",
+            help="The pipeline was broken: nobody should use the scores; or the records are as they should be.",
+            show_default=False,
+        ),
+    ] = None,
+    why: Annotated[str, typer.Option("--why", help="The reason, kept in the event log.")] = "",
+    json: Json = False,
+) -> None:
+    """Decide about a night that the monitor suspects: was its pipeline broken, or did the business change?
+
+    With --broken its scores are marked as unusable, with --honest a mark of the monitor is removed.
+    """
+    from db.monitoring.night_decisions import decide_night
+    from scheduler.cli.session import open_session
+    from scheduler.errors import UsageError
+
+    if broken is None:
+        raise UsageError("expected --broken or --honest, got neither; see the reasons with: tidemark drift show NAME")
+    with open_session(wants_json=json) as session:
+        decided = decide_night(session.engine, job_id, is_broken=broken, who=session.who, why=why)
+        session.output.emit(
+            {
+                "job": decided.job_id,
+                "portfolio": decided.portfolio,
+                "decision": decided.decision,
+                "verdict": decided.verdict,
+                "unusable_reason": decided.unusable_reason,
+                "changed": decided.has_changed,
+            }
+        )
+        marked = "its scores can be used" if decided.unusable_reason is None else "its scores are marked as unusable"
+        unchanged = "" if decided.has_changed else " (no change)"
+        session.output.show(f"Job {job_id} is {decided.decision}: {marked}, verdict {decided.verdict}{unchanged}.")
 
 
 def comparison_document(reference: "Distribution", current: "Distribution") -> dict[str, Any]:

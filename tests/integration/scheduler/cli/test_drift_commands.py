@@ -106,3 +106,19 @@ def test_scoring_with_a_broken_pipeline_has_an_exit_code_and_a_next_step_that_wo
     assert main([*shown[:3], str(tmp_path / shown[3]), *shown[4:]]) == 0
     assert "tidemark drift show book" in following
     assert main(["drift", "show", BOOK]) == 0
+
+
+def test_one_command_decides_about_a_night(book: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    nights = run(capsys, "drift", "show", BOOK)["nights"]
+    drifted, broken = str(nights[0]["job"]), str(nights[1]["job"])
+    decided = run(capsys, "drift", "decide", broken, "--honest", "--why", "the new form")
+    assert (decided["decision"], decided["verdict"], decided["unusable_reason"]) == ("honest", "watch", None)
+    decided = run(capsys, "drift", "decide", drifted, "--broken", "--why", "amounts in cents")
+    assert (decided["verdict"], decided["unusable_reason"]) == ("broken_pipeline", "amounts in cents")
+    assert not run(capsys, "drift", "decide", drifted, "--broken")["changed"]
+    assert main(["drift", "show", BOOK]) == 0
+
+
+def test_a_decision_about_a_night_says_which_one(book: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "expected --broken or --honest" in run(capsys, "drift", "decide", "1", code=64)["error"]["message"]
+    assert "job 99 does not exist" in run(capsys, "drift", "decide", "99", "--broken", code=64)["error"]["message"]
