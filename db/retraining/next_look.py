@@ -11,8 +11,7 @@ from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, Witho
 from db.retraining.expected_dates import Arrival, expect_night, expect_outcomes
 
 MONTH_DAYS = 30  # of the monthly cap
-# Of the trigger's rules, which the loop's page must not contradict (a test compares them).
-MOST_DOUBLINGS, NEW_BAD_PER_JUDGED = 2, 2.5
+MOST_DOUBLINGS = 2  # of the cool-down, as in the trigger's rules; a test compares the two
 
 
 class NextKind(StrEnum):
@@ -174,19 +173,19 @@ def _refresh(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
     """The refit that growing outcomes bring; there must be enough bad ones among them to judge it."""
     if policy.refresh is None or not state.learned_records:
         return None
-    growth, least_bad = policy.refresh * state.learned_records, NEW_BAD_PER_JUDGED * policy.gate.least_bad
+    growth = policy.refresh * state.learned_records
     why = (
         f"a refit is due when the outcomes have grown by {policy.refresh:.0%}: {state.new_outcomes:,} of "
         f"{math.ceil(growth):,} are new since {state.learned_records:,} were learned from"
     )
-    needed, bad_needed = math.ceil(growth - state.new_outcomes), math.ceil(least_bad - state.new_bad)
+    needed, bad_needed = math.ceil(growth - state.new_outcomes), policy.bad_for_refresh - state.new_bad
     if needed <= 0 and bad_needed <= 0:
         return _after_nights(state, NextLook(NextKind.REFRESH, why, nights_needed=1))
     due = expect_outcomes(state.arrivals, state.nights, max(needed, 0))
     look = NextLook(NextKind.REFRESH, why, outcomes_needed=needed, expected_date=due)
     if bad_needed <= 0:
         return look
-    of_bad = f"{why}; {state.new_bad:,} of {counted(math.ceil(least_bad), 'bad outcome')} that judge it are known"
+    of_bad = f"{why}; {state.new_bad:,} of {counted(policy.bad_for_refresh, 'bad outcome')} that judge it are known"
     bad = _after_bad(state, NextLook(NextKind.REFRESH, of_bad, bad_needed=bad_needed))
     if needed > 0 and not _is_later(bad, look):
         return look

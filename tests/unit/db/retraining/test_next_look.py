@@ -6,7 +6,6 @@ from datetime import date, timedelta
 import pytest
 
 from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy, WhenDrifted, WithoutOutcomes
-from db.retraining import next_look as rules_of_the_page
 from db.retraining.expected_dates import Arrival
 from db.retraining.next_look import LoopState, NextKind, WaitingChallenger, cool_down_nights, next_look, tell_next
 from worker.gate import retraining_rules
@@ -172,4 +171,3 @@ def test_the_page_and_the_trigger_agree_when_a_refit_is_due(new: int, new_bad: i
     look = next_look(replace(QUIET, new_outcomes=new, new_bad=new_bad), POLICY)
     is_due = retraining_rules.is_due_for_refresh(POLICY, known=1_000, new=new, new_bad=new_bad)
     assert (look.nights_needed == 1) == is_due
-    assert rules_of_the_page.NEW_BAD_PER_JUDGED == retraining_rules.NEW_BAD_PER_JUDGED
