@@ -16,10 +16,9 @@ from db.schema.core_tables import events, jobs
 from db.schema.model_tables import decisions, model_versions
 from db.schema.monitoring_tables import drift_reports
 from db.schema.retraining_tables import vintages
-from db.schema.states import JobKind, JobState, JobTask, ModelState, Verdict
+from db.schema.states import USED, JobKind, JobState, JobTask, ModelState, Verdict
 
 MOST_NIGHTS, MOST_MODELS, MOST_TRAININGS, MOST_DECISIONS, MOST_EVENTS = 2_000, 500, 1_000, 2_000, 500
-_TRUSTED = frozenset({None, "trusted", "accepted"})
 _TRAINS = (JobKind.TRAINING, JobKind.FINE_TUNING)
 
 _Row = TypeVar("_Row")
@@ -63,7 +62,7 @@ class LoopNight:
     @property
     def is_trusted(self) -> bool:
         """Whether its outcomes may be learned from; those that nobody has judged yet may."""
-        return self.trust in _TRUSTED
+        return self.trust is None or self.trust in USED
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from db.errors import SourceError
 from db.portfolios.definition import PortfolioDefinition
 from db.registry.champions import find_champion
 from db.registry.versions import LearnedUntil, ModelVersion, find_model
+from db.retraining.expected_dates import Arrival
 from db.retraining.loop_history import LoopNight
-from db.retraining.next_look import Arrival, LoopState, WaitingChallenger, find_today
+from db.retraining.next_look import LoopState, WaitingChallenger
 from db.retraining.outcomes import count_new
 from db.retraining.retraining_state import (
     RetrainingState,
@@ -28,7 +29,6 @@ from db.schema.retraining_tables import outcomes, retraining
 from db.schema.states import OPEN_JOB_STATES, JobKind, Verdict
 from db.sources.labelled_dates import count_labelled_by_date
 
-MONTH_DAYS = 30
 NEWEST_DATES = 30  # of outcomes: their rate says when more will come
 _UNTOUCHED = RetrainingState(
     is_held=False, failures=0, last_job_id=None, last_night_id=None, tried_outcome_id=None, tried_as_of=None,
@@ -38,35 +38,35 @@ _UNTOUCHED = RetrainingState(
 
 def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Sequence[LoopNight]) -> LoopState:
     """Return the state of a portfolio's loop; `nights` are the newest of its history, oldest first."""
-    name, dates = definition.name, [date.fromisoformat(one.date) for one in nights]
+    name = definition.name
+    dates = {one.job_id: date.fromisoformat(one.date) for one in nights}
     with reading(engine) as connection:
         found = find_champion(connection, name)
         champion = None if found is None else find_model(connection, found.version)
         state = find_retraining(connection, name) or _UNTOUCHED
         learned = _learned_until(champion, state)
-        from_source = _arrivals_of_source(connection, definition, learned.as_of)
-        arrivals = _join(_arrivals_of_loads(connection, name), from_source)
-        loaded, loaded_bad = count_new(connection, name, after_id=learned.outcome_id)
+        new, new_bad = count_new(connection, name, after_id=learned.outcome_id)
         stable_night = find_last_stable_night(connection, name)
-        _, drifted_bad = count_new(connection, name, after_id=learned.outcome_id, after_job=stable_night)
-        own_bad, since = sum(one.bad for one in from_source), state.last_night_id
-        days = {one.job_id: date.fromisoformat(one.date) for one in nights}
+        _, drift_bad = count_new(connection, name, after_id=learned.outcome_id, after_job=stable_night)
+        from_source = _arrivals_of_source(connection, definition, learned.as_of)
+        own, own_bad = sum(one.outcomes for one in from_source), sum(one.bad for one in from_source)
+        since = state.last_night_id
         return LoopState(
             champion=None if champion is None else champion.version,
             is_held=state.is_held,
             running=_find_running(connection, name),
-            challenger=_find_challenger(connection, name, definition.retraining.shadow_nights),
+            challengers=_find_challengers(connection, name, definition.retraining.shadow_nights),
             failures=state.failures,
             nights_since_last=None if since is None else count_nights_after(connection, name, since),
-            days_since_last=_days_since(days, since, find_today(dates, arrivals)),
-            trained_this_month=_dates_of_trainings(connection, name, days),
+            days_since_last=_days_since(since, dates),
+            trained_on=[dates[one] for one in list_training_nights(connection, name) if one in dates],
             learned_records=max((champion and champion.learned_records) or 0, state.tried_records or 0) or None,
-            new_outcomes=loaded + sum(one.outcomes for one in from_source),
-            new_bad=drifted_bad + own_bad,
-            new_bad_in_all=loaded_bad + own_bad,
+            new_outcomes=new + own,
+            new_bad=new_bad + own_bad,
+            drift_bad=drift_bad + own_bad,
             is_drifted=champion is not None and _has_drifted(connection, name, champion.version),
-            nights=dates,
-            arrivals=arrivals,
+            nights=list(dates.values()),
+            arrivals=_join(_arrivals_of_loads(connection, name), from_source),
         )
 
 
@@ -93,31 +93,20 @@ def _find_running(connection: Connection, portfolio: str) -> str | None:
     return None if row is None else f"job {row.id} ({row.task.replace('_', '-')}, {row.state})"
 
 
-def _find_challenger(connection: Connection, portfolio: str, wanted_nights: int) -> WaitingChallenger | None:
-    waiting = next(iter(find_challengers(connection, portfolio)), None)
-    if waiting is None:
-        return None
-    nights = count_shadow_nights(connection, waiting.version)
-    return WaitingChallenger(
-        version=waiting.version,
-        shadow_nights=nights,
-        is_judged=waiting.was_judged(shadow_nights=nights, wanted=wanted_nights),
-        new_bad=count_new(connection, portfolio, after_id=waiting.judged_outcome_id or 0)[1],
-    )
+def _find_challengers(connection: Connection, portfolio: str, wanted_nights: int) -> list[WaitingChallenger]:
+    waiting: list[WaitingChallenger] = []
+    for one in find_challengers(connection, portfolio):
+        nights = count_shadow_nights(connection, one.version)
+        is_judged = one.was_judged(shadow_nights=nights, wanted=wanted_nights)
+        _, new_bad = count_new(connection, portfolio, after_id=one.judged_outcome_id or 0)
+        waiting.append(WaitingChallenger(one.version, nights, is_judged, new_bad))
+    return waiting
 
 
-def _days_since(days: Mapping[int, date], night: int | None, today: date | None) -> int:
-    """Days from the night that asked for the last retraining, by the book's calendar; 0 where it is not known."""
-    if night not in days or today is None:
-        return 0
-    return (today - days[night]).days
-
-
-def _dates_of_trainings(connection: Connection, portfolio: str, days: Mapping[int, date]) -> tuple[date, ...]:
-    """The dates of the nights whose trainings count against the monthly cap, oldest first."""
-    dates = sorted(days[one] for one in list_training_nights(connection, portfolio) if one in days)
-    newest = max(days.values(), default=None)
-    return tuple(one for one in dates if newest is not None and (newest - one).days < MONTH_DAYS)
+def _days_since(night: int | None, dates: Mapping[int, date]) -> int:
+    """The days from a night to the newest one, by the book's calendar; 0 if it is not among them."""
+    since = None if night is None else dates.get(night)
+    return 0 if since is None else (max(dates.values()) - since).days
 
 
 def _has_drifted(connection: Connection, portfolio: str, version: str) -> bool:

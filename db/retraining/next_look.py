@@ -1,8 +1,4 @@
-"""What a portfolio's loop will do next, and when. Pure: the policy and numbers go in, a sentence and a date come out.
-
-Dates are those of the book: of its nights and of its outcomes. A rate is measured between dates, so that outcomes that
-arrive once a month give the same rate as outcomes that arrive every day.
-"""
+"""What a portfolio's loop will do next, and when. Pure: policy and numbers go in, a sentence and a date come out."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +8,9 @@ from enum import StrEnum
 
 from db.events.wording import counted
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
+from db.retraining.expected_dates import Arrival, expect_night, expect_outcomes
 
-_MONTH_DAYS = 30
-_FARTHEST_DAYS = 36_500
+MONTH_DAYS = 30  # of the monthly cap
 
 
 class NextKind(StrEnum):
@@ -33,17 +29,8 @@ class NextKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """How many outcomes became known on one date."""
-
-    on: date
-    outcomes: int
-    bad: int
-
-
-@dataclass(frozen=True)
 class WaitingChallenger:
-    """The newest challenger. `new_bad` counts the bad outcomes since it was judged; `is_judged` says if it ever was."""
+    """A challenger in the race. `new_bad` counts the bad outcomes since it was judged, if `is_judged` says it was."""
 
     version: str
     shadow_nights: int
@@ -55,31 +42,26 @@ class WaitingChallenger:
 class LoopState:
     """Everything that decides what comes next. `learned_records` is None if a model of an older release says nothing.
 
-    `new_outcomes` are those that neither the champion nor the last training could learn from; `new_bad_in_all` are the
-    bad ones among them, and `new_bad` those of nights after the last stable one. `nights` and `arrivals` are the
-    newest, oldest first. `days_since_last` are by the book's calendar.
+    `new_outcomes` and `new_bad` are those that neither the champion nor the last training could learn from;
+    `drift_bad` are the bad ones among them of nights after the last stable one. `nights` and `arrivals` are the
+    newest, oldest first; `trained_on` are the nights after which trainings were asked for.
     """
 
     champion: str | None
     is_held: bool = False
-    running: str | None = None  # the unfinished job, such as "job 14 (fine_tune, running)"
-    challenger: WaitingChallenger | None = None
+    running: str | None = None  # the unfinished job, such as "job 14 (fine-tune, running)"
+    challengers: Sequence[WaitingChallenger] = ()
     failures: int = 0
     nights_since_last: int | None = None
     days_since_last: int = 0
-    trained_this_month: tuple[date, ...] = ()
+    trained_on: Sequence[date] = ()
     learned_records: int | None = None
     new_outcomes: int = 0
     new_bad: int = 0
-    new_bad_in_all: int = 0
+    drift_bad: int = 0
     is_drifted: bool = False
     nights: Sequence[date] = ()
     arrivals: Sequence[Arrival] = ()
-
-    @property
-    def today(self) -> date | None:
-        """The date by the book's calendar; None before its first night and outcome."""
-        return find_today(self.nights, self.arrivals)
 
 
 @dataclass(frozen=True)
@@ -96,11 +78,6 @@ class NextLook:
     nights_needed: int | None = None
     expected_date: date | None = None
     can_come_earlier: bool = False
-
-
-def find_today(nights: Sequence[date], arrivals: Sequence[Arrival]) -> date | None:
-    """Return the later of the newest night's date and the newest outcome's; both are oldest first."""
-    return max((*nights[-1:], *(one.on for one in arrivals[-1:])), default=None)
 
 
 def next_look(state: LoopState, policy: RetrainingPolicy) -> NextLook:
@@ -122,12 +99,10 @@ def _find_next(state: LoopState, policy: RetrainingPolicy) -> NextLook:
         return NextLook(NextKind.RUNNING, f"{state.running} is not finished; {ends}")
     if state.is_held:
         return NextLook(NextKind.HELD, "the portfolio is on hold: nothing is trained or promoted until it is released")
-    if state.challenger is not None:
-        return _judge_next(state, state.challenger, policy)
-    wanted = _train_next(state, policy)
-    blocked = [one for one in (_monthly_cap(state, policy), _cool_down(state, policy)) if one is not None]
-    later = [one for one in blocked if wanted.kind is NextKind.ALARM or _is_later(one, wanted)]
-    return max(later, key=lambda one: one.expected_date or date.min) if later else wanted
+    cap = _monthly_cap(state, policy)
+    looks = [_judge_next(state, one, policy) for one in state.challengers]
+    looks += [_later(one, cap) for one in (_drift(state, policy), _refresh(state, policy)) if one is not None]
+    return min(looks or [_later(_alarm(state, policy), cap)], key=lambda one: one.expected_date or date.max)
 
 
 def tell_next(look: NextLook) -> str:
@@ -177,64 +152,85 @@ def _judge_next(state: LoopState, challenger: WaitingChallenger, policy: Retrain
     return _after_bad(state, NextLook(NextKind.CHALLENGER, why, bad_needed=lacking))
 
 
-def _train_next(state: LoopState, policy: RetrainingPolicy) -> NextLook:
-    """The next training: by a drifted night that waits for outcomes, or by the growth of the outcomes."""
-    lacking = policy.least_bad_outcomes - state.new_bad
+def _drift(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
+    """The training that a drifted night waits for; None if it waits for nothing."""
     waits = policy.when_drifted is WhenDrifted.FINE_TUNE and policy.without_outcomes is WithoutOutcomes.ALERT
-    if state.is_drifted and waits and lacking > 0:
-        why = (
-            f"the newest night has drifted; {state.new_bad:,} of "
-            f"{counted(policy.least_bad_outcomes, 'new bad outcome')} are known"
-        )
-        return _after_bad(state, NextLook(NextKind.DRIFT, why, bad_needed=lacking))
-    if policy.refresh is None:
-        starts = "only drift or outcomes that differ from the scores start a training"
-        nothing = "the portfolio asks for alerts only, so no training starts by itself"
-        return NextLook(NextKind.ALARM, starts if _trains_at_alarms(policy) else nothing)
-    if not state.learned_records:
+    lacking = policy.least_bad_outcomes - state.drift_bad
+    if not (state.is_drifted and waits and lacking > 0):
+        return None
+    needed = f"{state.drift_bad:,} of {counted(policy.least_bad_outcomes, 'new bad outcome')} are known"
+    look = NextLook(NextKind.DRIFT, f"the newest night has drifted; {needed}", bad_needed=lacking)
+    return _later(_after_bad(state, look), _cool_down(state, policy))
+
+
+def _refresh(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
+    """The refit that growing outcomes bring; there must be enough bad ones among them to judge it."""
+    if policy.refresh is None or not state.learned_records:
+        return None
+    growth = policy.refresh * state.learned_records
+    why = (
+        f"a refit is due when the outcomes have grown by {policy.refresh:.0%}: {state.new_outcomes:,} of "
+        f"{math.ceil(growth):,} are new since {state.learned_records:,} were learned from"
+    )
+    needed, bad_needed = math.ceil(growth - state.new_outcomes), policy.bad_for_refresh - state.new_bad
+    if needed <= 0 and bad_needed <= 0:
+        return _after_nights(state, NextLook(NextKind.REFRESH, why, nights_needed=1))
+    due = expect_outcomes(state.arrivals, state.nights, max(needed, 0))
+    look = NextLook(NextKind.REFRESH, why, outcomes_needed=needed, expected_date=due)
+    if bad_needed <= 0:
+        return look
+    of_bad = f"{why}; {state.new_bad:,} of {counted(policy.bad_for_refresh, 'bad outcome')} that judge it are known"
+    bad = _after_bad(state, NextLook(NextKind.REFRESH, of_bad, bad_needed=bad_needed))
+    if needed > 0 and not _is_later(bad, look):
+        return look
+    in_all = None if bad.outcomes_needed is None else max(bad.outcomes_needed, needed)
+    return replace(bad, outcomes_needed=in_all)
+
+
+def _alarm(state: LoopState, policy: RetrainingPolicy) -> NextLook:
+    if not _trains_at_alarms(policy):
+        return NextLook(NextKind.ALARM, "the portfolio asks for alerts only, so no training starts by itself")
+    if policy.refresh is not None:
         why = "the champion does not record how many outcomes it learned from; the next training will"
         return NextLook(NextKind.ALARM, why)
-    growth = math.ceil(policy.refresh * state.learned_records)
-    why = (
-        f"a training is due when the outcomes have grown by {policy.refresh:.0%}: {state.new_outcomes:,} of "
-        f"{growth:,} are new since {state.learned_records:,} were learned from"
-    )
-    lacking = policy.bad_for_refresh - state.new_bad_in_all
-    if state.new_outcomes >= growth and lacking > 0:
-        why += f"; {counted(lacking, 'more bad outcome')} must be known to judge it"
-        return _after_bad(state, NextLook(NextKind.REFRESH, why, bad_needed=lacking))
-    if state.new_outcomes >= growth:
-        return _after_nights(state, NextLook(NextKind.REFRESH, why, nights_needed=1))
-    needed = growth - state.new_outcomes
-    per_day = _rate(state, [one.outcomes for one in state.arrivals])
-    return NextLook(
-        NextKind.REFRESH, why, outcomes_needed=needed, expected_date=_date_of_outcomes(state, needed, per_day)
-    )
+    starts = "only drift or outcomes that differ from the scores start a training"
+    return _later(NextLook(NextKind.ALARM, starts), _cool_down(state, policy))
 
 
 def _monthly_cap(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
-    count = len(state.trained_this_month)
-    if count < policy.monthly_cap:
+    newest = max(state.nights, default=None)
+    counts = sorted(one for one in state.trained_on if newest is not None and (newest - one).days < MONTH_DAYS)
+    if len(counts) < policy.monthly_cap:
         return None
-    why = f"{counted(count, 'fine-tuning')} in 30 days; the limit is {policy.monthly_cap}"
-    # A cap of 0 never ends; otherwise as many must be older than 30 days as bring the count below the cap.
-    ends = sorted(state.trained_this_month)[count - policy.monthly_cap] if policy.monthly_cap else None
-    return NextLook(
-        NextKind.MONTHLY_CAP, why, expected_date=None if ends is None else ends + timedelta(days=_MONTH_DAYS)
-    )
+    why = f"{counted(len(counts), 'training')} in {MONTH_DAYS} days; the limit is {policy.monthly_cap}"
+    # A cap of 0 never ends; otherwise as many must be a month old as bring the count below the cap.
+    ends = counts[len(counts) - policy.monthly_cap] + timedelta(days=MONTH_DAYS) if policy.monthly_cap else None
+    return NextLook(NextKind.MONTHLY_CAP, why, expected_date=ends)
 
 
 def _cool_down(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
-    nights = policy.cool_down(state.failures)
-    if state.nights_since_last is None or max(state.nights_since_last, state.days_since_last) >= nights:
+    """The rest of the cool-down, which ends after so many nights or so many days, whichever come first."""
+    whole = policy.cool_down(state.failures)
+    if state.nights_since_last is None or max(state.nights_since_last, state.days_since_last) >= whole:
         return None
-    why = f"{state.nights_since_last} of {counted(nights, 'cool-down night')} have passed"
-    look = NextLook(NextKind.COOL_DOWN, why, nights_needed=nights - state.nights_since_last)
-    return _after_nights(state, look)
+    why = f"{state.nights_since_last} of {counted(whole, 'cool-down night')} have passed"
+    look = NextLook(NextKind.COOL_DOWN, why, nights_needed=whole - state.nights_since_last)
+    by_nights, newest = _after_nights(state, look), max(state.nights, default=None)
+    if newest is None:
+        return by_nights
+    by_days = newest + timedelta(days=whole - state.days_since_last)
+    return replace(by_nights, expected_date=min(by_nights.expected_date or by_days, by_days))
+
+
+def _later(wanted: NextLook, block: NextLook | None) -> NextLook:
+    """The wait, or what blocks it for longer."""
+    if block is None:
+        return wanted
+    return block if wanted.kind is NextKind.ALARM or _is_later(block, wanted) else wanted
 
 
 def _is_later(block: NextLook, wanted: NextLook) -> bool:
-    """Whether a block lasts longer than the wait; a known date comes before an unknown one."""
+    """Whether the one lasts longer than the other; an unknown date is later than any known one."""
     if wanted.expected_date is None:
         return False
     return block.expected_date is None or block.expected_date > wanted.expected_date
@@ -242,43 +238,12 @@ def _is_later(block: NextLook, wanted: NextLook) -> bool:
 
 def _after_nights(state: LoopState, look: NextLook) -> NextLook:
     assert look.nights_needed is not None, "only called with a number"
-    distinct = sorted(set(state.nights))
-    if len(distinct) < 2:
-        return look
-    gap = (distinct[-1] - distinct[0]).days / (len(distinct) - 1)
-    return replace(look, expected_date=_move(distinct[-1], look.nights_needed * gap))
+    return replace(look, expected_date=expect_night(state.nights, look.nights_needed))
 
 
 def _after_bad(state: LoopState, look: NextLook) -> NextLook:
     assert look.bad_needed is not None, "only called with a number"
     outcomes, bad = sum(one.outcomes for one in state.arrivals), sum(one.bad for one in state.arrivals)
     in_all = math.ceil(look.bad_needed * outcomes / bad) if bad else None
-    per_day = _rate(state, [one.bad for one in state.arrivals])
-    return replace(look, outcomes_needed=in_all, expected_date=_date_of_outcomes(state, look.bad_needed, per_day))
-
-
-def _rate(state: LoopState, counts: list[int]) -> float | None:
-    """Outcomes per day. What came on the first date belongs to the time before it, of which nothing is known.
-
-    With one date of outcomes alone, the time since the first known night is taken.
-    """
-    if len(state.arrivals) > 1:
-        days = (state.arrivals[-1].on - state.arrivals[0].on).days
-        return sum(counts[1:]) / days if days else None
-    if not state.arrivals or not state.nights:
-        return None
-    days = (state.arrivals[0].on - state.nights[0]).days
-    return counts[0] / days if days > 0 else None
-
-
-def _date_of_outcomes(state: LoopState, needed: int, per_day: float | None) -> date | None:
-    """The date by which so many more are known at the rate so far, but not before today; None if none arrive."""
-    if not per_day or state.today is None:
-        return None
-    due = _move(state.arrivals[-1].on, needed / per_day)
-    return None if due is None else max(due, state.today)
-
-
-def _move(day: date, days: float) -> date | None:
-    """The date so many days later; None beyond a century, which is no forecast."""
-    return None if days > _FARTHEST_DAYS else day + timedelta(days=math.ceil(days - 1e-9))
+    due = expect_outcomes(state.arrivals, state.nights, look.bad_needed, only_bad=True)
+    return replace(look, outcomes_needed=in_all, expected_date=due)

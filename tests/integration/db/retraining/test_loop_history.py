@@ -11,11 +11,12 @@ from db.connections.engine import reading, writing
 from db.ledger.job_lifecycle import JobRequest, submit_job
 from db.portfolios.catalog import get_portfolio, save_portfolio
 from db.portfolios.monitoring_policy import MonitoringPolicy
-from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted
+from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
 from db.registry.versions import set_model_state
+from db.retraining.expected_dates import Arrival
 from db.retraining.loop_history import read_loop_history
 from db.retraining.loop_state import find_retraining, read_loop_state
-from db.retraining.next_look import Arrival, NextKind, next_look
+from db.retraining.next_look import NextKind, next_look
 from db.retraining.outcomes import load_outcomes
 from db.retraining.promotion import hold
 from db.retraining.retraining_state import change_retraining, lock_retraining
@@ -79,16 +80,16 @@ def test_a_waiting_challenger_is_the_next_step(engine: Engine) -> None:
 
 
 def test_without_a_challenger_the_outcomes_decide(engine: Engine) -> None:
-    policy = RetrainingPolicy(refresh=0.25, cool_down_nights=1)
+    policy = RetrainingPolicy(refresh=0.25, cool_down_nights=1, gate=GatePolicy(least_bad=4))
     tell_story(engine, retraining=policy)
     with writing(engine) as connection:
         set_model_state(connection, "m3", ModelState.REFUSED)
-    drifted = read_loop_report(engine, get_portfolio(engine, BOOK)).next_look
-    assert (drifted.kind, drifted.bad_needed) == (NextKind.DRIFT, 290)  # m1's newest night drifted; 10 are known
     state = read_loop_state(engine, book_definition(), [])
     assert (state.learned_records, state.new_outcomes, state.nights_since_last) == (400, 40, 2)
     assert state.arrivals == [Arrival(date(2026, 1, 4), 20, 5), Arrival(date(2026, 1, 6), 20, 5)]
-    look = next_look(state, replace(policy, when_drifted=WhenDrifted.ALERT))
+    drifted = next_look(state, replace(policy, refresh=None))
+    assert (drifted.kind, drifted.bad_needed) == (NextKind.DRIFT, 290)  # m1's newest night drifted; 10 are known
+    look = next_look(state, policy)
     # 100 more are due, 40 of them are known, and 20 come in two days.
     assert (look.kind, look.outcomes_needed, look.expected_date) == (NextKind.REFRESH, 60, date(2026, 1, 12))
 
@@ -102,18 +103,17 @@ def test_what_a_training_has_tried_is_not_new(engine: Engine) -> None:
     assert (state.learned_records, state.new_outcomes) == (460, 20)
 
 
-def test_outcomes_that_are_not_final_or_not_trusted_do_not_count(engine: Engine) -> None:
+def test_outcomes_that_are_not_trusted_do_not_count(engine: Engine) -> None:
     nights = tell_story(engine)
-    with writing(engine) as connection:  # each night gets 8 outcomes of its own
+    with writing(engine) as connection:  # the first 16 outcomes belong to the first two nights
         spread = text("UPDATE tidemark_outcomes SET scored_job_id = :job WHERE id > :low AND id <= :low + 8")
-        connection.execute(spread, [{"job": job, "low": 8 * place} for place, job in enumerate(nights)])
-    history = read_loop_history(engine, BOOK, POLICY).nights
-    assert read_loop_state(engine, book_definition(), history).new_outcomes == 40
-    # It is 6 January: the nights of the 4th and 5th are younger than three days.
-    late = book_definition(retraining=RetrainingPolicy(outcome_after=3))
-    assert read_loop_state(engine, late, history).new_outcomes == 24
-    distrusted = [replace(history[0], trust="contradicting"), replace(history[1], trust="accepted"), *history[2:]]
-    assert read_loop_state(engine, book_definition(), distrusted).new_outcomes == 32
+        connection.execute(spread, [{"job": job, "low": 8 * place} for place, job in enumerate(nights[:2])])
+    assert read_loop_state(engine, book_definition(), []).new_outcomes == 40
+    with writing(engine) as connection:
+        connection.execute(
+            text("UPDATE tidemark_vintages SET trust = 'rejected' WHERE job_id = :job"), {"job": nights[0]}
+        )
+    assert read_loop_state(engine, book_definition(), []).new_outcomes == 32
 
 
 def test_a_hold_and_an_unfinished_job_are_seen(engine: Engine) -> None:
