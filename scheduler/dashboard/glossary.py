@@ -71,6 +71,7 @@ GLOSSARY: dict[str, str] = {
     "shard": "A range of keys of a job's book, the unit of work of a worker.",
     "source": "The table or view that a portfolio's records are read from.",
     "state folder": "The folder with the database, models, logs and keys of a local installation.",
+    "suspicion": "What looks like a fault of the pipeline and is not certain; a person decides about the night.",
     "suspicious column": "A column that nearly decides the outcome by itself, and so is probably known only after it.",
     "swap set": "Records that only the new model, or only the champion, would accept.",
     "sweep": "The scheduler's regular search for expired leases.",
