@@ -12,7 +12,7 @@ GLOSSARY: dict[str, str] = {
     "calendar": "The nights that a portfolio file declares to be different, such as pay days. Each kind is an effect.",
     "calibration": "Adjusting probabilities so that they match the rates at which the bad event happens.",
     "canary": "100 made-up records with known scores. Scoring them again shows whether the software has changed.",
-    "censored": "Said of an outcome that is not used yet, because its night is younger than the portfolio's outcome_after.",
+    "censored": "Said of an outcome that is not used yet, because its night is younger than outcome_after.",
     "challenger": "A new model version that waits for the gate's decision.",
     "champion": "The model version that scores a portfolio.",
     "claim": "The act by which a worker takes a waiting shard; the shard is then leased to that worker.",
