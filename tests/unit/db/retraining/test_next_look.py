@@ -11,7 +11,7 @@ from db.retraining.next_look import LoopState, NextKind, WaitingChallenger, next
 from worker.gate import retraining_rules
 
 # A refit needs a quarter more outcomes, and 10 bad ones to be judged by.
-POLICY = RetrainingPolicy(refresh=0.25=7, least_bad_outcomes=300, gate=GatePolicy(least_bad=4))
+POLICY = RetrainingPolicy(refresh=0.25, cool_down_nights=7, least_bad_outcomes=300, gate=GatePolicy(least_bad=4))
 NO_REFRESH = replace(POLICY, refresh=None)
 FIRST = date(2026, 11, 1)
 NIGHTS = tuple(FIRST + timedelta(days=day) for day in range(10))  # one a day, until 10 November
