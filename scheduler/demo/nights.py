@@ -20,10 +20,11 @@ from db.portfolios.catalog import save_portfolio
 from db.portfolios.definition import PortfolioDefinition
 from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
 from db.registry.champions import Decision, list_decisions
+from db.registry.versions import list_models
 from db.results.exports import read_scores
 from db.retraining.outcomes import load_outcomes
 from db.retraining.promotion import promote_version
-from db.schema.states import JobKind
+from db.schema.states import JobKind, ModelState
 from db.sources.loading import load_records
 from scheduler.demo.simulator import TRUE_OUTCOME, Economy, area_under_curve, simulate_customers
 from scheduler.errors import SchedulerError
@@ -58,7 +59,7 @@ class World:
     """What happens in one night, and what arrives before it is scored.
 
     `outcomes_of` are earlier nights whose outcomes arrive now, `swapped` those of them whose file has good and bad
-    swapped, and `by_hand` promotes whatever the gate refused last.
+    swapped, and `by_hand` makes the very first model the champion again.
     """
 
     happens: str
@@ -116,7 +117,7 @@ def _world_of(number: int) -> World:
     special = {
         18: World("harder still", HARDEST),
         22: World("outcomes of 18 to 20, two files wrong", HARDEST, outcomes_of=(18, 19, 20), swapped=(18, 19)),
-        23: World("someone promotes it anyway", HARDEST, by_hand=True),
+        23: World("someone promotes the first model again", HARDEST, by_hand=True),
         26: World("outcomes of nights 23 and 24 arrive", HARDEST, outcomes_of=(23, 24)),
         27: World("the two files arrive corrected", HARDEST, outcomes_of=(18, 19)),
     }
@@ -137,7 +138,7 @@ def play_nights(stage: NightsStage, first_book: pd.DataFrame, nights: int) -> It
 
 def _play_night(stage: NightsStage, number: int, world: World, known: set[int | None], before: int) -> Night:
     if world.by_hand:
-        _promote_refused(stage)
+        _promote_first(stage)
     for earlier in world.outcomes_of:
         _load_outcomes(stage, earlier, number, is_swapped=earlier in world.swapped)
     _settle(stage)
@@ -197,12 +198,11 @@ def _load(stage: NightsStage, book: pd.DataFrame, source: str, *, replace_all: b
     load_records(stage.engine, definition, [frame], key_type="integer", replace_all=replace_all, who="demo")
 
 
-def _promote_refused(stage: NightsStage) -> None:
-    """What no one should do: promote a model that the gate refused."""
-    refused = [one for one in list_decisions(stage.engine, stage.definition.name) if not one.promoted]
-    tuned = next((one for one in refused if one.figures.get("made") == "fine_tuned"), None)
-    if tuned is not None:
-        promote_version(stage.engine, tuned.version, who="demo", why="someone was sure that the gate was wrong")
+def _promote_first(stage: NightsStage) -> None:
+    """What no one should do: go back to a model of other times. It is watched as closely as the loop's own."""
+    first = list_models(stage.engine, stage.definition.name)[-1]
+    if first.state is not ModelState.CHAMPION:
+        promote_version(stage.engine, first.version, who="demo", why="someone liked the old scores better")
 
 
 def _settle(stage: NightsStage, job_id: int | None = None) -> Job:
