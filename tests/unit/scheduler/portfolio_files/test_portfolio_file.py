@@ -1,15 +1,18 @@
 """The portfolio file: what is read, and which words each mistake gets."""
 
+import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from db.portfolios.definition import FieldKind, PortfolioDefinition, ScoreScale
+from db.portfolios.retraining_policy import RetrainingPolicy
 from scheduler.errors import UsageError
 from scheduler.portfolio_files.problems import PortfolioFileError
-from scheduler.portfolio_files.reader import parse_portfolio, read_portfolio_file
+from scheduler.portfolio_files.reader import parse_portfolio, read_policy_file, read_portfolio_file
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "portfolios" / "credit_cards.toml"
 TOP = 'name = "book"\nkey = "id"\n'
@@ -210,3 +213,35 @@ def test_reading_a_portfolio_file_loads_neither_pandas_nor_a_database_driver() -
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ('refresh = "never"', "refresh", None),
+        ('refresh = "when_outcomes_grow_by 0.5"', "refresh", 0.5),
+        ('outcome_after = "180 days"', "outcome_after", 180),
+        ('time_budget = "5 minutes"', "time_budget", 5),
+    ],
+)
+def test_times_and_growth_of_the_loop_are_read(line: str, name: str, value: object, tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(f"[retraining]\n{line}\n", encoding="utf-8")
+    assert getattr(read_policy_file(path), name) == value
+    assert RetrainingPolicy.from_document(asdict(read_policy_file(path))) == read_policy_file(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[retraining]\nrefresh = "sometimes"', "when_outcomes_grow_by 0.25"),
+        ('[retraining]\noutcome_after = "6 months"', '"180 days"'),
+        ("[retraining]\ntime_budget = 60", '"180 minutes"'),
+        ("name = 'book'", "expected a section [retraining]"),
+    ],
+)
+def test_what_a_policy_file_gets_wrong_is_named(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(PortfolioFileError, match=re.escape(said)):
+        read_policy_file(path)
