@@ -19,6 +19,7 @@ simulation was run, and none was changed after it.
 
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import median
 from typing import Any
 
@@ -41,6 +42,8 @@ HELD_OUT = 5_000
 WRONG = ("swapped", "shifted", "duplicated", "segment")
 HONEST = {"nothing": 50, "bad rate at once": 40, "bad rate gradually": 30, "relation at once": 50,
           "relation gradually": 30}  # fmt: skip
+
+GRID = norm.ppf((np.arange(500) + 0.5) / 500)
 
 Floats = NDArray[np.float64]
 
@@ -68,6 +71,11 @@ class Night:
     probability: Floats
     outcome: Floats
 
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """The rows in the order of their keys."""
+        return np.argsort(self.keys)
+
 
 def draw_book(random: np.random.Generator) -> Book:
     """Draw a book whose scores would reach its ROC AUC if they were calibrated."""
@@ -82,16 +90,14 @@ def draw_book(random: np.random.Generator) -> Book:
 
 def solve_odds(bad_rate: float, auc: float) -> tuple[float, float]:
     """Return mean and deviation of normal log-odds with this bad rate and ROC AUC, by bisection."""
-    grid = norm.ppf((np.arange(4_000) + 0.5) / 4_000)
-    low, high = 0.0, 12.0
-    middle = logit(bad_rate)
-    for _ in range(40):
+    low, high, middle = 0.0, 12.0, logit(bad_rate)
+    for _ in range(20):
         spread = (low + high) / 2
         left, right = -30.0, 30.0
-        for _ in range(40):
+        for _ in range(25):
             middle = (left + right) / 2
-            left, right = (left, middle) if expit(middle + spread * grid).mean() > bad_rate else (middle, right)
-        risk = expit(middle + spread * grid)
+            left, right = (left, middle) if expit(middle + spread * GRID).mean() > bad_rate else (middle, right)
+        risk = expit(middle + spread * GRID)
         reached = float((risk * (np.cumsum(1 - risk) - (1 - risk) / 2)).sum() / (risk.sum() * (1 - risk).sum()))
         low, high = (low, spread) if reached > auc else (spread, high)
     return float(middle), spread
@@ -156,9 +162,8 @@ def falsify(kind: str, night: Night, last_right: Night, random: np.random.Genera
 
 def look_up(night: Night, keys: NDArray[np.int64]) -> Floats:
     """Return the outcomes of a night for these keys; NaN where it has none."""
-    order = np.argsort(night.keys)
-    places = np.clip(np.searchsorted(night.keys[order], keys), 0, len(order) - 1)
-    return np.where(night.keys[order][places] == keys, night.outcome[order][places], np.nan)
+    rows = night.order[np.clip(np.searchsorted(night.keys, keys, sorter=night.order), 0, len(night.keys) - 1)]
+    return np.where(night.keys[rows] == keys, night.outcome[rows], np.nan)
 
 
 def judge_all(book: Book, nights: list[Night], random: np.random.Generator) -> list[list[Trust | None]]:

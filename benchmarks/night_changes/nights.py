@@ -93,7 +93,7 @@ class Monitor:
             previous=PreviousNight(1, self._before, has_same_model=True),
         )
         found = examine_night(evidence, MonitoringPolicy())
-        suspicions = list(getattr(found, "suspicions", []))
+        suspicions = list(found.suspicions.values())
         return Finding(str(found.verdict), has_scores=True, suspicions=suspicions, reasons=found.figures["reasons"])
 
     def _count(self, night: Night, compared: NDArray[np.object_] | None = None) -> dict[str, Any]:

@@ -80,7 +80,7 @@ _RIGHTS = {
         read=("scores", "rejects", "outcomes", "vintages", "shadow_histograms", "secrets"),
         insert=("model_versions", "champions", "decisions", "drift_reports", "alarm_limits", "vintages", "retraining",
             "secrets"),
-        update=("model_versions", "champions", "retraining", "alarm_limits"),
+        update=("model_versions", "champions", "retraining", "alarm_limits", "vintages"),
         update_columns={"outcomes": "id"},  # outcomes that are used again get new numbers
         use_sequence=("outcomes",),
         delete=("vintages",),

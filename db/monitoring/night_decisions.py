@@ -33,7 +33,8 @@ def decide_night(engine: Engine, job_id: int, *, is_broken: bool, who: str, why:
     """Decide that a night's pipeline was broken, or that its records are as they should be.
 
     Broken: the scores are marked as unusable, and the sequential rule leaves the night out. Honest: a mark that the
-    monitor or a decision set is removed, and the night counts again. Raises `NotFoundError` if there is no such job,
+    monitor or a decision set is removed, the night counts again, and what it was suspected of is not held against later
+    nights of the same model. Raises `NotFoundError` if there is no such job,
     `StateConflictError` if the monitor has no report about it.
     """
     with writing(engine) as connection:
@@ -48,6 +49,18 @@ def decide_night(engine: Engine, job_id: int, *, is_broken: bool, who: str, why:
         said = f"{BROKEN if is_broken else HONEST}{': ' if why else ''}{why}"
         record_event(connection, "drift.decided", who=who, job_id=job_id, portfolio=night.portfolio, why=said)
         return _result(connection, _find_night(connection, job_id), has_changed=True)
+
+
+def find_settled(connection: Connection, portfolio: str, model_version: str) -> set[str]:
+    """Return what a person decided to be honest on the nights of a model; a later decision replaces an earlier one."""
+    decided = drift_reports.c.figures[DECISION]["is"].as_string()
+    own = (drift_reports.c.portfolio == portfolio) & (drift_reports.c.model_version == model_version)
+    nights = select(decided, drift_reports.c.figures).where(own, decided.is_not(None)).order_by(drift_reports.c.job_id)
+    settled: set[str] = set()
+    for decision, figures in connection.execute(nights):
+        about = {name for part in ("faults", "suspicions", "settled") for name in figures.get(part) or ()}
+        settled = settled | about if decision == HONEST else settled - about
+    return settled
 
 
 def _find_night(connection: Connection, job_id: int) -> Any:

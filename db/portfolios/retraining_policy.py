@@ -5,6 +5,7 @@ from enum import StrEnum
 from math import ceil
 from typing import Any, Self
 
+MOST_DOUBLINGS = 2  # of the cool-down
 JUDGED_SHARE = 0.4  # of the new outcomes, at least, judge the challengers
 
 
@@ -61,6 +62,13 @@ class RetrainingPolicy:
     affected_nights: AffectedNights = AffectedNights.MARK
     cut_off: float | None = None  # points; None = where the champion turns a tenth away
     gate: GatePolicy = field(default_factory=GatePolicy)
+
+    def cool_down(self, failures: int) -> int:
+        """Return the nights, or days, between two retrainings.
+
+        They are doubled for each further consecutive one without success, up to four times.
+        """
+        return self.cool_down_nights * 2 ** min(max(0, failures - 1), MOST_DOUBLINGS)
 
     @property
     def bad_for_refresh(self) -> int:

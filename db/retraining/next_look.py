@@ -11,7 +11,6 @@ from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, Witho
 from db.retraining.expected_dates import Arrival, expect_night, expect_outcomes
 
 MONTH_DAYS = 30  # of the monthly cap
-MOST_DOUBLINGS = 2  # of the cool-down, as in the trigger's rules; a test compares the two
 
 
 class NextKind(StrEnum):
@@ -104,11 +103,6 @@ def _find_next(state: LoopState, policy: RetrainingPolicy) -> NextLook:
     looks = [_judge_next(state, one, policy) for one in state.challengers]
     looks += [_later(one, cap) for one in (_drift(state, policy), _refresh(state, policy)) if one is not None]
     return min(looks or [_later(_alarm(state, policy), cap)], key=lambda one: one.expected_date or date.max)
-
-
-def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
-    """Return the nights, or days, between two trainings after drift; the trigger has the same rule."""
-    return policy.cool_down_nights * 2 ** min(max(0, failures - 1), MOST_DOUBLINGS)
 
 
 def tell_next(look: NextLook) -> str:
@@ -216,7 +210,7 @@ def _monthly_cap(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
 
 def _cool_down(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
     """The rest of the cool-down, which ends after so many nights or so many days, whichever come first."""
-    whole = cool_down_nights(policy, state.failures)
+    whole = policy.cool_down(state.failures)
     if state.nights_since_last is None or max(state.nights_since_last, state.days_since_last) >= whole:
         return None
     why = f"{state.nights_since_last} of {counted(whole, 'cool-down night')} have passed"

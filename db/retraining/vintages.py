@@ -165,6 +165,12 @@ def find_vintage(connection: Connection, job_id: int) -> Vintage | None:
     return None if row is None else _as_vintage(row)
 
 
+def get_vintage(engine: Engine, job_id: int) -> Vintage | None:
+    """Return the vintage of a scoring job; None while there is none."""
+    with reading(engine) as connection:
+        return find_vintage(connection, job_id)
+
+
 def find_vintages(connection: Connection, portfolio: str) -> dict[int, Vintage]:
     """Return all vintages of a portfolio by their scoring job, oldest first, within the caller's transaction."""
     statement = _select_vintages().where(vintages.c.portfolio == portfolio).order_by(vintages.c.job_id)

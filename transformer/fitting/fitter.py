@@ -96,10 +96,9 @@ class Fitter:
     ) -> Fitted:
         """Fit in place from the present weights; leave the weights that had the least loss on the validation rows.
 
-        With `by_branch` each branch through the network is left as it was at its own best epoch, and stops by itself.
-        `stop_at` are epochs that were found before, one for each branch: each ends at its own, on the same course as a
-        fit of all `epochs`. Without `epochs` and `patience` the options' own. With `leaves` false the network stays as
-        it was.
+        With `by_branch` each branch through the network stops by itself and is left as at its own best epoch. `stop_at`
+        are epochs that were found before, one for each branch: each ends at its own, on the same course as a fit of all
+        `epochs`. Without `epochs` and `patience` the options' own. With `leaves` false the network stays as it was.
         """
         self._stepper.begin(train.rows)
         random = np.random.default_rng(self._options.seed)

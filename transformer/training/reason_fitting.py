@@ -12,7 +12,6 @@ import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from transformer.arithmetic.kernels import BLOCK_ROWS
 from transformer.bundles.bundle import LoadedModel
 from transformer.bundles.trained_model import TrainedModel
 from transformer.fitting.side_by_side import THREADS
@@ -111,10 +110,10 @@ def _predict_by(network: CompiledNetwork, on_batch: Callable[[], None] | None) -
 
 
 def _in_compiled_batches(network: CompiledNetwork, inputs: Inputs, on_batch: Callable[[], None]) -> Floats:
-    """Score the rows side by side, in batches of whole blocks: a record's logit is its own."""
+    """Score the rows side by side, in as many batches for each thread: a record's logit is its own."""
     rows, parts = len(next(iter(inputs.values()))), list[Floats]()
-    a_thread = -(-rows // (THREADS * BLOCK_ROWS)) * BLOCK_ROWS
-    size = max(BLOCK_ROWS, min(PREDICTION_ROWS, a_thread))
+    rounds = -(-rows // (THREADS * PREDICTION_ROWS))
+    size = -(-rows // (THREADS * rounds))
 
     def run(start: int) -> Floats:
         batch = {name: one[start : start + size] for name, one in inputs.items()}

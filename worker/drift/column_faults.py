@@ -29,8 +29,12 @@ _FREQUENT = 3  # the first bin of one name alone
 
 @dataclass(frozen=True)
 class Sign:
-    """What was seen in a column; `is_certain` if only a fault makes it."""
+    """What was seen in a column; `is_certain` if only a fault makes it.
 
+    `about` names column and kind, and is the same every night: a person's decision holds for it.
+    """
+
+    about: str
     text: str
     is_certain: bool = False
 
@@ -69,6 +73,10 @@ class Column:
         """The distance of the sizes from the reference's, from 0 to 1."""
         return 0.0 if self.sizes is None else distance(self.sizes, self.reference_sizes)
 
+    def sign(self, kind: str, text: str, *, is_certain: bool = False) -> Sign:
+        """Return a sign of this column; the text goes on after the column's name."""
+        return Sign(f"{self.name}: {kind}", f"{self.name} {text}", is_certain)
+
     def share(self, sign: str) -> float:
         """Return the share of the night's records with a sign."""
         return self.signs.get(sign, 0) / max(1, self.signs.get("records", 0))
@@ -102,7 +110,8 @@ def _find_gaps(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
     now, before = figures.missing, figures.missing_reference
     if column.rises(now, before, by=policy.largest_missing_rise):
         is_empty = now >= FULL and before < NEVER_FULL
-        yield Sign(f"{column.name} is missing in {now:.1%} of the records, {before:.1%} in the reference", is_empty)
+        text = f"is missing in {now:.1%} of the records, {before:.1%} in the reference"
+        yield column.sign("empty" if is_empty else "missing", text, is_certain=is_empty)
 
 
 def _find_constant(column: Column) -> Iterator[Sign]:
@@ -112,11 +121,13 @@ def _find_constant(column: Column) -> Iterator[Sign]:
         return
     before = f"{figures.fullest_reference:.1%} in the reference"
     if column.is_numeric is None:
-        yield Sign(f"{column.name} holds one value or range in {figures.fullest:.1%} of the records, {before}")
+        yield column.sign("one value", f"holds one value or range in {figures.fullest:.1%} of the records, {before}")
     elif column.is_numeric and column.share("commonest") >= FULL:
-        yield Sign(f"{column.name} holds one value in {column.share('commonest'):.1%} of the records", is_certain=True)
+        text = f"holds one value in {column.share('commonest'):.1%} of the records"
+        yield column.sign("constant", text, is_certain=True)
     elif not column.is_numeric and fullest >= _FREQUENT:
-        yield Sign(f"{column.name} holds one name in {figures.fullest:.1%} of the records, {before}", is_certain=True)
+        text = f"holds one name in {figures.fullest:.1%} of the records, {before}"
+        yield column.sign("constant", text, is_certain=True)
 
 
 def _find_units(column: Column) -> Iterator[Sign]:
@@ -130,23 +141,23 @@ def _find_units(column: Column) -> Iterator[Sign]:
     if least >= _AT_LEAST and abs(move) >= _OTHER_LEVEL:
         is_unit = least >= _OTHER_UNIT and moves[-1] - moves[0] <= _SAME_SHAPE
         times = f"{10 ** abs(move):,.{0 if abs(move) >= 1 else 1}f} times {'larger' if move > 0 else 'smaller'}"
-        yield Sign(f"{column.name} is about {times} than in the reference, in every quantile: check its unit", is_unit)
+        text = f"is about {times} than in the reference, in every quantile: check its unit"
+        yield column.sign("unit" if is_unit else "level", text, is_certain=is_unit)
     elif (part := part_in_other_unit(before, now)) is not None:
         factor, share = part
-        yield Sign(
-            f"{column.name} seems to be in another unit, by a factor of {factor:g}, in {share:.1%} of the records"
-        )
+        text = f"seems to be in another unit, by a factor of {factor:g}, in {share:.1%} of the records"
+        yield column.sign("unit of a part", text)
     yield from _find_negatives(column, before, now)
 
 
 def _find_negatives(column: Column, before: Sizes, now: Sizes) -> Iterator[Sign]:
     are_exchanged = max(abs(now.below - before.above), abs(now.above - before.below)) <= 0.03
     excess = before.above - before.below
-    text = f"{column.name} is below 0 in {now.below:.1%} of the records, {before.below:.1%} in the reference"
+    text = f"is below 0 in {now.below:.1%} of the records, {before.below:.1%} in the reference"
     if excess > 0.2 and are_exchanged:
-        yield Sign(text, is_certain=excess > _MANY)
+        yield column.sign("sign", text, is_certain=excess > _MANY)
     elif now.below - before.below > _MANY or (before.below < _FEW and column.rises(now.below, before.below, by=0.1)):
-        yield Sign(text)
+        yield column.sign("below 0", text)
 
 
 def _find_fillings(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
@@ -165,12 +176,14 @@ def _find_fillings(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
         if not column.rises(now, before, by=_FEW):
             continue
         if has_fallen and now - before >= _MANY * fallen:
-            yield Sign(f"{column.name} seems to hold {what} where it was missing, in {now - before:.1%} of the records")
+            text = f"seems to hold {what} where it was missing, in {now - before:.1%} of the records"
+            yield column.sign(f"{what} for missing", text)
         elif now - before > bound and now > 3 * before:
-            yield Sign(f"{column.name} is {what} in {now:.1%} of the records, {before:.1%} in the reference")
+            yield column.sign(what, f"is {what} in {now:.1%} of the records, {before:.1%} in the reference")
     now, before = column.share("commonest"), column.reference_share("commonest")
     if _MANY <= now < FULL and before < now / 3:
-        yield Sign(f"{column.name} holds one value in {now:.1%} of the records, {before:.1%} in the reference")
+        text = f"holds one value in {now:.1%} of the records, {before:.1%} in the reference"
+        yield column.sign("one value", text)
 
 
 def _find_names(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
@@ -185,11 +198,12 @@ def _find_names(column: Column, policy: MonitoringPolicy) -> Iterator[Sign]:
         now, before = column.share(sign), column.reference_share(sign)
         if column.rises(now, before, by=_FEW):
             seen += 1
-            yield Sign(f"{column.name} holds {what} in {now:.1%} of the records", now - before > bound)
+            text = f"holds {what} in {now:.1%} of the records"
+            yield column.sign(sign, text, is_certain=now - before > bound)
     unseen, unseen_before = column.figures.unseen, column.figures.unseen_reference
     if unseen + column.figures.missing >= FULL and unseen >= _MANY and unseen_before < 0.1:
-        text = f"{column.name} holds no known name any more: names not seen in training in {unseen:.1%} of the records"
-        yield Sign(text, is_certain=True)
+        text = f"holds no known name any more: names not seen in training in {unseen:.1%} of the records"
+        yield column.sign("no known name", text, is_certain=True)
     elif not seen:
         yield from _find_recoded(column, unseen - unseen_before)
 
@@ -201,7 +215,8 @@ def _find_recoded(column: Column, newly_unseen: float) -> Iterator[Sign]:
     gone = [place for place in range(_FREQUENT, len(expected)) if actual[place] <= 0.02 * expected[place]]
     lost = float(expected[gone].sum())
     if lost >= 0.05 and 0.7 * lost <= newly_unseen <= 1.3 * lost:
-        yield Sign(f"{column.name} lost a name of {lost:.1%} of the records, and new names have that share: renamed?")
+        text = f"lost a name of {lost:.1%} of the records, and new names have that share: renamed?"
+        yield column.sign("renamed", text)
     spread = np.maximum(expected * (1 - expected), actual * (1 - actual))
     errors = np.sqrt(spread * (1 / max(1, sum(column.bins)) + 1 / max(1, sum(column.reference_bins))))
     allowed = np.maximum(STANDARD_ERRORS * errors, 0.01)
@@ -209,6 +224,5 @@ def _find_recoded(column: Column, newly_unseen: float) -> Iterator[Sign]:
     if len(moved) == 2 and moved.min() >= UNSEEN + 1:
         one, other = moved.tolist()
         if np.abs(actual[[one, other]] - expected[[other, one]]).max() <= allowed[[one, other]].max():
-            yield Sign(
-                f"{column.name}: two names have exchanged their shares, {expected[one]:.1%} and {expected[other]:.1%}"
-            )
+            shares = f"{expected[one]:.1%} and {expected[other]:.1%}"
+            yield column.sign("exchanged names", f"holds two names that have exchanged their shares, {shares}")

@@ -1,6 +1,6 @@
 """The monitor's verdict on a night: every figure, the reasons, the verdict. A pure function of counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ class PreviousNight:
 class NightEvidence:
     """Everything known about a night. `history` has the earlier nights of this model that the sequential rule counts.
 
-    `same_day` is the previous night with the same declared effect.
+    `same_day` is the previous night with the same declared effect; `settled` is what a person decided to be honest.
     """
 
     job_id: int
@@ -54,6 +54,7 @@ class NightEvidence:
     previous: PreviousNight | None = None
     effect: str | None = None
     same_day: Reference | None = None
+    settled: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Examination:
     verdict: Verdict
     figures: dict[str, Any]
     series: NightFigures | None = None
-    faults: list[str] = field(default_factory=list)
-    suspicions: list[str] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+    suspicions: dict[str, str] = field(default_factory=dict)
 
 
 def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examination:
@@ -75,7 +76,8 @@ def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examinat
     reference, current = _scores(evidence.reference.counts), _scores(evidence.counts)
     fields = compare_fields(evidence.reference.counts.get("fields") or {}, evidence.counts.get("fields") or {})
     previous = None if evidence.previous is None else evidence.previous.counts
-    signs = find_signs(evidence.counts, evidence.reference.counts, previous, fields, policy)
+    found = find_signs(evidence.counts, evidence.reference.counts, previous, fields, policy)
+    signs = found.without(evidence.settled)
     if reference.count == 0 or current.count == 0:
         return _without_scores(evidence, signs)
     figures = compare(reference, current)
@@ -96,7 +98,9 @@ def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examinat
         "canary": evidence.counts.get("canary"),
         "alarm": alarm.to_document(),
         "calendar": evidence.effect,
+        "faults": signs.faults,
         "suspicions": signs.suspicions,
+        "settled": sorted({*found.faults, *found.suspicions} - {*signs.faults, *signs.suspicions}),
         "reasons": reasons,
     }
     return Examination(verdict, document, tonight if is_counted else None, signs.faults, signs.suspicions)
@@ -112,11 +116,11 @@ def _judge(
 ) -> tuple[Verdict, list[str]]:
     """A fault decides alone; a suspicion makes a quiet night one to watch, and hides no drift."""
     if signs.faults:
-        return Verdict.BROKEN_PIPELINE, signs.faults + signs.suspicions
+        return Verdict.BROKEN_PIPELINE, [*signs.faults.values(), *signs.suspicions.values()]
     verdict, reasons = _judge_scores(evidence, policy, figures, alarm, moved_parts)
     if signs.suspicions and verdict is Verdict.STABLE:
         verdict = Verdict.WATCH
-    return verdict, signs.suspicions + reasons
+    return verdict, [*signs.suspicions.values(), *reasons]
 
 
 def _judge_scores(
@@ -252,8 +256,9 @@ def _probabilities(side: Distribution, scale: ScoreScale) -> Any:
 
 def _without_scores(evidence: NightEvidence, signs: PipelineSigns) -> Examination:
     verdict = Verdict.BROKEN_PIPELINE if signs.faults else Verdict.INSUFFICIENT
-    note, found = "no scores to compare", signs.faults + signs.suspicions
-    document = {"note": note, "canary": evidence.counts.get("canary"), "suspicions": signs.suspicions}
+    note, found = "no scores to compare", [*signs.faults.values(), *signs.suspicions.values()]
+    document = {"note": note, "canary": evidence.counts.get("canary")}
+    document |= {"faults": signs.faults, "suspicions": signs.suspicions}
     return Examination(verdict, document | {"reasons": found or [note]}, None, signs.faults, signs.suspicions)
 
 

@@ -4,20 +4,21 @@ The canary, an empty or constant column, another unit and another spelling are f
 looks like a fault is a suspicion. Values outside of the trained range are neither: they are drift.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
 
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from worker.drift.column_drift import FieldFigures
-from worker.drift.column_faults import STANDARD_ERRORS, Column, find_column_signs
-from worker.drift.row_faults import find_row_suspicions
+from worker.drift.column_faults import STANDARD_ERRORS, Column, Sign, find_column_signs
+from worker.drift.row_faults import find_row_signs
 from worker.drift.size_shift import distance
 
 Counts = Mapping[str, Any]
 
 SIGNS = "tidemark_signs"  # among the columns' bins; see `transformer.bundles.column_signs`
+CANARY = "canary"
 _MOVED_FAR, _ALIKE = 0.5, 0.1  # distances of sizes
 _OUTSIDE = 0.5  # share of two exchanged columns' records beyond the trained range, on opposite sides
 _USUALLY_EQUAL = 0.5  # of two columns that no shard noted
@@ -25,10 +26,18 @@ _USUALLY_EQUAL = 0.5  # of two columns that no shard noted
 
 @dataclass(frozen=True)
 class PipelineSigns:
-    """A sentence for each sign: `faults` are certain, `suspicions` are for a person to decide."""
+    """A sentence for each sign, by what it is about: `faults` are certain, `suspicions` are for a person to decide."""
 
-    faults: list[str]
-    suspicions: list[str]
+    faults: dict[str, str]
+    suspicions: dict[str, str]
+
+    def without(self, settled: Collection[str]) -> "PipelineSigns":
+        """Return the signs about which no person has decided that they are honest; the canary is never settled."""
+        kept = [
+            {about: text for about, text in one.items() if about == CANARY or about not in settled}
+            for one in (self.faults, self.suspicions)
+        ]
+        return PipelineSigns(*kept)
 
 
 def find_signs(
@@ -40,12 +49,13 @@ def find_signs(
 ) -> PipelineSigns:
     """Return what looks like a broken pipeline; nothing if the records themselves have moved."""
     columns = [one for one in _columns_of(night, reference, fields) if one.figures.records >= policy.least_records]
-    signs = [sign for column in columns for sign in find_column_signs(column, policy)]
-    faults = _find_canary(night.get("canary"), policy) + [one.text for one in signs if one.is_certain]
-    suspicions = [one.text for one in signs if not one.is_certain]
-    suspicions += _find_exchanged(columns)
-    suspicions += _find_equal(_signs_of(night), _signs_of(reference), policy)
-    return PipelineSigns(faults, suspicions + find_row_suspicions(night, previous, least_records=policy.least_records))
+    signs = [*_find_canary(night.get("canary"), policy)]
+    signs += [sign for column in columns for sign in find_column_signs(column, policy)]
+    signs += _find_exchanged(columns)
+    signs += _find_equal(_signs_of(night), _signs_of(reference), policy)
+    signs += find_row_signs(night, previous, least_records=policy.least_records)
+    faults, suspicions = ({one.about: one.text for one in signs if one.is_certain is kind} for kind in (True, False))
+    return PipelineSigns(faults, suspicions)
 
 
 def tell_unseen(fields: Mapping[str, FieldFigures], policy: MonitoringPolicy) -> list[str]:
@@ -64,13 +74,14 @@ def _error(one: FieldFigures) -> float:
     return sqrt(variance / one.records)
 
 
-def _find_canary(canary: Mapping[str, Any] | None, policy: MonitoringPolicy) -> list[str]:
+def _find_canary(canary: Mapping[str, Any] | None, policy: MonitoringPolicy) -> Iterator[Sign]:
     if canary is None or not canary["mismatches"] or canary["largest_difference"] <= policy.canary_tolerance:
-        return []
-    return [
+        return
+    text = (
         f"{canary['mismatches']} of {canary['records']} canary records score differently from when the model was "
         f"made, by up to {canary['largest_difference']:.6f}"
-    ]
+    )
+    yield Sign(CANARY, text, is_certain=True)
 
 
 def _signs_of(counts: Counts) -> Counts:
@@ -85,27 +96,30 @@ def _columns_of(night: Counts, reference: Counts, fields: Mapping[str, FieldFigu
         yield Column(name, figures, bins[name], reference_bins[name], *signs)
 
 
-def _find_exchanged(columns: Sequence[Column]) -> list[str]:
+def _find_exchanged(columns: Sequence[Column]) -> list[Sign]:
     """Columns whose numbers look like another one's, and pairs that left their ranges on opposite sides."""
     known = [one for one in columns if one.sizes is not None]
-    found: list[str] = []
+    found: list[Sign] = []
     for column in known:
         if column.sizes is None or column.moved < _MOVED_FAR or len(known) < 2:
             continue
         distances = {one.name: distance(column.sizes, one.reference_sizes) for one in known if one is not column}
         nearest = min(distances, key=distances.__getitem__)
         if distances[nearest] <= _ALIKE:
-            found.append(f"{column.name} looks like {nearest} in the reference: check the order of columns")
+            found.append(
+                column.sign("another column", f"looks like {nearest} in the reference: check the order of columns")
+            )
     low = [one.name for one in known if one.share("below") >= _OUTSIDE]
     high = [one.name for one in known if one.share("above") >= _OUTSIDE]
     if len(low) == len(high) == 1 and not found:
-        found.append(f"{low[0]} is below its trained range and {high[0]} above: check whether they are exchanged")
+        text = f"{low[0]} is below its trained range and {high[0]} above: check whether they are exchanged"
+        found.append(Sign(f"{low[0]}, {high[0]}: exchanged", text))
     return found
 
 
-def _find_equal(night: Counts, reference: Counts, policy: MonitoringPolicy) -> list[str]:
+def _find_equal(night: Counts, reference: Counts, policy: MonitoringPolicy) -> list[Sign]:
     """Two columns that hold the same in every record, and did not."""
-    found: list[str] = []
+    found: list[Sign] = []
     for name, others in (night.get("equal") or {}).items() if night.get("compared", 0) >= policy.least_records else ():
         for other, (equal, compared) in others.items():
             agreed, of = ((reference.get("equal") or {}).get(name) or {}).get(other) or (_USUALLY_EQUAL, 1)
@@ -116,5 +130,6 @@ def _find_equal(night: Counts, reference: Counts, policy: MonitoringPolicy) -> l
                 and equal == compared
                 and differing >= STANDARD_ERRORS**2
             ):
-                found.append(f"{name} and {other} hold the same in every record, and did not in the reference")
+                text = f"{name} and {other} hold the same in every record, and did not in the reference"
+                found.append(Sign(f"{name}, {other}: equal", text))
     return found

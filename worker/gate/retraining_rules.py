@@ -7,8 +7,6 @@ from db.events.wording import counted
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
 from db.schema.states import JobTask
 
-MOST_DOUBLINGS = 2  # of the cool-down
-
 
 class Answer(StrEnum):
     """The trigger's answer."""
@@ -34,7 +32,7 @@ class Situation:
 
 def answer_drift(situation: Situation, policy: RetrainingPolicy) -> tuple[Answer, str]:
     """Return the answer to a drifted night, and the reason as a sentence."""
-    cool_down = cool_down_nights(policy, situation.failures)
+    cool_down = policy.cool_down(situation.failures)
     refusals = (
         (policy.when_drifted is WhenDrifted.ALERT, "the portfolio asks for an alert only"),
         (situation.is_held, "the portfolio is on hold"),
@@ -59,14 +57,6 @@ def answer_drift(situation: Situation, policy: RetrainingPolicy) -> tuple[Answer
     if policy.without_outcomes is WithoutOutcomes.PRETRAIN:
         return Answer.PRETRAIN, learned
     return Answer.ALERT, learned
-
-
-def cool_down_nights(policy: RetrainingPolicy, failures: int) -> int:
-    """Return the nights, or days, between two retrainings.
-
-    They are doubled for each further retraining without success, up to four times.
-    """
-    return policy.cool_down_nights * 2 ** min(max(0, failures - 1), MOST_DOUBLINGS)
 
 
 def is_due_for_refresh(policy: RetrainingPolicy, *, known: int, new: int, new_bad: int) -> bool:

@@ -4,6 +4,7 @@ What is known of a night is read, the verdict is a pure function of it (`worker.
 marks and what follows are written in one transaction.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from logging import getLogger
 
@@ -14,6 +15,7 @@ from db.ledger.shard_histograms import Counts, read_job_counts
 from db.ledger.shard_leases import Claim
 from db.monitoring.drift_reports import DriftReport, Night, find_first_night, insert_report, store_limits
 from db.monitoring.night_background import find_background
+from db.monitoring.night_decisions import find_settled
 from db.monitoring.unusable_nights import mark_unusable
 from db.portfolios.monitoring_policy import ReferenceChoice
 from db.registry.versions import ModelVersion
@@ -68,11 +70,15 @@ def monitor_claimed(context: WorkerContext, claim: Claim) -> None:
     known = read_known(context.engine, claim.job)
     limits = limits_for(known)
     examination = examine(known, limits)
+    if examination.faults or examination.suspicions:
+        with reading(context.engine) as connection:
+            settled = find_settled(connection, known.night.portfolio, known.model.version)
+        examination = examine(known, limits, settled)
     report = report_of(known, examination)
     with writing(context.engine) as connection:
         if insert_report(connection, report):
             if report.verdict is Verdict.BROKEN_PIPELINE:
-                mark_unusable(connection, report.job_id, "; ".join(examination.faults)[:2000], who=WHO)
+                mark_unusable(connection, report.job_id, "; ".join(examination.faults.values())[:2000], who=WHO)
             if limits is not known.limits:
                 store_limits(connection, report.portfolio, report.model_version, limits.to_document())
             follow_up(connection, claim.job, report)
@@ -118,8 +124,11 @@ def limits_for(known: Known) -> AlarmLimits:
     )
 
 
-def examine(known: Known, limits: AlarmLimits) -> Examination:
-    """Return verdict and figures; without comparable scores the verdict says so instead of guessing."""
+def examine(known: Known, limits: AlarmLimits, settled: Collection[str] = ()) -> Examination:
+    """Return verdict and figures; without comparable scores the verdict says so instead of guessing.
+
+    `settled` is what a person decided to be honest on an earlier night of the model.
+    """
     scale, before = known.night.definition.score, known.night.compared_job_id
     if scale != known.model.definition.score:
         note = "the score scale changed since the model was trained"
@@ -134,6 +143,7 @@ def examine(known: Known, limits: AlarmLimits) -> Examination:
         previous=None if before is None else PreviousNight(before, known.counts[before], known.has_same_model),
         effect=known.effect,
         same_day=None if known.same_day is None else _calendar_reference(known),
+        settled=settled,
     )
     return examine_night(evidence, known.night.definition.monitoring)
 

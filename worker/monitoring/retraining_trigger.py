@@ -33,7 +33,7 @@ from db.retraining.vintages import find_champion_vintages
 from db.schema.states import JobKind, JobTask, Verdict
 from db.sources.source_table import count_newer
 from worker.gate.outcome_deviation import Level, newest_level, tell_difference
-from worker.gate.retraining_rules import Answer, Situation, answer_drift, cool_down_nights, is_due_for_refresh
+from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
 from worker.monitoring.book_calendar import days_between
 
 logger = getLogger(__name__)
@@ -267,5 +267,5 @@ def _end_cool_down(
     is_cured = find_model(connection, report.model_version).job_id == state.last_job_id
     nights = count_nights_after(connection, report.portfolio, state.last_night_id)
     days = days_between(connection, state.last_night_id, find_job(connection, report.job_id))
-    if is_cured or max(nights, days if state.last_night_id else 0) >= cool_down_nights(policy, state.failures):
+    if is_cured or max(nights, days if state.last_night_id else 0) >= policy.cool_down(state.failures):
         change_retraining(connection, report.portfolio, failures=0)

@@ -11,7 +11,7 @@ from worker.gate.judgement import Outcome
 from worker.gate.looks import SHARPEST, always_valid_reach
 from worker.gate.outcome_deviation import Level, newest_level, tell_difference
 from worker.gate.preference import FINE_TUNED, MOST_IN_RACE, RECALIBRATED, REFIT
-from worker.gate.retraining_rules import Answer, Situation, answer_drift, cool_down_nights, is_due_for_refresh
+from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
 from worker.replay.models import Model, Workshop
 from worker.replay.past import FIRST, Floats
 
@@ -123,9 +123,7 @@ class Loop:
             return
         if verdict is Verdict.STABLE:
             self.stable_night = night
-            if self.last_night is not None and self._since(night) >= cool_down_nights(
-                self.workshop.policy, self.failures
-            ):
+            if self.last_night is not None and self._since(night) >= self.workshop.policy.cool_down(self.failures):
                 self.failures = 0
         if verdict is Verdict.DRIFTED:
             situation = self._situation(night, self.stable_night)

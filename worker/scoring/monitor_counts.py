@@ -15,7 +15,7 @@ from db.monitoring.night_bands import count_bands, count_pairs, find_bands, hash
 from db.results.shard_results import Reject, ShardResult
 from transformer.bundles.canary import CanaryOutcome
 from transformer.bundles.column_signs import SIGNS
-from transformer.bundles.reference import ModelReference
+from transformer.bundles.field_bins import FieldBins
 from transformer.records.column_reading import RecordArrays, read_names
 from transformer.scoring.scorer import ScoredRecords, Scorer
 
@@ -43,7 +43,7 @@ def count_shard(engine: Engine, claim: Claim, shard: ScoredShard) -> ShardMonito
     before, records = job.compared_job_id, shard.usable.iloc[shard.scored.rows]
     keys_hash, bands = hash_keys(result.record_keys), np.asarray(result.bands, dtype="S1").tobytes()
     return ShardMonitoring(
-        fields=None if reference is None else count_fields(reference, shard.scored.arrays, result.rejects),
+        fields=None if reference is None else count_fields(reference.field_bins, shard.scored.arrays, result.rejects),
         segments=count_segments(records, result.points, job.definition.segments),
         migration=None if before is None else _count_migration(engine, before, claim.ordinal, result, keys_hash, bands),
         canary=None if shard.canary is None else shard.canary.to_document(),
@@ -52,9 +52,9 @@ def count_shard(engine: Engine, claim: Claim, shard: ScoredShard) -> ShardMonito
     )
 
 
-def count_fields(reference: ModelReference, arrays: RecordArrays, rejects: Sequence[Reject]) -> Counts:
+def count_fields(bins: FieldBins, arrays: RecordArrays, rejects: Sequence[Reject]) -> Counts:
     """Return the records per bin of every column; the rejects by reason and column stand among the signs of faults."""
-    counts: Counts = reference.field_bins.count(arrays)
+    counts: Counts = bins.count(arrays)
     if counts[SIGNS]:
         by_reason: Counts = {}
         for one in rejects:

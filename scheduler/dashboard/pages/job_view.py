@@ -10,6 +10,7 @@ from db.ledger.shard_leases import find_waiting_error
 from db.ledger.shard_map import ShardGroup, ShownShard, group_shards, list_shards
 from db.operations.diagnosis import read_database_time
 from db.results.result_pages import count_rejects
+from db.retraining.vintages import Vintage, get_vintage
 from db.schema.states import JobKind, JobState, ShardState
 from scheduler.api.context import Caller
 from scheduler.dashboard.charts.cells import Cell
@@ -41,6 +42,7 @@ class JobView:
     shard_events: list[Event]
     waits_because: str | None
     follow_up: int | None
+    vintage: Vintage | None
     actions: list[str]
 
     @property
@@ -76,6 +78,7 @@ def view_job(caller: Caller, job_id: int) -> JobView:
         shard_events=list_events(engine, job_id, limit=_LISTED_EVENTS, of_shards=True)[::-1],
         waits_because=find_waiting_error(engine, job_id) if any(one.troubled for one in groups) else None,
         follow_up=None if follow_up is None else follow_up.id,
+        vintage=get_vintage(engine, job_id) if job.kind is JobKind.SCORING else None,
         actions=[name for name, states in _ALLOWED.items() if job.state in states] + ["retry"] * job.can_be_retried,
     )
 

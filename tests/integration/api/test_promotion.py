@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from db.access.webhooks import create_webhook
 from db.connections.engine import writing
+from db.events.event_log import list_events
 from db.events.webhook_queue import claim_message
 from db.monitoring.drift_reports import DriftReport, insert_report
 from db.schema.states import Verdict
@@ -74,7 +75,7 @@ def test_a_person_decides_about_a_suspected_night(admin: httpx.Client, engine: E
     assert (broken["verdict"], broken["unusable_reason"]) == ("broken_pipeline", "in cents")
     honest = admin.post(path, json={"decision": "honest"}).json()
     assert (honest["verdict"], honest["unusable_reason"], honest["changed"]) == ("watch", None, True)
-    decided = [one for one in admin.get(f"/v1/jobs/{scored_job}").json()["events"] if one["event"] == "drift.decided"]
-    assert [one["why"] for one in decided] == ["broken: in cents", "honest"]
-    assert all(one["who"].startswith("key ") for one in decided)
+    decided = [one for one in list_events(engine, scored_job) if one.event == "drift.decided"]
+    assert [one.why for one in decided] == ["broken: in cents", "honest"]
+    assert all(one.who.startswith("key ") for one in decided)
     assert admin.post(path, json={"decision": "perhaps"}).status_code == 422

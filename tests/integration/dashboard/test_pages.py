@@ -3,15 +3,18 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, text, update
 
 from db.connections.engine import reading, writing
 from db.ledger.job_closing import fail_shard
+from db.monitoring.drift_reports import find_report
+from db.monitoring.night_decisions import decide_night
 from db.monitoring.unusable_nights import mark_unusable
 from db.operations.processes import mark_seen
 from db.portfolios.catalog import save_portfolio
 from db.results.shard_results import complete_scored_shard
 from db.retraining.promotion import promote_version
+from db.schema.monitoring_tables import drift_reports
 from db.schema.states import KeyRole
 from tests.building import BOOK, add_model, book_definition, claim, load_book, result_for, start_scoring
 from tests.integration.api.server import RunningApi, running_api
@@ -163,6 +166,21 @@ def test_the_night_page_tells_what_went_wrong_worst_first(api: RunningApi, engin
     with reading(engine) as connection:
         verdict = connection.execute(text("SELECT verdict FROM tidemark_drift_reports ORDER BY id DESC")).scalar()
     assert f"badge {verdict}" in page
+
+
+def test_the_drift_page_says_how_to_decide_and_what_was_decided(
+    api: RunningApi, engine: Engine, two_nights: int
+) -> None:
+    report = find_report(engine, two_nights)
+    assert report is not None
+    figures = report.figures | {"suspicions": {"amount: missing": "amount is missing in 19.0%"}}
+    with writing(engine) as connection:
+        own = drift_reports.c.job_id == two_nights
+        connection.execute(update(drift_reports).where(own).values(figures=figures))
+    path = f"/portfolios/{BOOK}/drift?job={two_nights}"
+    assert f"tidemark drift decide {two_nights} --broken" in opened(api).page(path).text
+    decide_night(engine, two_nights, is_broken=False, who="ana", why="a new form")
+    assert "ana decided: honest" in opened(api).page(path).text
 
 
 @pytest.mark.parametrize(("budget", "offers_retry"), [(0.01, False), (1.0, False)])

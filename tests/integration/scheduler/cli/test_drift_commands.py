@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db.connections.engine import opened_engine, writing
+from db.ledger.job_lifecycle import cancel_job, find_follow_up
 from db.ledger.shard_leases import claim_shard
 from db.monitoring.drift_reports import DriftReport, insert_report
 from db.monitoring.unusable_nights import mark_unusable
@@ -98,6 +99,9 @@ def test_scoring_with_a_broken_pipeline_has_an_exit_code_and_a_next_step_that_wo
     complete_scored_shard(book, claimed, result_for(book, claimed), worker="w")
     with writing(book) as connection:
         mark_unusable(connection, job_id, "amount is missing in 19.0%", who="monitor")
+    monitoring = find_follow_up(book, job_id)
+    assert monitoring is not None
+    cancel_job(book, monitoring.id, who="test")  # nobody works on it here, and the command waits for its end
     assert main(["score", BOOK, "--idempotency-key", "tonight"]) == 8
     output = capsys.readouterr().err
     assert "unusable: amount is missing in 19.0%" in output

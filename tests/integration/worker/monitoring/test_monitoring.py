@@ -238,6 +238,19 @@ def test_a_person_decides_that_a_night_was_broken_and_takes_it_back(book: Worker
     assert usable_since(book, suspected, is_broken=False) == (Verdict.WATCH, True, True)
 
 
+def test_an_honest_change_that_stays_is_not_suspected_again_until_it_is_decided_otherwise(book: WorkerContext) -> None:
+    gaps = {"fields": {"amount": [60, 0, 20, 20], "colour": [0, 0, 0, 50, 50]}}
+    first = score_night(book.engine, **gaps)
+    assert list(monitor(book).figures["suspicions"]) == ["amount: missing"]
+    decide_night(book.engine, first.id, is_broken=False, who="ana", why="a new form")
+    second = score_night(book.engine, **gaps)
+    found = monitor(book).figures
+    assert (found["suspicions"], found["settled"]) == ({}, ["amount: missing"])
+    decide_night(book.engine, second.id, is_broken=True, who="ana", why="now it is the feed")
+    score_night(book.engine, **gaps)
+    assert list(monitor(book).figures["suspicions"]) == ["amount: missing"]
+
+
 def test_a_person_decides_that_a_night_called_broken_was_honest(book: WorkerContext) -> None:
     marked = score_night(book.engine, **BROKEN[0])
     assert monitor(book).verdict is Verdict.BROKEN_PIPELINE

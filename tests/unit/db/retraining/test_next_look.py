@@ -7,7 +7,7 @@ import pytest
 
 from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy, WhenDrifted, WithoutOutcomes
 from db.retraining.expected_dates import Arrival
-from db.retraining.next_look import LoopState, NextKind, WaitingChallenger, cool_down_nights, next_look, tell_next
+from db.retraining.next_look import LoopState, NextKind, WaitingChallenger, next_look, tell_next
 from worker.gate import retraining_rules
 
 # A refit needs a quarter more outcomes, and 10 bad ones to be judged by.
@@ -159,11 +159,6 @@ def test_the_monthly_cap_ends_when_enough_trainings_are_thirty_days_old() -> Non
     assert next_look(replace(QUIET, trained_on=trained[:3]), POLICY).kind is NextKind.REFRESH
     never = next_look(QUIET, replace(POLICY, monthly_cap=0))
     assert (never.kind, never.expected_date) == (NextKind.MONTHLY_CAP, None)
-
-
-@pytest.mark.parametrize("failures", range(6))
-def test_the_page_and_the_trigger_know_the_same_cool_down(failures: int) -> None:
-    assert cool_down_nights(POLICY, failures) == retraining_rules.cool_down_nights(POLICY, failures)
 
 
 @pytest.mark.parametrize(("new", "new_bad"), [(249, 10), (250, 9), (250, 10), (1_000, 0)])

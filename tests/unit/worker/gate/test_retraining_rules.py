@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
-from worker.gate.retraining_rules import Answer, Situation, answer_drift, cool_down_nights, is_due_for_refresh
+from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
 
 READY = Situation(
     is_held=False,
@@ -52,7 +52,7 @@ def test_without_outcomes_the_policy_may_ask_for_pretraining() -> None:
 
 
 def test_every_failure_in_a_row_doubles_the_cool_down_until_it_is_four_times_as_long() -> None:
-    assert [cool_down_nights(POLICY, failures) for failures in (0, 1, 2, 3, 4, 20)] == [7, 7, 14, 28, 28, 28]
+    assert [POLICY.cool_down(failures) for failures in (0, 1, 2, 3, 4, 20)] == [7, 7, 14, 28, 28, 28]
 
 
 def test_the_cool_down_of_a_monthly_book_passes_by_its_calendar() -> None:
