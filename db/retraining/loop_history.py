@@ -20,6 +20,8 @@ from db.schema.states import USED, JobKind, JobState, JobTask, ModelState, Verdi
 
 MOST_NIGHTS, MOST_MODELS, MOST_TRAININGS, MOST_DECISIONS, MOST_EVENTS = 2_000, 500, 1_000, 2_000, 500
 _TRAINS = (JobKind.TRAINING, JobKind.FINE_TUNING)
+# Jobs that train, judge or watch. A replay of the past is a training job too, but changes no model.
+IS_OF_LOOP = jobs.c.kind.in_(_TRAINS) & jobs.c.options["replay"].as_string().is_(None)
 
 _Row = TypeVar("_Row")
 
@@ -205,7 +207,7 @@ def _as_night(row: Any, policy: MonitoringPolicy) -> LoopNight:
 def _select_trainings(portfolio: str) -> Select[Any]:
     names = ("id", "task", "state", "requested_by", "created_at", "started_at", "finished_at", "detail")
     columns = [jobs.c[name] for name in (*names, "subject_job_id", "options", "result")]
-    is_training = (jobs.c.portfolio == portfolio, jobs.c.kind.in_(_TRAINS))
+    is_training = (jobs.c.portfolio == portfolio, IS_OF_LOOP)
     return select(*columns).where(*is_training).order_by(jobs.c.id.desc())
 
 

@@ -11,7 +11,7 @@ from db.portfolios.definition import PortfolioDefinition
 from db.registry.champions import find_champion
 from db.registry.versions import LearnedUntil, ModelVersion, find_model
 from db.retraining.expected_dates import Arrival
-from db.retraining.loop_history import LoopNight
+from db.retraining.loop_history import IS_OF_LOOP, LoopNight
 from db.retraining.next_look import LoopState, WaitingChallenger
 from db.retraining.outcomes import count_new
 from db.retraining.retraining_state import (
@@ -26,7 +26,7 @@ from db.retraining.retraining_state import (
 from db.schema.core_tables import jobs
 from db.schema.monitoring_tables import drift_reports
 from db.schema.retraining_tables import outcomes, retraining
-from db.schema.states import OPEN_JOB_STATES, JobKind, Verdict
+from db.schema.states import OPEN_JOB_STATES, Verdict
 from db.sources.labelled_dates import count_labelled_by_date
 
 NEWEST_DATES = 30  # of outcomes: their rate says when more will come
@@ -86,8 +86,7 @@ def _learned_until(champion: ModelVersion | None, state: RetrainingState) -> Lea
 
 def _find_running(connection: Connection, portfolio: str) -> str | None:
     """The oldest unfinished training or judgement, such as "job 14 (fine_tune, running)"."""
-    kinds = (JobKind.TRAINING, JobKind.FINE_TUNING)
-    wanted = (jobs.c.portfolio == portfolio, jobs.c.kind.in_(kinds), jobs.c.state.in_(OPEN_JOB_STATES))
+    wanted = (jobs.c.portfolio == portfolio, IS_OF_LOOP, jobs.c.state.in_(OPEN_JOB_STATES))
     statement = select(jobs.c.id, jobs.c.task, jobs.c.state).where(*wanted).order_by(jobs.c.id).limit(1)
     row = connection.execute(statement).one_or_none()
     return None if row is None else f"job {row.id} ({row.task.replace('_', '-')}, {row.state})"

@@ -126,6 +126,14 @@ def test_a_hold_and_an_unfinished_job_are_seen(engine: Engine) -> None:
     assert (state.is_held, state.running) == (True, "job 1 (train, queued)")
 
 
+def test_a_replay_is_no_part_of_the_history(engine: Engine) -> None:
+    load_book(engine, range(4))
+    add_model(engine)
+    submit_job(engine, JobRequest(JobKind.TRAINING, BOOK, "ann", {"replay": {"from": "2026-01-01"}}))
+    assert read_loop_state(engine, book_definition(), []).running is None
+    assert read_loop_history(engine, BOOK, POLICY).trainings == []
+
+
 def test_reading_the_state_writes_nothing(engine: Engine) -> None:
     load_book(engine, range(4))
     read_loop_state(engine, book_definition(), [])
