@@ -16,7 +16,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 START = date(2024, 1, 31)
 MONTH = timedelta(days=30)
 # Rows of the first training, and nights; each night is a month of the simulated calendar.
-REAL = {"bank_marketing": (8_000, 16), "electricity": (16_000, 14), "flight_delays": (26_000, 10)}
+REAL = {"bank_marketing": (8_000, 10), "electricity": (16_000, 10), "flight_delays": (26_000, 8)}
 SIMULATED = ("abrupt", "gradual", "recurring", "none")
 FIRST_ROWS, NIGHT_ROWS, NIGHTS = 4_000, 1_000, 12
 

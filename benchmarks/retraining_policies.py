@@ -74,7 +74,7 @@ def _shown(played: Played) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--books", default=",".join((*REAL, *SIMULATED)))
+    parser.add_argument("--books", default=",".join((*SIMULATED, *REAL)))
     parser.add_argument("--training", choices=("full", "quick"), default="quick")
     parser.add_argument("--name", default="retraining_policies")
     arguments = parser.parse_args()
@@ -88,7 +88,7 @@ def main() -> None:
         print(f"{book}: {len(past.target):,} records, {len(past.dates)} nights", flush=True)
         results[book] = play_all(past, training)
         print("  share of the gain:", results[book]["share_of_the_gain"], flush=True)
-    print(write_report(arguments.name, {"training": arguments.training, "books": results}))
+        print(write_report(arguments.name, {"training": arguments.training, "books": results}), flush=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Look:
         """How many standard errors the one-sided interval reaches.
 
         >>> [round(Look(True, 100, 100).reach, 2), round(Look(False, 300, 100).reach, 2)]
-        [1.75, 3.25]
+        [1.75, 3.36]
         """
         if self.is_first:
             return NormalDist().inv_cdf(1 - self.error * FIRST_SHARE)
