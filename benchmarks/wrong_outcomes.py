@@ -13,8 +13,7 @@ duplicated  the outcomes of the last right night under new dates, for the custom
 segment     in a segment of 5 to 30 % of the records, outcomes are inverted, all good or all bad
 
 Honest nights: nothing happens; the bad rate changes at once, or night by night; the relation of scores and outcomes
-does, so that the ROC AUC falls by 0.05 to 0.15. The judge is the monitor's own code; its bounds were set before this
-simulation was run, and none was changed after it.
+does, so that the ROC AUC falls by 0.05 to 0.15. The judge is the monitor's own code; no bound was fitted to this.
 """
 
 import json
