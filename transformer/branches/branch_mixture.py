@@ -64,11 +64,16 @@ def choose_mixture(branches: Branches, target: Floats) -> Mixture:
     the difference. On few rows many are not, and their mean is steadier than the luckiest of them.
     """
     shares = all_shares(len(branches))
-    losses = np.logaddexp(0, np.where(target == 1, -1.0, 1.0) * (shares @ np.stack(list(branches.values()))))
-    behind = losses - losses[np.argmin(losses.mean(axis=1))]
-    is_near = behind.mean(axis=1) <= behind.std(axis=1) / np.sqrt(len(target)) + ROUNDING
+    is_near = find_unbeaten(shares @ np.stack(list(branches.values())), target)
     chosen = dict(zip(branches, shares[is_near].mean(axis=0).tolist(), strict=True))
     return replace(Mixture(0.0, 0.0, 0.0), **chosen)
+
+
+def find_unbeaten(logits: Floats, target: Floats) -> NDArray[np.bool_]:
+    """Return which rows of logits (M, N) the best one beats by no more than a standard error of the log loss."""
+    losses = np.logaddexp(0, np.where(target == 1, -1.0, 1.0) * logits)
+    behind = losses - losses[np.argmin(losses.mean(axis=1))]
+    return behind.mean(axis=1) <= behind.std(axis=1) / np.sqrt(len(target)) + ROUNDING
 
 
 def mix(network: keras.Model, mixture: Mixture, scorecard: Scorecard) -> None:

@@ -1,7 +1,8 @@
 """The linear probe: logistic regression on what a frozen network says of each record. For books with few outcomes."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -24,6 +25,16 @@ class Probe:
     def logits(self, representation: Floats) -> Floats:
         """Return N logits."""
         return representation @ self.weights + self.intercept
+
+    def behind(self, basis: Floats) -> Self:
+        """Return the same of what `basis` (V, W) makes a representation from: of V numbers."""
+        return replace(self, weights=basis @ self.weights)
+
+    @classmethod
+    def mean(cls, probes: "Sequence[Probe]", strength: float) -> Self:
+        """Return the probe whose logits are the mean of theirs, told to be of this strength."""
+        weights = np.mean([one.weights for one in probes], axis=0)
+        return cls(weights, float(np.mean([one.intercept for one in probes])), strength)
 
 
 def fit_probe(representation: Floats, target: Floats, strength: float) -> Probe:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from transformer.branches.branch_mixture import Branches, Mixture, branches_of, choose_mixture, mix
+from transformer.branches.branch_mixture import Branches, Mixture, branches_of, choose_mixture, find_unbeaten, mix
 from transformer.branches.linear_probe import STRENGTHS, Probe, cross_validate_probe, fit_probe, put_probe
 from transformer.branches.side_models import Chosen, SideModels
 from transformer.branches.tree_boosting import Folds
@@ -186,22 +186,24 @@ class _Probed:
 
 
 def _probe(task: Task, labelled: Examples, folds: Any, judged: Rows, pretrained: Pretrained) -> _Probed:
-    """Find what the probe reads and its strength by cross-validation, and fit it.
+    """Fit what the probe may read with every strength, and take the mean of those that no other beats in the folds.
 
     It may read the logits of all that is forecast, or of one history alone, rather than the summary that they are drawn
     from: what matters for the customer's next period then weighs most. Measured with 1 % of the outcomes of
     credit_cards: 0.726 of ROC AUC against 0.711.
     """
     summary = predict_rows(represent(task.network), labelled.inputs, on_batch=task.hooks.on_batch)
-    bases = pretrained.forecasts or (np.eye(summary.shape[1]),)
-    tried = {
-        (number, strength): cross_validate_probe(summary @ basis, labelled.target, strength, folds)
-        for number, basis in enumerate(bases)
-        for strength in STRENGTHS
-    }
-    number, strength = best = min(tried, key=lambda one: loss_of(tried[one][judged], labelled.target[judged]))
-    probe = fit_probe(summary @ bases[number], labelled.target, strength)
-    return _Probed(Probe(bases[number] @ probe.weights, probe.intercept, strength), tried[best][judged])
+    bases, target = pretrained.forecasts or (np.eye(summary.shape[1]),), labelled.target
+    tried = [(summary @ basis, basis, strength) for basis in bases for strength in STRENGTHS]
+    seen = np.stack([cross_validate_probe(read, target, strength, folds)[judged] for read, _, strength in tried])
+    is_taken = find_unbeaten(seen, target[judged])
+    best = min(range(len(tried)), key=lambda one: loss_of(seen[one], target[judged]))
+    probes = [
+        fit_probe(read, target, strength).behind(basis)
+        for (read, basis, strength), is_one in zip(tried, is_taken, strict=True)
+        if is_one
+    ]
+    return _Probed(Probe.mean(probes, tried[best][2]), seen[is_taken].mean(axis=0))
 
 
 def _prefer_probe(joined: dict[str, Floats], target: Floats) -> tuple[str, Document]:
