@@ -31,7 +31,7 @@ from db.events.event_log import record_event
 from db.events.wording import counted
 from db.ledger.job_lifecycle import JobRequest, find_job, insert_job
 from db.privacy.erased_keys import drop_erased, hold_off_erasures, read_erasures
-from db.retraining.retraining_state import lock_retraining
+from db.retraining.retraining_state import change_retraining, lock_retraining
 from db.retraining.usable_outcomes import find_usable
 from db.retraining.vintages import find_newest_of_job
 from db.schema.core_tables import jobs, scores
@@ -82,6 +82,8 @@ def load_outcomes(
         newest_id = find_newest_id(connection)
         changed = _drop_corrected(connection, staging, portfolio)
         _insert_staged(connection, staging, portfolio, newest_id)
+        if changed:  # what was learned from wrong outcomes says nothing about the next retraining
+            change_retraining(connection, portfolio, failures=0, last_night_id=None)
         staging.drop(connection)
         job_id = None
         if fresh:

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from db.connections.engine import Engine, reading
 from db.portfolios.definition import PortfolioDefinition
 from db.registry.versions import ModelVersion
+from db.retraining.realised_nights import population_of
 from transformer.bundles.bundle import LoadedModel
 from transformer.records.record_store import RecordStore, chunks_of
 from transformer.training.fine_tuning import Material, unreadable_rows
@@ -75,6 +77,15 @@ def parts_of(records: Records, plan: TrainingPlan, segments: tuple[str, ...]) ->
     masks = _segment_masks(labelled.frame.iloc[judging], segments)
     dates = (plan.learned_date, plan.judging_date)
     return Parts(labelled.frame, labelled.target, judging, old, *dates, masks, is_random=plan.is_random)
+
+
+def describe_population(engine: Engine, portfolio: str, records: Records, judging: NDArray[np.int64]) -> str:
+    """Return a sentence about whom the judging records stand for; empty if none of them belongs to a night."""
+    jobs = np.unique(records.labels.scored_jobs[judging])
+    if not (jobs > 0).any():
+        return ""
+    with reading(engine) as connection:
+        return population_of(connection, portfolio, jobs[jobs > 0].tolist()).sentence
 
 
 def _segment_masks(judging: pd.DataFrame, segments: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:

@@ -24,7 +24,7 @@ from worker.gate.exam import Evidence
 from worker.gate.judgement import Judgement, Outcome, judge_challenger
 from worker.gate.preference import REFIT
 from worker.learning.lesson_plan import NO_ROWS, OLD_JUDGING_SHARE, TrainingPlan
-from worker.learning.readable_records import Records, parts_of, read_records
+from worker.learning.readable_records import Records, describe_population, parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of
@@ -66,7 +66,8 @@ def _look_at(
     challenger = load_stored(context.engine, url, waiting.version)
     is_refit = record.made == REFIT
     records = read_records(context, definition, champion, waiting, heartbeat, with_own=is_refit)
-    parts = parts_of(records, _judging_part_of(records, waiting.learned_until, is_refit=is_refit), definition.segments)
+    plan = _judging_part_of(records, waiting.learned_until, is_refit=is_refit)
+    parts = parts_of(records, plan, definition.segments)
     measured = Measured(parts, heartbeat)
     nights, shadow = _shadow_of(context, waiting.version)
     evidence: Evidence = gather_evidence(
@@ -82,6 +83,7 @@ def _look_at(
         shadow_psi=shadow,
         is_refit=is_refit,
         looks=record.looks,
+        population=describe_population(context.engine, definition.name, records, plan.judging),
     )
     newest = records.labels.newest(np.arange(len(records.keys))).outcome_id
     return _Runner(waiting, record, judge_challenger(evidence, definition.retraining.gate), newest, nights)

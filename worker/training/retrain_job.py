@@ -21,7 +21,7 @@ from worker.gate.evidence import Measured, Parts, count_canary_mismatches, gathe
 from worker.gate.judgement import judge_challenger
 from worker.gate.preference import FINE_TUNED, PRETRAINED, RECALIBRATED, REFIT, Floats, Judged, prefer_one
 from worker.learning.lesson_plan import TrainingPlan, plan_training, plan_training_without_outcomes
-from worker.learning.readable_records import Records, parts_of, read_records
+from worker.learning.readable_records import Records, describe_population, parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of
@@ -75,6 +75,7 @@ def _examine(bench: Bench, offered: dict[str, Offered], parts: Parts) -> list[Ch
     definition, policy = bench.definition, bench.definition.retraining
     url, measured = bench.context.settings.bundles_url, Measured(parts, bench.heartbeat)
     challengers: dict[str, Challenger] = {}
+    population = describe_population(bench.context.engine, definition.name, bench.records, bench.plan.judging)
     seen: dict[str, Floats] = {}
     for name, one in offered.items():
         notes = {"portfolio": definition.name, "definition": definition.fingerprint, "made": name}
@@ -92,6 +93,7 @@ def _examine(bench: Bench, offered: dict[str, Offered], parts: Parts) -> list[Ch
             cut_off=policy.cut_off,
             shadow_nights_wanted=policy.shadow_nights,
             is_refit=name == REFIT,
+            population=population,
         )
         seen[name] = evidence.judging.challenger
         judgement = judge_challenger(evidence, policy.gate)
