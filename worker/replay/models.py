@@ -17,7 +17,7 @@ from transformer.training.model_training import TrainingOptions, train_model
 from worker.drift import Histogram
 from worker.gate.evidence import Measured, Parts, gather_evidence
 from worker.gate.exam import histogram_of
-from worker.gate.judgement import judge_challenger
+from worker.gate.judgement import Outcome, judge_challenger
 from worker.gate.preference import FINE_TUNED, RECALIBRATED, REFIT, Floats, Judged, prefer_one
 from worker.learning.lesson_plan import NO_ROWS, OLD_JUDGING_SHARE, TrainingPlan, plan_training
 from worker.replay.past import Past, Rows
@@ -82,6 +82,8 @@ class Workshop:
             learned = newest if name == REFIT else int(past.nights[rows[plan.stop]].max())
             held = self._model(name, model, learned, len(rows))
             found[name] = Judged(name, name, judgement), held
+            if name == REFIT and judgement.outcome is Outcome.PROMOTE:
+                break
         judging = parts.target[parts.judging]
         order = prefer_one([one for one, _ in found.values()], judging, seen, self.policy.gate.confidence)
         return [(one, found[one.name][1]) for one in order]
@@ -116,7 +118,7 @@ class Workshop:
         past = self.past
         judging = rows[plan.judging]
         lesson = Lesson(*(past.material(rows[one]) for one in (plan.learn, plan.stop, plan.replay, plan.judging)))
-        both = min(lesson.learn.target.sum(), lesson.stop.target.sum()) >= 1
+        both = bool(min(lesson.learn.target.sum(), lesson.stop.target.sum()) >= 1)
         if name == RECALIBRATED:
             return (recalibrate(champion.loaded, lesson), None) if both else None
         if name == FINE_TUNED:

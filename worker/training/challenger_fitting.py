@@ -1,4 +1,4 @@
-"""Makes the challengers of a retraining, each within its time, from the same records and for the same judges.
+"""Makes the challengers of a retraining, each within its time, from the same records.
 
 refit          the champion's recipe from nothing, on all that is known: trees, edges, categories, mixture
 fine_tuned     the champion's weights, fitted further on new outcomes and replayed old ones
@@ -9,7 +9,6 @@ recalibrated   the champion's network with a new calibration: the control
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from logging import getLogger
 from typing import Any
 
 import keras
@@ -52,8 +51,6 @@ from worker.training.model_description import describe_model
 from worker.training.progress import ProgressBoard
 from worker.training.reference_freezing import FrozenReference, freeze, freeze_records
 from worker.training.train_job import options_of as options_of_training
-
-logger = getLogger(__name__)
 
 LEAST_LEARNED = 50
 MOST_PRETRAINED = 200_000  # records of tonight's book: more teach little for their time
@@ -127,27 +124,8 @@ class _Budget:
             )
 
 
-def make_challengers(bench: Bench, names: tuple[str, ...]) -> tuple[dict[str, Offered], dict[str, str]]:
-    """Return the challengers that could be made, and why the others could not.
-
-    Raises `TrainingDataError` if none could.
-    """
-    offered: dict[str, Offered] = {}
-    failed: dict[str, str] = {}
-    error: TrainingDataError | None = None
-    for name in names:
-        try:
-            offered[name] = _make(bench, name)
-        except TrainingDataError as problem:
-            error, failed[name] = problem, str(problem)
-            logger.warning("Challenger not made: job %d, %s: %s", bench.claim.job.id, name, problem)
-    if not offered:
-        assert error is not None, "a retraining makes one challenger or more"
-        raise error
-    return offered, failed
-
-
-def _make(bench: Bench, name: str) -> Offered:
+def make_challenger(bench: Bench, name: str) -> Offered:
+    """Make one challenger within its time. Raises `TrainingDataError` if it cannot be made from these records."""
     beat = _Budget(bench.heartbeat, bench.definition.retraining.time_budget)
     if name == REFIT:
         return _refit(bench, beat)

@@ -18,14 +18,14 @@ from transformer.bundles.bundle import save_bundle
 from transformer.errors import TrainingDataError
 from transformer.records.splitting import hash_order
 from worker.gate.evidence import Measured, Parts, count_canary_mismatches, gather_evidence
-from worker.gate.judgement import judge_challenger
+from worker.gate.judgement import Outcome, judge_challenger
 from worker.gate.preference import FINE_TUNED, PRETRAINED, RECALIBRATED, REFIT, Floats, Judged, prefer_one
 from worker.learning.lesson_plan import TrainingPlan, plan_training, plan_training_without_outcomes
 from worker.learning.readable_records import Records, describe_population, parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of
-from worker.training.challenger_fitting import Bench, Offered, make_challengers
+from worker.training.challenger_fitting import Bench, Offered, make_challenger
 from worker.training.challenger_registration import Challenger, register_challengers
 from worker.training.progress import FINE_TUNING, ProgressBoard, shown
 
@@ -55,9 +55,7 @@ def _retrain(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None
     )
     plan = _plan(records, claim.job.task)
     bench = Bench(context, claim, champion, champion_before.version, records, plan, heartbeat, board)
-    offered, failed = make_challengers(bench, wanted)
-    heartbeat.renew(board.enter("gate"))
-    challengers = _examine(bench, offered, parts_of(records, plan, definition.segments))
+    challengers, failed = _compete(bench, wanted, parts_of(records, plan, definition.segments))
     register_challengers(
         engine, claim, champion_before, challengers=challengers, records=records, plan=plan, failed=failed
     )
@@ -70,34 +68,53 @@ def _plan(records: Records, task: JobTask) -> TrainingPlan:
     return plan_training(records.labels.dates, records.is_new, ~records.is_new, order)
 
 
-def _examine(bench: Bench, offered: dict[str, Offered], parts: Parts) -> list[Challenger]:
-    """Save every challenger, then judge it: a version is a bundle before it is a row."""
-    definition, policy = bench.definition, bench.definition.retraining
-    url, measured = bench.context.settings.bundles_url, Measured(parts, bench.heartbeat)
+def _compete(bench: Bench, wanted: tuple[str, ...], parts: Parts) -> tuple[list[Challenger], dict[str, str]]:
+    """Make and judge the challengers, the preferred one first, and tell why the others could not be made.
+
+    A refit that passes ends it: what comes after it is seldom better and takes a training. Raises `TrainingDataError`
+    if none could be made.
+    """
+    measured, seen = Measured(parts, bench.heartbeat), dict[str, Floats]()
     challengers: dict[str, Challenger] = {}
-    population = describe_population(bench.context.engine, definition.name, bench.records, bench.plan.judging)
-    seen: dict[str, Floats] = {}
-    for name, one in offered.items():
-        notes = {"portfolio": definition.name, "definition": definition.fingerprint, "made": name}
-        kept: dict[str, Any] = {"explainer": one.explainer, "extras": one.card, "reference": one.frozen.bundled}
-        version = save_bundle(one.model, url, notes=notes, **kept)
-        probabilities = measured.probabilities(one.model)
-        evidence = gather_evidence(
-            parts,
-            measured,
-            bench.champion,
-            one.model,
-            scale_of(definition),
-            judged=one.judged,
-            canary_mismatches=count_canary_mismatches(url, version, parts, probabilities),
-            cut_off=policy.cut_off,
-            shadow_nights_wanted=policy.shadow_nights,
-            is_refit=name == REFIT,
-            population=population,
-        )
-        seen[name] = evidence.judging.challenger
-        judgement = judge_challenger(evidence, policy.gate)
-        challengers[name] = Challenger(name, version, one.model, one.frozen.counts, judgement)
+    failed: dict[str, str] = {}
+    for name in wanted:
+        try:
+            offered = make_challenger(bench, name)
+        except TrainingDataError as problem:
+            failed[name] = str(problem)
+            logger.warning("Challenger not made: job %d, %s: %s", bench.claim.job.id, name, problem)
+            if name == wanted[-1] and not challengers:
+                raise
+            continue
+        bench.heartbeat.renew(bench.board.enter("gate"))
+        challengers[name], seen[name] = _examine(bench, name, offered, parts, measured)
+        if name == REFIT and challengers[name].judgement.outcome is Outcome.PROMOTE:
+            break
     judged = [Judged(name, one.version, one.judgement) for name, one in challengers.items()]
-    preferred = prefer_one(judged, parts.target[parts.judging], seen, policy.gate.confidence)
-    return [replace(challengers[one.name], judgement=one.judgement) for one in preferred]
+    confidence = bench.definition.retraining.gate.confidence
+    preferred = prefer_one(judged, parts.target[parts.judging], seen, confidence)
+    return [replace(challengers[one.name], judgement=one.judgement) for one in preferred], failed
+
+
+def _examine(bench: Bench, name: str, one: Offered, parts: Parts, measured: Measured) -> tuple[Challenger, Floats]:
+    """Save a challenger, then judge it: a version is a bundle before it is a row. Also return its probabilities."""
+    definition, policy = bench.definition, bench.definition.retraining
+    url = bench.context.settings.bundles_url
+    notes = {"portfolio": definition.name, "definition": definition.fingerprint, "made": name}
+    kept: dict[str, Any] = {"explainer": one.explainer, "extras": one.card, "reference": one.frozen.bundled}
+    version = save_bundle(one.model, url, notes=notes, **kept)
+    evidence = gather_evidence(
+        parts,
+        measured,
+        bench.champion,
+        one.model,
+        scale_of(definition),
+        judged=one.judged,
+        canary_mismatches=count_canary_mismatches(url, version, parts, measured.probabilities(one.model)),
+        cut_off=policy.cut_off,
+        shadow_nights_wanted=policy.shadow_nights,
+        is_refit=name == REFIT,
+        population=describe_population(bench.context.engine, definition.name, bench.records, bench.plan.judging),
+    )
+    judgement = judge_challenger(evidence, policy.gate)
+    return Challenger(name, version, one.model, one.frozen.counts, judgement), evidence.judging.challenger
