@@ -36,14 +36,19 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.long]  # they train several 
 
 BOOK = "book"
 OLD, NEW = 400, 500
+MANY_BAD = 60  # more than two fifths of the bad ones among 250 outcomes, fewer than all among 500
 
 
-def definition() -> PortfolioDefinition:
+def definition(least_bad: int = 10) -> PortfolioDefinition:
     kinds = {"numeric": FieldKind.NUMERIC, "categorical": FieldKind.CATEGORICAL}
     names = [*((one.name, one.kind) for one in FIELDS), *((f"delay_{step}", "numeric") for step in range(4))]
     fields = tuple(FieldDefinition(name, kinds[kind]) for name, kind in names)
     gate = GatePolicy(
-        least_bad=10, least_speed=0, largest_points_psi=100, least_calibration_slope=0.1, largest_calibration_slope=10
+        least_bad=least_bad,
+        least_speed=0,
+        largest_points_psi=100,
+        least_calibration_slope=0.1,
+        largest_calibration_slope=10,
     )
     policy = RetrainingPolicy(gate=gate, least_bad_outcomes=20)
     return PortfolioDefinition(BOOK, "A book", BOOK, "id", "bad", fields=fields, retraining=policy)
@@ -153,7 +158,8 @@ def test_a_challenger_that_lacked_evidence_is_judged_again_and_a_worse_champion_
     """The first outcomes are too few to judge by. Then more come, then worse ones."""
     engine = context.engine
     first = train_first(context)
-    load_new_outcomes(engine, upto=80)
+    save_portfolio(engine, definition(MANY_BAD), who="test")
+    load_new_outcomes(engine, upto=250)
     asked = drift(engine, first)
     assert asked is not None
     job = work(context, asked)
@@ -184,4 +190,4 @@ def test_a_challenger_that_lacked_evidence_is_judged_again_and_a_worse_champion_
 
 def outcomes_came(engine: Engine) -> int | None:
     with writing(engine) as connection:
-        return follow_outcomes(connection, definition())
+        return follow_outcomes(connection, definition(MANY_BAD))
