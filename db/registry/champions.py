@@ -74,6 +74,13 @@ def list_decisions(engine: Engine, portfolio: str, *, limit: int = 100) -> list[
         return [Decision(*row) for row in connection.execute(statement.order_by(decisions.c.id.desc()).limit(limit))]
 
 
+def find_promoter(connection: Connection, portfolio: str, version: str) -> str | None:
+    """Return who promoted a version last, within the caller's transaction: the gate, or a person's name."""
+    wanted = (decisions.c.portfolio == portfolio, decisions.c.version == version, decisions.c.promoted)
+    newest = select(decisions.c.decided_by).where(*wanted).order_by(decisions.c.id.desc()).limit(1)
+    return connection.execute(newest).scalar()
+
+
 @dataclass(frozen=True)
 class Record:
     """What the decisions about a version say of it: how it was made, and how often the gate has judged it."""

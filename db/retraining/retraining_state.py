@@ -75,11 +75,12 @@ def find_last_stable_night(connection: Connection, portfolio: str) -> int:
     return connection.execute(statement.where(*wanted)).scalar() or 0
 
 
-def was_broken_before(connection: Connection, portfolio: str, night_id: int) -> bool:
-    """Whether the last monitored night before this one had the verdict broken_pipeline."""
+def find_verdict_before(connection: Connection, portfolio: str, night_id: int) -> Verdict | None:
+    """Return the verdict of the last monitored night before this one; None if there was none."""
     statement = select(drift_reports.c.verdict).where(drift_reports.c.portfolio == portfolio)
     before = statement.where(drift_reports.c.job_id < night_id).order_by(drift_reports.c.job_id.desc()).limit(1)
-    return connection.execute(before).scalar() == Verdict.BROKEN_PIPELINE
+    verdict = connection.execute(before).scalar()
+    return None if verdict is None else Verdict(verdict)
 
 
 def find_newest_night(connection: Connection, portfolio: str, version: str | None = None) -> int | None:

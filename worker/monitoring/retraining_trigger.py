@@ -10,7 +10,7 @@ from db.ledger.job_lifecycle import Job, JobRequest, find_job, insert_follow_up,
 from db.monitoring.drift_reports import DriftReport
 from db.portfolios.definition import PortfolioDefinition
 from db.portfolios.retraining_policy import RetrainingPolicy, WithoutOutcomes
-from db.registry.champions import find_champion
+from db.registry.champions import find_champion, find_promoter
 from db.registry.versions import LearnedUntil, ModelVersion, find_model
 from db.retraining.outcomes import count_new
 from db.retraining.promotion import find_previous_champion, roll_back_within
@@ -24,14 +24,15 @@ from db.retraining.retraining_state import (
     find_challengers,
     find_last_stable_night,
     find_newest_night,
+    find_verdict_before,
     has_open_fine_tuning,
     list_training_nights,
     lock_retraining,
-    was_broken_before,
 )
 from db.retraining.vintages import find_champion_vintages
 from db.schema.states import JobKind, JobTask, Verdict
 from db.sources.source_table import count_newer
+from worker.gate.decisions import GATE
 from worker.gate.outcome_deviation import Level, newest_level, tell_difference
 from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
 from worker.monitoring.book_calendar import days_between
@@ -58,7 +59,9 @@ def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | No
     policy = job.definition.retraining
     if report.verdict is Verdict.DRIFTED and _is_on_probation(connection, report, policy):
         return _take_back(connection, report, state)
-    if was_broken_before(connection, report.portfolio, report.job_id):  # the pipeline is mended: time to look again
+    if (
+        find_verdict_before(connection, report.portfolio, report.job_id) is Verdict.BROKEN_PIPELINE
+    ):  # the pipeline is mended: time to look again
         change_retraining(connection, report.portfolio, failures=0, last_night_id=None)
         state = lock_retraining(connection, report.portfolio)
     if report.verdict is Verdict.STABLE:
@@ -138,15 +141,24 @@ def _is_in_shadow(connection: Connection, definition: PortfolioDefinition) -> bo
 def _is_on_probation(connection: Connection, report: DriftReport, policy: RetrainingPolicy) -> bool:
     """Whether the champion is new and there is a previous one; this night's report is already counted.
 
-    Its first night always counts. Later ones do until there were enough, or a month has passed.
+    Its first night always counts. Later ones do until there were enough, or a month has passed. If the gate promoted it
+    by outcomes, and the night before was not stable, the world was moving already: then a drifted night says nothing
+    against the new model, but its outcomes will.
     """
     if find_previous_champion(connection, report.portfolio, report.model_version) is None:
         return False
     nights, first = count_champion_nights(connection, report.portfolio)
-    if nights > policy.probation_nights:
+    if nights > policy.probation_nights or (first is not None and _was_moving(connection, report, first)):
         return False
     night = find_job(connection, report.job_id)
     return nights <= 1 or days_between(connection, first, night) <= PROBATION_DAYS
+
+
+def _was_moving(connection: Connection, report: DriftReport, first_night: int) -> bool:
+    if find_promoter(connection, report.portfolio, report.model_version) != GATE:
+        return False
+    verdict = find_verdict_before(connection, report.portfolio, first_night)
+    return verdict is not None and verdict is not Verdict.STABLE
 
 
 def _take_back(connection: Connection, report: DriftReport, state: RetrainingState) -> None:

@@ -97,6 +97,7 @@ class Loop:
     stable_night: int = FIRST
     training_nights: list[int] = field(default_factory=list[int])
     scored: dict[int, Floats] = field(default_factory=dict[int, Floats])
+    verdicts: dict[int, Verdict] = field(default_factory=dict[int, Verdict])
 
     def before(self, night: int) -> None:
         """Follow the outcomes: judge the race, watch the champion, answer outcomes that differ, refresh."""
@@ -116,7 +117,7 @@ class Loop:
 
     def after(self, night: int, verdict: Verdict, probabilities: Floats) -> None:
         """Follow the night's verdict: roll back, end the cool-down, or retrain."""
-        self.scored[night] = probabilities
+        self.scored[night], self.verdicts[night] = probabilities, verdict
         if verdict is Verdict.DRIFTED and self._is_on_probation(night):
             self._roll_back(night, "its first nights drifted")
             self.failures, self.last_night = self.failures + 1, night
@@ -210,6 +211,8 @@ class Loop:
     def _is_on_probation(self, night: int) -> bool:
         nights = night - self.promoted_night + 1
         if self.previous is None or nights > self.workshop.policy.probation_nights:
+            return False
+        if self.verdicts.get(self.promoted_night - 1, Verdict.STABLE) is not Verdict.STABLE:
             return False
         return nights <= 1 or self.workshop.past.days(self.promoted_night, night) <= PROBATION_DAYS
 

@@ -11,7 +11,7 @@ from db.events.event_log import list_events
 from db.ledger.job_lifecycle import Job, JobRequest, cancel_job, find_job, get_job, list_jobs, submit_job
 from db.monitoring.drift_reports import DriftReport, insert_report
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted
-from db.registry.champions import get_champion, list_decisions
+from db.registry.champions import Decision, decide, find_champion, get_champion, list_decisions
 from db.registry.versions import set_model_state
 from db.retraining.outcomes import load_outcomes
 from db.retraining.promotion import promote_version
@@ -132,9 +132,27 @@ def test_the_probation_of_a_monthly_book_ends_with_the_month_but_never_before_it
     dated_night(book, "m2", "2026-01-31", Verdict.WATCH)
     assert dated_night(book, "m2", "2026-04-30", Verdict.DRIFTED) is not None
     assert champion_of(book) == "m2"
+    dated_night(book, "m2", "2026-05-31", Verdict.STABLE)
     put_in_place(book, "m3")
     dated_night(book, "m3", "2026-06-30", Verdict.DRIFTED)
     assert champion_of(book) == "m2", "its first night counts, whenever it comes"
+
+
+@pytest.mark.parametrize("before", [Verdict.WATCH, Verdict.DRIFTED])
+def test_where_the_world_was_moving_before_a_promotion_a_drifted_night_takes_no_champion_back(
+    book: Engine, before: Verdict
+) -> None:
+    monitor(book, night(book), before)
+    add_model(book, "m2", champion=False)
+    with writing(book) as connection:
+        champion = find_champion(connection, BOOK)
+        passed = Decision(BOOK, "m2", MODEL, promoted=True, reason="", figures={}, decided_by="gate", job_id=None)
+        assert decide(connection, passed, champion_before=champion)
+    monitor_as(book, "m2", Verdict.DRIFTED)
+    assert champion_of(book) == "m2"
+    put_in_place(book, "m3")
+    monitor_as(book, "m3", Verdict.DRIFTED)
+    assert champion_of(book) == "m2", "a person's promotion has no outcomes behind it"
 
 
 def test_a_mended_pipeline_ends_the_cool_down(book: Engine) -> None:
