@@ -30,6 +30,7 @@ GAIN = {
     "figures": {
         "ROC AUC": {"champion": 0.7, "challenger": 0.74, "difference": 0.04, "interval": [0.01, 0.07]},
         "Brier score": {"champion": 0.12, "challenger": 0.11, "difference": -0.01, "interval": [-0.02, -0.001]},
+        "looks": 1, "reach": 1.75, "is_worse": False,
     },
 }  # fmt: skip
 WATCHED = {"champion": 0.12, "challenger": 0.125, "difference": 0.005, "interval": [-0.001, 0.011]}

@@ -61,7 +61,8 @@ def measured_gain(decision: LoopDecision) -> list[Compared]:
     """Return what the gate measured on outcomes later than the training data; empty if it compared nothing."""
     checks = {one.get("name"): one.get("figures") or {} for one in decision.checks}
     of_gain: dict[str, Any] = checks.get("gain") or {"ROC AUC": checks.get("roc_auc") or {}}
-    return [found for name, one in of_gain.items() if (found := _read(name, one)) is not None]
+    compared = {name: one for name, one in of_gain.items() if isinstance(one, dict)}  # besides how often it was judged
+    return [found for name, one in compared.items() if (found := _read(name, one)) is not None]
 
 
 def watched_gain(version: str, trainings: Sequence[LoopTraining]) -> tuple[list[Compared], int | None]:

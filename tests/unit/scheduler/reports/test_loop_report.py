@@ -106,7 +106,7 @@ def test_a_broken_night_says_nothing_of_its_model_and_one_that_was_rolled_back_d
 def test_the_gain_is_read_from_the_gate_and_odd_figures_are_left_out() -> None:
     difference = {"champion": 0.7, "challenger": 0.75, "difference": 0.05, "interval": [0.01, 0.09]}
     checks = [
-        {"name": "gain", "figures": {"ROC AUC": difference, "odd": {"champion": None}, "gone": {}}},
+        {"name": "gain", "figures": {"ROC AUC": difference, "odd": {"champion": None}, "gone": {}, "looks": 1}},
         {"name": "roc_auc", "figures": difference | {"challenger": 0.1}},
     ]
     assert measured_gain(decision(1, 0, "m2", "m1", checks=checks)) == [
