@@ -66,7 +66,8 @@ def read_policy_file(path: Path) -> RetrainingPolicy:
     try:
         document = _load_toml(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise _whole_file_error(path, f"cannot be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise _whole_file_error(path, f"cannot be read: {why}") from error
     problems = Problems()
     if "retraining" not in document:
         problems.note(("retraining",), "expected a section [retraining]; it is missing")
