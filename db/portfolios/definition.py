@@ -43,6 +43,30 @@ class HistoryDefinition:
 
 
 @dataclass(frozen=True)
+class EventsDefinition:
+    """A table or view of events: any number of rows for each record, each with its time.
+
+    `key` holds the portfolio's key, `at` the time of the event, `type` what happened. Only events within
+    `window_days` before a record's moment are read; of these `most` at most enter a sequence.
+    """
+
+    name: str
+    source: str
+    key: str
+    at: str
+    type: str | None = None
+    window_days: float | None = None
+    most: int = 256
+    fields: tuple[FieldDefinition, ...] = ()
+    reasons: tuple[tuple[str, str], ...] = ()  # the text for each group of events that has one
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of an event beside its key and its time."""
+        return (() if self.type is None else (self.type,)) + tuple(one.name for one in self.fields)
+
+
+@dataclass(frozen=True)
 class ScoreScale:
     """Points of a scorecard: `points` at odds `odds`:1 (good:bad); `points_to_double` more double the odds."""
 
@@ -75,6 +99,8 @@ class PortfolioDefinition:
     running_shards: int | None = None  # of scoring jobs, at once; None: as many as there are workers
     fields: tuple[FieldDefinition, ...] = ()
     histories: tuple[HistoryDefinition, ...] = ()
+    events: tuple[EventsDefinition, ...] = ()
+    moment: str | None = None  # when each record is judged: no later event is read; None: `as_of`, else the night's end
     segments: tuple[str, ...] = ()
     monitoring: MonitoringPolicy = field(default_factory=MonitoringPolicy)
     reasons_reference: ReasonsReference = "population"
@@ -109,6 +135,15 @@ class PortfolioDefinition:
         """The learning source, to be read for this portfolio."""
         return Source(self.name, self.learning_source)
 
+    def events_of(self, events: EventsDefinition) -> Source:
+        """The source of an event table, to be read for this portfolio."""
+        return Source(self.name, events.source)
+
+    @property
+    def moment_column(self) -> str | None:
+        """The column that says when a record is judged; without one it is the end of the night's date."""
+        return self.moment or self.as_of
+
     @property
     def column_kinds(self) -> dict[str, FieldKind]:
         """The kind of each input column."""
@@ -122,7 +157,11 @@ class PortfolioDefinition:
 
     def to_json(self) -> str:
         """Return a canonical JSON text (sorted names, no blanks) that `from_json` reads back."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        document = asdict(self)
+        for name in ("events", "moment"):  # definitions without them keep the fingerprint that they always had
+            if not document[name]:
+                del document[name]
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     @lru_cache(maxsize=64)  # jobs and models of a portfolio hold the same text
@@ -132,6 +171,7 @@ class PortfolioDefinition:
         score = ScoreScale(**document.pop("score"))
         fields = tuple(_read_field(one) for one in document.pop("fields"))
         histories = tuple(_read_history(one) for one in document.pop("histories"))
+        document["events"] = tuple(_read_events(one) for one in document.get("events", ()))
         document["segments"] = tuple(document.get("segments", ()))
         if "monitoring" in document:
             document["monitoring"] = MonitoringPolicy.from_document(document["monitoring"])
@@ -151,3 +191,9 @@ def _read_history(document: dict[str, Any]) -> HistoryDefinition:
     kind = FieldKind(document["kind"])
     codes = tuple(document["missing_codes"])
     return HistoryDefinition(document["name"], kind, tuple(document["columns"]), codes, document.get("reason"))
+
+
+def _read_events(document: dict[str, Any]) -> EventsDefinition:
+    fields = tuple(_read_field(one) for one in document.pop("fields"))
+    reasons = tuple((str(name), str(text)) for name, text in document.pop("reasons"))
+    return EventsDefinition(**document, fields=fields, reasons=reasons)
