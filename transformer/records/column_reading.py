@@ -71,6 +71,13 @@ def read_columns(frame: pd.DataFrame, schema: RecordSchema) -> tuple[RecordArray
     return RecordArrays(numeric, categorical, len(frame), kinds), sorted(problems, key=lambda one: one.row)
 
 
+def read_numbers(column: pd.Series, codes: tuple[float | str, ...]) -> Floats:
+    """Return a column's numbers as float64; NaN for missing ones, for codes, and for what is no finite number."""
+    values = _read_numbers(column, str(column.name), codes, [])
+    _take_codes_out(values, column, codes)
+    return values
+
+
 def _read_numbers(column: pd.Series, name: str, codes: tuple[float | str, ...], problems: list[Problem]) -> Floats:
     if column.dtype.kind in "iufb" and not pd.api.types.is_extension_array_dtype(column.dtype):
         values = column.to_numpy(dtype=np.float64, copy=True)

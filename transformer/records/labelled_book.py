@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.records.record_store import FrameStore, RecordStore
+from transformer.records.schema import RecordSchema
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Book:
     def groups(self) -> NDArray[np.object_]:
         """What is hashed to choose a record's side of a split: its entity, else its key."""
         return self.keys if self.entity is None else self.entity
+
+    def reading(self, schema: RecordSchema) -> "Book":
+        """Return the same book, of which every column of a schema can be read, those made of events too."""
+        return replace(self, records=self.records.reading(schema))
 
     def part(self, rows: NDArray[np.int64]) -> "Book":
         """Return some of the records."""

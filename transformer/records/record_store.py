@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from transformer.records.column_reading import text_of
+from transformer.records.schema import RecordSchema
 
 CHUNK_ROWS = 50_000  # of a book of up to 25 columns
 VALUES_AT_ONCE = 2_500_000  # rows times columns that are held as frames and arrays at a time
@@ -34,6 +35,10 @@ class RecordStore(Protocol):
 
     def part(self, rows: Rows) -> "RecordStore":
         """Return some of the records as a store of their own."""
+        ...
+
+    def reading(self, schema: RecordSchema) -> "RecordStore":
+        """Return the same records, of which every column of a schema can be taken, those made of events too."""
         ...
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -71,6 +76,10 @@ class FrameStore:
     def part(self, rows: Rows) -> "FrameStore":
         """Return a copy of some records."""
         return FrameStore(self.take(rows))
+
+    def reading(self, schema: RecordSchema) -> "FrameStore":  # noqa: ARG002 - there are no events
+        """Return the same records."""
+        return self
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Return an array in memory."""
@@ -110,6 +119,10 @@ class FileStore:
     def part(self, rows: Rows) -> "FileStore":
         """Return some of the records; they stay where they are."""
         return FileStore(self._tables, self._folder, self._rows[rows])
+
+    def reading(self, schema: RecordSchema) -> "FileStore":  # noqa: ARG002 - there are no events
+        """Return the same records."""
+        return self
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Return an array in a file of its own."""

@@ -1,10 +1,12 @@
-"""What the network must know of a record: its fields, and its behaviour history."""
+"""What the network must know of a record: its fields, its behaviour history, and its events."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
+
+from transformer.records.event_schema import EventTable
 
 Kind = Literal["numeric", "categorical"]
 Reading = tuple[Kind, tuple[float | str, ...]]
@@ -31,15 +33,37 @@ class History:
 
 @dataclass(frozen=True)
 class RecordSchema:
-    """Fields and histories of a record. All histories have equal length S."""
+    """Fields and histories of a record, and tables of its events. All histories have equal length S.
+
+    The aggregates of the events are among the fields, after those that stand in the record itself.
+    """
 
     fields: tuple[Field, ...]
     histories: tuple[History, ...] = ()
+    events: tuple[EventTable, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every input column: fields first, then each history's, oldest first."""
         return tuple(one.name for one in self.fields) + tuple(name for one in self.histories for name in one.columns)
+
+    @property
+    def event_fields(self) -> frozenset[str]:
+        """The fields that are made of events."""
+        return frozenset(one.field for table in self.events for one in table.aggregates)
+
+    @property
+    def source_columns(self) -> tuple[str, ...]:
+        """The columns that stand in the record itself, in the order of `columns`."""
+        made = self.event_fields
+        return tuple(name for name in self.columns if name not in made)
+
+    def with_aggregates(self, tables: tuple[EventTable, ...]) -> Self:
+        """Return the schema that reads these aggregates of the events, and no others."""
+        made = self.event_fields
+        own = tuple(one for one in self.fields if one.name not in made)
+        new = tuple(Field(one.field, one.kind) for table in tables for one in table.aggregates)
+        return replace(self, fields=own + new, events=tables)
 
     @property
     def steps(self) -> int:
@@ -62,7 +86,10 @@ class RecordSchema:
 
     def to_document(self) -> dict[str, Any]:
         """Return a JSON document that `from_document` reads back."""
-        return asdict(self)
+        document = asdict(self)
+        if not self.events:  # as before there were any: the fingerprint stays
+            del document["events"]
+        return document
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
@@ -72,4 +99,5 @@ class RecordSchema:
             History(one["name"], one["kind"], tuple(one["columns"]), tuple(one["missing_codes"]))
             for one in document["histories"]
         )
-        return cls(fields, histories)
+        events = tuple(EventTable.from_document(one) for one in document.get("events", ()))
+        return cls(fields, histories, events)

@@ -102,6 +102,19 @@ def prepare(book: Book, schema: RecordSchema, options: PreparationOptions) -> Pr
     return Prepared(fitted, inputs, book.target, kept, unlabelled, folds, counts, report)
 
 
+def find_learning_rows(book: Book, schema: RecordSchema, options: PreparationOptions) -> Indices:
+    """Return the labelled rows that `prepare` holds out of nothing: those of training and validation together.
+
+    Raises `TrainingDataError` as `prepare` does.
+    """
+    unreadable: set[int] = set()
+    for place, frame in chunks_of(book.records, schema.columns) if schema.columns else ():
+        unreadable |= {place.start + one.row for one in read_columns(frame, schema)[1]}
+    rows = _labelled_rows(book, np.array(sorted(unreadable), dtype=np.int64))
+    parts = _split(book, rows, min(options.valid_share, MOST_VALID_ROWS / len(rows)), options.holdout_share)
+    return np.sort(np.concatenate([parts.train, parts.valid]))
+
+
 def _look_through(book: Book, schema: RecordSchema) -> tuple[Indices, NDArray[np.uint64]]:
     """Return the rows that cannot be read, and a hash of what was read of every row."""
     unreadable: list[int] = []

@@ -1,0 +1,189 @@
+"""Chooses the aggregates that a model reads, by records that it learns from.
+
+Trees are grown on each larger family of aggregates, and on the best ones of it, in every fold on the other folds. What
+has the least log loss on records that the trees had not seen is chosen; the smaller choice where two are level.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from transformer.branches.tree_boosting import Booster
+from transformer.events.aggregation import make_aggregates
+from transformer.events.candidates import Families, list_candidates
+from transformer.events.event_columns import EventColumns
+from transformer.fitting.examples import Examples
+from transformer.network.architecture import tree_inputs
+from transformer.network.layers.oblivious_trees import ObliviousTrees
+from transformer.records.column_reading import read_columns
+from transformer.records.event_schema import Aggregate, EventTable
+from transformer.records.features import FeatureTransform
+from transformer.records.learning_folds import LearningFolds
+from transformer.records.schema import RecordSchema
+
+CHOICE_ROWS = 8_000  # records that the choice is made on; more hardly change it
+SIZES = (48, 160)  # aggregates that a model reads at most, in all tables together
+RATE, TREES = 0.05, 300  # faster ones do not see what richer aggregates are worth
+LEVEL = 0.5  # standard errors that a larger family must be better by
+_SEED = 11
+
+Floats = NDArray[np.float64]
+Tables = tuple[EventTable, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """N records that the choice is made on: their own columns, their events, outcomes and folds."""
+
+    frame: pd.DataFrame
+    events: dict[str, EventColumns]
+    target: Floats
+    folds: LearningFolds
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The tables with the aggregates chosen, and a JSON document of what was tried, for the model card."""
+
+    tables: Tables
+    report: dict[str, Any]
+
+
+def choose_aggregates(sample: Sample, schema: RecordSchema, on_batch: Callable[[], None] = lambda: None) -> Choice:
+    """Choose the aggregates of all event tables of a schema together. The same sample gives the same choice."""
+    families = {table.name: list_candidates(table, sample.events[table.name]) for table in schema.events}
+    bare = schema.with_aggregates(tuple(replace(one, aggregates=()) for one in schema.events))
+    bench = _Bench(sample, bare, on_batch)
+    taken, trial = _choose_families(bench, families)
+    tables = _tables_of(bare.events, families, taken)
+    chosen, sizes = _choose_size(bench, tables, trial)
+    report = {
+        "families": list(taken),
+        "aggregates": [one.field for one in _all(chosen)],
+        "log_loss_by_size": sizes,
+        "candidates": len(_all(tables)),
+        "records": len(sample.target),
+    }
+    return Choice(chosen, report)
+
+
+def _choose_families(bench: "_Bench", families: dict[str, Families]) -> tuple[tuple[str, ...], "_Trial"]:
+    """Return the families that help, each tried beside those before it that did, and the trial of all these."""
+    names = [name for name in next(iter(families.values())) if any(own[name] for own in families.values())]
+    taken = (names[0],)
+    trial = bench.grow(_tables_of(bench.bare.events, families, taken))
+    for name in names[1:]:
+        rival = bench.grow(_tables_of(bench.bare.events, families, (*taken, name)))
+        if _is_better(rival.losses, trial.losses):
+            taken, trial = (*taken, name), rival
+    return taken, trial
+
+
+def _choose_size(bench: "_Bench", tables: Tables, trial: "_Trial") -> tuple[Tables, dict[str, float]]:
+    """Return the tables with as many of the best aggregates as help, and the log loss of each number of them."""
+    best: Floats | None = None
+    chosen, told = tables, {str(len(_all(tables))): float(trial.losses.mean())}
+    for size in SIZES:
+        if size >= len(_all(tables)):
+            break
+        losses = bench.grow_best(tables, trial, size).losses
+        told[str(size)] = float(losses.mean())
+        if best is None or _is_better(losses, best):
+            best, chosen = losses, _keep(tables, trial.gains, size)
+    return chosen, told
+
+
+def _tables_of(tables: Tables, families: dict[str, Families], taken: tuple[str, ...]) -> Tables:
+    """Return the tables with the aggregates of some families."""
+    return tuple(
+        replace(one, aggregates=tuple(each for name in taken for each in families[one.name][name])) for one in tables
+    )
+
+
+def _all(tables: Tables) -> list[Aggregate]:
+    return [one for table in tables for one in table.aggregates]
+
+
+def _is_better(losses: Floats, than: Floats) -> bool:
+    """Whether the mean loss is smaller by more than noise."""
+    gain = than - losses
+    return bool(gain.mean() > LEVEL * gain.std() / np.sqrt(len(gain)))
+
+
+def _keep(tables: Tables, gains: dict[str, float], size: int) -> Tables:
+    """Return the tables with the aggregates of the largest gains, in their order."""
+    kept = set(sorted((name for name in gains if gains[name] > 0), key=lambda name: (-gains[name], name))[:size])
+    return tuple(
+        replace(one, aggregates=tuple(each for each in one.aggregates if each.field in kept)) for one in tables
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The loss of each record that was looked at, and what each field gained: in all folds, and in each."""
+
+    losses: Floats
+    gains: dict[str, float]
+    by_fold: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class _Bench:
+    sample: Sample
+    bare: RecordSchema
+    on_batch: Callable[[], None]
+
+    def grow(self, tables: Tables) -> _Trial:
+        """Grow trees on all aggregates of some tables."""
+        return self._grow([tables] * len(self.sample.folds.pairs()))
+
+    def grow_best(self, tables: Tables, trial: _Trial, size: int) -> _Trial:
+        """Grow trees on the best ones alone; each fold takes those that were best without it."""
+        return self._grow([_keep(tables, gains, size) for gains in trial.by_fold])
+
+    def _grow(self, by_fold: list[Tables]) -> _Trial:
+        losses: list[Floats] = []
+        gains: list[dict[str, float]] = []
+        known: tuple[Tables, Examples, FeatureTransform] | None = None
+        for (learn, look), tables in zip(self.sample.folds.pairs(), by_fold, strict=True):
+            if known is None or known[0] is not tables:
+                known = (tables, *self._read(tables))
+            _, examples, transform = known
+            booster = Booster(tree_inputs(transform), _SEED, self.on_batch)
+            grove = replace(booster, rate=RATE, most=TREES).choose(examples.take(learn), examples.take(look))
+            sign = np.where(examples.target[look] == 1, -1, 1)
+            losses.append(np.logaddexp(0, sign * grove.logits))
+            gains.append(_gains_of(grove.trees, transform))
+        total = {name: sum(one.get(name, 0.0) for one in gains) for name in {name for one in gains for name in one}}
+        return _Trial(np.concatenate(losses), total, gains)
+
+    def _read(self, tables: Tables) -> tuple[Examples, FeatureTransform]:
+        schema = self.bare.with_aggregates(tables)
+        made = [make_aggregates(self.sample.events[one.name], one.aggregates) for one in tables]
+        frame = pd.concat([self.sample.frame.reset_index(drop=True), *made], axis=1)
+        arrays, _ = read_columns(frame, schema)
+        transform = FeatureTransform.fit(arrays, schema)
+        return Examples(transform.transform(arrays), self.sample.target, None, self.sample.folds), transform
+
+
+def _gains_of(trees: ObliviousTrees, transform: FeatureTransform) -> dict[str, float]:
+    """Return what each field's questions part: the mean square of the difference of the leaves on their two sides."""
+    fields = [one.name for one in transform.schema.fields if one.kind == "numeric"]
+    fields += [column for one in transform.schema.histories if one.kind == "numeric" for column in one.columns]
+    names = [one.name for one in transform.schema.fields if one.kind == "categorical"]
+    names += [column for one in transform.schema.histories if one.kind == "categorical" for column in one.columns]
+    together = [[names[int(place)] for place in one[:3] if place >= 0] for one in trees.names.together.tolist()]
+    owners = [[one] for one in (*fields, *fields, *names, *names)] + together
+    gains: dict[str, float] = {}
+    depth = trees.column.shape[1] if len(trees) else 0
+    for level in range(depth):
+        sides = trees.leaf.reshape(len(trees), 1 << level, 2, -1)
+        parted = ((sides[:, :, 1] - sides[:, :, 0]) ** 2).mean(axis=(1, 2))
+        for column, gain in zip(trees.column[:, level].tolist(), parted.tolist(), strict=True):
+            for owner in owners[column]:
+                gains[owner] = gains.get(owner, 0.0) + gain / len(owners[column])
+    return gains
