@@ -25,6 +25,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    case,
     cast,
     column,
     false,
@@ -34,13 +35,14 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    type_coerce,
     types,
 )
 
 from db.connections.engine import reading
 from db.connections.frame_reading import join_frames, stream_frames
 from db.errors import SourceError
-from db.portfolios.definition import EventsDefinition, Source
+from db.portfolios.definition import EventsDefinition, PortfolioDefinition, Source
 from db.portfolios.portfolio_sources import NamedSource
 from db.portfolios.source_names import find_kind, name_source
 from db.schema.core_tables import PREFIX
@@ -87,6 +89,13 @@ def check_events(
             book = reflect_source(connection, records.source)
             require_columns(book, (records.key,))
             _require_same_type(book.c[records.key], key, events)
+
+
+def check_all_events(engine: Engine, definition: PortfolioDefinition) -> None:
+    """Check every event table of a definition like `check_events`, against the key of its records."""
+    records = NamedSource(definition.records, definition.key)
+    for one in definition.events:
+        check_events(engine, definition.events_of(one), one, records=records)
 
 
 def read_events(
@@ -177,10 +186,12 @@ def _select_events(engine: Engine, table: Table, events: EventsDefinition) -> Se
 
 
 def _plain_time(engine: Engine, at: Column[Any]) -> ColumnElement[Any]:
-    """The time as a number of seconds where the database knows it: exact to the microsecond until the year 2242."""
+    """The time as the database sends it fastest; infinite ones, which Arrow cannot hold, as none."""
     if engine.dialect.name == "sqlite" or isinstance(at.type, String):
         return at
-    return cast(func.date_part("epoch", at) if isinstance(at.type, _DATED) else at, Double)
+    if isinstance(at.type, _DATED):  # sent in its own form: as text, which other types become, it takes twice as long
+        return type_coerce(case((func.isfinite(at), at)), BigInteger)
+    return cast(at, Double)
 
 
 def _order_of_ties(connection: Connection, table: Table, source: Source) -> list[ColumnElement[Any]]:

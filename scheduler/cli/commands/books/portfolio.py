@@ -10,6 +10,7 @@ from scheduler.cli.options import DataFile, Json, PortfolioName
 
 if TYPE_CHECKING:
     from db.portfolios.catalog import Portfolio
+    from db.portfolios.definition import PortfolioDefinition
 
 app = typer.Typer(help="Portfolios: which records a book contains and how they are scored.", no_args_is_help=True)
 
@@ -29,6 +30,8 @@ def add(
         session.output.emit({"portfolio": definition.name, "outcome": outcome, "fingerprint": definition.fingerprint})
         session.output.show(f"Portfolio {definition.name} {outcome}.")
         session.output.say(f"Next: tidemark load {definition.name} DATA")
+        for one in definition.events:
+            session.output.say(f"Then: tidemark load {definition.name} EVENTS --events {one.name}")
 
 
 @app.command("list")
@@ -65,6 +68,8 @@ def show(name: PortfolioName, json: Json = False) -> None:
         facts = [(key, value) for key, value in _summary(portfolio).items()]
         session.output.show_table(("name", "value"), facts, title=definition.title)
         session.output.show_table(("column", "kind", "missing codes"), columns)
+        if definition.events:
+            session.output.show_table(("events", "source", "key, time, type", "window", "fields"), _events(definition))
 
 
 @app.command("infer")
@@ -110,11 +115,26 @@ def _summary(portfolio: "Portfolio") -> dict[str, Any]:
         "key": definition.key,
         "target": definition.target,
         "as_of": definition.as_of,
+        **({"moment": definition.moment_column} if definition.events else {}),
         "reject_budget": definition.reject_budget,
         "champion": portfolio.champion,
         "fingerprint": definition.fingerprint,
         "updated_at": portfolio.updated_at,
     }
+
+
+def _events(definition: "PortfolioDefinition") -> list[tuple[str, ...]]:
+    """A row for each event table."""
+    return [
+        (
+            one.name,
+            one.source,
+            ", ".join(name for name in (one.key, one.at, one.type) if name is not None),
+            "all" if one.window_days is None else f"{one.window_days:g} days",
+            ", ".join(f"{each.name} ({each.kind})" for each in one.fields),
+        )
+        for one in definition.events
+    ]
 
 
 def _codes(codes: tuple[float | str, ...]) -> str:
