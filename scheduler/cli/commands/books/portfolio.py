@@ -79,6 +79,10 @@ def infer(
     key: Annotated[str, typer.Option("--key", help="Column that names the record.")],
     target: Annotated[str | None, typer.Option("--target", help="Column with 1 for the bad event.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Column with the record's date.")] = None,
+    events: Annotated[
+        list[str] | None,
+        typer.Option("--events", metavar="TABLE=FILE", help="File of events of these records; may be repeated."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default: NAME.toml.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: Json = False,
@@ -92,18 +96,33 @@ def infer(
     path = out or Path(f"{name}.toml")
     if path.exists() and not force:
         raise UsageError(f"{path} already exists; choose another file with --out, or overwrite it with --force")
-    text = infer_portfolio(data, name=name, key=key, target=target, as_of=as_of)
+    text = infer_portfolio(data, name=name, key=key, target=target, as_of=as_of, events=_event_files(events or []))
     definition = parse_portfolio(text, str(path))
     path.write_text(text, encoding="utf-8")
     output = Output(wants_json=json)
     counts = {"fields": len(definition.fields), "histories": len(definition.histories)}
+    counts |= {"event_tables": len(definition.events)} if definition.events else {}
     output.emit({"portfolio": name, "file": str(path), **counts})
     fields, histories = counted(counts["fields"], "field"), counted(counts["histories"], "history")
-    output.show(f"Wrote {path}: {fields}, {histories}. Check it and correct it.")
+    tables = f", {counted(len(definition.events), 'event table')}" if definition.events else ""
+    output.show(f"Wrote {path}: {fields}, {histories}{tables}. Check it and correct it.")
     for line in text.splitlines():
         if line.startswith("# WARNING: "):
             output.say(line.removeprefix("# "))
     output.say(f"Next: tidemark portfolio add {path}")
+
+
+def _event_files(given: list[str]) -> dict[str, Path]:
+    """Read each TABLE=FILE. Raises `UsageError`."""
+    from scheduler.errors import UsageError
+
+    files: dict[str, Path] = {}
+    for one in given:
+        table, is_given, file = one.partition("=")
+        if not (table and is_given and file) or table in files:
+            raise UsageError(f"--events expects TABLE=FILE, each table once, as in bookings=bookings.csv; got {one!r}")
+        files[table] = Path(file)
+    return files
 
 
 def _summary(portfolio: "Portfolio") -> dict[str, Any]:

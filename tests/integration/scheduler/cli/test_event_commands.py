@@ -144,3 +144,16 @@ def test_the_doctor_names_an_event_table_without_an_index_with_the_statement(ter
     with opened_engine(terminal.url) as engine, writing(engine) as connection:
         connection.execute(text(finding.advice))
     assert [one for one in examine() if one.check == "event tables"] == []
+
+
+def test_infer_proposes_a_file_with_events_that_can_be_added_and_loaded(terminal: Terminal) -> None:
+    book, events = terminal.write("book.csv", RECORDS), terminal.write("calls.csv", EVENTS.replace("customer", "id"))
+    out = str(terminal.folder / "second.toml")
+    given = ("portfolio", "infer", book, "--name", "second", "--key", "id", "--target", "bad", "--out", out)
+    written, _ = terminal.run(*given, "--events", f"calls={events}")
+    assert "1 event table" in written
+    terminal.run("portfolio", "add", out)
+    terminal.run("load", "second", book)
+    assert "Loaded 2 events of 2 records into calls" in terminal.run("load", "second", events, "--events", "calls")[0]
+    for wrong in ("calls", "calls=", "=x.csv"):
+        assert "expects TABLE=FILE" in terminal.run(*given, "--force", "--events", wrong, expect=WRONG_USAGE)[1]
