@@ -39,6 +39,7 @@ PARTS = (
             "docs/commands",
             "docs/http-api",
             "docs/portfolio-file",
+            "docs/events",
             "docs/settings",
             "docs/database",
             "docs/data-problems",

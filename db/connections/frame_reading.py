@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import adbc_driver_manager
 import pandas as pd
+import pyarrow as pa
 from adbc_driver_postgresql import dbapi as adbc
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
@@ -23,6 +24,7 @@ from sqlalchemy.pool import QueuePool
 from db.connections.engine import POSTGRESQL_OPTIONS, reading, translated_errors
 from db.connections.stale_connections import check_stale_connections
 
+_STREAMED_ROWS = 50_000  # at a time, on SQLite; ADBC sends some 16 MB at a time
 _CONNECTIONS = 2  # the range that is worked on, and the one that is read ahead
 # Types that arrive as numbers, text or truth values; all others, NUMERIC too, are sent as PostgreSQL writes them.
 _SENT_AS_THEY_ARE = (types.Integer, types.Float, types.Boolean, types.String)
@@ -49,11 +51,73 @@ def fetch_frame(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
     return pd.DataFrame({name: _as_series(column) for name, column in zip(names, values, strict=True)})
 
 
+def stream_frames(
+    engine: Engine, statement: Select[Any], *, whole: frozenset[str] = frozenset()
+) -> Generator[pd.DataFrame]:
+    """Yield the rows of a reading query in their order, some 100,000 at a time, each part as `fetch_frame` gives it.
+
+    The columns in `whole` hold a whole number in every row: they are exact int64 on SQLite too. At least one frame
+    is yielded. The connection is in use until the end.
+    """
+    parts = _stream_with_adbc if engine.dialect.name == "postgresql" else _stream_on_sqlite
+    yield from parts(engine, statement, whole)
+
+
+def _stream_on_sqlite(engine: Engine, statement: Select[Any], whole: frozenset[str]) -> Generator[pd.DataFrame]:
+    with reading(engine) as connection:
+        result = connection.execute(statement)
+        names, cursor = list(result.keys()), result.cursor
+        assert cursor is not None, "a query has a cursor"
+        rows, is_first = cursor.fetchmany(_STREAMED_ROWS), True
+        while rows or is_first:
+            values = list(zip(*rows, strict=True)) if rows else [() for _ in names]
+            columns = zip(names, values, strict=True)
+            yield pd.DataFrame(
+                {
+                    name: pd.Series(column, dtype="int64") if name in whole else _as_series(column)
+                    for name, column in columns
+                }
+            )
+            rows, is_first = cursor.fetchmany(_STREAMED_ROWS), False
+
+
+def _stream_with_adbc(engine: Engine, statement: Select[Any], _whole: frozenset[str]) -> Generator[pd.DataFrame]:
+    text = _statement_text(statement)
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection, connection.cursor() as cursor:
+        cursor.execute(text)
+        reader, is_first = cursor.fetch_record_batch(), True
+        for batch in reader:
+            yield pa.Table.from_batches([batch]).to_pandas(split_blocks=True, self_destruct=True)
+            is_first = False
+        if is_first:
+            yield reader.schema.empty_table().to_pandas()
+
+
+def join_frames(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Put the parts of one query together; a column whose parts are of several kinds is judged as a whole."""
+    if len(frames) == 1:
+        return frames[0]
+    joined = {}
+    for name in frames[0].columns:
+        parts = [frame[name] for frame in frames]
+        is_mixed = len({str(part.dtype) for part in parts}) > 1
+        joined[name] = _as_series(_plain(parts)) if is_mixed else pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(joined)
+
+
+def _plain(parts: list[pd.Series]) -> tuple[object, ...]:
+    return tuple(value for part in parts for value in part.astype("object").where(part.notna(), None).tolist())
+
+
 def _fetch_with_adbc(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
-    text = str(_with_plain_types(statement).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+    text = _statement_text(statement)
     with translated_errors(engine, only_reads=True), _connected(engine) as connection, connection.cursor() as cursor:
         cursor.execute(text)
         return cursor.fetch_arrow_table().to_pandas(split_blocks=True, self_destruct=True)
+
+
+def _statement_text(statement: Select[Any]) -> str:
+    return str(_with_plain_types(statement).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def _with_plain_types(statement: Select[Any]) -> Select[Any]:

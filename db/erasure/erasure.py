@@ -4,11 +4,12 @@ Work that read the person before the transaction writes nothing of it afterwards
 proven, and what is not, is an `Erasure` (`db.erasure.erasure_proof`).
 """
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, Text, cast, delete, func, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Engine, Table, Text, cast, delete, func, select
 
 from db.connections.engine import reading, writing
 from db.erasure.erased_boundaries import count_boundaries, forget_boundaries_of
@@ -33,6 +34,7 @@ from db.schema.core_tables import jobs, rejects, scores, shards
 from db.schema.states import RemovalCause
 from db.sources.source_table import find_source
 
+_WHOLE_KEY = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as PostgreSQL writes it
 HASHED_KEYS = "results under hashed keys"
 
 
@@ -101,9 +103,18 @@ def _erase_in_source(connection: Connection, named: NamedSource, keys: tuple[str
         return not _is_out_of_sight(connection, named)
     if not is_made_by_load(connection, named.source):
         return False
-    gone = delete(table).where(cast(table.c[named.key], Text).in_(keys))
+    gone = delete(table).where(_names_person(connection, table.c[named.key], keys))
     erased[named.source.name] += connection.execute(gone).rowcount
     return True
+
+
+def _names_person(connection: Connection, key: Column[Any], keys: tuple[str, ...]) -> ColumnElement[bool]:
+    """Compare in the column's own type where that is certain to be the same: an index on millions of events is used."""
+    if connection.dialect.name == "postgresql" and isinstance(key.type, BigInteger):
+        numbers = [int(one) for one in keys if _WHOLE_KEY.fullmatch(one)]
+        return key.in_(numbers)
+    is_text = type(key.type) is Text and connection.dialect.name == "postgresql"
+    return (key if is_text else cast(key, Text)).in_(keys)
 
 
 def _is_out_of_sight(connection: Connection, named: NamedSource) -> bool:
@@ -182,6 +193,6 @@ def _count_in_source(connection: Connection, named: NamedSource, keys: tuple[str
         )
     if table is None or named.key not in table.c:
         return Place(name, note="no longer exists" if table is None else f"has no column {named.key}")
-    found = select(func.count()).select_from(table).where(cast(table.c[named.key], Text).in_(keys))
+    found = select(func.count()).select_from(table).where(_names_person(connection, table.c[named.key], keys))
     note = None if is_made_by_load(connection, named.source) else "not created by Tidemark for this portfolio"
     return Place(name, left=connection.execute(found).scalar_one(), note=note)

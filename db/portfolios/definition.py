@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, Self
 
+from db.errors import NotFoundError
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from db.portfolios.privacy_policy import PrivacyPolicy
 from db.portfolios.retraining_policy import RetrainingPolicy
@@ -138,6 +139,41 @@ class PortfolioDefinition:
     def events_of(self, events: EventsDefinition) -> Source:
         """The source of an event table, to be read for this portfolio."""
         return Source(self.name, events.source)
+
+    @property
+    def named_sources(self) -> dict[Source, tuple[str, ...]]:
+        """Every source that the definition names, with the columns that hold the key of a record."""
+        keys: dict[Source, tuple[str, ...]] = {self.records: (self.key,), self.learning_records: (self.key,)}
+        for one in self.events:
+            source = self.events_of(one)
+            keys[source] = tuple(dict.fromkeys((*keys.get(source, ()), one.key)))
+        return keys
+
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns beside the inputs that a record of the learning source has, the key first."""
+        named = (self.key, self.target, self.as_of, self.moment, self.entity)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The columns of a record that hold a date or a time."""
+        return tuple(dict.fromkeys(name for name in (self.as_of, self.moment) if name is not None))
+
+    @property
+    def scored_columns(self) -> tuple[str, ...]:
+        """The columns that scoring reads beside the key: the inputs, and with events the moment of each record."""
+        moment = self.moment_column if self.events else None
+        return self.input_columns if moment is None else (*self.input_columns, moment)
+
+    def require_events(self, name: str) -> EventsDefinition:
+        """Return the event table of this name. Raises `NotFoundError` with the existing names."""
+        found = next((one for one in self.events if one.name == name), None)
+        if found is None:
+            known = tuple(one.name for one in self.events)
+            advice = "" if known else f"The portfolio {self.name} has none: add a section [events.{name}] to its file"
+            raise NotFoundError("event table", name, known, advice)
+        return found
 
     @property
     def moment_column(self) -> str | None:

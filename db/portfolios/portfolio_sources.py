@@ -20,10 +20,10 @@ class NamedSource:
 def note_sources(connection: Connection, definition: PortfolioDefinition) -> None:
     """Remember the sources that a definition names, in the transaction that stores it."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    own = {"portfolio": definition.name, "key": definition.key}
-    for source in dict.fromkeys((definition.source, definition.learning_source)):
-        noted = dialect.insert(portfolio_sources).values(source=source, **own)
-        connection.execute(noted.on_conflict_do_nothing())
+    for source, keys in definition.named_sources.items():
+        for key in keys:
+            noted = dialect.insert(portfolio_sources).values(portfolio=definition.name, source=source.name, key=key)
+            connection.execute(noted.on_conflict_do_nothing())
 
 
 def list_sources(connection: Connection, portfolio: str) -> list[NamedSource]:

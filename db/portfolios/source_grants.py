@@ -71,7 +71,7 @@ def put_grant(connection: Connection, source: Source, *, who: str) -> str:
 
 def put_grants_of(connection: Connection, definition: PortfolioDefinition, *, who: str) -> None:
     """Grant in the caller's transaction what a definition names."""
-    for source in dict.fromkeys((definition.records, definition.learning_records)):
+    for source in definition.named_sources:
         put_grant(connection, source, who=who)
 
 
@@ -79,10 +79,10 @@ def require_named_sources(
     connection: Connection, definition: PortfolioDefinition, stored: PortfolioDefinition | None
 ) -> None:
     """Raise `SourceNotGrantedError` if a definition names a source that is not granted and did not stand there."""
-    known = set() if stored is None else {stored.source, stored.learning_source}
-    for source in (definition.records, definition.learning_records):
+    known = {} if stored is None else stored.named_sources
+    for source in definition.named_sources:
         name = name_source(connection, source.name)
-        if source.name not in known:
+        if source not in known:
             require_grant(connection, source, name)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
+    Integer,
     Select,
     Text,
     cast,
@@ -40,7 +41,8 @@ def key_literal(dialect: Dialect, key: Column[Any], boundary: str) -> ColumnElem
     """The boundary (JSON) as a value of the key's type, so that the index on the key and its order can be used."""
     raw = json.loads(boundary)
     if dialect.name == "postgresql":
-        return cast(literal(str(raw), Text()), key.type)
+        # A key of events may be of a shorter type of whole numbers than the records' key that is the boundary.
+        return cast(literal(str(raw), Text()), BigInteger() if isinstance(key.type, Integer) else key.type)
     return literal(raw, BigInteger() if isinstance(raw, int) else Text())
 
 

@@ -30,7 +30,7 @@ from db.connections.engine import writing
 from db.errors import KeyTypeError, SourceError
 from db.events.event_log import record_event
 from db.events.wording import counted
-from db.portfolios.definition import FieldKind, PortfolioDefinition
+from db.portfolios.definition import FieldKind, PortfolioDefinition, Source
 from db.portfolios.portfolio_sources import note_sources
 from db.portfolios.source_grants import is_made_by_load, note_made_by_load, require_grant
 from db.portfolios.source_names import find_kind, name_source, split_source
@@ -76,20 +76,20 @@ def load_records(
     with writing(engine) as connection:
         if replace_all:  # the erasure locks before it needs the table, and so does dropping it
             hold_off_erasures(connection, erasures_before)
-        kind = _require_loadable(connection, definition)
+        kind = require_loadable(connection, definition.records)
         table = _prepare_table(connection, definition, key_type, is_there=kind is not None, replace_all=replace_all)
         note_made_by_load(connection, definition.records, who=who)
-        staging = _make_staging(connection, table)
+        staging = make_staging(connection, table)
         loaded = _fill_staging(connection, staging, frames)
         key, staged_key = table.c[definition.key], staging.c[definition.key]
         if hold_off_erasures(connection, erasures_before):
             loaded -= drop_erased(connection, staged_key, erasures_before)
         note_sources(connection, definition)
-        without_key = _count(connection, staging, staged_key.is_(None))
+        without_key = count_rows(connection, staging, staged_key.is_(None))
         repeated, examples = _find_repeated(connection, staged_key)
         replaced = _delete_replaced(connection, key, staged_key, without_key=without_key)
         _move_staged(connection, staging, table, staged_key)
-        total = _count(connection, table)
+        total = count_rows(connection, table)
         why = f"{counted(loaded, 'record')}, {replaced:,} replaced"
         record_event(connection, "records.loaded", who=who, portfolio=definition.name, why=why)
     return LoadOutcome(loaded, replaced, without_key, total, repeated, examples)
@@ -105,24 +105,24 @@ def _find_repeated(connection: Connection, staged_key: Column[Any]) -> tuple[int
     """How many keys were staged more than once, and the first few of them."""
     repeated = select(staged_key.label("key")).where(staged_key.is_not(None)).group_by(staged_key)
     found = repeated.having(func.count() > 1).subquery()
-    count = _count(connection, found)
+    count = count_rows(connection, found)
     shown = select(found.c.key).order_by(found.c.key).limit(_SHOWN_KEYS) if count else None
     return count, () if shown is None else tuple(str(key) for key in connection.execute(shown).scalars())
 
 
-def _require_loadable(connection: Connection, definition: PortfolioDefinition) -> str | None:
+def require_loadable(connection: Connection, source: Source) -> str | None:
     """Return the kind of the target: a table that `load` created for this portfolio, or nothing.
 
     The name of a new table must be granted too; otherwise loading could be used to find out which tables exist.
     """
-    source, name = definition.records, name_source(connection, definition.source)
+    name = name_source(connection, source.name)
     require_grant(connection, source, name)
     kind = find_kind(connection, name)
     if kind == "view":
-        raise SourceError(f"the source {source.name} is a view; load records into the tables behind it")
+        raise SourceError(f"the source {source.name} is a view; load rows into the tables behind it")
     if kind is not None and not is_made_by_load(connection, source):
         raise SourceError(
-            f"the table {source.name} was made for another portfolio, or not by Tidemark: no records are loaded into "
+            f"the table {source.name} was made for another portfolio, or not by Tidemark: nothing is loaded into "
             "it, and it is not dropped. Name another source in the portfolio file; load then creates it"
         )
     return kind
@@ -149,8 +149,7 @@ def _create_table(connection: Connection, definition: PortfolioDefinition, key_t
     columns: list[Column[Any]] = [Column(definition.key, BigInteger if key_type == "integer" else Text)]
     if definition.target is not None:
         columns.append(Column(definition.target, Double))
-    if definition.as_of is not None:
-        columns.append(Column(definition.as_of, Text))
+    columns += [Column(name, Text) for name in definition.time_columns]
     columns += [
         Column(column, Double if kind is FieldKind.NUMERIC else Text)
         for column, kind in definition.column_kinds.items()
@@ -165,8 +164,9 @@ def _create_table(connection: Connection, definition: PortfolioDefinition, key_t
 
 
 def _require_own_table(table: Table, definition: PortfolioDefinition) -> None:
-    optional = [name for name in (definition.target, definition.as_of) if name is not None]
-    absent = missing_columns(table, (definition.key, *optional, *definition.input_columns, ROW, UNREADABLE))
+    target = () if definition.target is None else (definition.target,)
+    named = (definition.key, *target, *definition.time_columns, *definition.input_columns)
+    absent = missing_columns(table, (*named, ROW, UNREADABLE))
     if absent:
         raise SourceError(
             f"the table {table.fullname} lacks the columns {', '.join(absent)}: it was made for another portfolio "
@@ -180,7 +180,8 @@ def _require_key_type(table: Table, definition: PortfolioDefinition, key_type: s
         raise KeyTypeError(definition.source, definition.key, table_type, key_type)
 
 
-def _make_staging(connection: Connection, table: Table) -> Table:
+def make_staging(connection: Connection, table: Table) -> Table:
+    """Make a temporary table with the same columns."""
     columns = [Column(column.name, column.type) for column in table.columns]
     staging = Table(_STAGING, MetaData(), *columns, prefixes=["TEMPORARY"])
     connection.execute(CreateTable(staging))
@@ -216,6 +217,7 @@ def _delete_replaced(connection: Connection, key: Column[Any], staged_key: Colum
     return replaced
 
 
-def _count(connection: Connection, table: FromClause, condition: Any = None) -> int:
+def count_rows(connection: Connection, table: FromClause, condition: Any = None) -> int:
+    """Return the number of rows that meet the condition, if one is given."""
     statement = select(func.count()).select_from(table)
     return connection.execute(statement if condition is None else statement.where(condition)).scalar_one()

@@ -46,6 +46,7 @@ UNREADABLE = f"{PREFIX}unreadable"  # JSON object of the texts that stood where 
 ROW = f"{PREFIX}row"  # position in the file that was loaded
 RECORD_KEY = f"{PREFIX}record_key"  # the key as text, in frames only
 _OWN_COLUMNS = (UNREADABLE, ROW)
+_LOAD_RECORDS = "Load records with: tidemark load NAME DATA"
 
 _sources: "WeakKeyDictionary[Engine, dict[Source, _FoundSource]]" = WeakKeyDictionary()
 
@@ -74,20 +75,20 @@ def check_source(engine: Engine, source: Source, columns: tuple[str, ...]) -> No
         require_columns(reflect_source(connection, source), columns)
 
 
-def reflect_source(connection: Connection, source: Source) -> Table:
+def reflect_source(connection: Connection, source: Source, *, load_with: str = _LOAD_RECORDS) -> Table:
     """Return the source's columns and their types. Raises `SourceError` if it is not granted or does not exist."""
-    return _find_source(connection, source).table
+    return _find_source(connection, source, load_with).table
 
 
-def _find_source(connection: Connection, source: Source) -> _FoundSource:
+def _find_source(connection: Connection, source: Source, load_with: str) -> _FoundSource:
     name = require_granted(connection, source)
     schema, table = split_source(source.name)
     if find_kind(connection, name) is not None:
         found = Table(table, MetaData(), schema=schema, autoload_with=connection, resolve_fks=False)
         return _FoundSource(found, name)
     raise SourceError(
-        f"the source {source.name} is neither a table nor a view of this database. Load records with: "
-        "tidemark load NAME DATA, or name an existing table in the portfolio file"
+        f"the source {source.name} is neither a table nor a view of this database. {load_with}, or name an existing "
+        "table in the portfolio file"
     )
 
 
@@ -99,7 +100,7 @@ def find_source(connection: Connection, source: Source) -> Table | None:
         return None
 
 
-def _remembered_source(engine: Engine, source: Source) -> Table:
+def remembered_source(engine: Engine, source: Source, *, load_with: str = _LOAD_RECORDS) -> Table:
     """The source as first read, cached because reading it costs as much as a thousand records.
 
     Its grant is checked each time, because it may have been revoked during a job.
@@ -109,8 +110,13 @@ def _remembered_source(engine: Engine, source: Source) -> Table:
         if source in known:
             require_grant(connection, source, known[source].name)
         else:
-            known[source] = _find_source(connection, source)
+            known[source] = _find_source(connection, source, load_with)
     return known[source].table
+
+
+def forget_sources(engine: Engine) -> None:
+    """Let the next attempt read every source's columns again: one of them may have changed."""
+    _sources.pop(engine, None)
 
 
 def missing_columns(table: Table, wanted: tuple[str, ...]) -> dict[str, str | None]:
@@ -184,7 +190,7 @@ def cut_in_two(connection: Connection, source: Source, key: str, key_range: KeyR
 
 def _halve(connection: Connection, table: Table, key: str, key_range: KeyRange) -> list[KeyRange]:
     column = table.c[key]
-    within = _in_range(connection.dialect, column, key_range)
+    within = in_range(connection.dialect, column, key_range)
     total = connection.execute(select(func.count()).select_from(table).where(within)).scalar_one()
     # Not max(): PostgreSQL before 18 has none for UUIDs.
     last = select(column).where(within).order_by(column.desc()).limit(1).scalar_subquery()
@@ -199,7 +205,7 @@ def _halve(connection: Connection, table: Table, key: str, key_range: KeyRange) 
         return []
     upto = json.dumps(value)
     first = KeyRange(key_range.after, upto, 0)
-    within_first = _in_range(connection.dialect, column, first)
+    within_first = in_range(connection.dialect, column, first)
     count = connection.execute(select(func.count()).select_from(table).where(within_first)).scalar_one()
     return [replace(first, expected=count), KeyRange(upto, key_range.upto, total - count)]
 
@@ -212,15 +218,15 @@ def read_range(engine: Engine, source: Source, key: str, columns: tuple[str, ...
     """
     try:
         with reading_source(engine, source):
-            table = _remembered_source(engine, source)
+            table = remembered_source(engine, source)
             require_columns(table, (key, *columns))
-            within = _in_range(engine.dialect, table.c[key], key_range)
+            within = in_range(engine.dialect, table.c[key], key_range)
             statement = _select_records(table, key, columns).where(within).order_by(table.c[key])
             if ROW in table.c:
                 statement = statement.order_by(table.c[ROW])
             return fetch_frame(engine, statement)
     except Exception:
-        _sources.pop(engine, None)  # the source may have changed: the next attempt reads it again
+        forget_sources(engine)
         raise
 
 
@@ -252,7 +258,8 @@ def count_newer(connection: Connection, definition: PortfolioDefinition, as_of: 
     return known, bad
 
 
-def _in_range(dialect: Dialect, key: Column[object], key_range: KeyRange) -> ColumnElement[bool]:
+def in_range(dialect: Dialect, key: Column[Any], key_range: KeyRange) -> ColumnElement[bool]:
+    """The condition that a key is in the range."""
     if key_range.holds_missing_keys or key_range.upto is None:
         return key.is_(None)
     not_above = key <= key_literal(dialect, key, key_range.upto)

@@ -47,9 +47,9 @@ class LoadBatch:
     """Some records of a file, in file order.
 
     Columns of `frame`, in this order: the key (object: int or str, None = missing); the target if the portfolio has
-    one (float64: 0, 1, NaN = not known); as_of if it has one (object: ISO text or None); the input columns in the
-    order of `definition.input_columns` (numeric: float64, NaN = missing, infinities kept; categorical: object, str or
-    None); `tidemark_unreadable` (object: None, or a JSON object of the texts in place of numbers).
+    one (float64: 0, 1, NaN = not known); as_of and the moment if it has them (object: ISO text or None); the input
+    columns in the order of `definition.input_columns` (numeric: float64, NaN = missing, infinities kept; categorical:
+    object, str or None); `tidemark_unreadable` (object: None, or a JSON object of the texts in place of numbers).
     """
 
     frame: pd.DataFrame
@@ -72,17 +72,19 @@ class DataFile:
         wanted = _needed_columns(self.definition)
         columns = [name for name in wanted if name in self.source.names]
         first = 0
-        for table in _cut(self.source.batches(columns), batch_rows):
+        for table in cut_batches(self.source.batches(columns), batch_rows):
             yield LoadBatch(self._read_frame(table, first))
             first += table.num_rows
 
     def _read_frame(self, table: pa.Table, first: int) -> pd.DataFrame:
         definition = self.definition
-        columns: dict[str, npt.NDArray[np.generic]] = {definition.key: self._read_keys(table)}
+        columns: dict[str, npt.NDArray[np.generic]] = {
+            definition.key: read_key_column(table, definition.key, self.key_type, self.source.where)
+        }
         if definition.target is not None:
             columns[definition.target] = self._read_target(table, definition.target, first)
-        if definition.as_of is not None:
-            columns[definition.as_of] = read_times(flatten(table.column(definition.as_of)))
+        for name in definition.time_columns:
+            columns[name] = read_times(flatten(table.column(name)))
         unreadable: dict[int, dict[str, str]] = {}
         codes = _missing_texts(definition)
         for name, kind in definition.column_kinds.items():
@@ -97,19 +99,6 @@ class DataFile:
         columns[UNREADABLE] = _write_unreadable(unreadable, table.num_rows)
         # The type is given because pandas would otherwise create its own kind of text column from objects.
         return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
-
-    def _read_keys(self, table: pa.Table) -> npt.NDArray[np.object_]:
-        key = self.definition.key
-        try:
-            keys = read_keys(flatten(table.column(key)), self.key_type)
-        except pa.ArrowInvalid as error:
-            message = f"the key column {key} holds a number that is not an integer of 64 bits: {error}"
-            raise DataFileError(self.source.where, message) from error
-        longest = max((len(one.encode(errors="replace")) for one in keys if isinstance(one, str)), default=0)
-        if longest > LONGEST_KEY_BYTES:
-            message = f"a key in the column {key} has {longest} bytes; expected {LONGEST_KEY_BYTES} at most"
-            raise DataFileError(self.source.where, message)
-        return keys
 
     def _read_target(self, table: pa.Table, name: str, first: int) -> npt.NDArray[np.float64]:
         if name not in self.source.names:
@@ -140,9 +129,23 @@ def open_data_file(path: Path | str, definition: PortfolioDefinition, *, most_by
         key_type, rows = _check_types(source, definition), source.count_rows()
         source.require_size([name for name in needed if name in source.names], most_bytes)
     else:
-        key_type, rows = _scan_keys(source, definition.key)
+        key_type, rows = scan_keys(source, definition.key)
     ignored = tuple(name for name in source.names if name not in needed)
     return DataFile(path, definition, key_type, rows, path.stat().st_size, ignored, source)
+
+
+def read_key_column(table: pa.Table, key: str, key_type: KeyType, where: str) -> npt.NDArray[np.object_]:
+    """Return the keys of some rows: integers or texts, None if missing. Raises `DataFileError`."""
+    try:
+        keys = read_keys(flatten(table.column(key)), key_type)
+    except pa.ArrowInvalid as error:
+        message = f"the key column {key} holds a number that is not an integer of 64 bits: {error}"
+        raise DataFileError(where, message) from error
+    longest = max((len(one.encode(errors="replace")) for one in keys if isinstance(one, str)), default=0)
+    if longest > LONGEST_KEY_BYTES:
+        message = f"a key in the column {key} has {longest} bytes; expected {LONGEST_KEY_BYTES} at most"
+        raise DataFileError(where, message)
+    return keys
 
 
 def _needed_columns(definition: PortfolioDefinition) -> dict[str, str]:
@@ -152,6 +155,8 @@ def _needed_columns(definition: PortfolioDefinition) -> dict[str, str]:
         uses[definition.target] = "target"
     if definition.as_of is not None:
         uses[definition.as_of] = "as_of"
+    if definition.moment is not None:
+        uses.setdefault(definition.moment, "moment")
     uses |= {one.name: f"fields.{one.name}" for one in definition.fields}
     return uses | {column: f"history.{one.name}" for one in definition.histories for column in one.columns}
 
@@ -173,15 +178,20 @@ def _check_types(source: ParquetSource, definition: PortfolioDefinition) -> KeyT
         if not is_plain and not is_key and (needs_number or not is_time):
             expected = "numbers" if needs_number else "texts or numbers"
             raise DataFileError(source.where, f"the column {name} holds {kind}; expected {expected}")
-    key = kinds[definition.key]
-    if is_number(key) and not arrow_types.is_boolean(key):
+    return key_type_of(kinds[definition.key], definition.key, source.where)
+
+
+def key_type_of(kind: pa.DataType, key: str, where: str) -> KeyType:
+    """Return the type of keys that a column of Parquet holds. Raises `DataFileError`."""
+    if is_number(kind) and not arrow_types.is_boolean(kind):
         return "integer"
-    if is_text(key) or isinstance(key, pa.UuidType):
+    if is_text(kind) or isinstance(kind, pa.UuidType):
         return "text"
-    raise DataFileError(source.where, f"the key column {definition.key} holds {key}; expected integers, texts or UUIDs")
+    raise DataFileError(where, f"the key column {key} holds {kind}; expected integers, texts or UUIDs")
 
 
-def _scan_keys(source: CsvSource | JsonLinesSource, key: str) -> tuple[KeyType, int]:
+def scan_keys(source: CsvSource | JsonLinesSource, key: str) -> tuple[KeyType, int]:
+    """Read the file through once; return the type of its keys and its number of rows."""
     rows, all_integers = 0, True
     for batch in source.batches([key]):
         rows += batch.num_rows
@@ -190,7 +200,7 @@ def _scan_keys(source: CsvSource | JsonLinesSource, key: str) -> tuple[KeyType, 
     return ("integer" if all_integers else "text"), rows
 
 
-def _cut(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+def cut_batches(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Yield tables of `rows` rows; the last one has the rest."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:

@@ -21,6 +21,7 @@ from db.operations.diagnosis import count_expired_leases, database_version, read
 from db.operations.processes import list_processes
 from db.operations.write_health import find_write_refusal
 from db.settings import DatabaseSettings, describe_each_invalid_setting
+from db.sources.event_indexes import find_missing_indexes
 from scheduler.api_settings import ApiSettings
 from scheduler.installation.stored_bundles import RECORDS, VALUES, find_bundles_with_people
 from scheduler.installation.unfinishable_jobs import find_unfinishable_jobs
@@ -131,6 +132,7 @@ def _examine_database(engine: Engine) -> list[Finding]:
         *(check(engine) for check in checks),
         *_unfinishable(engine),
         *_people_in_bundles(engine),
+        *_event_indexes(engine),
     ]
 
 
@@ -181,6 +183,20 @@ def _people_in_bundles(engine: Engine) -> list[Finding]:
         if versions:
             findings.append(Finding(check, state, f"{said}: {', '.join(versions)}", advice))
     return findings or [Finding(check, "ok", "none")]
+
+
+def _event_indexes(engine: Engine) -> list[Finding]:
+    """Return a finding for each event table that every shard would have to read as a whole; none without events."""
+    return [
+        Finding(
+            "event tables",
+            "warn",
+            f"{one.source} of portfolio {one.portfolio} has no index that begins with {one.key}: each shard reads all "
+            "of it",
+            one.statement,
+        )
+        for one in find_missing_indexes(engine)
+    ]
 
 
 def _leases(engine: Engine) -> Finding:

@@ -9,9 +9,11 @@ from db.errors import DatabaseUnreachableError, DatabaseWriteRefusedError, Sourc
 from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, fail_job, get_job, list_queued_job_ids
 from db.ledger.shard_leases import insert_shards
+from db.portfolios.definition import PortfolioDefinition
 from db.privacy.erased_keys import hold_off_erasures, read_erasures
 from db.registry.versions import get_model
 from db.schema.states import FailureCause, JobKind
+from db.sources.event_table import check_all_events
 from db.sources.source_table import KeyRange, join_neighbours, plan_key_ranges
 
 logger = getLogger(__name__)
@@ -23,6 +25,7 @@ SHARD_ROWS = 10_000  # of the smallest, and what all others are multiples of
 MOST_ROWS = 50_000
 PARTS_OF_THE_REST = 4  # a shard is at most this part of what is left, enough for two workers to share it
 MOST_VALUES = 2_000_000  # of a shard, rows times columns: what a worker holds of it in memory stays bounded
+EVENTS_PER_RECORD = 50  # as many are expected; a shard of more events takes longer, and no more memory than it needs
 _LONGEST_WHY = 2000
 
 
@@ -46,6 +49,12 @@ def ranges_per_shard(ranges: int, columns: int) -> list[int]:
         shares.append(max(1, min(most, ranges // PARTS_OF_THE_REST)))
         ranges -= shares[-1]
     return shares
+
+
+def values_per_record(definition: PortfolioDefinition) -> int:
+    """Return how many values a record counts for: its own, and its events at a usual number of them."""
+    values = len(definition.input_columns)
+    return max(1, values + sum(EVENTS_PER_RECORD * (2 + len(one.columns)) for one in definition.events))
 
 
 def plan_job(
@@ -99,12 +108,13 @@ def _ranges_of(engine: Engine, job: Job, shard_rows: int | None, interruption: I
     if job.kind is not JobKind.SCORING:
         return [KeyRange(None, None, 0)]
     assert job.model_version is not None, "a scoring job must have a model version"
-    wanted = get_model(engine, job.model_version).definition.input_columns
+    wanted = get_model(engine, job.model_version).definition
+    check_all_events(engine, wanted)
     # Read apart from the write: on SQLite the cut of a large book would hold the write lock for seconds.
     with reading(engine) as connection, interruption.of(connection) if interruption else nullcontext():
-        source, key = job.definition.records, job.definition.key
-        ranges = plan_key_ranges(connection, source, key, shard_rows=shard_rows or SHARD_ROWS, columns=wanted)
+        source, key, columns = job.definition.records, job.definition.key, wanted.scored_columns
+        ranges = plan_key_ranges(connection, source, key, shard_rows=shard_rows or SHARD_ROWS, columns=columns)
     if shard_rows is not None:
         return ranges
     keyed = sum(not one.holds_missing_keys for one in ranges)
-    return join_neighbours(ranges, ranges_per_shard(keyed, len(wanted)))
+    return join_neighbours(ranges, ranges_per_shard(keyed, values_per_record(wanted)))

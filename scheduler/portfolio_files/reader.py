@@ -12,6 +12,7 @@ from db.portfolios.definition import (
     ScoreScale,
 )
 from db.portfolios.retraining_policy import RetrainingPolicy
+from scheduler.portfolio_files.events_section import read_events, require_event_rules
 from scheduler.portfolio_files.monitoring_section import read_monitoring, read_segments
 from scheduler.portfolio_files.privacy_section import read_privacy
 from scheduler.portfolio_files.problems import PortfolioFileError, Problem, find_key_lines, find_line
@@ -28,14 +29,15 @@ from scheduler.portfolio_files.values import (
     read_named_sections,
     read_number,
     read_section,
+    read_source_name,
     read_text,
     require_known_keys,
     shown,
 )
 
 _TOP_KEYS = (
-    *("name", "title", "source", "key", "target", "as_of", "entity", "score", "segments", "rejects", "limits"),
-    *("reasons", "monitoring", "retraining", "retention", "privacy", "fields", "history"),
+    *("name", "title", "source", "key", "target", "as_of", "moment", "entity", "score", "segments", "rejects"),
+    *("limits", "reasons", "monitoring", "retraining", "retention", "privacy", "fields", "history", "events"),
 )
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _DEEP_NAME = re.compile(r"""(?:[\w"'-]+[ \t]*\.[ \t]*){30}""")
@@ -138,6 +140,8 @@ def _read_definition(document: Table, problems: Problems) -> PortfolioDefinition
         running_shards=_read_limit(document, problems),
         fields=_read_fields(document, problems),
         histories=_read_histories(document, problems),
+        events=read_events(document, key or "", problems),
+        moment=read_column_name(document, ("moment",), problems),
         monitoring=read_monitoring(document, problems),
         reasons_reference=read_reference(document, problems),
         retraining=read_retraining(document, problems),
@@ -147,6 +151,7 @@ def _read_definition(document: Table, problems: Problems) -> PortfolioDefinition
     require_inputs(document, problems)
     require_equal_lengths(definition, problems)
     require_single_use(definition, problems)
+    require_event_rules(definition, problems)
     return definition
 
 
@@ -163,14 +168,11 @@ def _read_name(document: Table, problems: Problems) -> str:
 
 
 def _read_source(document: Table, name: str, problems: Problems) -> str:
-    source = read_text(document, ("source",), problems, default=name) or name
-    parts = source.split(".")
-    path = ("source",) if "source" in document else ("name",)
-    if len(parts) > 2:
-        problems.note(path, f'expected "table" or "schema.table", got {shown(source)}')
-    elif _NAME.fullmatch(name) or "source" in document:
-        all(is_identifier(part, path, problems, what="table or view name") for part in parts)
-    return source
+    if "source" in document:
+        return read_source_name(document, ("source",), problems, default=name)
+    if _NAME.fullmatch(name):
+        is_identifier(name, ("name",), problems, what="table or view name")
+    return name
 
 
 def _read_score(document: Table, problems: Problems) -> ScoreScale:

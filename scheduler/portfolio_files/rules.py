@@ -8,8 +8,8 @@ from scheduler.portfolio_files.values import Problems, Table, shown
 
 def require_inputs(document: Table, problems: Problems) -> None:
     """Note a file without inputs."""
-    if not document.get("fields") and not document.get("history"):
-        problems.note((), "expected at least one section [fields.COLUMN] or [history.NAME]; got none")
+    if not any(document.get(name) for name in ("fields", "history", "events")):
+        problems.note((), "expected at least one section [fields.COLUMN], [history.NAME] or [events.NAME]; got none")
 
 
 def require_equal_lengths(definition: PortfolioDefinition, problems: Problems) -> None:
@@ -31,6 +31,7 @@ def require_single_use(definition: PortfolioDefinition, problems: Problems) -> N
     roles = (
         *(("key", definition.key), ("target", definition.target)),
         *(("as_of", definition.as_of), ("entity", definition.entity)),
+        ("moment", None if definition.moment == definition.as_of else definition.moment),
     )
     uses = [((role,), column) for role, column in roles if column]
     uses += [(("fields", one.name), one.name) for one in definition.fields]

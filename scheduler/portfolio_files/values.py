@@ -86,6 +86,17 @@ def read_column_name(table: Table, path: KeyPath, problems: Problems) -> str | N
     return value if value is not None and is_identifier(value, path, problems, what="column name") else None
 
 
+def read_source_name(table: Table, path: KeyPath, problems: Problems, *, default: str) -> str:
+    """Return the name of a table or view, as "table" or "schema.table"."""
+    source = read_text(table, path, problems, default=default) or default
+    parts = source.split(".")
+    if len(parts) > 2:
+        problems.note(path, f'expected "table" or "schema.table", got {shown(source)}')
+    else:
+        all(is_identifier(part, path, problems, what="table or view name") for part in parts)
+    return source
+
+
 def is_identifier(name: str, path: KeyPath, problems: Problems, *, what: str) -> bool:
     """Whether both databases can hold the name and it is not one of our own; the reason is noted if not."""
     if not name.strip() or _CONTROL.search(name):

@@ -17,9 +17,10 @@ from db.registry.champions import get_champion
 from db.registry.versions import find_model_of, get_model
 from db.schema.states import PRIORITIES, JobKind, JobTask
 from db.settings import DatabaseSettings
+from db.sources.event_table import check_all_events
 from db.sources.source_table import check_source, count_records
 from scheduler.errors import UsageError
-from scheduler.loop.shard_planning import SHARD_ROWS, ranges_per_shard
+from scheduler.loop.shard_planning import SHARD_ROWS, ranges_per_shard, values_per_record
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def check_scoring(engine: Engine, portfolio: str, *, model: str | None, shard_ro
     source = get_portfolio(engine, portfolio).definition.source
     records = count_records(engine, Source(portfolio, source))
     ranges = -(-records // (shard_rows or SHARD_ROWS))
-    columns = get_model(engine, version).definition.input_columns
-    shards = ranges if shard_rows else len(ranges_per_shard(ranges, len(columns)))
+    model_definition = get_model(engine, version).definition
+    shards = ranges if shard_rows else len(ranges_per_shard(ranges, values_per_record(model_definition)))
     return {
         "portfolio": portfolio,
         "source": source,
@@ -96,8 +97,8 @@ def submit_training(
     definition = get_portfolio(engine, portfolio).definition
     if definition.target is None:
         raise UsageError(f"portfolio {portfolio} has no target, so no model can be trained; add: target = COLUMN")
-    own = [name for name in (definition.target, definition.as_of, definition.entity) if name is not None]
-    check_source(engine, definition.records, (definition.key, *own, *definition.input_columns))
+    check_source(engine, definition.records, (*definition.own_columns, *definition.input_columns))
+    check_all_events(engine, definition)
     key, rank = request.idempotency_key, request.rank
     return submit_job(engine, JobRequest(JobKind.TRAINING, portfolio, request.who, given, None, key, rank))
 
@@ -150,7 +151,8 @@ def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
     if wanted is None:  # of another portfolio, or of none: the caller may not know which
         advice = f"portfolio {portfolio} has no such version; list its versions with: tidemark model list {portfolio}"
         raise NotFoundError("model version", version, advice=advice)
-    check_source(engine, definition.records, (definition.key, *wanted.definition.input_columns))
+    check_source(engine, definition.records, (definition.key, *wanted.definition.scored_columns))
+    check_all_events(engine, wanted.definition)
     return version
 
 

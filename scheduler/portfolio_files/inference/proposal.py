@@ -1,6 +1,6 @@
 """Proposes a portfolio file from a data file: a guess for every column, with its reason, for people to correct."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from scheduler.data_files.column_cleaning import flatten, read_truths
+from scheduler.data_files.column_cleaning import clean_keys, flatten, read_truths
 from scheduler.data_files.errors import DataFileError, MissingColumnError
-from scheduler.data_files.parquet_source import ParquetSource
 from scheduler.data_files.source import Source, open_source
-from scheduler.portfolio_files.inference.column_profiles import ColumnProfile, Floats, Guess, profile_column
+from scheduler.portfolio_files.inference.column_profiles import ColumnProfile, Floats, Guess
+from scheduler.portfolio_files.inference.events_guessing import guess_events, guess_moment, looks_like_events
+from scheduler.portfolio_files.inference.events_writing import write_events
 from scheduler.portfolio_files.inference.history_guessing import guess_histories
+from scheduler.portfolio_files.inference.sampling import profile_columns, read_sample
 from scheduler.portfolio_files.inference.toml_writing import (
     SETTINGS,
     write_fields,
@@ -24,10 +26,7 @@ from scheduler.portfolio_files.inference.toml_writing import (
     write_warnings,
 )
 from scheduler.portfolio_files.reader import parse_portfolio
-from scheduler.portfolio_files.values import Problems, is_identifier
 from worker.gate.foreknowledge import find_suspicions
-
-_SAMPLE_ROWS = 50_000
 
 
 def infer_portfolio(
@@ -37,52 +36,47 @@ def infer_portfolio(
     key: str,
     target: str | None = None,
     as_of: str | None = None,
-    source: str | None = None,
+    events: Mapping[str, Path] | None = None,
 ) -> str:
     """Return the text of a portfolio file for this data, one that `parse_portfolio` accepts.
 
-    Raises `DataFileError` when the file cannot be read, lacks a named column or has a target other than 0, 1 and
-    empty, and `PortfolioFileError` when no valid portfolio can be made of it (a wrong name, no usable column).
+    `events` are files of events by the name of their table. Raises `DataFileError` when a file cannot be read, lacks a
+    named column or has a target other than 0, 1 and empty, and `PortfolioFileError` when no valid portfolio can be made
+    of it (a wrong name, no usable column).
     """
     roles = {"key": key} | {role: one for role, one in (("target", target), ("as_of", as_of)) if one is not None}
     data = open_source(Path(path), tuple(roles.values()))
     absent = {column: role for role, column in roles.items() if column not in data.names}
     if absent:
         raise MissingColumnError(data.where, absent, data.names)
-    sample = _read_sample(data)
+    sample = read_sample(data)
     truths = None if target is None else _read_target(data.where, sample, target)
-    profiles = _profile_columns(sample, tuple(roles.values()))
+    profiles = profile_columns(sample, tuple(roles.values()))
+    tables = [guess_events(one, file, key, _read_keys(data, key)) for one, file in (events or {}).items()]
+    moment = guess_moment(profiles, is_needed=target is not None and as_of is None) if tables else None
+    told = roles if moment is None else roles | {"moment": moment}
     histories = guess_histories(profiles, truths)
     warnings = [] if truths is None else _find_suspicions(sample, profiles, truths)
+    mistaken = None if tables else looks_like_events(sample, key, profiles)
     blocks = [
         write_title(Path(path).name, sample.num_rows, data.count_rows()),
+        *([] if mistaken is None else [f"# WARNING: {mistaken}\n"]),
         *([write_warnings(warnings)] if warnings else []),
-        write_roles(name, source or name, roles, sample, truths, profiles),
+        write_roles(name, told, sample, truths, profiles),
         SETTINGS,
         *write_fields(profiles, histories),
         *(write_history(one, {profile.name: profile for profile in profiles}) for one in histories.proposed),
+        *(write_events(one, key) for one in tables),
     ]
     text = "\n".join(blocks)
     parse_portfolio(text, f"portfolio proposed from {data.where}")
     return text
 
 
-def _read_sample(data: Source) -> pa.Table:
-    if isinstance(data, ParquetSource):
-        batches = list(data.sample(data.names, _SAMPLE_ROWS))
-    else:
-        batches = list(_take(data.batches(data.names), _SAMPLE_ROWS))
-    if not sum(batch.num_rows for batch in batches):
-        raise DataFileError(data.where, "the file contains no records to examine")
-    return pa.Table.from_batches(batches)
-
-
-def _take(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield batch.slice(0, rows)
-        rows -= batch.num_rows
-        if rows <= 0:
-            return
+def _read_keys(data: Source, key: str) -> pa.Array:
+    """Return the different keys of all records, as text."""
+    parts = [clean_keys(flatten(pa.chunked_array([one.column(key)]))).cast(pa.string()) for one in data.batches([key])]
+    return pa.chunked_array(parts, pa.string()).unique()
 
 
 def _read_target(where: str, sample: pa.Table, target: str) -> Floats:
@@ -109,18 +103,3 @@ def _values_of(sample: pa.Table, profile: ColumnProfile) -> npt.NDArray[Any]:
         return profile.values
     names = sample.column(profile.name).to_pylist()
     return np.array([None if one == "" else one for one in names], dtype=object)
-
-
-def _profile_columns(sample: pa.Table, roles: Iterable[str]) -> list[ColumnProfile]:
-    """Guess every column without a role; databases distinguish names neither by case nor beyond their length limits."""
-    taken = {name.casefold() for name in roles}
-    profiles: list[ColumnProfile] = []
-    for name in (one for one in sample.column_names if one not in roles):
-        if not is_identifier(name, (), Problems(), what="column name"):
-            profiles.append(ColumnProfile(name, Guess.LEFT_OUT, "not a valid name for a database column"))
-        elif name.casefold() in taken:
-            profiles.append(ColumnProfile(name, Guess.LEFT_OUT, "another column's name differs only in case"))
-        else:
-            profiles.append(profile_column(name, sample.column(name)))
-        taken.add(name.casefold())
-    return profiles

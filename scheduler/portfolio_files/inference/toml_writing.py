@@ -50,17 +50,16 @@ def write_warnings(warnings: Iterable[str]) -> str:
 
 def write_roles(
     name: str,
-    source: str,
     roles: dict[str, str],
     sample: pa.Table,
     truths: Floats | None,
     profiles: list[ColumnProfile],
 ) -> str:
-    """Return the top of the file: name, source, key, target and as_of."""
+    """Return the top of the file: name, source, key, target, as_of and the moment."""
     lines = [
         f"name = {toml_text(name)}",
         f"title = {toml_text(name.replace('_', ' ').replace('-', ' ').capitalize())}",
-        f"source = {toml_text(source)}  # SQL table or view that holds the records",
+        f"source = {toml_text(name)}  # SQL table or view that holds the records",
         f"key = {toml_text(roles['key'])}  # {_tell_key(sample.column(roles['key']))}",
     ]
     if truths is None:
@@ -76,6 +75,8 @@ def write_roles(
         lines.append(
             f"# as_of = {toml_text(dates[0])}  # if this is the record's date: training holds out the latest records"
         )
+    if "moment" in roles:
+        lines.append(f"moment = {toml_text(roles['moment'])}  # when the record is judged: no later event is read")
     return "\n".join(lines) + "\n"
 
 
@@ -108,13 +109,13 @@ def write_fields(profiles: list[ColumnProfile], histories: Histories) -> Iterato
             kind = Guess.CATEGORICAL if profile.values is None else Guess.NUMERIC
             yield f'# {header}  # left out: {reason}\n# kind = "{kind}"\n'
         else:
-            codes = _write_codes(profile.guess, [profile])
+            codes = write_codes(profile.guess, [profile])
             yield f'{header}  # {reason}\nkind = "{profile.guess}"\n{codes}'
 
 
 def write_history(history: HistoryGuess, profiles: dict[str, ColumnProfile]) -> str:
     """Return one history's section, with the reverse order as a comment."""
-    codes = _write_codes(history.kind, [profiles[column] for column in history.columns])
+    codes = write_codes(history.kind, [profiles[column] for column in history.columns])
     return (
         f"[{dotted(('history', history.name))}]  # columns must be oldest first; ordered this way because "
         f"{toml_text(history.order_reason)[1:-1]}\n"
@@ -128,7 +129,7 @@ def _write_list(names: Iterable[str]) -> str:
     return f"[{', '.join(toml_text(name) for name in names)}]"
 
 
-def _write_codes(kind: Guess, profiles: list[ColumnProfile]) -> str:
+def write_codes(kind: Guess, profiles: list[ColumnProfile]) -> str:
     """Propose codes for "not known": texts among numbers as certain, special numbers as a comment."""
     texts = sorted({text for profile in profiles for text in profile.missing_texts})
     values = [profile.values for profile in profiles if profile.values is not None]

@@ -10,6 +10,7 @@ from scheduler.cli.options import DataFile, Json, PortfolioName
 
 if TYPE_CHECKING:
     from db.portfolios.catalog import Portfolio
+    from db.portfolios.definition import PortfolioDefinition
 
 app = typer.Typer(help="Portfolios: which records a book contains and how they are scored.", no_args_is_help=True)
 
@@ -29,6 +30,8 @@ def add(
         session.output.emit({"portfolio": definition.name, "outcome": outcome, "fingerprint": definition.fingerprint})
         session.output.show(f"Portfolio {definition.name} {outcome}.")
         session.output.say(f"Next: tidemark load {definition.name} DATA")
+        for one in definition.events:
+            session.output.say(f"Then: tidemark load {definition.name} EVENTS --events {one.name}")
 
 
 @app.command("list")
@@ -65,6 +68,8 @@ def show(name: PortfolioName, json: Json = False) -> None:
         facts = [(key, value) for key, value in _summary(portfolio).items()]
         session.output.show_table(("name", "value"), facts, title=definition.title)
         session.output.show_table(("column", "kind", "missing codes"), columns)
+        if definition.events:
+            session.output.show_table(("events", "source", "key, time, type", "window", "fields"), _events(definition))
 
 
 @app.command("infer")
@@ -74,6 +79,10 @@ def infer(
     key: Annotated[str, typer.Option("--key", help="Column that names the record.")],
     target: Annotated[str | None, typer.Option("--target", help="Column with 1 for the bad event.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Column with the record's date.")] = None,
+    events: Annotated[
+        list[str] | None,
+        typer.Option("--events", metavar="TABLE=FILE", help="File of events of these records; may be repeated."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default: NAME.toml.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     json: Json = False,
@@ -87,18 +96,33 @@ def infer(
     path = out or Path(f"{name}.toml")
     if path.exists() and not force:
         raise UsageError(f"{path} already exists; choose another file with --out, or overwrite it with --force")
-    text = infer_portfolio(data, name=name, key=key, target=target, as_of=as_of)
+    text = infer_portfolio(data, name=name, key=key, target=target, as_of=as_of, events=_event_files(events or []))
     definition = parse_portfolio(text, str(path))
     path.write_text(text, encoding="utf-8")
     output = Output(wants_json=json)
     counts = {"fields": len(definition.fields), "histories": len(definition.histories)}
+    counts |= {"event_tables": len(definition.events)} if definition.events else {}
     output.emit({"portfolio": name, "file": str(path), **counts})
     fields, histories = counted(counts["fields"], "field"), counted(counts["histories"], "history")
-    output.show(f"Wrote {path}: {fields}, {histories}. Check it and correct it.")
+    tables = f", {counted(len(definition.events), 'event table')}" if definition.events else ""
+    output.show(f"Wrote {path}: {fields}, {histories}{tables}. Check it and correct it.")
     for line in text.splitlines():
         if line.startswith("# WARNING: "):
             output.say(line.removeprefix("# "))
     output.say(f"Next: tidemark portfolio add {path}")
+
+
+def _event_files(given: list[str]) -> dict[str, Path]:
+    """Read each TABLE=FILE. Raises `UsageError`."""
+    from scheduler.errors import UsageError
+
+    files: dict[str, Path] = {}
+    for one in given:
+        table, is_given, file = one.partition("=")
+        if not (table and is_given and file) or table in files:
+            raise UsageError(f"--events expects TABLE=FILE, each table once, as in bookings=bookings.csv; got {one!r}")
+        files[table] = Path(file)
+    return files
 
 
 def _summary(portfolio: "Portfolio") -> dict[str, Any]:
@@ -110,11 +134,26 @@ def _summary(portfolio: "Portfolio") -> dict[str, Any]:
         "key": definition.key,
         "target": definition.target,
         "as_of": definition.as_of,
+        **({"moment": definition.moment_column} if definition.events else {}),
         "reject_budget": definition.reject_budget,
         "champion": portfolio.champion,
         "fingerprint": definition.fingerprint,
         "updated_at": portfolio.updated_at,
     }
+
+
+def _events(definition: "PortfolioDefinition") -> list[tuple[str, ...]]:
+    """A row for each event table."""
+    return [
+        (
+            one.name,
+            one.source,
+            ", ".join(name for name in (one.key, one.at, one.type) if name is not None),
+            "all" if one.window_days is None else f"{one.window_days:g} days",
+            ", ".join(f"{each.name} ({each.kind})" for each in one.fields),
+        )
+        for one in definition.events
+    ]
 
 
 def _codes(codes: tuple[float | str, ...]) -> str:

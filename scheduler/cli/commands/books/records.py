@@ -1,21 +1,19 @@
-"""`tidemark load`: loads a file of records into the source table."""
+"""`tidemark load`: loads a file of records into the source table, or a file of events into one of their tables."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from db.events.wording import counted
+from scheduler.cli.commands.books.event_load import choose_mode, load_event_file, require_no_event_options
+from scheduler.cli.frame_progress import with_progress
 from scheduler.cli.options import DataFile, Json, PortfolioName
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from db.portfolios.definition import PortfolioDefinition
     from db.sources.loading import LoadOutcome
     from scheduler.cli.session import Session
     from scheduler.data_files.load_survey import LoadSurvey
-    from scheduler.data_files.record_file import DataFile as OpenedFile
 
 
 def load(
@@ -24,9 +22,29 @@ def load(
     replace: Annotated[
         bool, typer.Option("--replace", help="Recreate the table; its present rows are deleted.")
     ] = False,
+    events: Annotated[
+        str | None, typer.Option("--events", metavar="TABLE", help="Load events into this [events.TABLE].")
+    ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="With --events: add to the events that a record has already.")
+    ] = False,
+    by_record: Annotated[
+        bool, typer.Option("--by-record", help="With --events: replace all events of the file's records.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --events: check and count everything, store nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Load a CSV or Parquet file into the portfolio's source table. Rows with the same key are replaced."""
+    """Load a CSV, JSON lines or Parquet file into the portfolio's source table. Rows with the same key are replaced.
+
+    With --events the file holds events, any number of rows for each record.
+    """
+    if events is not None:
+        how = choose_mode(replace=replace, append=append, by_record=by_record)
+        load_event_file(name, data, events, how, is_trial=dry_run, wants_json=json)
+        return
+    require_no_event_options({"--append": append, "--by-record": by_record, "--dry-run": dry_run})
     from db.portfolios.catalog import get_portfolio
     from db.sources.loading import load_records
     from scheduler.cli.session import open_session
@@ -42,7 +60,7 @@ def load(
         outcome = load_records(
             session.engine,
             definition,
-            survey.watch(_with_progress(file)),
+            survey.watch(with_progress((batch.frame for batch in file.batches()), file.rows_estimate, "records")),
             key_type=file.key_type,
             replace_all=replace,
             who=session.who,
@@ -73,17 +91,3 @@ def _tell_loaded(
         )
     for warning in survey.warnings:
         output.say(warning)
-
-
-def _with_progress(file: "OpenedFile") -> Iterator["pd.DataFrame"]:
-    """Yield the file's frames and draw a bar for people on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("loading"), BarColumn(), MofNCompleteColumn(), TextColumn("records"), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("loading", total=file.rows_estimate)
-        for batch in file.batches():
-            yield batch.frame
-            progress.advance(task, len(batch.frame))

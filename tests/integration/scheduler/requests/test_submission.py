@@ -1,15 +1,19 @@
 """What is asked for is stored once, with the model that was the champion at that moment."""
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from db.connections.engine import writing
-from db.errors import IdempotencyConflictError, NotFoundError
+from db.errors import IdempotencyConflictError, NotFoundError, SourceError
 from db.ledger.job_lifecycle import get_job, list_jobs
 from db.portfolios.catalog import save_portfolio
+from db.portfolios.definition import EventsDefinition
 from db.registry.champions import Decision, decide, get_champion
-from db.schema.states import PRIORITIES
+from db.registry.versions import register_model
+from db.schema.states import PRIORITIES, FailureCause
+from db.sources.event_loading import EventLoad, load_events
 from scheduler.errors import UsageError
+from scheduler.loop.shard_planning import plan_job
 from scheduler.requests.job_submission import Request, check_scoring, submit_scoring, submit_training
 from tests.building import BOOK, MODEL, add_model, book_definition, load_book
 
@@ -61,3 +65,42 @@ def test_what_cannot_be_carried_out_is_not_stored(engine: Engine) -> None:
         with pytest.raises(NotFoundError, match="There are: book"):
             ask(engine, "bok", Request("me"))
     assert list_jobs(engine) == []
+
+
+def test_a_missing_event_table_is_told_before_anything_is_stored(engine: Engine) -> None:
+    events = EventsDefinition("bookings", "bookings", "id", "at")
+    load_book(engine, range(5), events=(events,))
+    with pytest.raises(SourceError, match="tidemark load NAME EVENTS --events bookings"):
+        submit_training(engine, BOOK, Request("me"))
+    assert list_jobs(engine) == []
+    definition = book_definition(events=(events,))
+    load_events(engine, EventLoad(definition, events, "integer"), [])
+    assert submit_training(engine, BOOK, Request("me")) == 1
+
+
+def test_events_whose_key_is_of_another_type_than_the_records_are_refused(engine: Engine) -> None:
+    load_book(engine, range(5), events=(EventsDefinition("bookings", "bookings", "id", "at"),))
+    with writing(engine) as connection:
+        connection.execute(text("CREATE TABLE bookings (id TEXT, at TIMESTAMP)"))
+    with pytest.raises(
+        SourceError, match="holds whole numbers, the key id of the events bookings in bookings holds text"
+    ):
+        submit_training(engine, BOOK, Request("me"))
+
+
+def test_a_scoring_job_whose_event_table_is_gone_fails_with_the_cause(engine: Engine) -> None:
+    events = EventsDefinition("bookings", "bookings", "id", "at")
+    definition = book_definition(events=(events,))
+    load_book(engine, range(5), events=(events,))
+    load_events(engine, EventLoad(definition, events, "integer"), [])
+    with writing(engine) as connection:
+        register_model(connection, version=MODEL, job_id=None, definition=definition, metrics={}, reference={})
+    job_id = submit_scoring(engine, BOOK, Request("me"), model=MODEL)
+    with writing(engine) as connection:
+        connection.execute(text("DROP TABLE bookings"))
+    with pytest.raises(SourceError, match="--events bookings"):
+        submit_scoring(engine, BOOK, Request("me"), model=MODEL)
+    assert not plan_job(engine, job_id)
+    failed = get_job(engine, job_id)
+    assert failed.cause is FailureCause.SOURCE_UNREADABLE
+    assert "--events bookings" in str(failed.detail)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from db.portfolios.definition import EventsDefinition, PortfolioDefinition
 from db.sources.source_table import KeyRange, join_neighbours
-from scheduler.loop.shard_planning import ranges_per_shard
+from scheduler.loop.shard_planning import ranges_per_shard, values_per_record
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,13 @@ def test_shards_are_large_first_and_small_at_the_end(ranges: int, shares: list[i
 @pytest.mark.parametrize(("columns", "most"), [(23, 5), (40, 5), (41, 4), (100, 2), (500, 1), (5000, 1)])
 def test_shards_of_many_columns_are_smaller(columns: int, most: int) -> None:
     assert max(ranges_per_shard(1000, columns)) == most
+
+
+def test_a_record_with_events_counts_for_more_values_and_one_without_columns_for_one() -> None:
+    events = EventsDefinition("bookings", "bookings", "id", "at", type="kind")
+    assert values_per_record(PortfolioDefinition("b", "b", "b", "id")) == 1
+    assert values_per_record(PortfolioDefinition("b", "b", "b", "id", events=(events,))) == 150
+    assert max(ranges_per_shard(1000, 150)) == 1
 
 
 def test_joined_ranges_hold_the_same_keys_and_records_without_a_key_stay_alone() -> None:

@@ -21,7 +21,7 @@ AGE = '[fields.AGE]\nkind = "numeric"\n'
 MISTAKES = {
     "nothing at all": ("", "name: expected a name for the portfolio; it is missing"),
     "no key": (f'name = "book"\n{AGE}', "key: expected the name of the column that identifies a record; it is missing"),
-    "no input": (TOP, "expected at least one section [fields.COLUMN] or [history.NAME]; got none"),
+    "no input": (TOP, "expected at least one section [fields.COLUMN], [history.NAME] or [events.NAME]; got none"),
     "capital letters in the name": (
         f'name = "Book"\nkey = "id"\n{AGE}',
         "f.toml:1: name: expected at most 64 lower-case",
