@@ -234,11 +234,19 @@ def read_all(
     engine: Engine, source: Source, key: str, columns: tuple[str, ...], *, batch_rows: int = 50_000
 ) -> Iterator[pd.DataFrame]:
     """Yield every record that has a key, in key order, `batch_rows` or a few more at a time (for training)."""
+    for _, frame in read_by_range(engine, source, key, columns, batch_rows=batch_rows):
+        yield frame
+
+
+def read_by_range(
+    engine: Engine, source: Source, key: str, columns: tuple[str, ...], *, batch_rows: int
+) -> Iterator[tuple[KeyRange, pd.DataFrame]]:
+    """Yield every record that has a key, as `read_all` does, each frame with its range."""
     with reading(engine) as connection:
         ranges = plan_key_ranges(connection, source, key, shard_rows=batch_rows)
     for key_range in ranges:
         if not key_range.holds_missing_keys:
-            yield read_range(engine, source, key, columns, key_range)
+            yield key_range, read_range(engine, source, key, columns, key_range)
 
 
 def count_newer(connection: Connection, definition: PortfolioDefinition, as_of: str) -> tuple[int, int]:

@@ -56,7 +56,7 @@ class Choice:
 def choose_aggregates(sample: Sample, schema: RecordSchema, on_batch: Callable[[], None] = lambda: None) -> Choice:
     """Choose the aggregates of all event tables of a schema together. The same sample gives the same choice."""
     families = {table.name: list_candidates(table, sample.events[table.name]) for table in schema.events}
-    bare = schema.with_aggregates(tuple(replace(one, aggregates=()) for one in schema.events))
+    bare = schema.without_aggregates
     bench = _Bench(sample, bare, on_batch)
     taken, trial = _choose_families(bench, families)
     tables = _tables_of(bare.events, families, taken)

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
-from transformer.arithmetic.kernels import compiled
 from transformer.events.event_columns import NO_NAME, EventColumns, Names
 from transformer.records.event_schema import Aggregate, EventTable, Measure
+
+compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 ANY = -1
 ABSENT = -2  # the number of a name that none of the events has

@@ -89,8 +89,6 @@ class EventTable:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Read back what `asdict` wrote, or the same after a way through JSON."""
-        values = tuple(
-            EventValue(one["name"], one["kind"], tuple(one["missing_codes"])) for one in document["values"]
-        )
+        values = tuple(EventValue(one["name"], one["kind"], tuple(one["missing_codes"])) for one in document["values"])
         aggregates = tuple(Aggregate(**one) for one in document["aggregates"])
         return cls(document["name"], document["type"], values, document["window_days"], aggregates)

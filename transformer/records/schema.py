@@ -66,6 +66,11 @@ class RecordSchema:
         return replace(self, fields=own + new, events=tables)
 
     @property
+    def without_aggregates(self) -> Self:
+        """The schema as it is before aggregates of the events are chosen."""
+        return self.with_aggregates(tuple(replace(one, aggregates=()) for one in self.events))
+
+    @property
     def steps(self) -> int:
         """S, the number of periods; 0 without history."""
         return len(self.histories[0].columns) if self.histories else 0

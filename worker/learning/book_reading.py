@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from db.events.wording import counted
-from db.portfolios.definition import PortfolioDefinition
-from db.sources.source_table import DECIMAL_COMMA, RECORD_KEY, UNREADABLE, read_all
+from db.portfolios.definition import PortfolioDefinition, Source
+from db.sources.event_times import UNREADABLE as NO_TIME
+from db.sources.source_table import DECIMAL_COMMA, RECORD_KEY, UNREADABLE, KeyRange, read_by_range
 from transformer.errors import TrainingDataError
+from transformer.events.event_store import EventStore
 from transformer.records.labelled_book import Book
 from transformer.records.record_store import RecordStore, RecordWriter, rows_at_once
 from transformer.records.splitting import hash_order
 from worker.learning.outcome_labels import Labels, join_outcomes
+from worker.records.event_reading import ReadRecords, read_events_of
+from worker.records.moments import moments_of
 from worker.runtime.context import WorkerContext
 from worker.runtime.heartbeat import Heartbeat
+from worker.runtime.portfolio_mapping import schema_of
 
 _SHOWN_COLUMNS = 5
+_RANGE = "tidemark_range"  # number of the key range that a record was read with, in frames only
 
 
 def read_book(
@@ -47,6 +54,7 @@ class LeftOut:
 
     records: int = 0
     with_comma: int = 0
+    without_moment: int = 0
     by_column: Counter[str] = field(default_factory=Counter[str])
 
     def add(self, texts: "pd.Series[Any]") -> None:
@@ -60,6 +68,11 @@ class LeftOut:
     @property
     def sentence(self) -> str:
         """A sentence for the result of the training, without any record's value; empty if there are none."""
+        moments = f"{counted(self.without_moment, 'record')} without a moment left out" if self.without_moment else ""
+        return "; ".join(one for one in (self._said_of_texts, moments) if one)
+
+    @property
+    def _said_of_texts(self) -> str:
         if not self.records:
             return ""
         columns = ", ".join(f"{name} ({count})" for name, count in self.by_column.most_common(_SHOWN_COLUMNS))
@@ -97,32 +110,73 @@ def read_labelled(
     a number are left out, because they could not be scored either. A book larger than the setting
     `training_memory_mb` is kept in a file. Raises `TrainingDataError`.
     """
-    own = tuple(name for name in (definition.target, definition.as_of, definition.entity) if name is not None)
+    names = (definition.target, definition.as_of, definition.entity, definition.moment if definition.events else None)
+    own = tuple(dict.fromkeys(name for name in names if name is not None))
     wanted, source = tuple(dict.fromkeys((*columns, *own))), definition.learning_records
     settings = context.settings
     writer = RecordWriter(settings.scratch, most_bytes=settings.training_memory_mb * 1_000_000)
     kept_own: list[pd.DataFrame] = []
-    frames = read_all(
-        context.engine, source, definition.key, wanted, batch_rows=rows_at_once(4 * len(wanted), most=50_000)
-    )
+    ranges: list[KeyRange] = []
+    frames = _read_numbered(context, definition, source, wanted, ranges)
     left_out = LeftOut()
-    readable = _readable(frames, heartbeat, left_out)
+    readable = _readable(frames, definition, heartbeat, left_out)
     for frame in readable if most is None else sample_lowest(readable, most):
         writer.append(frame[list(columns)])
-        kept_own.append(_copy(frame[[RECORD_KEY, *own]]))
+        kept_own.append(_copy(frame[[RECORD_KEY, _RANGE, *own]]))
     if not kept_own:
         raise TrainingDataError(f"the source {source.name} contains no records", "load some: tidemark load")
     together = pd.concat(kept_own, ignore_index=True)
     target = np.full(len(together), np.nan) if definition.target is None else read_target(together[definition.target])
     labels = join_outcomes(context.engine, definition, together, target)
-    return LabelledRecords(writer.close(), together, labels, _read_entity(together, definition), left_out)
+    records = _with_events(context, definition, writer.close(), together, ranges)
+    return LabelledRecords(records, together, labels, _read_entity(together, definition), left_out)
 
 
-def _readable(frames: Iterator[pd.DataFrame], heartbeat: Heartbeat, left_out: LeftOut) -> Iterator[pd.DataFrame]:
+def _read_numbered(
+    context: WorkerContext,
+    definition: PortfolioDefinition,
+    source: Source,
+    wanted: tuple[str, ...],
+    ranges: list[KeyRange],
+) -> Iterator[pd.DataFrame]:
+    """Yield frames whose records know the number of their range in `ranges`, which is filled on the way."""
+    rows = rows_at_once(4 * len(wanted), most=50_000)
+    for key_range, frame in read_by_range(context.engine, source, definition.key, wanted, batch_rows=rows):
+        yield frame.assign(**{_RANGE: len(ranges)})
+        ranges.append(key_range)
+
+
+def _with_events(
+    context: WorkerContext,
+    definition: PortfolioDefinition,
+    records: RecordStore,
+    own: pd.DataFrame,
+    ranges: list[KeyRange],
+) -> RecordStore:
+    """Return the records together with their events, if the portfolio has any."""
+    if not definition.events:
+        return records
+    moments = moments_of(own, definition, _today())
+    read = ReadRecords(ranges, own[_RANGE].to_numpy(), own[RECORD_KEY], moments)
+    return EventStore.of(records, moments, read_events_of(context.engine, definition, schema_of(definition), read))
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _readable(
+    frames: Iterator[pd.DataFrame], definition: PortfolioDefinition, heartbeat: Heartbeat, left_out: LeftOut
+) -> Iterator[pd.DataFrame]:
     """Records of one key come in one frame."""
     for frame in frames:
         left_out.add(frame[UNREADABLE])
-        yield frame[~frame[RECORD_KEY].duplicated() & frame[UNREADABLE].isna()].reset_index(drop=True)
+        is_kept = ~frame[RECORD_KEY].duplicated() & frame[UNREADABLE].isna()
+        if definition.events:
+            has_moment = moments_of(frame, definition, _today()) != NO_TIME
+            left_out.without_moment += int((is_kept & ~has_moment).sum())
+            is_kept &= has_moment
+        yield frame[is_kept].reset_index(drop=True)
         heartbeat()
 
 

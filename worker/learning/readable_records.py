@@ -57,16 +57,17 @@ def read_records(  # noqa: PLR0913 - by name
     reads the columns of the present definition too, for a model that is not the champion's child.
     """
     own = definition.input_columns if with_own else ()
-    columns = tuple(dict.fromkeys((*champion.schema.columns, *own, *definition.segments)))
+    columns = tuple(dict.fromkeys((*champion.schema.source_columns, *own, *definition.segments)))
     known = read_labelled(context, definition, columns, heartbeat)
+    store = known.records.reading(champion.schema)
     is_usable = ~np.isnan(known.labels.target)
-    for place, frame in chunks_of(known.records, champion.schema.columns):
+    for place, frame in chunks_of(store, champion.schema.columns):
         is_usable[place.start + unreadable_rows(champion, frame)] = False
     rows = np.flatnonzero(is_usable)
     labels, keys = known.labels.part(rows), known.keys[rows]
     is_new = labels.is_newer_than(parent.learned_until, after_job=after_job)
     groups = keys if known.entity is None else known.entity[rows]
-    return Records(known.records.part(rows), keys, groups, labels, is_new)
+    return Records(store.part(rows), keys, groups, labels, is_new)
 
 
 def parts_of(records: Records, plan: TrainingPlan, segments: tuple[str, ...]) -> Parts:

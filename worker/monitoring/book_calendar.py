@@ -1,16 +1,10 @@
 """Time by the calendar of a book: the dates of its nights, not the clock of the machines that score them."""
 
-from datetime import date
-
 from db.connections.engine import Connection
 from db.ledger.job_lifecycle import Job, find_job
+from worker.records.moments import date_of_night
 
 FAR = 100_000  # days: no limit of a policy reaches so far
-
-
-def date_of_night(night: Job) -> date:
-    """Return the date of a scoring job's records."""
-    return night.definition.monitoring.date_of(night.options, night.created_at)
 
 
 def days_between(connection: Connection, earlier: int | None, night: Job) -> int:

@@ -33,6 +33,10 @@ class Past:
     dates: tuple[date, ...]
     schema: RecordSchema
 
+    def reading(self, schema: RecordSchema) -> "Past":
+        """Return the same past, read by the schema of a model: with the fields that it makes of events."""
+        return replace(self, records=self.records.reading(schema), schema=schema)
+
     def rows_of(self, night: int) -> Rows:
         """Return the rows of one night."""
         return np.flatnonzero(self.nights == night)

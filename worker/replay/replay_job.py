@@ -45,6 +45,7 @@ def replay_claimed(context: WorkerContext, claim: Claim) -> None:
         past, policy, scale_of(definition), TrainingOptions(quick=bool(asked.get("quick"))), beat=heartbeat
     )
     model = first.train(past.rows_of(FIRST), learned_night=FIRST)
+    first = replace(first, past=past.reading(model.loaded.schema))
     played: dict[str, Played] = {}
     told: list[dict[str, Any]] = []
     for name in (NEVER, THE_LOOP, EVERY_MONTH, AT_ALARMS):

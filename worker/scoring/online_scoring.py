@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from logging import getLogger
 from time import monotonic, perf_counter
 from typing import Any, Self, cast
@@ -23,6 +24,7 @@ from db.access.online_requests import OnlineRequest, find_request, store_answer
 from db.errors import DatabaseError
 from db.operations.dropped_messages import add_dropped
 from db.portfolios.catalog import Portfolio, get_portfolio
+from db.sources.event_times import as_microseconds
 from transformer.bundles.bundle import load_bundle
 from transformer.errors import BundleError
 from transformer.scoring.scorer import ScoredRecords, Scorer
@@ -37,6 +39,7 @@ from worker.contract.messages import (
     is_request_id,
 )
 from worker.contract.redis_address import client_url
+from worker.records.given_events import EVENTS, read_given_events
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of
 from worker.scoring.model_cache import ModelSlot
@@ -159,16 +162,21 @@ def score_records(records: list[dict[str, Any]], scorer: Scorer, portfolio: Port
     Columns that the portfolio does not name are ignored, as in bulk loading, and listed.
     """
     definition = portfolio.definition
-    known = {definition.key, definition.target, definition.as_of, *definition.input_columns, *scorer.schema.columns}
+    moment = (definition.moment_column,) if definition.moment_column else ()
+    known = {definition.key, definition.target, *moment, *definition.input_columns, *scorer.schema.columns}
+    known |= {EVENTS} if definition.events else set()
     ignored = list(dict.fromkeys(name for record in records for name in record if name not in known))
     rejects = {
         index: problem
         for index, record in enumerate(records)
-        if (problem := _find_missing_column(record, scorer.schema.columns)) is not None
+        if (problem := _find_missing_column(record, scorer.schema.source_columns)) is not None
     }
+    now = as_microseconds(datetime.now(UTC))
+    given = read_given_events(records, definition, scorer.schema, now=now)
+    rejects = given.rejects | rejects
     usable = [index for index in range(len(records)) if index not in rejects]
-    columns = {name: _as_column([records[index][name] for index in usable]) for name in scorer.schema.columns}
-    frame = pd.DataFrame(columns, index=range(len(usable)))
+    columns = {name: _as_column([records[index][name] for index in usable]) for name in scorer.schema.source_columns}
+    frame = given.add_fields(pd.DataFrame(columns, index=range(len(usable))), usable)
     scored = scorer.score(frame)
     for problem in scored.problems:
         rejects[usable[problem.row]] = (problem.field, problem.reason, _REASON_TEXTS[problem.reason])

@@ -97,8 +97,8 @@ class _Overlap:
             shard.heartbeat()
             if not is_first_attempt:  # it may kill its worker: nothing else is to be lost with it
                 self._result_of(self._behind, shard.heartbeat)
-            columns = self._slot.scorer(model_of(claim)).schema.columns
-            frame = read_claimed(self._context, claim, columns) if shard.frame is None else shard.frame
+            schema = self._slot.scorer(model_of(claim)).schema
+            frame = read_claimed(self._context, claim, schema) if shard.frame is None else shard.frame
             if is_first_attempt and monotonic() < self._ends:
                 self._ahead = self._reader.submit(self._read_next)
             result = score_claimed(self._context, self._slot, claim, frame, shard.heartbeat)
@@ -121,7 +121,7 @@ class _Overlap:
         if scorer is None:
             return shard
         with answered(context, claim):
-            return replace(shard, frame=read_claimed(context, claim, scorer.schema.columns))
+            return replace(shard, frame=read_claimed(context, claim, scorer.schema))
         return None
 
     def _write(self, claim: Claim, result: ShardResult, started: float) -> None:

@@ -1,7 +1,7 @@
 """Scores one shard: claim, read, score, write. Read this file to understand the product.
 
 claim        db.ledger.shard_leases        the right to work on a range of keys, until the lease ends
-read         db.sources.source_table       the range's records as a frame
+read         worker.records.event_reading  the range's records as a frame, with what their events amount to
 score        transformer      probabilities and reasons, or why a record cannot be scored
 count        worker.scoring.monitor_counts  what the monitor will look at, so that it need not read a score again
 write        db.results.shard_results        scores, rejects, histogram, counters and completion: one transaction
@@ -17,14 +17,18 @@ import pandas as pd
 
 from db.ledger.digests import data_digest, score_digest
 from db.ledger.shard_leases import Claim
+from db.portfolios.definition import PortfolioDefinition
 from db.privacy.key_secret import require_key_secret
 from db.results.shard_results import Reject, ShardResult, complete_scored_shard
-from db.sources.source_table import RECORD_KEY, ROW, UNREADABLE, read_range
+from db.sources.source_table import RECORD_KEY, ROW, UNREADABLE
 from transformer.reasons.explainer import as_json_texts
 from transformer.records.column_reading import Problem
+from transformer.records.schema import RecordSchema
 from transformer.scoring.points import ScoreScale
 from transformer.scoring.scorer import ScoredRecords, Scorer
 from worker.contract.messages import SCORING_QUEUE
+from worker.records.event_reading import NO_MOMENT, read_shard
+from worker.records.moments import date_of_night
 from worker.runtime.context import WorkerContext, claimed_shard
 from worker.runtime.heartbeat import Heartbeat
 from worker.runtime.portfolio_mapping import scale_of
@@ -40,6 +44,7 @@ _REASON_TEXTS = {
     "duplicate_key": "an earlier record has the same key{where}",
     "not_a_number": "expected a number, got {value!r}",
     "infinite": "expected a finite number, got {value}",
+    NO_MOMENT: "expected the time at which the record is judged, such as 2026-11-24T09:30:00{where}",
 }
 
 
@@ -52,16 +57,16 @@ def score_next_shard(context: WorkerContext, slot: ModelSlot, hint: int | None =
         if claim is not None:
             started, heartbeat = perf_counter(), context.heartbeat(claim)
             heartbeat()
-            frame = read_claimed(context, claim, slot.scorer(model_of(claim)).schema.columns)
+            frame = read_claimed(context, claim, slot.scorer(model_of(claim)).schema)
             result = score_claimed(context, slot, claim, frame, heartbeat)
             write_claimed(context, claim, result, started=started)
     return claim is not None
 
 
-def read_claimed(context: WorkerContext, claim: Claim, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Return the records of a claimed shard, with the columns that its model reads."""
-    definition = claim.job.definition
-    return read_range(context.engine, definition.records, definition.key, columns, claim.key_range)
+def read_claimed(context: WorkerContext, claim: Claim, schema: RecordSchema) -> pd.DataFrame:
+    """Return the records of a claimed shard, with the columns that its model reads, those made of events too."""
+    job = claim.job
+    return read_shard(context.engine, job.definition, schema, claim.key_range, night=date_of_night(job))
 
 
 def score_claimed(
@@ -70,7 +75,7 @@ def score_claimed(
     """Return the result of a shard: scores, rejects, and the monitor's counts."""
     heartbeat()
     job, scorer = claim.job, slot.scorer(model_of(claim))
-    unusable = find_unusable_rows(frame, job.definition.key)
+    unusable = find_unusable_rows(frame, job.definition)
     usable = frame.drop(index=list(unusable)) if unusable else frame
     scored = scorer.score(usable, on_batch=heartbeat, with_reasons=job.options.get("reasons", True))
     result = build_result(frame, usable, unusable, scored, scorer, scale_of(job.definition))
@@ -99,9 +104,9 @@ def model_of(claim: Claim) -> str:
     return claim.job.model_version
 
 
-def find_unusable_rows(frame: pd.DataFrame, key: str) -> dict[int, Problem]:
-    """Return the rows rejected before scoring, by position: missing key, duplicate key, unreadable text."""
-    keys = frame[RECORD_KEY]
+def find_unusable_rows(frame: pd.DataFrame, definition: PortfolioDefinition) -> dict[int, Problem]:
+    """Return the rows rejected before scoring, by position: missing or duplicate key, unreadable text, no moment."""
+    keys, key = frame[RECORD_KEY], definition.key
     missing = keys.isna().to_numpy()
     repeated = keys.duplicated(keep="first").to_numpy() & ~missing
     unusable = {int(row): Problem(int(row), key, "missing_key", "") for row in np.flatnonzero(missing)}
@@ -109,6 +114,8 @@ def find_unusable_rows(frame: pd.DataFrame, key: str) -> dict[int, Problem]:
     for row in np.flatnonzero(frame[UNREADABLE].notna().to_numpy()):
         field, text = next(iter(json.loads(frame[UNREADABLE].iloc[row]).items()))
         unusable.setdefault(int(row), Problem(int(row), field, "not_a_number", text))
+    for row in frame.attrs.get(NO_MOMENT, ()):
+        unusable.setdefault(int(row), Problem(int(row), definition.moment_column or "", NO_MOMENT, ""))
     return unusable
 
 

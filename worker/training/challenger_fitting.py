@@ -22,7 +22,6 @@ from db.ledger.shard_leases import Claim
 from db.portfolios.definition import PortfolioDefinition
 from db.registry.versions import get_model
 from db.schema.states import JobKind
-from db.sources.source_table import read_all
 from transformer.bundles.bundle import LoadedModel
 from transformer.bundles.trained_model import TrainedModel
 from transformer.errors import TrainingDataError
@@ -43,6 +42,8 @@ from worker.learning.book_reading import read_book, sample_lowest
 from worker.learning.held_out_keys import held_out_secret
 from worker.learning.lesson_plan import TrainingPlan
 from worker.learning.readable_records import Records
+from worker.records.event_reading import read_whole_book
+from worker.records.moments import date_of_night
 from worker.runtime.context import WorkerContext
 from worker.runtime.heartbeat import Heartbeat
 from worker.runtime.portfolio_mapping import schema_of
@@ -163,6 +164,7 @@ def _refit(bench: Bench, beat: Callable[[], None]) -> Offered:
         on_epoch=lambda one: bench.heartbeat.renew(bench.board.after_epoch(one)),
         on_batch=beat,
     )
+    book = book.reading(model.schema)
     places = pd.Index(model.holdout_keys).get_indexer(pd.Index(judging))
     if (places < 0).any():
         raise TrainingDataError(
@@ -203,7 +205,8 @@ def _described(bench: Bench, lesson: Lesson, made: str, model: TrainedModel, exp
 def _pretrained(bench: Bench, beat: Callable[[], None]) -> keras.Model:
     """Pretrain the champion's network further on tonight's book, whose outcomes are not yet known."""
     champion, definition = bench.champion, bench.definition
-    book = read_all(bench.context.engine, definition.records, definition.key, champion.schema.columns)
+    night = date_of_night(bench.claim.job)
+    book = read_whole_book(bench.context.engine, definition, champion.schema, night=night)
     frame = pd.concat(sample_lowest(book, MOST_PRETRAINED), ignore_index=True)
     frame = frame.drop(index=unreadable_rows(champion, frame).tolist()).reset_index(drop=True)
     bench.heartbeat.renew()

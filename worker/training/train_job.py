@@ -84,7 +84,8 @@ def _train(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
         on_epoch=lambda report: heartbeat.renew(board.after_epoch(report)),
         on_batch=heartbeat,
     )
-    folds = _cross_validate(claim, book, schema, heartbeat, board)
+    book = book.reading(model.schema)
+    folds = _cross_validate(claim, book, model.schema, heartbeat, board)
     heartbeat.renew(board.enter("reasons"))
     is_quick = bool(claim.job.options.get("quick"))
     secret = held_out_secret(context, definition.name)
@@ -133,7 +134,7 @@ def start_of(context: WorkerContext, options: dict[str, Any], schema: RecordSche
     if version is None:
         return None
     parent = load_stored(context.engine, context.settings.bundles_url, version)
-    if parent.schema != schema:
+    if parent.schema.without_aggregates != schema:
         raise TrainingDataError(
             f"the model {version} reads different columns from those in the portfolio now",
             "train from scratch: leave out --from",
@@ -177,9 +178,10 @@ def _champion_metrics(
     if champion_before is None:
         return None
     rows = held_out_rows(model, book)
-    target, frame = book.target[rows], book.records.take(rows, model.schema.columns)
+    target = book.target[rows]
     try:
         champion = load_stored(context.engine, context.settings.bundles_url, champion_before.version)
+        frame = book.reading(champion.schema).records.take(rows)
         scored = Scorer(champion, champion_before.version).score(frame, on_batch=heartbeat)
     except TransformerError as error:
         logger.warning("No comparison with the champion %s: %s", champion_before.version, error)

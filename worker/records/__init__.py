@@ -1,0 +1,1 @@
+"""Records as a model reads them: with what their events amount to, none later than the record's moment."""
