@@ -186,12 +186,21 @@ def _select_events(engine: Engine, table: Table, events: EventsDefinition) -> Se
 
 
 def _plain_time(engine: Engine, at: Column[Any]) -> ColumnElement[Any]:
-    """The time as the database sends it fastest; infinite ones, which Arrow cannot hold, as none."""
+    """The time as the database sends it fastest; infinite ones, and years that Arrow cannot hold, as none."""
     if engine.dialect.name == "sqlite" or isinstance(at.type, String):
         return at
-    if isinstance(at.type, _DATED):  # sent in its own form: as text, which other types become, it takes twice as long
-        return type_coerce(case((func.isfinite(at), at)), BigInteger)
-    return cast(at, Double)
+    if not isinstance(at.type, _DATED):
+        return cast(at, Double)
+    limits = _limits_of(at)
+    is_held = at.between(_time_literal(FIRST, limits), _time_literal(LAST, limits))
+    time = cast(at, DateTime) if isinstance(at.type, Date) else at
+    # Sent in its own form: as text, which columns of other types become, it takes twice as long.
+    return type_coerce(case((is_held, time)), BigInteger)
+
+
+def _limits_of(at: Column[Any]) -> types.TypeEngine[Any]:
+    """The type of a time that the column is compared with. A date is the start of its day, so limits are cut to it."""
+    return DateTime(timezone=bool(getattr(at.type, "timezone", False))) if isinstance(at.type, DateTime) else Date()
 
 
 def _order_of_ties(connection: Connection, table: Table, source: Source) -> list[ColumnElement[Any]]:
@@ -211,8 +220,7 @@ def _within(statement: Select[Any], at: Column[Any], after: int | None, upto: in
     """Leave the rest to the database where it compares exactly; `_limit` judges every row once more."""
     if not isinstance(at.type, _DATED):
         return statement
-    # A date is the start of its day, so both limits may be cut to their day.
-    limits = DateTime(timezone=bool(getattr(at.type, "timezone", False))) if isinstance(at.type, DateTime) else Date()
+    limits = _limits_of(at)
     if after is not None and FIRST <= after <= LAST:
         statement = statement.where(or_(at > _time_literal(after, limits), at.is_(None)))
     if upto is not None and FIRST <= upto <= LAST:

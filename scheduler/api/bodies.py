@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from scheduler.api.problems import Problem
 
 # These are streamed to a file, which stops at its own limit.
-_UPLOADS = re.compile(r"^/v1/portfolios/[^/]+/(records|outcomes)$")
+_UPLOADS = re.compile(r"^/v1/portfolios/[^/]+/(records|outcomes|events/[^/]+)$")
 # A client slower than a telephone line of 1998 is slow on purpose.
 SLOWEST_BYTES_A_SECOND = 4096
 

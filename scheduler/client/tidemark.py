@@ -86,8 +86,26 @@ class Tidemark:
 
     def upload(self, portfolio: str, data: "str | Path | pd.DataFrame", *, replace: bool = False) -> dict[str, Any]:
         """Load records from a CSV, JSON lines or Parquet file, or a frame; return the counts."""
-        path = f"/v1/portfolios/{portfolio}/records"
-        query = {"replace": "true"} if replace else {}
+        return self._send_data(f"/v1/portfolios/{portfolio}/records", data, {"replace": "true"} if replace else {})
+
+    def load_events(
+        self,
+        portfolio: str,
+        table: str,
+        data: "str | Path | pd.DataFrame",
+        *,
+        mode: Literal["new_records", "append", "by_record", "replace"] = "new_records",
+        dry_run: bool = False,
+    ) -> dict[str, Any]:
+        """Load events from a file, or a frame, into the portfolio's event table; return the counts.
+
+        `mode` says what happens to events that records of the file have already: the load is refused, they stay,
+        those of these records are replaced, or the whole table is.
+        """
+        query = {"mode": mode} | ({"dry_run": "true"} if dry_run else {})
+        return self._send_data(f"/v1/portfolios/{portfolio}/events/{table}", data, query)
+
+    def _send_data(self, path: str, data: "str | Path | pd.DataFrame", query: dict[str, str]) -> dict[str, Any]:
         if not isinstance(data, str | Path):
             content = data.to_parquet(index=False)
             headers = {"Content-Type": _CONTENT_TYPES[".parquet"]}
@@ -170,8 +188,8 @@ class Tidemark:
     ) -> "pd.DataFrame":
         """Score up to 1,000 records immediately with the champion; return one row per record, in order.
 
-        A record that cannot be scored has no probability; `field` and `reason` say why. `portfolio` may be
-        omitted if the key has access to only one.
+        A record's `events` are lists or frames by the name of their table. A record that cannot be scored has no
+        probability; `field` and `reason` say why. `portfolio` may be omitted if the key has access to only one.
         """
         import numpy as np  # noqa: PLC0415 - those who only submit need neither
         import pandas as pd  # noqa: PLC0415
@@ -215,6 +233,15 @@ def _id_of(job: Job | int) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """Return a JSON value: no numpy number, no NaN."""
-    plain = value.item() if hasattr(value, "item") else value
-    return None if plain is None or plain != plain else plain  # noqa: PLR0124 - NaN is what differs from itself
+    """Return a JSON value: no numpy number, no NaN; times as text; a frame of events as a list."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if hasattr(value, "to_dict"):
+        return _plain(value.to_dict("records"))
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if value != value:  # noqa: PLR0124 - NaN, and a time that is missing, differ from themselves
+        return None
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value.item() if hasattr(value, "item") else value

@@ -24,8 +24,8 @@ from scheduler.api.parameters import (
     PortfolioName,
     problems,
 )
-from scheduler.api.routes.records import receive_upload, refusal_of
 from scheduler.api.strict_json import StrictRoute
+from scheduler.api.uploads import receive_upload, refusal_of
 from scheduler.data_files.errors import DataFileError
 from scheduler.data_files.outcome_file import OutcomeColumns, load_outcome_file
 from worker.contract.scratch import own_folder

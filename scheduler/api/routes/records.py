@@ -1,39 +1,35 @@
-"""`/v1/portfolios/{name}/records`: upload records; streamed to a file, checked, loaded in one transaction."""
+"""`/v1/portfolios/{name}/records` and `.../events/{table}`: upload records and their events.
 
-import zlib
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+Both are streamed to a file, checked, and loaded in one transaction.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import anyio
 import anyio.to_thread
 import pandas as pd
 from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
 from pydantic import Field
-from starlette.requests import ClientDisconnect
 
 from db.portfolios.definition import PortfolioDefinition
+from db.sources.event_loading import EventLoad, EventLoadMode, load_events
 from db.sources.loading import load_records
 from scheduler.api.context import Caller, Operator
-from scheduler.api.parameters import Document, PortfolioName, problems
+from scheduler.api.parameters import NAME_PATTERN, Document, PortfolioName, problems
 from scheduler.api.problems import Problem
+from scheduler.api.uploads import receive_upload, refusal_of
 from scheduler.api_settings import ApiSettings
-from scheduler.data_files.errors import DataFileError, DataTooLargeError
+from scheduler.data_files.errors import DataFileError
+from scheduler.data_files.event_file import EventSurvey, checked_frames, open_event_file
 from scheduler.data_files.load_survey import LoadSurvey
 from scheduler.data_files.record_file import DataFile, open_data_file
 from worker.contract.scratch import own_folder
 
 router = APIRouter(prefix="/v1/portfolios", tags=["records"])
-
-_ENDINGS = {
-    "text/csv": ".csv",
-    "application/vnd.apache.parquet": ".parquet",
-    "application/x-ndjson": ".jsonl",
-}
-_UPLOAD_NAME = "the upload"
-_UNPACK_BYTES = 1 << 20
 
 
 class UnreadableValues(Document):
@@ -62,41 +58,6 @@ class LoadedRecords(Document):
     )
 
 
-@dataclass
-class _Upload:
-    """Writes the pieces of a body to a file, unpacked, and stops at the limit."""
-
-    path: Path
-    limit: int
-    unpack: Any  # a decompressor of zlib, whose type has no public name; or None
-    written: int = 0
-
-    async def take(self, pieces: AsyncIterator[bytes]) -> None:
-        async with await anyio.open_file(self.path, "wb") as file:
-            async for piece in pieces:
-                for part in self._unpacked(piece):
-                    self._count(len(part))
-                    await file.write(part)
-        if self.unpack is not None and not self.unpack.eof:
-            raise Problem(400, "malformed-body", "the gzip stream ends too early")
-
-    def _unpacked(self, piece: bytes) -> Iterator[bytes]:
-        if self.unpack is None:
-            yield piece
-            return
-        try:
-            while piece:
-                yield self.unpack.decompress(piece, _UNPACK_BYTES)
-                piece = self.unpack.unconsumed_tail
-        except zlib.error as error:
-            raise Problem(400, "malformed-body", "the body is not a gzip stream") from error
-
-    def _count(self, size: int) -> None:
-        self.written += size
-        if self.written > self.limit:
-            raise Problem(413, "too-large", f"an upload may hold at most {self.limit} bytes, decompressed")
-
-
 @router.post("/{name}/records", response_model=LoadedRecords, responses=problems(400, 404, 409, 413, 415),
     openapi_extra={"requestBody": {"required": True, "description": "Records; CSV and JSON lines may be gzipped.",
     "content": {
@@ -108,8 +69,8 @@ async def upload(
     caller: Operator,
     name: PortfolioName,
     request: Request,
-    replace: Annotated[
-        bool, Query(description="Recreate the table; its present rows are deleted.", examples=[False])
+    replace_all: Annotated[
+        bool, Query(alias="replace", description="Recreate the table; its present rows are deleted.", examples=[False])
     ] = False,
 ) -> LoadedRecords:
     """Load records into the portfolio's source table, all or nothing. Rows with the same key are replaced."""
@@ -117,37 +78,65 @@ async def upload(
     settings = caller.context.settings
     with own_folder("upload") as folder:
         path = await receive_upload(request, folder, settings.api_upload_bytes)
-        load = partial(_load, caller, portfolio.definition, path, settings, replace_all=replace)
+        load = partial(_load, caller, portfolio.definition, path, settings, replace_all=replace_all)
         return await anyio.to_thread.run_sync(load)
 
 
-async def receive_upload(request: Request, folder: Path, limit: int) -> Path:
-    """Stream a request's body to a file whose name ends as its content type says. Raises `Problem`."""
-    ending, unpack = _read_headers(request)
-    path = folder / f"upload{ending}"
-    try:
-        await _Upload(path, limit, unpack).take(request.stream())
-    except ClientDisconnect as error:
-        raise Problem(400, "malformed-body", "the client went away") from error
-    return path
+class RefusedRows(Document):
+    """Rows of a file that could not be loaded."""
+
+    column: str = Field(examples=["booked_at"])
+    reason: str = Field(description="no_key, no_time, unreadable_time or not_a_number", examples=["unreadable_time"])
+    rows: int = Field(examples=[12])
 
 
-def _read_headers(request: Request) -> tuple[str, Any]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _ENDINGS:
-        raise Problem(415, "unsupported-media-type", f"expected one of {', '.join(_ENDINGS)}")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip"} or (encoding == "gzip" and kind == "application/vnd.apache.parquet"):
-        raise Problem(415, "unsupported-media-type", "expected no content encoding, or gzip for CSV and JSON lines")
-    return _ENDINGS[kind], zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding == "gzip" else None
+class LoadedEvents(Document):
+    """The result of an upload, in events."""
+
+    portfolio: str = Field(examples=["customers"])
+    events: str = Field(examples=["bookings"])
+    source: str = Field(examples=["bookings"])
+    loaded: int = Field(examples=[2500000])
+    replaced: int = Field(description="earlier events that they replaced", examples=[0])
+    records: int = Field(description="different keys among them", examples=[50000])
+    total: int = Field(description="events in the table now", examples=[2500000])
+    late: int = Field(description="before the end of the newest scored night, which did not see them", examples=[0])
+    newest_night: str | None = Field(description="its date", examples=["2026-11-24"])
+    ignored_columns: list[str] = Field(description="columns that the portfolio does not name", examples=[["note"]])
+    refused: int = Field(description="rows that were not loaded", examples=[12])
+    refusals: list[RefusedRows]
+    dry_run: bool = Field(examples=[False])
 
 
-def refusal_of(error: DataFileError, path: Path) -> Problem:
-    """Return the refusal of an upload; the message begins with the place of a file that the sender does not know."""
-    message = str(error).replace(str(path), _UPLOAD_NAME)
-    if isinstance(error, DataTooLargeError):
-        return Problem(413, "too-large", message)
-    return Problem(422, "invalid-records", message)
+@router.post("/{name}/events/{table}", response_model=LoadedEvents, responses=problems(400, 404, 409, 413, 415),
+    openapi_extra={"requestBody": {"required": True, "description": "Events; CSV and JSON lines may be gzipped.",
+    "content": {
+        "text/csv": {"schema": {"type": "string"}, "example": "customer_id,booked_at\n1,2026-11-24T09:30:00\n"},
+        "application/x-ndjson": {"schema": {"type": "string"}, "example": '{"customer_id": 1, "booked_at": "2026"}\n'},
+        "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}, "example": "PAR1"},
+    }}})  # fmt: skip
+async def upload_events(
+    caller: Operator,
+    name: PortfolioName,
+    table: Annotated[str, PathParameter(pattern=NAME_PATTERN, examples=["bookings"])],
+    request: Request,
+    mode: Annotated[
+        EventLoadMode,
+        Query(description="What happens to events that the records of the file have already.", examples=["append"]),
+    ] = EventLoadMode.NEW_RECORDS,
+    dry_run: Annotated[bool, Query(description="Check and count everything, store nothing.", examples=[False])] = False,
+) -> LoadedEvents:
+    """Load events into one of the portfolio's event tables, all or nothing.
+
+    Without a mode the upload is refused if records of the file have events already.
+    """
+    portfolio = await anyio.to_thread.run_sync(caller.portfolio, name)
+    definition, settings = portfolio.definition, caller.context.settings
+    events = definition.require_events(table)
+    with own_folder("upload") as folder:
+        path = await receive_upload(request, folder, settings.api_upload_bytes)
+        load = EventLoad(definition, events, "text", mode, is_trial=dry_run, who=caller.who)
+        return await anyio.to_thread.run_sync(_load_events, caller, load, path, settings)
 
 
 def _load(
@@ -176,6 +165,30 @@ def _load(
     )
 
 
+def _load_events(caller: Caller, load: EventLoad, path: Path, settings: ApiSettings) -> LoadedEvents:
+    caller.require_in_force()  # an upload may have taken long
+    survey = EventSurvey()
+    try:
+        file = open_event_file(path, load.events, most_bytes=settings.api_upload_bytes)
+        _require_size(file.rows_estimate or 0, settings, "events")
+        frames = checked_frames(file, survey, load.definition.reject_budget)
+        outcome = load_events(caller.engine, replace(load, key_type=file.key_type), frames)
+    except DataFileError as error:
+        raise refusal_of(error, path) from None
+    counts = {name: getattr(outcome, name) for name in ("loaded", "replaced", "records", "total", "late")}
+    return LoadedEvents(
+        portfolio=load.definition.name,
+        events=load.events.name,
+        source=load.events.source,
+        newest_night=outcome.night,
+        ignored_columns=list(file.ignored_columns),
+        refused=survey.refused,
+        refusals=[RefusedRows(**one) for one in survey.document],
+        dry_run=load.is_trial,
+        **counts,
+    )
+
+
 def _frames(file: DataFile, settings: ApiSettings) -> Iterator[pd.DataFrame]:
     rows = 0
     for batch in file.batches():
@@ -184,6 +197,6 @@ def _frames(file: DataFile, settings: ApiSettings) -> Iterator[pd.DataFrame]:
         yield batch.frame
 
 
-def _require_size(rows: int, settings: ApiSettings) -> None:
+def _require_size(rows: int, settings: ApiSettings, what: str = "records") -> None:
     if rows > settings.api_upload_rows:
-        raise Problem(413, "too-large", f"an upload may hold at most {settings.api_upload_rows} records")
+        raise Problem(413, "too-large", f"an upload may hold at most {settings.api_upload_rows} {what}")

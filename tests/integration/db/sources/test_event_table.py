@@ -223,9 +223,12 @@ def test_a_column_that_holds_no_times_is_refused(postgres_url: str) -> None:
             check_events(engine, BOOKINGS, EVENTS)
 
 
-def test_infinite_times_of_postgresql_are_no_times(postgres_url: str) -> None:
+@pytest.mark.parametrize("at", ["TIMESTAMP", "TIMESTAMPTZ", "DATE"])
+def test_infinite_times_and_years_before_1_or_after_9999_are_no_times(postgres_url: str, at: str) -> None:
     with opened_engine(postgres_url) as engine:
-        _make_bookings(engine, "1, 'infinity', 'card', 1", "1, '-infinity', 'card', 2", "1, '2026-01-01', 'card', 3")
+        odd = ("infinity", "-infinity", "4000-01-01 BC", "294000-01-01", "0001-01-01", "9999-12-31")
+        _make_bookings(engine, *(f"1, '{time}', 'card', {row}" for row, time in enumerate(odd)), at=at)
         events = _read(engine)
-        assert events["amount"].tolist() == [3]
-        assert events.attrs[UNREADABLE_TIMES] == 2
+        assert events["amount"].tolist() == [4, 5]
+        assert events.attrs[UNREADABLE_TIMES] == 4
+        assert _read(engine, after=NOON)["amount"].tolist() == [5]
