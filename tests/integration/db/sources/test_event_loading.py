@@ -1,5 +1,6 @@
 """Loading events: in one transaction, by record or added, for this portfolio alone; late ones and erased persons."""
 
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import Engine, inspect, text
 from db.connections.engine import reading, writing
 from db.erasure.erasure import Person, erase_record
 from db.errors import KeyTypeError, SourceError
+from db.portfolios.catalog import save_portfolio
 from db.portfolios.definition import EventsDefinition, FieldDefinition, FieldKind
 from db.portfolios.source_grants import grant_source
 from db.results.shard_results import complete_scored_shard
@@ -133,6 +135,19 @@ def test_the_key_has_the_type_of_the_records_key(engine: Engine, keys: Sequence[
     load(engine, *((key, NOON, row) for row, key in enumerate(keys)), key_type="text")
     check_all_events(engine, DEFINITION)
     assert read_all_events(engine, '"zz"')[EVENT_KEY].tolist() == keys
+
+
+def test_keys_that_are_uuids_are_compared_as_such(engine: Engine) -> None:
+    kind = "UUID" if engine.dialect.name == "postgresql" else "TEXT"
+    keys = [str(uuid.UUID(int=number * 7919)) for number in (3, 1, 2)]
+    with writing(engine) as connection:
+        connection.execute(text(f"CREATE TABLE theirs (id {kind}, amount DOUBLE PRECISION, colour TEXT)"))
+    definition = book_definition(source="theirs", events=(EVENTS,))
+    save_portfolio(engine, definition, who="test")
+    frames = [frame_of(*((key, NOON, 1.0) for key in keys))]
+    load_events(engine, EventLoad(definition, EVENTS, "text", who="test"), frames)
+    check_all_events(engine, definition)
+    assert read_all_events(engine, f'"{keys[2]}"')[EVENT_KEY].tolist() == sorted(keys)[:2]
 
 
 def test_whole_numbers_become_text_where_the_records_have_text_keys(engine: Engine) -> None:
