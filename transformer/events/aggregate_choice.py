@@ -28,6 +28,7 @@ from transformer.records.schema import RecordSchema
 CHOICE_ROWS = 8_000  # records that the choice is made on; more hardly change it
 SIZES = (48, 160)  # aggregates that a model reads at most, in all tables together
 RATE, TREES = 0.05, 300  # faster ones do not see what richer aggregates are worth
+WATCHED = ("count", "days_since_last")  # read of every table, so that the monitor sees a feed that stops
 LEVEL = 0.5  # standard errors that a larger family must be better by
 _SEED = 11
 
@@ -53,14 +54,19 @@ class Choice:
     report: dict[str, Any]
 
 
-def choose_aggregates(sample: Sample, schema: RecordSchema, on_batch: Callable[[], None] = lambda: None) -> Choice:
-    """Choose the aggregates of all event tables of a schema together. The same sample gives the same choice."""
+def choose_aggregates(
+    sample: Sample, schema: RecordSchema, on_batch: Callable[[], None] = lambda: None, *, quick: bool = False
+) -> Choice:
+    """Choose the aggregates of all event tables of a schema together. The same sample gives the same choice.
+
+    A `quick` choice takes the best few of the first two families, by one fold alone.
+    """
     families = {table.name: list_candidates(table, sample.events[table.name]) for table in schema.events}
     bare = schema.without_aggregates
-    bench = _Bench(sample, bare, on_batch)
-    taken, trial = _choose_families(bench, families)
+    bench = _Bench(sample, bare, on_batch, quick=quick)
+    taken, trial = _take_first(bench, families) if quick else _choose_families(bench, families)
     tables = _tables_of(bare.events, families, taken)
-    chosen, sizes = _choose_size(bench, tables, trial)
+    chosen, sizes = (_keep(tables, trial.gains, SIZES[0]), {}) if quick else _choose_size(bench, tables, trial)
     report = {
         "families": list(taken),
         "aggregates": [one.field for one in _all(chosen)],
@@ -69,6 +75,11 @@ def choose_aggregates(sample: Sample, schema: RecordSchema, on_batch: Callable[[
         "records": len(sample.target),
     }
     return Choice(chosen, report)
+
+
+def _take_first(bench: "_Bench", families: dict[str, Families]) -> tuple[tuple[str, ...], "_Trial"]:
+    taken = tuple(next(iter(families.values())))[:2]
+    return taken, bench.grow(_tables_of(bench.bare.events, families, taken))
 
 
 def _choose_families(bench: "_Bench", families: dict[str, Families]) -> tuple[tuple[str, ...], "_Trial"]:
@@ -85,16 +96,15 @@ def _choose_families(bench: "_Bench", families: dict[str, Families]) -> tuple[tu
 
 def _choose_size(bench: "_Bench", tables: Tables, trial: "_Trial") -> tuple[Tables, dict[str, float]]:
     """Return the tables with as many of the best aggregates as help, and the log loss of each number of them."""
-    best: Floats | None = None
-    chosen, told = tables, {str(len(_all(tables))): float(trial.losses.mean())}
-    for size in SIZES:
-        if size >= len(_all(tables)):
-            break
-        losses = bench.grow_best(tables, trial, size).losses
-        told[str(size)] = float(losses.mean())
-        if best is None or _is_better(losses, best):
-            best, chosen = losses, _keep(tables, trial.gains, size)
-    return chosen, told
+    count = len(_all(tables))
+    tried = {size: bench.grow_best(tables, trial, size).losses for size in SIZES if size < count}
+    if count <= SIZES[-1]:
+        tried[count] = trial.losses
+    chosen, *larger = tried
+    for size in larger:
+        if _is_better(tried[size], tried[chosen]):
+            chosen = size
+    return _keep(tables, trial.gains, chosen), {str(size): float(one.mean()) for size, one in tried.items()}
 
 
 def _tables_of(tables: Tables, families: dict[str, Families], taken: tuple[str, ...]) -> Tables:
@@ -115,8 +125,9 @@ def _is_better(losses: Floats, than: Floats) -> bool:
 
 
 def _keep(tables: Tables, gains: dict[str, float], size: int) -> Tables:
-    """Return the tables with the aggregates of the largest gains, in their order."""
+    """Return the tables with the aggregates of the largest gains, in their order, and those that show a dead feed."""
     kept = set(sorted((name for name in gains if gains[name] > 0), key=lambda name: (-gains[name], name))[:size])
+    kept |= {f"{table.name}.{measure}" for table in tables for measure in WATCHED}
     return tuple(
         replace(one, aggregates=tuple(each for each in one.aggregates if each.field in kept)) for one in tables
     )
@@ -136,10 +147,17 @@ class _Bench:
     sample: Sample
     bare: RecordSchema
     on_batch: Callable[[], None]
+    quick: bool = False
+
+    @property
+    def pairs(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """The rows of each fold to learn from, and to look at; of a quick choice the last fold alone."""
+        pairs = self.sample.folds.pairs()
+        return pairs[-1:] if self.quick else pairs
 
     def grow(self, tables: Tables) -> _Trial:
         """Grow trees on all aggregates of some tables."""
-        return self._grow([tables] * len(self.sample.folds.pairs()))
+        return self._grow([tables] * len(self.pairs))
 
     def grow_best(self, tables: Tables, trial: _Trial, size: int) -> _Trial:
         """Grow trees on the best ones alone; each fold takes those that were best without it."""
@@ -149,12 +167,13 @@ class _Bench:
         losses: list[Floats] = []
         gains: list[dict[str, float]] = []
         known: tuple[Tables, Examples, FeatureTransform] | None = None
-        for (learn, look), tables in zip(self.sample.folds.pairs(), by_fold, strict=True):
+        for (learn, look), tables in zip(self.pairs, by_fold, strict=True):
             if known is None or known[0] is not tables:
                 known = (tables, *self._read(tables))
             _, examples, transform = known
             booster = Booster(tree_inputs(transform), _SEED, self.on_batch)
-            grove = replace(booster, rate=RATE, most=TREES).choose(examples.take(learn), examples.take(look))
+            booster = booster.hurried() if self.quick else replace(booster, rate=RATE, most=TREES)
+            grove = booster.choose(examples.take(learn), examples.take(look))
             sign = np.where(examples.target[look] == 1, -1, 1)
             losses.append(np.logaddexp(0, sign * grove.logits))
             gains.append(_gains_of(grove.trees, transform))

@@ -30,7 +30,7 @@ Families = dict[str, tuple[Aggregate, ...]]
 
 
 def list_candidates(table: EventTable, events: EventColumns) -> Families:
-    """Return the families of aggregates of one table; what they count is taken from the events of records to learn from.
+    """Return the families of aggregates of one table, by the events of records to learn from.
 
     A name that fewer than `LEAST_HOLDERS` records have is not counted on its own.
     """
@@ -47,7 +47,7 @@ def list_candidates(table: EventTable, events: EventColumns) -> Families:
 
 
 def choose_windows(age: NDArray[np.float64]) -> tuple[float, ...]:
-    """Return up to three windows in days, of usual length, that hold about a tenth, a quarter and half of the events."""
+    """Return up to three windows in days, of usual length, with about a tenth, a quarter and half of the events."""
     if not len(age):
         return ()
     nice = np.array(_NICE_DAYS)
@@ -129,7 +129,7 @@ def _list_followed(table: EventTable, names: dict[str, tuple[str, ...]], *, has_
                 yield _of(table, "followed", among=table.type, name=name, then=then, part=part)
 
 
-def _of(
+def _of(  # noqa: PLR0913 - by name
     table: EventTable,
     measure: Measure,
     *,

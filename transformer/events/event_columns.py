@@ -56,12 +56,12 @@ class EventColumns:
 
         `at` (E) is each event's time and `moments` (N) each record's, in microseconds since 1970; `record` (E) is the
         number of the event's record, below 0 for none. Events of one time keep the order that they have here. Later
-        ones than the moment of their record are left out, and older ones than the table's window.
+        ones than the moment of their record are left out, and those that are as old as the table's window, or older.
         """
         kept = np.flatnonzero(record >= 0)
         before = moments[record[kept]] - at[kept]
         oldest = np.inf if table.window_days is None else table.window_days * DAY
-        is_seen = (before >= 0) & (before <= oldest)
+        is_seen = (before >= 0) & (before < oldest)
         kept, before = kept[is_seen], before[is_seen]
         owner = record[kept]
         order = np.lexsort((-before, owner)) if not _is_sorted(owner, before) else slice(None)

@@ -13,18 +13,23 @@ from transformer.records.splitting import Indices, Labelled
 
 
 def choose_event_fields(
-    book: Book, schema: RecordSchema, rows: Indices, on_batch: Callable[[], None] = lambda: None
+    book: Book,
+    schema: RecordSchema,
+    rows: Indices,
+    on_batch: Callable[[], None] = lambda: None,
+    *,
+    quick: bool = False,
 ) -> tuple[Book, RecordSchema, Choice | None]:
-    """Return book and schema with the aggregates that a model should read; `rows` are the labelled records to learn from.
+    """Return book and schema with the aggregates that a model should read.
 
-    A schema without events, or whose aggregates are known, stays as it is.
+    `rows` are the labelled records to learn from. A schema without events, or whose aggregates are known, stays as it is.
     """
     store = book.records
     if not isinstance(store, EventStore):
         return book, schema, None
     choice = None
     if not schema.event_fields:
-        choice = choose_aggregates(_draw_sample(book, store, schema, rows), schema, on_batch)
+        choice = choose_aggregates(_draw_sample(book, store, schema, rows), schema, on_batch, quick=quick)
         schema = schema.with_aggregates(choice.tables)
     return book.reading(schema), schema, choice
 

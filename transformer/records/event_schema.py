@@ -66,7 +66,7 @@ class Aggregate:
 class EventTable:
     """A table of events, the column that says what happened, its values, and the aggregates that a model reads.
 
-    Without `aggregates` none have been chosen yet. Events older than `window_days` are not read.
+    Without `aggregates` none have been chosen yet. Events of `window_days` before the moment, and older ones, are not read.
     """
 
     name: str

@@ -118,7 +118,7 @@ def _with_event_fields(
         return book.reading(start.transform.schema), start.transform.schema, {}
     options = course.options
     rows = find_learning_rows(book, schema, PreparationOptions(options.valid_share, options.holdout_share))
-    book, schema, choice = choose_event_fields(book, schema, rows, course.hooks.on_batch)
+    book, schema, choice = choose_event_fields(book, schema, rows, course.hooks.on_batch, quick=options.quick)
     return book, schema, {} if choice is None else {"events": choice.report}
 
 

@@ -27,6 +27,8 @@ BATCH_ROWS = 20_000  # records whose events are held as frames at a time
 
 Moments = NDArray[np.int64]
 
+_NONE = np.zeros(0, np.int64)
+
 
 def columns_to_read(definition: PortfolioDefinition, schema: RecordSchema) -> tuple[str, ...]:
     """Return the columns of the source that a model needs, the moment too where it reads events."""
@@ -114,9 +116,9 @@ def read_columns_of(
     events = find_events(definition, table)
     known = moments[moments != UNREADABLE]
     if not len(known):
-        return EventColumns.of(_empty(table), *(np.zeros(0, np.int64),) * 2, moments, table)
+        return EventColumns.of(_empty(table), _NONE, _NONE, moments, table)
     window = None if table.window_days is None else int(table.window_days * DAY)
-    after = None if window is None else int(known.min()) - window - 1
+    after = None if window is None else int(known.min()) - window
     frame = read_events(engine, definition.events_of(events), events, key_range, after=after, upto=int(known.max()))
     record = match_keys(keys, frame[EVENT_KEY])
     return EventColumns.of(frame, frame[EVENT_AT].to_numpy(), record, moments, table)
