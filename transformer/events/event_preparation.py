@@ -22,7 +22,8 @@ def choose_event_fields(
 ) -> tuple[Book, RecordSchema, Choice | None]:
     """Return book and schema with the aggregates that a model should read.
 
-    `rows` are the labelled records to learn from. A schema without events, or whose aggregates are known, stays as it is.
+    `rows` are the labelled records to learn from. A schema without events stays as it is, and so does one whose
+    aggregates are known.
     """
     store = book.records
     if not isinstance(store, EventStore):

@@ -41,7 +41,7 @@ class Aggregate:
     """One value that is made of a record's events, and the field that it becomes.
 
     Only events count that have `name` in the column `among` and are at most `days` old; None means any. `value` is the
-    column that is summed, averaged and so on. For `followed`, `then` is the name, in the same column, of an event within
+    column that is summed, averaged and so on. For `followed`, `then` is the name in the same column of an event within
     a day after one of `name`; `part` is the quarter of the day of the event that is counted. `place` says for `name`
     which of the newest events is meant, 0 for the last.
     """
@@ -66,7 +66,8 @@ class Aggregate:
 class EventTable:
     """A table of events, the column that says what happened, its values, and the aggregates that a model reads.
 
-    Without `aggregates` none have been chosen yet. Events of `window_days` before the moment, and older ones, are not read.
+    Without `aggregates` none have been chosen yet. Events `window_days` before the moment, and older ones, are not
+    read.
     """
 
     name: str
