@@ -2,10 +2,10 @@
 
     python -m benchmarks.event_quality [--data ../shared/data] [--sets bpi_2012,cdnow,cmapss_fd001] [--seeds 3]
 
-A set is a folder with `records.parquet` (record_id, cut_off, target, split, fields) and `events.parquet` (record_id, at,
-type, values); a name with a slash is a folder of its own. The product gets the raw events and its defaults; training and
-validation part are one book for it. The peers get our aggregates, once the usual ones and once the families that
-LightGBM finds best on the validation part; they stop early on that part and are fitted again on both.
+A set is a folder with `records.parquet` (record_id, cut_off, target, split, fields) and `events.parquet` (record_id,
+at, type, values); a name with a slash is a folder of its own. The product gets the raw events and its defaults;
+training and validation part are one book for it. The peers get our aggregates, once the usual ones and once the
+families that LightGBM finds best on the validation part; they stop early on that part and are fitted again on both.
 """
 
 import argparse

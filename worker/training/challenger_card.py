@@ -3,10 +3,11 @@
 from typing import Any
 
 from db.portfolios.definition import PortfolioDefinition
+from db.portfolios.reason_texts import reason_texts_of
 from transformer.bundles.held_out_scores import HELD_OUT, HeldOutScores
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.model_card import CardFacts, HeldOut, write_card
-from transformer.reasons.explainer import Explainer
+from transformer.reasons.explainer import Explainer, codes_of
 from transformer.training.fine_tuning import Lesson
 from worker.runtime.portfolio_mapping import scale_of
 
@@ -59,5 +60,5 @@ def _facts(model: TrainedModel, lesson: Lesson, definition: PortfolioDefinition,
         training=training,
         scale=scale_of(definition),
         segments=definition.segments,
-        reason_texts=definition.reason_texts,
+        reason_texts=reason_texts_of(definition, codes_of(model.schema)),
     )

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from db.portfolios.definition import PortfolioDefinition
+from db.portfolios.reason_texts import reason_texts_of
 from transformer.bundles.held_out_scores import HELD_OUT, HeldOutScores
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.intervals import Figure, auc_against_chance
@@ -169,6 +170,6 @@ def facts_of(
         training=_facts_of_training(model),
         scale=scale_of(definition),
         segments=definition.segments,
-        reason_texts=definition.reason_texts,
+        reason_texts=reason_texts_of(definition, codes_of(schema)),
         folds=folds,
     )

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, Response
 from db.events.event_pages import Access, record_access
 from db.events.wording import counted
 from db.portfolios.catalog import Portfolio
+from db.portfolios.reason_texts import reason_texts_of
 from db.results.score_history import list_person_scores
 from scheduler.api.parameters import PortfolioName
 from scheduler.dashboard.access import Reader, Sender, Visitor
@@ -59,7 +60,8 @@ def _chart_of(visitor: Visitor, portfolio: Portfolio, key: str, form: str, *, ex
     found = list_person_scores(visitor.caller.engine, portfolio.name, forms)
     access = Access("scores", visitor.caller.who, portfolio.name, f"one record {form}, {counted(len(found), 'night')}")
     record_access(visitor.caller.engine, access, exported=exported)
-    return customer_chart(found, portfolio.definition.reason_texts) if found else None
+    texts = reason_texts_of(portfolio.definition, {code for one in found for code in one.reasons})
+    return customer_chart(found, texts) if found else None
 
 
 def _draw_all(chart: Chart) -> dict[str, str]:
