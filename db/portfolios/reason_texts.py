@@ -1,6 +1,6 @@
 """The text of a reason code: as the portfolio gives it, or, where it is made of events, as a person would say it.
 
-A code of events is the name of an aggregate, TABLE[NAME].COLUMN.MEASURE.PART.WINDOW, of which most parts may be absent (see
+A code of events is the name of an aggregate, TABLE[NAME].COLUMN.MEASURE.PART.WINDOW; most parts may be absent (see
 `transformer.events.candidates.name_field`).
 """
 

@@ -1,6 +1,8 @@
 """The words of the product, for the dashboard's glossary; docs/glossary.md shows the same."""
 
 GLOSSARY: dict[str, str] = {
+    "aggregate": "One value that is made of a record's events up to its moment, such as the sum of a month's bookings. "
+    "The model reads it as a field.",
     "alarm": "What the monitor raises when the scores of many nights together, or of one night, have shifted too far.",
     "alert": "An event that asks a person to act, for example because a portfolio has drifted and is on hold.",
     "attempt": "One try of a worker to process a shard. After the maximum number of attempts the shard has failed.",
