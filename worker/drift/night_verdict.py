@@ -55,6 +55,7 @@ class NightEvidence:
     effect: str | None = None
     same_day: Reference | None = None
     settled: Collection[str] = ()
+    event_tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examinat
     reference, current = _scores(evidence.reference.counts), _scores(evidence.counts)
     fields = compare_fields(evidence.reference.counts.get("fields") or {}, evidence.counts.get("fields") or {})
     previous = None if evidence.previous is None else evidence.previous.counts
-    found = find_signs(evidence.counts, evidence.reference.counts, previous, fields, policy)
+    found = find_signs(evidence.counts, evidence.reference.counts, previous, fields, policy, evidence.event_tables)
     signs = found.without(evidence.settled)
     if reference.count == 0 or current.count == 0:
         return _without_scores(evidence, signs)

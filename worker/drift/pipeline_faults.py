@@ -12,6 +12,7 @@ from typing import Any
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from worker.drift.column_drift import FieldFigures
 from worker.drift.column_faults import STANDARD_ERRORS, Column, Sign, find_column_signs
+from worker.drift.event_signs import merge_event_signs
 from worker.drift.row_faults import find_row_signs
 from worker.drift.size_shift import distance
 
@@ -46,6 +47,7 @@ def find_signs(
     previous: Counts | None,
     fields: Mapping[str, FieldFigures],
     policy: MonitoringPolicy,
+    event_tables: Collection[str] = (),
 ) -> PipelineSigns:
     """Return what looks like a broken pipeline; nothing if the records themselves have moved."""
     columns = [one for one in _columns_of(night, reference, fields) if one.figures.records >= policy.least_records]
@@ -54,6 +56,7 @@ def find_signs(
     signs += _find_exchanged(columns)
     signs += _find_equal(_signs_of(night), _signs_of(reference), policy)
     signs += find_row_signs(night, previous, least_records=policy.least_records)
+    signs = merge_event_signs(signs, event_tables)
     faults, suspicions = ({one.about: one.text for one in signs if one.is_certain is kind} for kind in (True, False))
     return PipelineSigns(faults, suspicions)
 

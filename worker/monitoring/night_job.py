@@ -144,6 +144,7 @@ def examine(known: Known, limits: AlarmLimits, settled: Collection[str] = ()) ->
         effect=known.effect,
         same_day=None if known.same_day is None else _calendar_reference(known),
         settled=settled,
+        event_tables=tuple(one.name for one in known.night.definition.events),
     )
     return examine_night(evidence, known.night.definition.monitoring)
 
