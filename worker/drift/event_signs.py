@@ -1,4 +1,4 @@
-"""Signs in fields that are made of events, as one sign for each table: a feed that stops changes all of them at once."""
+"""Signs in fields made of events, as one sign for each table: a feed that stops changes all of them at once."""
 
 from collections.abc import Collection, Sequence
 
