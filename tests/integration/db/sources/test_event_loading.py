@@ -75,10 +75,13 @@ def test_what_was_loaded_is_read_to_the_last_microsecond(book: Engine) -> None:
     assert events["shop name"].isna().tolist() == [False, True, False]
 
 
-def test_a_new_table_has_an_index_on_key_and_time(book: Engine) -> None:
+def test_a_new_table_has_an_index_on_key_and_time_and_a_load_into_it_adds_none(book: Engine) -> None:
     load(book, (1, NOON, 1))
-    [index] = inspect(book).get_indexes("bookings")
-    assert index["column_names"] == ["customer", "at"]
+    load(book, (2, NOON, 1))
+    for _ in range(2):
+        [index] = inspect(book).get_indexes("bookings")
+        assert index["column_names"] == ["customer", "at", "tidemark_row"]
+        load(book, (2, NOON, 1), mode=REPLACE)
 
 
 def test_events_of_records_that_have_some_need_an_answer(book: Engine) -> None:
