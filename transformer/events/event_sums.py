@@ -11,7 +11,7 @@ ANY = -1  # in place of a column, a name or a quarter of the day
 compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 # The sums of a slice.
-_COUNT, _SUM, _MEAN, _SQUARES, _LEAST, _MOST, _NEWEST, _YOUNGEST, _OLDEST, _AGES, _AGE_SQUARES, _PRODUCTS = range(12)
+_COUNT, _SUM, _SHIFTED, _SQUARES, _LEAST, _MOST, _NEWEST, _YOUNGEST, _OLDEST, _AGES, _AGE_SQUARES, _PRODUCTS = range(12)
 _SUMS = 12
 _ALONE, _SHARE, _SUMMED, _AVERAGE, _SMALLEST, _LARGEST, _DEVIATION, _LAST, _CHANGE, _SLOPE = range(10)
 _SINCE_LAST, _SINCE_FIRST, _MEAN_SINCE, _MEAN_GAP, _OVERDUE = range(10, 15)
@@ -44,36 +44,42 @@ def measure_slices(starts, age, part, codes, values, among, name, quarter, value
 
 @compiled
 def _sum_up(sums, first, end, age, part, codes, values, among, name, quarter, value, days):
-    """Fill in the sums of one slice of one record's events, from the newest to the oldest."""
-    sums[:] = 0
-    sums[_NEWEST] = sums[_YOUNGEST] = sums[_OLDEST] = np.nan
-    sums[_LEAST], sums[_MOST] = np.inf, -np.inf
+    """Fill in the sums of one slice of one record's events, from the newest to the oldest.
+
+    Squares are summed about the newest value, so that nothing cancels where values are large and alike.
+    """
+    count, total, shifted, squares = 0.0, 0.0, 0.0, 0.0
+    least, most, newest, youngest, oldest = np.inf, -np.inf, np.nan, np.nan, np.nan
+    ages, age_squares, products = 0.0, 0.0, 0.0
     for event in range(end - 1, first - 1, -1):
-        if age[event] > days:
+        since = age[event]
+        if since > days:
             break
         if among >= 0 and codes[among, event] != name:
             continue
         if quarter >= 0 and part[event] != quarter:
             continue
-        number = 0.0
         if value >= 0:
             number = values[value, event]
             if np.isnan(number):
                 continue
-        since = age[event]
-        sums[_COUNT] += 1
-        if sums[_COUNT] == 1:
-            sums[_NEWEST], sums[_YOUNGEST] = number, since
-        sums[_OLDEST] = since
-        sums[_SUM] += number
-        step = number - sums[_MEAN]
-        sums[_MEAN] += step / sums[_COUNT]
-        sums[_SQUARES] += step * (number - sums[_MEAN])
-        sums[_LEAST] = min(sums[_LEAST], number)
-        sums[_MOST] = max(sums[_MOST], number)
-        sums[_AGES] += since
-        sums[_AGE_SQUARES] += since * since
-        sums[_PRODUCTS] += since * number
+            if count == 0:
+                newest = number
+            total += number
+            step = number - newest
+            shifted += step
+            squares += step * step
+            least, most = min(least, number), max(most, number)
+            age_squares += since * since
+            products += since * step
+        if count == 0:
+            youngest = since
+        count += 1
+        oldest = since
+        ages += since
+    sums[_COUNT], sums[_SUM], sums[_NEWEST], sums[_SHIFTED], sums[_SQUARES] = count, total, newest, shifted, squares
+    sums[_LEAST], sums[_MOST], sums[_YOUNGEST], sums[_OLDEST] = least, most, youngest, oldest
+    sums[_AGES], sums[_AGE_SQUARES], sums[_PRODUCTS] = ages, age_squares, products
 
 
 @compiled
@@ -89,17 +95,17 @@ def _measure(measure, own, wide):
     if count == 0:
         return np.nan
     if measure == _AVERAGE:
-        return own[_MEAN]
+        return _mean(own)
     if measure == _SMALLEST:
         return own[_LEAST]
     if measure == _LARGEST:
         return own[_MOST]
     if measure == _DEVIATION:
-        return np.sqrt(own[_SQUARES] / count)
+        return np.sqrt(max(0.0, own[_SQUARES] / count - (own[_SHIFTED] / count) ** 2))
     if measure == _LAST:
         return own[_NEWEST]
     if measure == _CHANGE:
-        return own[_MEAN] - wide[_MEAN]
+        return _mean(own) - _mean(wide)
     if measure == _SINCE_LAST:
         return own[_YOUNGEST]
     if measure == _SINCE_FIRST:
@@ -110,11 +116,16 @@ def _measure(measure, own, wide):
         return np.nan
     if measure == _SLOPE:
         spread = own[_AGE_SQUARES] - own[_AGES] * own[_AGES] / count
-        return -(own[_PRODUCTS] - own[_AGES] * own[_MEAN]) / spread if spread > 1e-9 else np.nan
+        return -(own[_PRODUCTS] - own[_AGES] * own[_SHIFTED] / count) / spread if spread > 1e-9 else np.nan
     gap = (own[_OLDEST] - own[_YOUNGEST]) / (count - 1)
     if measure == _MEAN_GAP:
         return gap
     return own[_YOUNGEST] / gap if gap > 1e-9 else np.nan
+
+
+@compiled
+def _mean(sums):
+    return sums[_NEWEST] + sums[_SHIFTED] / sums[_COUNT]
 
 
 @compiled
