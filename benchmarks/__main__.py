@@ -21,6 +21,7 @@ SCENARIOS = (
     "read",
     "features",
     "score",
+    "events_score",
     "write",
     "ledger",
     "planning",

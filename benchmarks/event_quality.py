@@ -89,11 +89,11 @@ def measure_set(folder: Path, *, seeds: int) -> dict[str, Any]:
 def read_set(folder: Path) -> tuple[pd.DataFrame, RecordSchema, EventStore]:
     """Return a set's records, its schema without aggregates, and the records with their events."""
     data, log = pd.read_parquet(folder / "records.parquet"), pd.read_parquet(folder / "events.parquet")
-    fields = tuple(Field(name, _kind(data[name])) for name in data if name not in OWN)
-    values = tuple(EventValue(name, _kind(log[name])) for name in log if name not in {"record_id", "at", "type"})
+    fields = tuple(Field(str(name), _kind(data[name])) for name in data if name not in OWN)
+    values = tuple(EventValue(str(name), _kind(log[name])) for name in log if name not in {"record_id", "at", "type"})
     table = EventTable("log", "type", values)
     moments = _microseconds(data["cut_off"])
-    record = pd.Index(data["record_id"]).get_indexer(log["record_id"])
+    record = pd.Index(data["record_id"]).get_indexer(pd.Index(log["record_id"]))
     events = EventColumns.of(log, _microseconds(log["at"]), record, moments, table)
     own = FrameStore(data[[one.name for one in fields]])
     return data, RecordSchema(fields, (), (table,)), EventStore.of(own, moments, {"log": events})
@@ -137,7 +137,7 @@ def _kind(column: "pd.Series[Any]") -> Any:
 
 
 def _microseconds(times: "pd.Series[Any]") -> NDArray[np.int64]:
-    return times.astype("datetime64[us]").astype("int64").to_numpy()
+    return times.to_numpy().astype("datetime64[us]").astype(np.int64)
 
 
 if __name__ == "__main__":
