@@ -9,6 +9,8 @@ import pandas as pd
 
 from transformer.arithmetic.simd import VECTOR
 from transformer.branches.tree_boosting import Booster
+from transformer.events.aggregation import make_aggregates
+from transformer.events.event_columns import EventColumns
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
 from transformer.fitting.options import FittingOptions
@@ -17,6 +19,7 @@ from transformer.network.compiled_network import CompiledNetwork
 from transformer.reasons.explainer import HeadSizes, Ladder, ReasonHead
 from transformer.reasons.reason_scorer import CompiledReasons
 from transformer.records.column_reading import read_columns
+from transformer.records.event_schema import Aggregate, EventTable, EventValue
 from transformer.records.features import FeatureTransform, Inputs
 from transformer.records.schema import Field, RecordSchema
 
@@ -30,6 +33,7 @@ def precompile() -> bool:
     arrays, _ = read_columns(frame, _SCHEMA)
     transform = FeatureTransform.fit(arrays, _SCHEMA, np.arange(len(frame)))
     transform.transform(arrays)
+    _compile_events()
     network = build_network(transform, NetworkOptions(oblivious=1))
     can_score = not CompiledNetwork.of(network, transform).by_tensorflow and _compile_reasons()
     return can_score and _compile_training(network, transform, transform.transform(arrays))
@@ -45,6 +49,14 @@ def _compile_training(network: keras.Model, transform: FeatureTransform, inputs:
     asked = tree_inputs(transform)
     Booster(asked, 1, lambda: None).choose(examples, examples)
     return True
+
+
+def _compile_events() -> None:
+    table = EventTable("log", "type", (EventValue("amount", "numeric"),))
+    frame, none = pd.DataFrame({"type": ["a", "b"], "amount": [1.0, 2.0]}), np.zeros(2, np.int64)
+    columns = EventColumns.of(frame, none, none, none[:1], table)
+    own = Aggregate("sum", "sum", "amount"), Aggregate("pairs", "followed", among="type", name="a", then="b")
+    make_aggregates(columns, own)
 
 
 def _compile_reasons() -> bool:
