@@ -6,6 +6,7 @@ from math import ceil
 from typing import Any, Self
 
 MOST_DOUBLINGS = 2  # of the cool-down
+MONTH_DAYS = 30  # of the monthly cap, and of the longest probation
 JUDGED_SHARE = 0.4  # of the new outcomes, at least, judge the challengers
 
 

@@ -7,10 +7,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from db.events.wording import counted
-from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
+from db.portfolios.retraining_policy import MONTH_DAYS, RetrainingPolicy, WhenDrifted, WithoutOutcomes
 from db.retraining.expected_dates import Arrival, expect_night, expect_outcomes
-
-MONTH_DAYS = 30  # of the monthly cap
 
 
 class NextKind(StrEnum):

@@ -9,8 +9,8 @@ from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, JobRequest, find_job, insert_follow_up, insert_job
 from db.monitoring.drift_reports import DriftReport
 from db.portfolios.definition import PortfolioDefinition
-from db.portfolios.retraining_policy import RetrainingPolicy, WithoutOutcomes
-from db.registry.champions import find_champion, find_promoter
+from db.portfolios.retraining_policy import MONTH_DAYS, RetrainingPolicy, WithoutOutcomes
+from db.registry.champions import find_champion, find_promotion
 from db.registry.versions import LearnedUntil, ModelVersion, find_model
 from db.retraining.outcomes import count_new
 from db.retraining.promotion import find_previous_champion, roll_back_within
@@ -29,35 +29,35 @@ from db.retraining.retraining_state import (
     list_training_nights,
     lock_retraining,
 )
+from db.retraining.usable_outcomes import find_usable
 from db.retraining.vintages import find_champion_vintages
 from db.schema.states import JobKind, JobTask, Verdict
 from db.sources.source_table import count_newer
 from worker.gate.decisions import GATE
 from worker.gate.outcome_deviation import Level, newest_level, tell_difference
+from worker.gate.probation import Probation, is_taken_back
 from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
 from worker.monitoring.book_calendar import days_between
 
 logger = getLogger(__name__)
 
 WHO = "monitor"
-PROBATION_DAYS = 30  # after the first night of a new champion, which is always on probation
-MONTH_DAYS = 30
 
 
 def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | None:
     """Act on a report in the transaction that stores it; return the id of the requested job.
 
     `job` is the monitoring job. Call it only for a report that was stored just now. A night that was not scored by the
-    champion, or whose pipeline was broken, triggers nothing. A champion on probation is rolled back by a night
-    that has drifted; otherwise a waiting challenger is judged when its shadow nights are complete, and a drifted
-    night may ask for a fine-tuning.
+    champion, or whose pipeline was broken, triggers nothing. A night that has drifted may take a new champion back
+    (`worker.gate.probation`); otherwise a waiting challenger is judged when its shadow nights are complete, and a
+    drifted night may ask for a fine-tuning.
     """
     champion = find_champion(connection, report.portfolio)
     if champion is None or champion.version != report.model_version or report.verdict is Verdict.BROKEN_PIPELINE:
         return None
     state = lock_retraining(connection, report.portfolio)
     policy = job.definition.retraining
-    if report.verdict is Verdict.DRIFTED and _is_on_probation(connection, report, policy):
+    if report.verdict is Verdict.DRIFTED and is_taken_back(_probation_of(connection, report), policy):
         return _take_back(connection, report, state)
     if (
         find_verdict_before(connection, report.portfolio, report.job_id) is Verdict.BROKEN_PIPELINE
@@ -138,27 +138,23 @@ def _is_in_shadow(connection: Connection, definition: PortfolioDefinition) -> bo
     return bool(waiting) and nights > 0 and count_shadow_nights(connection, waiting[0].version) < nights
 
 
-def _is_on_probation(connection: Connection, report: DriftReport, policy: RetrainingPolicy) -> bool:
-    """Whether the champion is new and there is a previous one; this night's report is already counted.
-
-    Its first night always counts. Later ones do until there were enough, or a month has passed. If the gate promoted it
-    by outcomes, and the night before was not stable, the world was moving already: then a drifted night says nothing
-    against the new model, but its outcomes will.
-    """
-    if find_previous_champion(connection, report.portfolio, report.model_version) is None:
-        return False
-    nights, first = count_champion_nights(connection, report.portfolio)
-    if nights > policy.probation_nights or (first is not None and _was_moving(connection, report, first)):
-        return False
-    night = find_job(connection, report.job_id)
-    return nights <= 1 or days_between(connection, first, night) <= PROBATION_DAYS
-
-
-def _was_moving(connection: Connection, report: DriftReport, first_night: int) -> bool:
-    if find_promoter(connection, report.portfolio, report.model_version) != GATE:
-        return False
-    verdict = find_verdict_before(connection, report.portfolio, first_night)
-    return verdict is not None and verdict is not Verdict.STABLE
+def _probation_of(connection: Connection, report: DriftReport) -> Probation:
+    """What is known of the champion in a night that has drifted, whose report is already counted."""
+    name, version = report.portfolio, report.model_version
+    night, (nights, first) = find_job(connection, report.job_id), count_champion_nights(connection, name)
+    promotion = find_promotion(connection, name, version)
+    before = find_verdict_before(connection, name, report.job_id if first is None else first)
+    known = max(find_usable(connection, name).newest, default=None)
+    return Probation(
+        has_previous=find_previous_champion(connection, name, version) is not None,
+        nights=nights,
+        days=days_between(connection, first, night),
+        is_proven=promotion is not None and promotion.who == GATE and bool(promotion.made),
+        was_moving=before is not None and before is not Verdict.STABLE,
+        outcome_nights=None if known is None else count_nights_after(connection, name, known),
+        outcome_days=None if known is None else days_between(connection, known, night),
+        is_suspect=bool(report.figures.get("suspicions")),
+    )
 
 
 def _take_back(connection: Connection, report: DriftReport, state: RetrainingState) -> None:

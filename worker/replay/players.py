@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from db.portfolios.retraining_policy import WithoutOutcomes
+from db.portfolios.retraining_policy import MONTH_DAYS, WithoutOutcomes
 from db.schema.states import Verdict
 from transformer.errors import TrainingDataError
 from transformer.evaluation.paired_differences import compare_brier
@@ -11,11 +11,12 @@ from worker.gate.judgement import Outcome
 from worker.gate.looks import SHARPEST, always_valid_reach
 from worker.gate.outcome_deviation import Level, newest_level, tell_difference
 from worker.gate.preference import FINE_TUNED, MOST_IN_RACE, RECALIBRATED, REFIT
+from worker.gate.probation import Probation, is_taken_back
 from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
 from worker.replay.models import Model, Workshop
 from worker.replay.past import FIRST, Floats
 
-PROBATION_DAYS, MONTH_DAYS = 30, 30
+EVERY = (REFIT, FINE_TUNED, RECALIBRATED)
 
 
 class Player(Protocol):
@@ -88,7 +89,7 @@ class Loop:
     workshop: Workshop
     told: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     previous: Model | None = None
-    promoted_night: int = FIRST
+    first_night: int = 0  # that the champion scores
     race: list[_Runner] = field(default_factory=list[_Runner])
     tried_night: int = FIRST
     tried_records: int = 0
@@ -111,15 +112,15 @@ class Loop:
             policy = replace(self.workshop.policy, without_outcomes=WithoutOutcomes.ALERT)
             is_asked = answer_drift(self._situation(night, FIRST), policy)[0] is Answer.FINE_TUNE
         if is_asked:
-            self._retrain(night, FIRST, (REFIT, FINE_TUNED, RECALIBRATED), f"outcomes differ: {difference}")
+            self._retrain(night, FIRST, EVERY, f"outcomes differ: {difference}")
         elif self._is_due(night):
             self._retrain(night, FIRST, (REFIT,), "outcomes have grown")
 
     def after(self, night: int, verdict: Verdict, probabilities: Floats) -> None:
         """Follow the night's verdict: roll back, end the cool-down, or retrain."""
         self.scored[night], self.verdicts[night] = probabilities, verdict
-        if verdict is Verdict.DRIFTED and self._is_on_probation(night):
-            self._roll_back(night, "its first nights drifted")
+        if verdict is Verdict.DRIFTED and is_taken_back(self._probation(night), self.workshop.policy):
+            self._roll_back(night, "its first nights drifted", first_night=night + 1)
             self.failures, self.last_night = self.failures + 1, night
             return
         if verdict is Verdict.STABLE:
@@ -129,7 +130,7 @@ class Loop:
         if verdict is Verdict.DRIFTED:
             situation = self._situation(night, self.stable_night)
             if answer_drift(situation, self.workshop.policy)[0] is Answer.FINE_TUNE:
-                self._retrain(night, self.stable_night, (REFIT, FINE_TUNED, RECALIBRATED), "drifted")
+                self._retrain(night, self.stable_night, EVERY, "drifted", first_night=night + 1)
 
     def _run_race(self, night: int) -> bool:
         past = self.workshop.past
@@ -163,15 +164,15 @@ class Loop:
         loss = compare_brier(past.target[later], *pair, confidence=gate.confidence)
         loss = loss.reaching(always_valid_reach(bad / (SHARPEST * gate.least_bad), 1 - gate.confidence))
         if loss.low > 0:
-            self._roll_back(night, "later outcomes prove it worse")
+            self._roll_back(night, "later outcomes prove it worse", first_night=night)
             self.failures += 1
 
     def _levels(self, night: int) -> list[Level]:
         """Return what became of the champion's own nights, newest first."""
         past = self.workshop.past
         levels: list[Level] = []
-        for one in range(night - 1, self.promoted_night - 1, -1):
-            rows = past.rows_of(one) if one >= 0 else past.rows_of(FIRST)[:0]
+        for one in range(night - 1, self.first_night - 1, -1):
+            rows = past.rows_of(one)
             is_known = past.known[rows] <= night
             if is_known.any():
                 target = past.target[rows[is_known]]
@@ -208,15 +209,23 @@ class Loop:
         last = self.last_night
         return 0 if last is None else max(night - last, self.workshop.past.days(last, night))
 
-    def _is_on_probation(self, night: int) -> bool:
-        nights = night - self.promoted_night + 1
-        if self.previous is None or nights > self.workshop.policy.probation_nights:
-            return False
-        if self.verdicts.get(self.promoted_night - 1, Verdict.STABLE) is not Verdict.STABLE:
-            return False
-        return nights <= 1 or self.workshop.past.days(self.promoted_night, night) <= PROBATION_DAYS
+    def _probation(self, night: int) -> Probation:
+        past = self.workshop.past
+        known = int(past.nights[past.rows_known(night)].max(initial=FIRST))
+        return Probation(
+            has_previous=self.previous is not None,
+            nights=night - self.first_night + 1,
+            days=past.days(self.first_night, night),
+            is_proven=True,
+            was_moving=self.verdicts.get(self.first_night - 1, Verdict.STABLE) is not Verdict.STABLE,
+            outcome_nights=None if known == FIRST else night - known,
+            outcome_days=None if known == FIRST else past.days(known, night),
+        )
 
-    def _retrain(self, night: int, after: int, names: tuple[str, ...], why: str) -> None:
+    def _retrain(
+        self, night: int, after: int, names: tuple[str, ...], why: str, *, first_night: int | None = None
+    ) -> None:
+        """Retrain before a night, or after one: then `first_night` is the next."""
         self.training_nights.append(night)
         if names != (REFIT,):
             self.failures, self.last_night = self.failures + 1, night
@@ -232,7 +241,7 @@ class Loop:
             judgement = judged.judgement
             self._note(night, judged.name, judgement.outcome, f"{why}: {judgement.reason}")
             if judgement.outcome is Outcome.PROMOTE:
-                self._promote(model, night)
+                self._promote(model, night if first_night is None else first_night)
                 return
         waiting = [
             _Runner(model, int(bool(one.judgement.figures.get("checks"))), 0)
@@ -241,14 +250,14 @@ class Loop:
         ]
         self.race = [*waiting, *self.race][:MOST_IN_RACE]
 
-    def _promote(self, model: Model, night: int) -> None:
-        self.previous, self.champion, self.promoted_night = self.champion, model, night
+    def _promote(self, model: Model, first_night: int) -> None:
+        self.previous, self.champion, self.first_night = self.champion, model, first_night
         self.failures, self.race = 0, []
 
-    def _roll_back(self, night: int, why: str) -> None:
+    def _roll_back(self, night: int, why: str, *, first_night: int) -> None:
         assert self.previous is not None, "asked for only with a model to go back to"
         self._note(night, self.champion.made, "rolled back", why)
-        self.champion, self.previous, self.promoted_night = self.previous, None, night
+        self.champion, self.previous, self.first_night = self.previous, None, first_night
 
     def _note(self, night: int, made: str, outcome: str, why: str) -> None:
         self.told.append({"night": night, "made": made, "outcome": str(outcome), "why": why})
