@@ -23,6 +23,7 @@ from db.retraining.retraining_state import (
     find_newest_night,
     list_training_nights,
 )
+from db.retraining.usable_outcomes import find_maturity
 from db.schema.core_tables import jobs
 from db.schema.monitoring_tables import drift_reports
 from db.schema.retraining_tables import outcomes, retraining
@@ -126,7 +127,8 @@ def _arrivals_of_source(connection: Connection, definition: PortfolioDefinition,
     if not after:
         return []
     try:
-        return _as_arrivals(count_labelled_by_date(connection, definition, after))
+        until = find_maturity(connection, definition).until
+        return _as_arrivals(count_labelled_by_date(connection, definition, after, until=until))
     except SourceError:
         return []
 

@@ -29,10 +29,10 @@ from db.retraining.retraining_state import (
     list_training_nights,
     lock_retraining,
 )
-from db.retraining.usable_outcomes import find_usable
+from db.retraining.usable_outcomes import find_maturity, find_usable
 from db.retraining.vintages import find_champion_vintages
 from db.schema.states import JobKind, JobTask, Verdict
-from db.sources.source_table import count_newer
+from db.sources.labelled_dates import count_labelled
 from worker.gate.decisions import GATE
 from worker.gate.outcome_deviation import Level, newest_level, tell_difference
 from worker.gate.probation import Probation, is_taken_back
@@ -215,11 +215,14 @@ def _count_unlearned(
 ) -> tuple[int, int]:
     """Outcomes that neither the champion nor the last retraining was trained on, and bad ones among them.
 
-    The source's target counts if it has a date.
+    The source's target counts if it has a date and is final.
     """
     after_id, newest = max(learned.outcome_id, state.tried_outcome_id or 0), max(learned.as_of, state.tried_as_of or "")
     known, bad = count_new(connection, definition.name, after_id=after_id, after_job=after_job)
-    own, own_bad = count_newer(connection, definition, newest) if newest else (0, 0)
+    own, own_bad = 0, 0
+    if newest:
+        until = find_maturity(connection, definition).until
+        own, own_bad = count_labelled(connection, definition, newest, until=until)
     return known + own, bad + own_bad
 
 

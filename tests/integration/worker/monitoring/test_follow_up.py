@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
+from db.access.webhooks import create_webhook
 from db.connections.engine import writing
 from db.events.event_log import list_events
+from db.events.webhook_queue import claim_message
 from db.ledger.job_lifecycle import Job, JobRequest, cancel_job, find_job, get_job, list_jobs, submit_job
 from db.monitoring.drift_reports import DriftReport, insert_report
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted
@@ -295,6 +297,17 @@ def test_a_portfolio_may_ask_for_an_alert_where_outcomes_do_not_fit(book: Engine
         assert follow_outcomes(connection, alert) is None
     events = [one.event for one in list_events(book, job.id)]
     assert "retraining.alert" in events
+
+
+def test_an_alert_reaches_webhooks(book: Engine) -> None:
+    create_webhook(book, "https://receiver.example/", ["retraining.alert"], portfolio=BOOK, who="test")
+    job = night(book)
+    with writing(book) as connection:
+        change_retraining(connection, BOOK, is_held=True)
+    assert monitor(book, job) is None
+    message = claim_message(book)
+    assert message is not None
+    assert (message.event, message.facts["job"]) == ("retraining.alert", job.id)
 
 
 def test_a_waiting_challenger_is_judged_again_only_when_there_is_new_evidence(book: Engine) -> None:
