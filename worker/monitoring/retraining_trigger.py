@@ -9,7 +9,7 @@ from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, JobRequest, find_job, insert_follow_up, insert_job
 from db.monitoring.drift_reports import DriftReport
 from db.portfolios.definition import PortfolioDefinition
-from db.portfolios.retraining_policy import MONTH_DAYS, RetrainingPolicy, WithoutOutcomes
+from db.portfolios.retraining_policy import RetrainingPolicy, WithoutOutcomes
 from db.registry.champions import find_champion, find_promotion
 from db.registry.versions import LearnedUntil, ModelVersion, find_model
 from db.retraining.outcomes import count_new
@@ -30,14 +30,14 @@ from db.retraining.retraining_state import (
     lock_retraining,
 )
 from db.retraining.usable_outcomes import find_maturity, find_usable
-from db.retraining.vintages import find_champion_vintages
 from db.schema.states import JobKind, JobTask, Verdict
 from db.sources.labelled_dates import count_labelled
 from worker.gate.decisions import GATE
-from worker.gate.outcome_deviation import Level, newest_level, tell_difference
 from worker.gate.probation import Probation, is_taken_back
-from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
+from worker.gate.retraining_rules import Answer, Situation, answer_drift, count_in_month, is_due_for_refresh
 from worker.monitoring.book_calendar import days_between
+from worker.monitoring.calming import calm_after_outcomes, calm_down
+from worker.monitoring.champion_outcomes import deviation_of
 
 logger = getLogger(__name__)
 
@@ -64,8 +64,7 @@ def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | No
     ):  # the pipeline is mended: time to look again
         change_retraining(connection, report.portfolio, failures=0, last_night_id=None)
         state = lock_retraining(connection, report.portfolio)
-    if report.verdict is Verdict.STABLE:
-        _end_cool_down(connection, report, state, policy)
+    state = calm_down(connection, find_job(connection, report.job_id), report.verdict, state)
     asked = judge_waiting(connection, job.definition, state)
     if asked is None and report.verdict is Verdict.DRIFTED:
         asked = _answer_drifted_night(connection, report, state)
@@ -86,7 +85,7 @@ def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> 
 
     Returns the id of the requested job, in the caller's transaction.
     """
-    state = lock_retraining(connection, definition.name)
+    state = calm_after_outcomes(connection, definition, lock_retraining(connection, definition.name))
     for answer in (judge_waiting, _watch_champion, _answer_outcomes, _refresh):
         asked = answer(connection, definition, state)
         if asked is not None:
@@ -125,6 +124,7 @@ def _situation(connection: Connection, night: Job, state: RetrainingState, *, st
         is_in_flight=has_open_fine_tuning(connection, name),
         has_challenger=_is_in_shadow(connection, night.definition),
         nights_since_last=since,
+        nights_since_training=_count_nights_since_training(connection, name),
         days_since_last=days_between(connection, last, night),
         failures=state.failures,
         fine_tunings_this_month=_count_this_month(connection, night),
@@ -185,10 +185,7 @@ def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, st
     newest = None if champion is None else find_newest_night(connection, definition.name, champion.version)
     if champion is None or newest is None:
         return None
-    known = find_champion_vintages(connection, definition.name, champion.version)
-    difference = tell_difference(
-        newest_level(Level(one.outcomes, one.bad, one.outcomes * one.figures["expected_bad_rate"]) for one in known)
-    )
+    difference = deviation_of(connection, definition.name, champion.version).told
     if difference is None:
         return None
     # The cool-down runs from tonight, not from the earlier night of the outcomes.
@@ -236,7 +233,9 @@ def _refresh(connection: Connection, definition: PortfolioDefinition, state: Ret
     known = max(model.learned_records or 0, state.tried_records or 0)
     new, new_bad = _count_unlearned(connection, definition, model.learned_until, state)
     newest = find_newest_night(connection, name)
-    if newest is None or not is_due_for_refresh(policy, known=known, new=new, new_bad=new_bad):
+    tried = _count_nights_since_training(connection, name)
+    is_due = is_due_for_refresh(policy, known=known, new=new, new_bad=new_bad, nights_since_training=tried)
+    if newest is None or not is_due:
         return None
     if _count_this_month(connection, find_job(connection, newest)) >= policy.monthly_cap:
         return None
@@ -251,7 +250,12 @@ def _refresh(connection: Connection, definition: PortfolioDefinition, state: Ret
 def _count_this_month(connection: Connection, night: Job) -> int:
     """Count the trainings of the month before a night, by the book's calendar."""
     nights = list_training_nights(connection, night.portfolio)
-    return sum(days_between(connection, one, night) < MONTH_DAYS for one in nights)
+    return count_in_month(days_between(connection, one, night) for one in nights)
+
+
+def _count_nights_since_training(connection: Connection, portfolio: str) -> int | None:
+    newest = list_training_nights(connection, portfolio, most=1)
+    return count_nights_after(connection, portfolio, newest[0]) if newest else None
 
 
 def _act(
@@ -267,16 +271,3 @@ def _act(
     record_event(connection, event, who=WHO, why=why, job_id=night.id, portfolio=night.portfolio)
     logger.info("Drift answered: job %d, %s: %s.", night.id, answer if job_id else Answer.ALERT, why)
     return job_id
-
-
-def _end_cool_down(
-    connection: Connection, report: DriftReport, state: RetrainingState, policy: RetrainingPolicy
-) -> None:
-    """Reset the failures once the last fine-tuning's model has a stable night, or the cool-down has passed quietly."""
-    if not state.failures:
-        return
-    is_cured = find_model(connection, report.model_version).job_id == state.last_job_id
-    nights = count_nights_after(connection, report.portfolio, state.last_night_id)
-    days = days_between(connection, state.last_night_id, find_job(connection, report.job_id))
-    if is_cured or max(nights, days if state.last_night_id else 0) >= policy.cool_down(state.failures):
-        change_retraining(connection, report.portfolio, failures=0)
