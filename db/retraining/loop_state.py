@@ -51,7 +51,7 @@ def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Seq
         _, drift_bad = count_new(connection, name, after_id=learned.outcome_id, after_job=stable_night)
         from_source = _arrivals_of_source(connection, definition, learned.as_of)
         own, own_bad = sum(one.outcomes for one in from_source), sum(one.bad for one in from_source)
-        since = state.last_night_id
+        since, trained = state.last_night_id, list_training_nights(connection, name)
         return LoopState(
             champion=None if champion is None else champion.version,
             is_held=state.is_held,
@@ -60,7 +60,8 @@ def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Seq
             failures=state.failures,
             nights_since_last=None if since is None else count_nights_after(connection, name, since),
             days_since_last=_days_since(since, dates),
-            trained_on=[dates[one] for one in list_training_nights(connection, name) if one in dates],
+            nights_since_training=count_nights_after(connection, name, trained[0]) if trained else None,
+            trained_on=[dates[one] for one in trained if one in dates],
             learned_records=max((champion and champion.learned_records) or 0, state.tried_records or 0) or None,
             new_outcomes=new + own,
             new_bad=new_bad + own_bad,
