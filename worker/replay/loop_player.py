@@ -54,6 +54,7 @@ class Loop:
     stable_night: int = FIRST
     training_nights: list[int] = field(default_factory=list[int])
     scored: dict[int, Floats] = field(default_factory=dict[int, Floats])
+    scorers: dict[int, Model] = field(default_factory=dict[int, Model])
     verdicts: dict[int, Verdict] = field(default_factory=dict[int, Verdict])
 
     def before(self, night: int) -> None:
@@ -81,7 +82,7 @@ class Loop:
 
     def after(self, night: int, verdict: Verdict, probabilities: Floats) -> None:
         """Follow the night's verdict: roll back, forget alarms that are over, or retrain."""
-        self.scored[night], self.verdicts[night] = probabilities, verdict
+        self.scored[night], self.scorers[night], self.verdicts[night] = probabilities, self.champion, verdict
         if verdict is Verdict.DRIFTED and is_taken_back(self._probation(night), self.workshop.policy):
             self._roll_back(night, "its first nights drifted", first_night=night + 1)
             self.failures, self.last_night = self.failures + 1, night
@@ -89,10 +90,14 @@ class Loop:
         self._calm_down(night, find_deviation(self._levels(night)), known_before=night)
         if verdict is Verdict.STABLE:
             self.stable_night = night
+        is_asked = False
         if verdict is Verdict.DRIFTED:
             situation = self._situation(night, self.stable_night, known_before=night)
-            if answer_drift(situation, self.workshop.policy)[0] is Answer.FINE_TUNE:
-                self._retrain(night, self.stable_night, EVERY, "drifted", known_before=night)
+            is_asked = answer_drift(situation, self.workshop.policy)[0] is Answer.FINE_TUNE
+        if is_asked:
+            self._retrain(night, self.stable_night, EVERY, "drifted", known_before=night)
+        elif self._is_due(night, known_before=night):
+            self._retrain(night, FIRST, (REFIT,), "outcomes have grown", known_before=night)
 
     def _calm_down(self, night: int, deviation: Deviation, *, known_before: int) -> None:
         past = self.workshop.past
@@ -143,7 +148,7 @@ class Loop:
         """Return what became of the champion's own nights, newest first."""
         past = self.workshop.past
         levels: list[Level] = []
-        for one in range(night - 1, self.first_night - 1, -1):
+        for one in reversed([number for number, scorer in self.scorers.items() if scorer is self.champion]):
             rows = past.rows_of(one)
             is_known = past.known[rows] <= night
             if is_known.any():
