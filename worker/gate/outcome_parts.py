@@ -154,10 +154,11 @@ def _judge(expected: Floats, probability: Floats, outcome: Floats, error: float,
         return TOO_GOOD
     if min(bad, count - bad) < LEAST_OF_EACH:
         return None
-    order = placements(outcome, probability[None])[0].mean()
-    chance = sqrt((count + 1) / (12 * bad * (count - bad)))
-    deviation = max(chance, sqrt(max(0.0, float(auc_covariance(outcome, probability[None])[0, 0]))))
-    return BACKWARDS if order + norm.isf(error) * deviation < 0.5 else None
+    order, reach = float(placements(outcome, probability[None])[0].mean()), float(norm.isf(error))
+    if order + reach * sqrt((count + 1) / (12 * bad * (count - bad))) >= 0.5:
+        return None
+    deviation = sqrt(max(0.0, float(auc_covariance(outcome, probability[None])[0, 0])))
+    return BACKWARDS if order + reach * deviation < 0.5 else None
 
 
 def _name_band(low: str, high: str) -> str:
