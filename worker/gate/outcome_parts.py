@@ -100,12 +100,13 @@ def find_odd_parts(probability: Floats, outcome: Floats, parts: Mapping[str, Par
     log_odds = logit(np.clip(probability, _NEAREST, 1 - _NEAREST))
     slope, intercept = fit_line(outcome, log_odds)
     by_line, by_level = intercept + slope * log_odds, log_odds + _level_of(log_odds, float(outcome.mean()))
+    compared: list[tuple[str, Parts, Floats, float]] = [
+        *((field, one, by_line, LARGEST_ODDS) for field, one in parts.items()),
+        (SCORE, parts_of_numbers(probability), by_level, LARGEST_BAND_ODDS),
+    ]
     every = [
-        _Compared(field, one, code, rows, *expectation)
-        for field, one, *expectation in (
-            *((field, one, by_line, LARGEST_ODDS) for field, one in parts.items()),
-            (SCORE, parts_of_numbers(probability), by_level, LARGEST_BAND_ODDS),
-        )
+        _Compared(field, one, code, rows, expected, odds)
+        for field, one, expected, odds in compared
         for code in range(len(one.names))
         if LEAST_RECORDS <= len(rows := np.flatnonzero(one.codes == code)) < len(outcome)
     ]
