@@ -10,8 +10,12 @@ from math import inf, sqrt
 
 from db.events.wording import counted
 
+# Windows of the newest nights: a short one for large differences, and longer ones that find a fifth. So many are looked
+# at in three years of nights that chance alone must hardly ever reach the bounds.
 LEAST_DIFFERENCE = 0.2  # of the expected bad outcomes: smaller ones are no reason to learn again
-LEAST_DEVIATIONS = 3.0  # of the expected count, were every score right
+LEAST_DEVIATIONS = 4.0  # of the expected count, were every score right
+LONG_EXPECTED, LONG_DIFFERENCE, LONG_DEVIATIONS = (300.0, 600.0), 0.15, 3.5
+ORDER_DEVIATIONS = 3.5
 LEAST_EXPECTED = 30.0  # bad outcomes expected or observed; with fewer there is no alarm
 LEAST_ORDERED = 100  # bad outcomes, to say that the scores order them less well
 LEAST_OF_EACH = 10  # bad and good outcomes of a night whose order counts
@@ -44,26 +48,33 @@ def find_deviation(levels: Sequence[Level]) -> Deviation:
     """Compare the nights of a model, newest first, with its scores: the level of the bad event, then its order."""
     newest = newest_level(levels)
     is_known = max(newest.bad, newest.expected) >= LEAST_EXPECTED
-    return Deviation(is_known, tell_difference(newest) or tell_order_loss(levels))
+    longer = (
+        tell_difference(newest_level(levels, least=one), least=LONG_DIFFERENCE, deviations=LONG_DEVIATIONS)
+        for one in LONG_EXPECTED
+    )
+    found = (tell_difference(newest), *longer, tell_order_loss(levels))
+    return Deviation(is_known, next((one for one in found if one is not None), None))
 
 
-def newest_level(levels: Iterable[Level]) -> Level:
-    """Join levels, newest first, until there are enough records to judge."""
+def newest_level(levels: Iterable[Level], *, least: float = LEAST_EXPECTED) -> Level:
+    """Join levels, newest first, until so many bad outcomes are expected or known."""
     outcomes, bad, expected = 0, 0, 0.0
     for one in levels:
         outcomes, bad, expected = outcomes + one.outcomes, bad + one.bad, expected + one.expected
-        if max(bad, expected) >= LEAST_EXPECTED:
+        if max(bad, expected) >= least:
             break
     return Level(outcomes, bad, expected)
 
 
-def tell_difference(level: Level) -> str | None:
+def tell_difference(
+    level: Level, *, least: float = LEAST_DIFFERENCE, deviations: float = LEAST_DEVIATIONS
+) -> str | None:
     """Return a sentence if the outcomes contradict the scores; None if they do not or are too few."""
     if max(level.bad, level.expected) < LEAST_EXPECTED:
         return None
     difference = level.bad - level.expected
     deviation = sqrt(max(level.expected * (1 - level.expected / level.outcomes), 1.0))
-    if abs(difference) < max(LEAST_DIFFERENCE * level.expected, LEAST_DEVIATIONS * deviation):
+    if abs(difference) < max(least * level.expected, deviations * deviation):
         return None
     return f"{level.bad:,} of {counted(level.outcomes, 'outcome')} are bad; the scores predicted {level.expected:,.0f}"
 
@@ -85,6 +96,6 @@ def tell_order_loss(levels: Iterable[Level]) -> str | None:
     if bad < LEAST_ORDERED or not weight:
         return None
     auc, expected, error = auc / weight, expected / weight, weight**-0.5
-    if expected - auc <= max(LEAST_DIFFERENCE * (expected - 0.5), LEAST_DEVIATIONS * error):
+    if expected - auc <= max(LEAST_DIFFERENCE * (expected - 0.5), ORDER_DEVIATIONS * error):
         return None
     return f"the scores order the outcomes less well than they promise: ROC AUC {auc:.3f} instead of {expected:.3f}"

@@ -70,3 +70,14 @@ def test_scores_that_order_the_outcomes_less_well_are_told_with_their_figures_th
 def test_without_enough_outcomes_nothing_is_known() -> None:
     assert not find_deviation([]).is_known
     assert not find_deviation([Level(1_000, 29, 10.0)]).is_known
+
+
+def test_a_shift_by_a_fifth_is_found_in_many_small_nights_although_none_of_them_shows_it() -> None:
+    small = [Level(500, 36, 30.0)] * 17
+    assert tell_difference(newest_level(small)) is None
+    assert find_deviation(small[:5]).told is None
+    assert "612 of 8,500" in (find_deviation(small).told or "")
+
+
+def test_a_tenth_is_no_reason_to_learn_again_however_sure_it_is() -> None:
+    assert find_deviation([Level(100_000, 11_000, 10_000.0)]).told is None
