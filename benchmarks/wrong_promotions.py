@@ -1,6 +1,6 @@
 """Whether wrong files that are used end in a promotion, and of what: simulated books, seeded.
 
-    python -m benchmarks.wrong_promotions [--quick]
+    python -m benchmarks.wrong_promotions [--quick] [swapped] [shifted] [duplicated] [segment] [part] [right]
 
 Each book of `benchmarks.wrong_outcomes` gets its one wrong file after four usual nights, as there. If its outcomes are
 used, the loop trains at once, which is the worst case: the champion has learned from the usual nights, so that only the
@@ -11,6 +11,7 @@ without any chance: it is worse if its Brier score is, and harmful if this costs
 over the bad rate alone. `right` is the same with the right file.
 """
 
+import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -21,8 +22,18 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.outcome_books import LEVELS, USUAL_NIGHTS, Book, Floats, Night, draw_book, draw_night, play_nights
-from benchmarks.report import write_report
+from benchmarks.outcome_books import (
+    LEVELS,
+    USUAL_NIGHTS,
+    Book,
+    Floats,
+    Night,
+    draw_book,
+    draw_night,
+    look_up,
+    play_nights,
+)
+from benchmarks.report import RESULTS, write_report
 from benchmarks.wrong_outcomes import SEEDS, WRONG, falsify, judge_all
 from db.portfolios.retraining_policy import GatePolicy
 from db.schema.states import Trust
@@ -52,11 +63,11 @@ def play(kind: str, seed: int) -> dict[str, Any]:
     found["used"] = judge_all(book, told, random)[-1][-1] is Trust.TRUSTED
     if found["used"]:
         test = draw_night(book, nights[-1], random)
-        found |= train_and_judge(book, told, test, random)
+        found |= train_and_judge(told, test, true_probability(book, test, nights[-1]), random)
     return found
 
 
-def train_and_judge(book: Book, told: list[Night], test: Night, random: np.random.Generator) -> dict[str, Any]:
+def train_and_judge(told: list[Night], test: Night, truth: Floats, random: np.random.Generator) -> dict[str, Any]:
     """Make the refit from the nights as told, judge it, and compare it with the champion on the test night."""
     parts = [(features_of(one)[known], one.outcome[known]) for one in told for known in [~np.isnan(one.outcome)]]
     before = tuple(np.concatenate([one[side] for one in parts[:-1]]) for side in (0, 1))
@@ -68,7 +79,6 @@ def train_and_judge(book: Book, told: list[Night], test: Night, random: np.rando
     evidence = gather(outcome[is_judging], predict(champion, judging), predict(provisional, judging))
     judgement = judge_challenger(evidence, POLICY)
     refit, seen = fit(*_joined(before, (new, outcome))), features_of(test)
-    truth = true_probability(book, test)
     costs = [float(((predict(one, seen) - truth) ** 2).mean()) for one in (champion, refit)]
     gain = float(((truth - truth.mean()) ** 2).mean()) - costs[0]
     return {"outcome": str(judgement.outcome), "cost": costs[1] - costs[0], "share": (costs[1] - costs[0]) / gain}
@@ -85,10 +95,11 @@ def features_of(night: Night) -> Floats:
     return np.column_stack(columns)
 
 
-def true_probability(book: Book, night: Night) -> Floats:
-    """Return the probabilities by which outcomes are drawn, without what stays bad from the night before."""
+def true_probability(book: Book, night: Night, before: Night) -> Floats:
+    """Return the probabilities by which outcomes are drawn; half of those who were bad the night before stay bad."""
     unknown = sum((book.effects[field][values] for field, values in night.names.items()), np.zeros(len(night.keys)))
-    return expit(night.odds + unknown)
+    fresh = expit(night.odds + unknown)
+    return np.where(look_up(before, night.keys) == 1, 1 - (1 - fresh) / 2, fresh)
 
 
 def fit(features: Floats, outcome: Floats) -> LogisticRegression:
@@ -131,16 +142,19 @@ def sum_up(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Play all kinds."""
+    """Play the kinds that are named, or all, and put their results beside those of the others."""
+    named = [one for one in sys.argv[1:] if not one.startswith("-")] or KINDS
     books = SEEDS // 10 if "--quick" in sys.argv else SEEDS
     results: dict[str, Any] = {}
-    for kind in KINDS:
+    for kind in named:
         played = [play(kind, seed) for seed in range(books)]
         results[kind] = sum_up(played)
         print(kind, results[kind], flush=True)
         results[kind] |= {"each": played}
     if books == SEEDS:
-        print(write_report("wrong_promotions", results))
+        stored = RESULTS / "wrong_promotions.json"
+        before = json.loads(stored.read_text())["results"] if stored.exists() else {}
+        print(write_report("wrong_promotions", before | results))
 
 
 if __name__ == "__main__":
