@@ -17,12 +17,13 @@ from benchmarks.dated_books import REAL, SIMULATED, read_real, simulate
 from benchmarks.report import write_report
 from db.portfolios.retraining_policy import RetrainingPolicy
 from transformer.training.model_training import TrainingOptions
+from worker.replay.loop_player import Loop
 from worker.replay.models import Workshop
 from worker.replay.past import FIRST, Past
-from worker.replay.players import Loop, Never, Player, Refit
+from worker.replay.players import AT_ALARMS, EVERY_NIGHT, NEVER, THE_LOOP, make_player
 from worker.replay.playing import Played, compare_played, play
 
-POLICIES = ("never", "the loop", "every night", "at every alarm")
+POLICIES = (NEVER, THE_LOOP, EVERY_NIGHT, AT_ALARMS)
 SEED = 26
 
 
@@ -34,11 +35,11 @@ def play_all(past: Past, training: TrainingOptions) -> dict[str, Any]:
     told: list[dict[str, Any]] = []
     for name in POLICIES:
         workshop = replace(first, trainings=0)
-        player = _player(name, model, workshop)
+        player = make_player(name, model, workshop)
         played[name] = play(player, workshop)
         told = player.told if isinstance(player, Loop) else told
         print(f"  {name}: {_shown(played[name])}", flush=True)
-    never = played["never"]
+    never = played[NEVER]
     return {
         "policies": {name: one.to_document() for name, one in played.items()},
         "against_never": {name: compare_played(one, never) for name, one in played.items() if one is not never},
@@ -48,19 +49,11 @@ def play_all(past: Past, training: TrainingOptions) -> dict[str, Any]:
     }
 
 
-def _player(name: str, model: Any, workshop: Workshop) -> Player:
-    if name == "never":
-        return Never(model)
-    if name == "the loop":
-        return Loop(model, workshop)
-    return Refit(model, workshop, at_alarms=name == "at every alarm")
-
-
 def _shares(played: dict[str, Played]) -> dict[str, float | None]:
     """Return the loop's share of what a refit every night gains; None where that gains nothing."""
     shares: dict[str, float | None] = {}
     for name, sign in (("roc_auc", 1), ("brier", -1), ("log_loss", -1)):
-        means = [sign * float(getattr(played[one], name).mean()) for one in ("never", "the loop", "every night")]
+        means = [sign * float(getattr(played[one], name).mean()) for one in (NEVER, THE_LOOP, EVERY_NIGHT)]
         gain = means[2] - means[0]
         shares[name] = (means[1] - means[0]) / gain if gain > 0 else None
     return shares

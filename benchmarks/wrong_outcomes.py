@@ -2,15 +2,14 @@
 
     python -m benchmarks.wrong_outcomes [--quick] [wrong_once] [wrong_every_night] [honest]
 
-Each book has a bad rate from 2 to 40 %, a ROC AUC from 0.6 to 0.9, and 500 to 20,000 records a night, drawn from its
-seed. Customers come back: most are in the next night too, with nearly the same risk, and half of those who were bad
-stay bad. The scores are a little miscalibrated. Four usual nights come first, then four of one kind, each with a file
+The books are those of `benchmarks.outcome_books`. Four usual nights come first, then four of one kind, each with a file
 of its own. Wrong files come once, or every night from then on:
 
 swapped     good and bad are swapped
 shifted     the outcomes are some rows further down than their keys
 duplicated  the outcomes of the last right night under new dates, for the customers who are still there
-segment     in a segment of 5 to 30 % of the records, outcomes are inverted, all good or all bad
+segment     in 5 to 30 % of the records, drawn at random, outcomes are inverted, all good or all bad
+part        the same in a part that a field names: one region, one product, a range of ages or of amounts
 
 Honest nights: nothing happens; the bad rate changes at once, or night by night; the relation of scores and outcomes
 does, so that the ROC AUC falls by 0.05 to 0.15. The judge is the monitor's own code; no bound was fitted to this.
@@ -18,132 +17,40 @@ does, so that the ROC AUC falls by 0.05 to 0.15. The judge is the monitor's own 
 
 import json
 import sys
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm
 
+from benchmarks.outcome_books import (
+    LEVELS,
+    NIGHTS,
+    USUAL_NIGHTS,
+    Book,
+    Floats,
+    Night,
+    draw_book,
+    draw_night,
+    look_up,
+    play_nights,
+)
 from benchmarks.report import RESULTS, write_report
 from db.retraining.repeated_outcomes import EARLIER_NIGHTS, MOST_COMPARED, Overlap
 from db.retraining.vintages import MEASURED, Vintage
 from db.schema.states import Trust
+from worker.gate.outcome_parts import find_odd_parts
 from worker.gate.outcome_trust import measure_auc, measure_evidence
 from worker.monitoring.vintage_judge import MeasuredNight, VintageJudge
 
-SEEDS = 50  # of each kind of wrong file; four kinds
-USUAL_NIGHTS, NIGHTS = 4, 8
+SEEDS = 50  # of each kind of wrong file
 MODEL = "m1"
 HELD_OUT = 5_000
 SECTIONS = ["wrong_once", "wrong_every_night", "honest"]
-WRONG = ("swapped", "shifted", "duplicated", "segment")
+WRONG = ("swapped", "shifted", "duplicated", "segment", "part")
 HONEST = {"nothing": 50, "bad rate at once": 40, "bad rate gradually": 30, "relation at once": 50,
           "relation gradually": 30}  # fmt: skip
-
-GRID = norm.ppf((np.arange(500) + 0.5) / 500)
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Book:
-    """What is drawn once. `spread` is the standard deviation of the log-odds, `middle` their mean."""
-
-    records: int
-    bad_rate: float
-    auc: float
-    middle: float
-    spread: float
-    staying: float  # share of the customers who are in the next night too
-    shift: float  # of the model's log-odds
-    slope: float
-
-
-@dataclass(frozen=True)
-class Night:
-    """Customers by key, their true and their scored log-odds, and what became of them."""
-
-    keys: NDArray[np.int64]
-    odds: Floats
-    probability: Floats
-    outcome: Floats
-
-    @cached_property
-    def order(self) -> NDArray[np.int64]:
-        """The rows in the order of their keys."""
-        return np.argsort(self.keys)
-
-
-def draw_book(random: np.random.Generator) -> Book:
-    """Draw a book whose scores would reach its ROC AUC if they were calibrated."""
-    records = int(np.exp(random.uniform(np.log(500), np.log(20_000))))
-    bad_rate, auc = float(np.exp(random.uniform(np.log(0.02), np.log(0.4)))), float(random.uniform(0.6, 0.9))
-    middle, spread = solve_odds(bad_rate, auc)
-    return Book(
-        records, bad_rate, auc, middle, spread, float(random.uniform(0.5, 1.0)), float(random.normal(0, 0.1)),
-        float(random.uniform(0.9, 1.1)),
-    )  # fmt: skip
-
-
-def solve_odds(bad_rate: float, auc: float) -> tuple[float, float]:
-    """Return mean and deviation of normal log-odds with this bad rate and ROC AUC, by bisection."""
-    low, high, middle = 0.0, 12.0, logit(bad_rate)
-    for _ in range(20):
-        spread = (low + high) / 2
-        left, right = -30.0, 30.0
-        for _ in range(25):
-            middle = (left + right) / 2
-            left, right = (left, middle) if expit(middle + spread * GRID).mean() > bad_rate else (middle, right)
-        risk = expit(middle + spread * GRID)
-        reached = float((risk * (np.cumsum(1 - risk) - (1 - risk) / 2)).sum() / (risk.sum() * (1 - risk).sum()))
-        low, high = (low, spread) if reached > auc else (spread, high)
-    return float(middle), spread
-
-
-def play_nights(book: Book, kind: str, random: np.random.Generator) -> list[Night]:
-    """Return the nights as they were in truth."""
-    nights: list[Night] = []
-    size = float(random.choice([1, -1]) * np.log(random.uniform(1.5, 3.0)))  # of the change of the log-odds
-    loss = float(random.uniform(0.05, 0.15))
-    for number in range(NIGHTS):
-        since = number - USUAL_NIGHTS + 1
-        part = max(0.0, min(1.0, since / (NIGHTS - USUAL_NIGHTS))) if "gradually" in kind else float(since > 0)
-        before = nights[-1] if nights else None
-        change = part * size if "bad rate" in kind else 0.0
-        lost = part * loss if "relation" in kind else 0.0
-        nights.append(draw_night(book, before, random, change=change, lost=lost))
-    return nights
-
-
-def draw_night(
-    book: Book, before: Night | None, random: np.random.Generator, *, change: float = 0.0, lost: float = 0.0
-) -> Night:
-    """Draw a night after another: who stays keeps most of the risk, and half of the bad ones stay bad."""
-    count = book.records
-    keys = np.arange(count) + (0 if before is None else int(before.keys.max()) + 1)
-    normal, was_bad = random.normal(size=count), np.zeros(count, dtype=bool)
-    if before is not None:
-        kept = int(book.staying * count)
-        chosen = random.permutation(count)[:kept]
-        keys[:kept] = before.keys[chosen]
-        was_bad[:kept] = before.outcome[chosen] == 1
-        earlier = (before.odds[chosen] - book.middle) / book.spread
-        normal[:kept] = 0.95 * earlier + np.sqrt(1 - 0.95**2) * normal[:kept]
-    odds = book.middle + book.spread * normal
-    order = random.permutation(count)  # customers stand in no order in the file
-    keys, odds, was_bad = keys[order], odds[order], was_bad[order]
-    truth = odds + change
-    if lost:  # what the scores know of the risk grows less, and the bad rate stays
-        weaker = solve_odds(book.bad_rate, max(0.5001, book.auc - lost))
-        truth = weaker[0] + weaker[1] * (odds - book.middle) / book.spread
-    outcome = (random.random(count) < expit(truth)).astype(float)
-    outcome[was_bad & (random.random(count) < 0.5)] = 1.0
-    probability = expit(book.shift + book.middle + book.slope * (odds - book.middle))
-    return Night(keys, odds, probability, outcome)
 
 
 def falsify(kind: str, night: Night, last_right: Night, random: np.random.Generator) -> Floats:
@@ -155,16 +62,27 @@ def falsify(kind: str, night: Night, last_right: Night, random: np.random.Genera
         return np.roll(outcome, int(random.integers(1, len(outcome) // 2)))
     if kind == "duplicated":
         return look_up(last_right, night.keys)
-    share = float(random.uniform(0.05, 0.3))
-    is_inside = random.random(len(outcome)) < share
+    is_inside = draw_part(night, random) if kind == "part" else draw_any(len(outcome), random)
     inverted, value = random.integers(0, 3), random.integers(0, 2)
     return np.where(is_inside, 1 - outcome if inverted == 0 else float(value), outcome)
 
 
-def look_up(night: Night, keys: NDArray[np.int64]) -> Floats:
-    """Return the outcomes of a night for these keys; NaN where it has none."""
-    rows = night.order[np.clip(np.searchsorted(night.keys, keys, sorter=night.order), 0, len(night.keys) - 1)]
-    return np.where(night.keys[rows] == keys, night.outcome[rows], np.nan)
+def draw_any(count: int, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Return a mask of 5 to 30 % of the records, which have nothing in common."""
+    share = float(random.uniform(0.05, 0.3))
+    return random.random(count) < share
+
+
+def draw_part(night: Night, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Return a mask of 5 to 30 % of the records by one field."""
+    field = str(random.choice([*night.names, *night.numbers]))
+    if field in night.names:
+        shares = np.array(LEVELS[field])
+        return night.names[field] == int(random.choice(np.flatnonzero(shares <= 0.3)))
+    share = float(random.uniform(0.05, 0.3))
+    begin = float(random.uniform(0, 1 - share))
+    low, high = np.quantile(night.numbers[field], [begin, begin + share])
+    return (night.numbers[field] >= low) & (night.numbers[field] <= high)
 
 
 def judge_all(book: Book, nights: list[Night], random: np.random.Generator) -> list[list[Trust | None]]:
@@ -180,7 +98,9 @@ def judge_all(book: Book, nights: list[Night], random: np.random.Generator) -> l
         vintage = Vintage(job_id, "book", MODEL, len(outcome), int(outcome.sum()), figures)
         overlaps = tuple(overlap_of(one + 1, nights[one], night) for one in range(number)[-EARLIER_NIGHTS:])
         judge = VintageJudge(known, lambda _version: reached, lambda _job, _id: 0)
-        judge.take(MeasuredNight(vintage, measure_evidence(probability, outcome), overlaps, f"file {job_id}"))
+        parts = {field: replace(one, codes=one.codes[is_known]) for field, one in night.parts.items()}
+        evidence = measure_evidence(probability, outcome, odd_parts=find_odd_parts(probability, outcome, parts))
+        judge.take(MeasuredNight(vintage, evidence, overlaps, f"file {job_id}"))
         judge.look_again()
         judge.confirm()
         known = judge.nights

@@ -14,7 +14,7 @@ from db.schema.core_tables import events, jobs
 from db.schema.states import DeliveryState
 
 # Events of shards are too many, and of no interest outside.
-TOLD_GROUPS = ("job", "drift", "model", "outcomes", "schedule")
+TOLD_GROUPS = ("job", "drift", "model", "outcomes", "retraining", "schedule")
 _LISTENING = select(webhooks.c.id, webhooks.c.events, webhooks.c.portfolio).where(webhooks.c.is_active)
 ANY_LISTENS = exists(webhooks.c.id).where(webhooks.c.is_active).select().scalar_subquery()  # not *: its secret is there
 CLAIM_SECONDS = 60.0  # a sender that dies in between: another one tries again after so long

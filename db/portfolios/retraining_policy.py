@@ -6,6 +6,8 @@ from math import ceil
 from typing import Any, Self
 
 MOST_DOUBLINGS = 2  # of the cool-down
+NIGHTS_TRIED = 2  # with a new model, before a refit without an alarm
+MONTH_DAYS = 30  # of the monthly cap, and of the longest probation
 JUDGED_SHARE = 0.4  # of the new outcomes, at least, judge the challengers
 
 
@@ -69,6 +71,14 @@ class RetrainingPolicy:
         They are doubled for each further consecutive one without success, up to four times.
         """
         return self.cool_down_nights * 2 ** min(max(0, failures - 1), MOST_DOUBLINGS)
+
+    def nights_between(self, failures: int) -> int:
+        """Return the least nights from a training to the next one that an alarm asks for, whatever the calendar says.
+
+        None before the first of them. Then two, and four after two alarms in a row that no training has cured: a model
+        is not replaced before it was tried, and where every night differs, the newest one is no better guide.
+        """
+        return min(self.cool_down(failures), NIGHTS_TRIED * min(failures, 2)) if failures else 0
 
     @property
     def bad_for_refresh(self) -> int:

@@ -74,11 +74,20 @@ def list_decisions(engine: Engine, portfolio: str, *, limit: int = 100) -> list[
         return [Decision(*row) for row in connection.execute(statement.order_by(decisions.c.id.desc()).limit(limit))]
 
 
-def find_promoter(connection: Connection, portfolio: str, version: str) -> str | None:
-    """Return who promoted a version last, within the caller's transaction: the gate, or a person's name."""
+@dataclass(frozen=True)
+class Promotion:
+    """Who promoted a version: the gate, or a person's name. `made` says how a challenger was made, else it is empty."""
+
+    who: str
+    made: str
+
+
+def find_promotion(connection: Connection, portfolio: str, version: str) -> Promotion | None:
+    """Return the last promotion of a version within the caller's transaction."""
     wanted = (decisions.c.portfolio == portfolio, decisions.c.version == version, decisions.c.promoted)
-    newest = select(decisions.c.decided_by).where(*wanted).order_by(decisions.c.id.desc()).limit(1)
-    return connection.execute(newest).scalar()
+    newest = select(decisions.c.decided_by, decisions.c.figures).where(*wanted)
+    row = connection.execute(newest.order_by(decisions.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else Promotion(row.decided_by, str(row.figures.get("made") or ""))
 
 
 @dataclass(frozen=True)

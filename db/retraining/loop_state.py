@@ -23,6 +23,7 @@ from db.retraining.retraining_state import (
     find_newest_night,
     list_training_nights,
 )
+from db.retraining.usable_outcomes import find_maturity
 from db.schema.core_tables import jobs
 from db.schema.monitoring_tables import drift_reports
 from db.schema.retraining_tables import outcomes, retraining
@@ -50,7 +51,7 @@ def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Seq
         _, drift_bad = count_new(connection, name, after_id=learned.outcome_id, after_job=stable_night)
         from_source = _arrivals_of_source(connection, definition, learned.as_of)
         own, own_bad = sum(one.outcomes for one in from_source), sum(one.bad for one in from_source)
-        since = state.last_night_id
+        since, trained = state.last_night_id, list_training_nights(connection, name)
         return LoopState(
             champion=None if champion is None else champion.version,
             is_held=state.is_held,
@@ -59,7 +60,8 @@ def read_loop_state(engine: Engine, definition: PortfolioDefinition, nights: Seq
             failures=state.failures,
             nights_since_last=None if since is None else count_nights_after(connection, name, since),
             days_since_last=_days_since(since, dates),
-            trained_on=[dates[one] for one in list_training_nights(connection, name) if one in dates],
+            nights_since_training=count_nights_after(connection, name, trained[0]) if trained else None,
+            trained_on=[dates[one] for one in trained if one in dates],
             learned_records=max((champion and champion.learned_records) or 0, state.tried_records or 0) or None,
             new_outcomes=new + own,
             new_bad=new_bad + own_bad,
@@ -126,7 +128,8 @@ def _arrivals_of_source(connection: Connection, definition: PortfolioDefinition,
     if not after:
         return []
     try:
-        return _as_arrivals(count_labelled_by_date(connection, definition, after))
+        until = find_maturity(connection, definition).until
+        return _as_arrivals(count_labelled_by_date(connection, definition, after, until=until))
     except SourceError:
         return []
 

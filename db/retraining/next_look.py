@@ -7,10 +7,14 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from db.events.wording import counted
-from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
+from db.portfolios.retraining_policy import (
+    MONTH_DAYS,
+    NIGHTS_TRIED,
+    RetrainingPolicy,
+    WhenDrifted,
+    WithoutOutcomes,
+)
 from db.retraining.expected_dates import Arrival, expect_night, expect_outcomes
-
-MONTH_DAYS = 30  # of the monthly cap
 
 
 class NextKind(StrEnum):
@@ -44,7 +48,8 @@ class LoopState:
 
     `new_outcomes` and `new_bad` are those that neither the champion nor the last training could learn from;
     `drift_bad` are the bad ones among them of nights after the last stable one. `nights` and `arrivals` are the
-    newest, oldest first; `trained_on` are the nights after which trainings were asked for.
+    newest, oldest first; `trained_on` are the nights after which trainings were asked for, and
+    `nights_since_training` counts those after the last of them.
     """
 
     champion: str | None
@@ -54,6 +59,7 @@ class LoopState:
     failures: int = 0
     nights_since_last: int | None = None
     days_since_last: int = 0
+    nights_since_training: int | None = None
     trained_on: Sequence[date] = ()
     learned_records: int | None = None
     new_outcomes: int = 0
@@ -101,7 +107,9 @@ def _find_next(state: LoopState, policy: RetrainingPolicy) -> NextLook:
         return NextLook(NextKind.HELD, "the portfolio is on hold: nothing is trained or promoted until it is released")
     cap = _monthly_cap(state, policy)
     looks = [_judge_next(state, one, policy) for one in state.challengers]
-    looks += [_later(one, cap) for one in (_drift(state, policy), _refresh(state, policy)) if one is not None]
+    refresh = _refresh(state, policy)
+    refresh = None if refresh is None else _later(refresh, _trial(state, NIGHTS_TRIED))
+    looks += [_later(one, cap) for one in (_drift(state, policy), refresh) if one is not None]
     return min(looks or [_later(_alarm(state, policy), cap)], key=lambda one: one.expected_date or date.max)
 
 
@@ -160,7 +168,7 @@ def _drift(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
         return None
     needed = f"{state.drift_bad:,} of {counted(policy.least_bad_outcomes, 'new bad outcome')} are known"
     look = NextLook(NextKind.DRIFT, f"the newest night has drifted; {needed}", bad_needed=lacking)
-    return _later(_after_bad(state, look), _cool_down(state, policy))
+    return _later(_later(_after_bad(state, look), _cool_down(state, policy)), _trial_of_alarms(state, policy))
 
 
 def _refresh(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
@@ -194,7 +202,8 @@ def _alarm(state: LoopState, policy: RetrainingPolicy) -> NextLook:
         why = "the champion does not record how many outcomes it learned from; the next training will"
         return NextLook(NextKind.ALARM, why)
     starts = "only drift or outcomes that differ from the scores start a training"
-    return _later(NextLook(NextKind.ALARM, starts), _cool_down(state, policy))
+    block = _cool_down(state, policy) or _trial_of_alarms(state, policy)
+    return _later(NextLook(NextKind.ALARM, starts), block)
 
 
 def _monthly_cap(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
@@ -220,6 +229,19 @@ def _cool_down(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
         return by_nights
     by_days = newest + timedelta(days=whole - state.days_since_last)
     return replace(by_nights, expected_date=min(by_nights.expected_date or by_days, by_days))
+
+
+def _trial_of_alarms(state: LoopState, policy: RetrainingPolicy) -> NextLook | None:
+    return _trial(state, policy.nights_between(state.failures))
+
+
+def _trial(state: LoopState, nights: int) -> NextLook | None:
+    """The rest of the nights in which the last training's model is tried."""
+    tried = state.nights_since_training
+    if tried is None or tried >= nights:
+        return None
+    why = f"{tried} of {counted(nights, 'night')} since the last training have passed"
+    return _after_nights(state, NextLook(NextKind.COOL_DOWN, why, nights_needed=nights - tried))
 
 
 def _later(wanted: NextLook, block: NextLook | None) -> NextLook:

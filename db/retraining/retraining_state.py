@@ -19,7 +19,7 @@ NIGHT_JOB = "night_job"  # option of a training that no night asked for: the new
 
 @dataclass(frozen=True)
 class RetrainingState:
-    """The state of a portfolio. `failures` counts consecutive fine-tunings without a promotion or a stable night."""
+    """The state of a portfolio. `failures` counts the alarms in a row that were answered and that nothing has cured."""
 
     is_held: bool
     failures: int

@@ -111,19 +111,28 @@ def _known(row: Any, maturity: Maturity) -> KnownOutcomes:
     return KnownOutcomes(row.job_id, row.model_version, row.rows, int(row.bad), row.newest_id, is_mature)
 
 
-def read_judged_scores(engine: Engine, job_id: int) -> tuple[Floats, Floats]:
-    """Return probabilities and newest outcomes of a job's records with a known outcome."""
+@dataclass(frozen=True)
+class JudgedScores:
+    """Records with a known outcome: keys, probabilities of a scoring job, newest outcomes (N each)."""
+
+    keys: NDArray[np.object_]
+    probability: Floats
+    outcome: Floats
+
+
+def read_judged_scores(engine: Engine, job_id: int) -> JudgedScores:
+    """Return the records of a scoring job with a known outcome."""
     newest = select(outcomes.c.record_key, func.max(outcomes.c.id).label("id"))
     newest = newest.where(outcomes.c.scored_job_id == job_id).group_by(outcomes.c.record_key).subquery()
     statement = (
-        select(scores.c.probability, outcomes.c.outcome)
+        select(outcomes.c.record_key, scores.c.probability, outcomes.c.outcome)
         .join(newest, newest.c.id == outcomes.c.id)
         .join(scores, (scores.c.job_id == job_id) & (scores.c.record_key == outcomes.c.record_key))
     )
     with reading(engine) as connection:
         rows = connection.execute(statement).all()
-    pairs = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
+    pairs = np.array([tuple(row)[1:] for row in rows], dtype=np.float64).reshape(-1, 2)
+    return JudgedScores(np.array([row.record_key for row in rows], dtype=object), pairs[:, 0], pairs[:, 1])
 
 
 def find_main_load(connection: Connection, job_id: int) -> str:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Dialect,
-    Double,
     Engine,
     MetaData,
     Select,
@@ -34,7 +33,7 @@ from sqlalchemy import (
 from db.connections.engine import reading
 from db.connections.frame_reading import fetch_frame
 from db.errors import SourceError
-from db.portfolios.definition import PortfolioDefinition, Source
+from db.portfolios.definition import Source
 from db.portfolios.source_grants import require_grant, require_granted
 from db.portfolios.source_names import find_kind, split_source
 from db.schema.core_tables import PREFIX
@@ -247,23 +246,6 @@ def read_by_range(
     for key_range in ranges:
         if not key_range.holds_missing_keys:
             yield key_range, read_range(engine, source, key, columns, key_range)
-
-
-def count_newer(connection: Connection, definition: PortfolioDefinition, as_of: str) -> tuple[int, int]:
-    """Return the number of records with an outcome later than `as_of`, and of bad ones among them.
-
-    Both are 0 if the portfolio has no such columns.
-    """
-    if definition.target is None or definition.as_of is None:
-        return 0, 0
-    with reading_source(connection.engine, definition.learning_records):
-        table = reflect_source(connection, definition.learning_records)
-        require_columns(table, (definition.target, definition.as_of))
-        target = cast(table.c[definition.target], Double)
-        later = cast(table.c[definition.as_of], Text) > as_of
-        counts = select(func.count(target), func.count().filter(target == 1)).select_from(table)
-        known, bad = connection.execute(counts.where(later)).one()
-    return known, bad
 
 
 def in_range(dialect: Dialect, key: Column[Any], key_range: KeyRange) -> ColumnElement[bool]:

@@ -58,7 +58,7 @@ GLOSSARY: dict[str, str] = {
     "portfolio": "A book with its definition: source, columns, score scale, monitoring and retraining rules.",
     "portfolio file": "The TOML file that defines a portfolio.",
     "priority": "How urgent a job is: interactive, normal or nightly.",
-    "probation": "The first nights of a new champion, in which drift rolls it back.",
+    "probation": "The first nights of a new champion, in which drift rolls it back unless outcomes have proven it.",
     "promotion": "Making a model version the champion.",
     "PSI": "Population stability index, a measure of how much a distribution has changed.",
     "quiet night": "A night without drift.",

@@ -22,6 +22,7 @@ FAULTS = {
     15: "a new model promoted in mid-job",
     16: "any order of claim, heartbeat, recover, write, cancel, pause, tick",
     17: "fine-tuning killed after its verdict, its bundle, its decision",
+    18: "two triggers at once; outcomes that arrive while the gate judges",
 }
 
 

@@ -28,7 +28,11 @@ def make_checks(evidence: Evidence, policy: GatePolicy) -> list[Check]:
 
 
 def _check_calibration(evidence: Evidence, policy: GatePolicy) -> Check:
-    """The slope fails where it is proven outside the limits and no nearer to 1 than the champion's."""
+    """The slope fails where it is proven outside the limits and no nearer to 1 than the champion's.
+
+    A refit may be further from 1 if its Brier score is proven better, which counts calibration too: where the world has
+    just changed, a model that has hardly seen it has the wrong slope, and the champion's may be right by chance.
+    """
     low, high, slopes = policy.least_calibration_slope, policy.largest_calibration_slope, evidence.slopes
     if slopes is None:
         return Check("calibration_slope", passed=False, said="calibration slope unknown", figures={"slope": None})
@@ -37,8 +41,13 @@ def _check_calibration(evidence: Evidence, policy: GatePolicy) -> Check:
     said = f"calibration slope {slope:.3f} (standard error {slopes.error:.3f}); the limits are {low:g} to {high:g}"
     if not is_within:
         said += f"; the champion's is {slopes.champion:.3f}"
-    figures = {"slope": slope, "error": slopes.error, "champion": slopes.champion}
-    return Check("calibration_slope", is_within or slopes.is_nearer, said, figures)
+    is_earned = evidence.is_refit and _is_brier_better(evidence, policy)
+    figures = {"slope": slope, "error": slopes.error, "champion": slopes.champion, "is_earned": is_earned}
+    return Check("calibration_slope", is_within or slopes.is_nearer or is_earned, said, figures)
+
+
+def _is_brier_better(evidence: Evidence, policy: GatePolicy) -> bool:
+    return compare_brier(*sides_of(evidence.judging), confidence=policy.confidence).high < 0
 
 
 def _check_old(old: Scored, policy: GatePolicy) -> Check:
@@ -70,8 +79,7 @@ def _check_points(evidence: Evidence, policy: GatePolicy) -> Check:
     """Points may move far only where the present ones are proven wrong: then leaving them would be the harm."""
     judging = evidence.judging
     figures = compare(histogram_of(judging.champion_points), histogram_of(judging.challenger_points))
-    brier = compare_brier(*sides_of(judging), confidence=policy.confidence)
-    is_earned = brier.high < 0
+    is_earned = _is_brier_better(evidence, policy)
     said = f"PSI of points on the same records {figures.psi:.4f}, the limit is {policy.largest_points_psi:g}"
     said += ", and the Brier score is proven better" if is_earned else ""
     passed = figures.psi <= policy.largest_points_psi or is_earned

@@ -5,7 +5,7 @@ are set beforehand and alike for all books: none is fitted to data.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf, sqrt
 from statistics import median
 from typing import Any, Self
@@ -18,6 +18,7 @@ from db.retraining.repeated_outcomes import Overlap
 from db.schema.states import Trust
 from transformer.evaluation.delong import auc_covariance, placements
 from worker.drift.expected_figures import expected_auc
+from worker.gate.outcome_parts import OddPart
 
 NORMAL_999 = 3.290527  # both sides of a 99.9 % interval
 LEAST_OF_EACH = 10  # bad and good outcomes, to judge the order by
@@ -28,6 +29,7 @@ LEAST_REPEATED = 20  # bad and good outcomes of the same records
 LEAST_OVERLAP = 0.5  # of the outcomes, to say that a file is repeated
 MOST_DIFFERING = 0.01  # of the repeated bad outcomes
 MOST_EARLIER = 5  # nights that tell what is usual
+MOST_TOLD = 3  # surprises, in a sentence
 
 AUC_LOWER, BAD_HIGHER, BAD_LOWER = "roc_auc_lower", "bad_rate_higher", "bad_rate_lower"
 
@@ -39,7 +41,7 @@ class OutcomeEvidence:
     """The outcomes of one night against its scores.
 
     `expected_bad` is the sum of the probabilities, `auc_error` the standard error of the ROC AUC. `repeats` is the
-    earlier night whose outcomes are the same, if there is one.
+    earlier night whose outcomes are the same, if there is one. `odd_parts` stand out from the rest of the night.
     """
 
     outcomes: int
@@ -49,6 +51,7 @@ class OutcomeEvidence:
     auc_error: float
     expected_auc: float | None
     repeats: int | None = None
+    odd_parts: tuple[OddPart, ...] = ()
 
     @property
     def can_be_ordered(self) -> bool:
@@ -67,20 +70,23 @@ class OutcomeEvidence:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Read back what `to_document` made."""
-        return cls(**document)
+        found = cls(**document)
+        return replace(found, odd_parts=tuple(OddPart(**one) for one in document.get("odd_parts", ())))
 
 
 @dataclass(frozen=True)
 class Usual:
     """What the scores of this model have reached: ROC AUC, its error, and realised over expected bad outcomes.
 
-    `repeats` says that nights of this book usually repeat the outcomes of earlier ones.
+    `repeats` says that nights of this book usually repeat the outcomes of earlier ones; `odd_signs` are those of parts
+    that stood out before.
     """
 
     auc: float | None = None
     auc_error: float = 0.0
     ratio: float = 1.0
     repeats: bool = False
+    odd_signs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,15 @@ class TrustJudgement:
     signs: tuple[str, ...] = ()
 
 
-def measure_evidence(probability: Floats, outcome: Floats, *, repeats: int | None = None) -> OutcomeEvidence:
+def measure_evidence(
+    probability: Floats, outcome: Floats, *, repeats: int | None = None, odd_parts: Iterable[OddPart] = ()
+) -> OutcomeEvidence:
     """Compare N probabilities with N outcomes; N is at least 1."""
     bad = int(outcome.sum())
     auc, error = measure_auc(outcome, probability) if 0 < bad < len(outcome) else (None, 0.0)
     expected = expected_auc(probability, np.ones(len(probability)))
-    return OutcomeEvidence(len(outcome), bad, float(probability.sum()), auc, error, expected, repeats)
+    found = tuple(odd_parts)
+    return OutcomeEvidence(len(outcome), bad, float(probability.sum()), auc, error, expected, repeats, found)
 
 
 def measure_auc(outcome: Floats, probability: Floats) -> tuple[float, float]:
@@ -135,13 +144,15 @@ def usual_of(earlier: Sequence[OutcomeEvidence], held_out: tuple[float, float] |
     known = [one for one in earlier[:MOST_EARLIER] if one.auc is not None and one.can_be_ordered]
     expected = sum(one.expected_bad for one in earlier[:MOST_EARLIER])
     ratio = sum(one.bad for one in earlier[:MOST_EARLIER]) / expected if expected > 0 else 1.0
+    odd = frozenset(part.sign for one in earlier[:MOST_EARLIER] for part in one.odd_parts)
     if known:
         aucs = [one.auc for one in known if one.auc is not None]
         # The error of a median is that of a mean times sqrt(pi / 2), for values that are normally distributed.
         widening = 1.2533 if len(known) > 2 else 1.0
         error = widening * sqrt(sum(one.auc_error**2 for one in known)) / len(known)
-        return Usual(float(median(aucs)), error, ratio, repeats)
-    return Usual(None if held_out is None else held_out[0], 0.0 if held_out is None else held_out[1], ratio, repeats)
+        return Usual(float(median(aucs)), error, ratio, repeats, odd)
+    auc, error = (None, 0.0) if held_out is None else held_out
+    return Usual(auc, error, ratio, repeats, odd)
 
 
 def judge_outcomes(evidence: OutcomeEvidence, usual: Usual) -> TrustJudgement:
@@ -149,10 +160,13 @@ def judge_outcomes(evidence: OutcomeEvidence, usual: Usual) -> TrustJudgement:
     against = _find_contradiction(evidence, usual)
     if against is not None:
         return TrustJudgement(Trust.CONTRADICTING, against)
-    found = (*_find_auc_loss(evidence, usual), *_find_other_level(evidence, usual))
+    odd = [(one.sign, one.told) for one in evidence.odd_parts if one.sign not in usual.odd_signs]
+    found = (*_find_auc_loss(evidence, usual), *_find_other_level(evidence, usual), *odd)
     if not found:
         return TrustJudgement(Trust.TRUSTED)
-    return TrustJudgement(Trust.SURPRISING, "; ".join(why for _, why in found), tuple(sign for sign, _ in found))
+    told = [why for _, why in found[:MOST_TOLD]]
+    told += [f"and {len(found) - MOST_TOLD} more"] if len(found) > MOST_TOLD else []
+    return TrustJudgement(Trust.SURPRISING, "; ".join(told), tuple(sign for sign, _ in found))
 
 
 def _find_contradiction(evidence: OutcomeEvidence, usual: Usual) -> str | None:

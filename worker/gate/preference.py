@@ -1,5 +1,6 @@
 """Which of several challengers of one retraining is promoted, and which have a place in the race. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,18 @@ class Judged:
     name: str
     version: str
     judgement: Judgement
+
+
+def is_worth_making(name: str, made: Mapping[str, Outcome]) -> bool:
+    """Whether a challenger is worth its training, after those that were made and judged before it.
+
+    A refit that passed, or that stays in the race, has learned from the same outcomes and more; a recalibration takes
+    no training.
+    """
+    refit = made.get(REFIT)
+    if refit is Outcome.PROMOTE:
+        return False
+    return name == RECALIBRATED or refit is not Outcome.UNDECIDED
 
 
 def prefer_one(challengers: list[Judged], target: Floats, seen: dict[str, Floats], confidence: float) -> list[Judged]:

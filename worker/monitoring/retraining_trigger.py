@@ -10,7 +10,7 @@ from db.ledger.job_lifecycle import Job, JobRequest, find_job, insert_follow_up,
 from db.monitoring.drift_reports import DriftReport
 from db.portfolios.definition import PortfolioDefinition
 from db.portfolios.retraining_policy import RetrainingPolicy, WithoutOutcomes
-from db.registry.champions import find_champion, find_promoter
+from db.registry.champions import find_champion, find_promotion
 from db.registry.versions import LearnedUntil, ModelVersion, find_model
 from db.retraining.outcomes import count_new
 from db.retraining.promotion import find_previous_champion, roll_back_within
@@ -29,43 +29,42 @@ from db.retraining.retraining_state import (
     list_training_nights,
     lock_retraining,
 )
-from db.retraining.vintages import find_champion_vintages
+from db.retraining.usable_outcomes import find_maturity, find_usable
 from db.schema.states import JobKind, JobTask, Verdict
-from db.sources.source_table import count_newer
+from db.sources.labelled_dates import count_labelled
 from worker.gate.decisions import GATE
-from worker.gate.outcome_deviation import Level, newest_level, tell_difference
-from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
+from worker.gate.probation import Probation, is_taken_back
+from worker.gate.retraining_rules import Answer, Situation, answer_drift, count_in_month, is_due_for_refresh
 from worker.monitoring.book_calendar import days_between
+from worker.monitoring.calming import calm_after_outcomes, calm_down
+from worker.monitoring.champion_outcomes import deviation_of
 
 logger = getLogger(__name__)
 
 WHO = "monitor"
-PROBATION_DAYS = 30  # after the first night of a new champion, which is always on probation
-MONTH_DAYS = 30
 
 
 def follow_up(connection: Connection, job: Job, report: DriftReport) -> int | None:
     """Act on a report in the transaction that stores it; return the id of the requested job.
 
     `job` is the monitoring job. Call it only for a report that was stored just now. A night that was not scored by the
-    champion, or whose pipeline was broken, triggers nothing. A champion on probation is rolled back by a night
-    that has drifted; otherwise a waiting challenger is judged when its shadow nights are complete, and a drifted
-    night may ask for a fine-tuning.
+    champion, or whose pipeline was broken, triggers nothing. A night that has drifted may take a new champion back
+    (`worker.gate.probation`); otherwise a waiting challenger is judged when its shadow nights are complete, and a
+    drifted night may ask for a fine-tuning.
     """
     champion = find_champion(connection, report.portfolio)
     if champion is None or champion.version != report.model_version or report.verdict is Verdict.BROKEN_PIPELINE:
         return None
     state = lock_retraining(connection, report.portfolio)
     policy = job.definition.retraining
-    if report.verdict is Verdict.DRIFTED and _is_on_probation(connection, report, policy):
+    if report.verdict is Verdict.DRIFTED and is_taken_back(_probation_of(connection, report), policy):
         return _take_back(connection, report, state)
     if (
         find_verdict_before(connection, report.portfolio, report.job_id) is Verdict.BROKEN_PIPELINE
     ):  # the pipeline is mended: time to look again
         change_retraining(connection, report.portfolio, failures=0, last_night_id=None)
         state = lock_retraining(connection, report.portfolio)
-    if report.verdict is Verdict.STABLE:
-        _end_cool_down(connection, report, state, policy)
+    state = calm_down(connection, find_job(connection, report.job_id), report.verdict, state)
     asked = judge_waiting(connection, job.definition, state)
     if asked is None and report.verdict is Verdict.DRIFTED:
         asked = _answer_drifted_night(connection, report, state)
@@ -86,7 +85,7 @@ def follow_outcomes(connection: Connection, definition: PortfolioDefinition) -> 
 
     Returns the id of the requested job, in the caller's transaction.
     """
-    state = lock_retraining(connection, definition.name)
+    state = calm_after_outcomes(connection, definition, lock_retraining(connection, definition.name))
     for answer in (judge_waiting, _watch_champion, _answer_outcomes, _refresh):
         asked = answer(connection, definition, state)
         if asked is not None:
@@ -125,6 +124,7 @@ def _situation(connection: Connection, night: Job, state: RetrainingState, *, st
         is_in_flight=has_open_fine_tuning(connection, name),
         has_challenger=_is_in_shadow(connection, night.definition),
         nights_since_last=since,
+        nights_since_training=_count_nights_since_training(connection, name),
         days_since_last=days_between(connection, last, night),
         failures=state.failures,
         fine_tunings_this_month=_count_this_month(connection, night),
@@ -138,27 +138,23 @@ def _is_in_shadow(connection: Connection, definition: PortfolioDefinition) -> bo
     return bool(waiting) and nights > 0 and count_shadow_nights(connection, waiting[0].version) < nights
 
 
-def _is_on_probation(connection: Connection, report: DriftReport, policy: RetrainingPolicy) -> bool:
-    """Whether the champion is new and there is a previous one; this night's report is already counted.
-
-    Its first night always counts. Later ones do until there were enough, or a month has passed. If the gate promoted it
-    by outcomes, and the night before was not stable, the world was moving already: then a drifted night says nothing
-    against the new model, but its outcomes will.
-    """
-    if find_previous_champion(connection, report.portfolio, report.model_version) is None:
-        return False
-    nights, first = count_champion_nights(connection, report.portfolio)
-    if nights > policy.probation_nights or (first is not None and _was_moving(connection, report, first)):
-        return False
-    night = find_job(connection, report.job_id)
-    return nights <= 1 or days_between(connection, first, night) <= PROBATION_DAYS
-
-
-def _was_moving(connection: Connection, report: DriftReport, first_night: int) -> bool:
-    if find_promoter(connection, report.portfolio, report.model_version) != GATE:
-        return False
-    verdict = find_verdict_before(connection, report.portfolio, first_night)
-    return verdict is not None and verdict is not Verdict.STABLE
+def _probation_of(connection: Connection, report: DriftReport) -> Probation:
+    """What is known of the champion in a night that has drifted, whose report is already counted."""
+    name, version = report.portfolio, report.model_version
+    night, (nights, first) = find_job(connection, report.job_id), count_champion_nights(connection, name)
+    promotion = find_promotion(connection, name, version)
+    before = find_verdict_before(connection, name, report.job_id if first is None else first)
+    known = max(find_usable(connection, name).newest, default=None)
+    return Probation(
+        has_previous=find_previous_champion(connection, name, version) is not None,
+        nights=nights,
+        days=days_between(connection, first, night),
+        is_proven=promotion is not None and promotion.who == GATE and bool(promotion.made),
+        was_moving=before is not None and before is not Verdict.STABLE,
+        outcome_nights=None if known is None else count_nights_after(connection, name, known),
+        outcome_days=None if known is None else days_between(connection, known, night),
+        is_suspect=bool(report.figures.get("suspicions")),
+    )
 
 
 def _take_back(connection: Connection, report: DriftReport, state: RetrainingState) -> None:
@@ -189,10 +185,7 @@ def _answer_outcomes(connection: Connection, definition: PortfolioDefinition, st
     newest = None if champion is None else find_newest_night(connection, definition.name, champion.version)
     if champion is None or newest is None:
         return None
-    known = find_champion_vintages(connection, definition.name, champion.version)
-    difference = tell_difference(
-        newest_level(Level(one.outcomes, one.bad, one.outcomes * one.figures["expected_bad_rate"]) for one in known)
-    )
+    difference = deviation_of(connection, definition.name, champion.version).told
     if difference is None:
         return None
     # The cool-down runs from tonight, not from the earlier night of the outcomes.
@@ -219,11 +212,14 @@ def _count_unlearned(
 ) -> tuple[int, int]:
     """Outcomes that neither the champion nor the last retraining was trained on, and bad ones among them.
 
-    The source's target counts if it has a date.
+    The source's target counts if it has a date and is final.
     """
     after_id, newest = max(learned.outcome_id, state.tried_outcome_id or 0), max(learned.as_of, state.tried_as_of or "")
     known, bad = count_new(connection, definition.name, after_id=after_id, after_job=after_job)
-    own, own_bad = count_newer(connection, definition, newest) if newest else (0, 0)
+    own, own_bad = 0, 0
+    if newest:
+        until = find_maturity(connection, definition).until
+        own, own_bad = count_labelled(connection, definition, newest, until=until)
     return known + own, bad + own_bad
 
 
@@ -237,7 +233,9 @@ def _refresh(connection: Connection, definition: PortfolioDefinition, state: Ret
     known = max(model.learned_records or 0, state.tried_records or 0)
     new, new_bad = _count_unlearned(connection, definition, model.learned_until, state)
     newest = find_newest_night(connection, name)
-    if newest is None or not is_due_for_refresh(policy, known=known, new=new, new_bad=new_bad):
+    tried = _count_nights_since_training(connection, name)
+    is_due = is_due_for_refresh(policy, known=known, new=new, new_bad=new_bad, nights_since_training=tried)
+    if newest is None or not is_due:
         return None
     if _count_this_month(connection, find_job(connection, newest)) >= policy.monthly_cap:
         return None
@@ -252,7 +250,12 @@ def _refresh(connection: Connection, definition: PortfolioDefinition, state: Ret
 def _count_this_month(connection: Connection, night: Job) -> int:
     """Count the trainings of the month before a night, by the book's calendar."""
     nights = list_training_nights(connection, night.portfolio)
-    return sum(days_between(connection, one, night) < MONTH_DAYS for one in nights)
+    return count_in_month(days_between(connection, one, night) for one in nights)
+
+
+def _count_nights_since_training(connection: Connection, portfolio: str) -> int | None:
+    newest = list_training_nights(connection, portfolio, most=1)
+    return count_nights_after(connection, portfolio, newest[0]) if newest else None
 
 
 def _act(
@@ -268,16 +271,3 @@ def _act(
     record_event(connection, event, who=WHO, why=why, job_id=night.id, portfolio=night.portfolio)
     logger.info("Drift answered: job %d, %s: %s.", night.id, answer if job_id else Answer.ALERT, why)
     return job_id
-
-
-def _end_cool_down(
-    connection: Connection, report: DriftReport, state: RetrainingState, policy: RetrainingPolicy
-) -> None:
-    """Reset the failures once the last fine-tuning's model has a stable night, or the cool-down has passed quietly."""
-    if not state.failures:
-        return
-    is_cured = find_model(connection, report.model_version).job_id == state.last_job_id
-    nights = count_nights_after(connection, report.portfolio, state.last_night_id)
-    days = days_between(connection, state.last_night_id, find_job(connection, report.job_id))
-    if is_cured or max(nights, days if state.last_night_id else 0) >= policy.cool_down(state.failures):
-        change_retraining(connection, report.portfolio, failures=0)

@@ -22,6 +22,7 @@ from db.retraining.vintages import (
 )
 from transformer.evaluation.figures import evaluate
 from worker.gate.outcome_trust import measure_evidence
+from worker.monitoring.outcome_fields import odd_parts_of
 from worker.monitoring.outcome_verdicts import judge_nights
 from worker.monitoring.retraining_trigger import follow_outcomes
 from worker.monitoring.vintage_judge import MeasuredNight
@@ -58,14 +59,16 @@ def measure_night(
 
     Outcomes that are not final are only counted: the bad ones come first, and would make every young night look bad.
     """
-    probability, outcome = read_judged_scores(engine, known.job_id)
+    judged = read_judged_scores(engine, known.job_id)
+    probability, outcome = judged.probability, judged.outcome
     if not len(outcome):
         return None
     own = (known.job_id, definition.name, known.model_version)
     figures: dict[str, Any] = {"expected_bad_rate": float(probability.mean()), MEASURED: known.to_document()}
     if not known.is_mature:
         return MeasuredNight(Vintage(*own, 0, 0, figures | {CENSORED: len(outcome)}))
-    evidence = measure_evidence(probability, outcome)
+    odd_parts = odd_parts_of(engine, definition, known.job_id, judged)
+    evidence = measure_evidence(probability, outcome, odd_parts=odd_parts)
     figures |= evaluate(outcome, probability) | {"expected_roc_auc": evidence.expected_auc, CENSORED: 0}
     with reading(engine) as connection:
         overlaps = tuple(find_overlaps(connection, definition.name, known.job_id, earlier))

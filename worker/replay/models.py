@@ -17,8 +17,8 @@ from transformer.training.model_training import TrainingOptions, train_model
 from worker.drift import Histogram
 from worker.gate.evidence import Measured, Parts, gather_evidence
 from worker.gate.exam import histogram_of
-from worker.gate.judgement import Outcome, judge_challenger
-from worker.gate.preference import FINE_TUNED, RECALIBRATED, REFIT, Floats, Judged, prefer_one
+from worker.gate.judgement import judge_challenger
+from worker.gate.preference import FINE_TUNED, RECALIBRATED, REFIT, Floats, Judged, is_worth_making, prefer_one
 from worker.learning.lesson_plan import NO_ROWS, OLD_JUDGING_SHARE, TrainingPlan, plan_training
 from worker.replay.past import Past, Rows
 
@@ -66,6 +66,8 @@ class Workshop:
         seen: dict[str, Floats] = {}
         newest = int(past.nights[rows].max())
         for name in names:
+            if not is_worth_making(name, {one: judged.judgement.outcome for one, (judged, _) in found.items()}):
+                continue
             made = self._make(name, champion, rows, plan)
             if made is None:
                 continue
@@ -82,8 +84,6 @@ class Workshop:
             learned = newest if name == REFIT else int(past.nights[rows[plan.stop]].max())
             held = self._model(name, model, learned, len(rows))
             found[name] = Judged(name, name, judgement), held
-            if name == REFIT and judgement.outcome is Outcome.PROMOTE:
-                break
         judging = parts.target[parts.judging]
         order = prefer_one([one for one, _ in found.values()], judging, seen, self.policy.gate.confidence)
         return [(one, found[one.name][1]) for one in order]

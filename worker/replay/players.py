@@ -1,21 +1,16 @@
-"""Who plays: the loop with its rules, and the simpler policies that it is compared with."""
+"""The policies that play: the loop, and the simpler ones that it is compared with."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from db.portfolios.retraining_policy import WithoutOutcomes
 from db.schema.states import Verdict
-from transformer.errors import TrainingDataError
-from transformer.evaluation.paired_differences import compare_brier
-from worker.gate.judgement import Outcome
-from worker.gate.looks import SHARPEST, always_valid_reach
-from worker.gate.outcome_deviation import Level, newest_level, tell_difference
-from worker.gate.preference import FINE_TUNED, MOST_IN_RACE, RECALIBRATED, REFIT
-from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
+from worker.replay.loop_player import Loop
 from worker.replay.models import Model, Workshop
-from worker.replay.past import FIRST, Floats
+from worker.replay.past import Floats
 
-PROBATION_DAYS, MONTH_DAYS = 30, 30
+NEVER, THE_LOOP = "never", "the loop"
+EVERY_NIGHT, EVERY_MONTH, AT_ALARMS = "every night", "every month", "at every alarm"
+_MONTH_DAYS = 28  # the shortest: nights of two months are at least so far apart
 
 
 class Player(Protocol):
@@ -73,182 +68,11 @@ class Refit:
         self.alarm = verdict is Verdict.DRIFTED
 
 
-@dataclass
-class _Runner:
-    model: Model
-    looks: int
-    judged_bad: int
-
-
-@dataclass
-class Loop:
-    """The loop: trigger, challengers, gate, race, probation, watch, cool-down and cap, as in the database."""
-
-    champion: Model
-    workshop: Workshop
-    told: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    previous: Model | None = None
-    promoted_night: int = FIRST
-    race: list[_Runner] = field(default_factory=list[_Runner])
-    tried_night: int = FIRST
-    tried_records: int = 0
-    failures: int = 0
-    last_night: int | None = None
-    stable_night: int = FIRST
-    training_nights: list[int] = field(default_factory=list[int])
-    scored: dict[int, Floats] = field(default_factory=dict[int, Floats])
-    verdicts: dict[int, Verdict] = field(default_factory=dict[int, Verdict])
-
-    def before(self, night: int) -> None:
-        """Follow the outcomes: judge the race, watch the champion, answer outcomes that differ, refresh."""
-        if not self._run_race(night):
-            self._watch(night)
-        if night == 0:
-            return
-        difference = tell_difference(newest_level(self._levels(night)))
-        is_asked = False
-        if difference is not None:
-            policy = replace(self.workshop.policy, without_outcomes=WithoutOutcomes.ALERT)
-            is_asked = answer_drift(self._situation(night, FIRST), policy)[0] is Answer.FINE_TUNE
-        if is_asked:
-            self._retrain(night, FIRST, (REFIT, FINE_TUNED, RECALIBRATED), f"outcomes differ: {difference}")
-        elif self._is_due(night):
-            self._retrain(night, FIRST, (REFIT,), "outcomes have grown")
-
-    def after(self, night: int, verdict: Verdict, probabilities: Floats) -> None:
-        """Follow the night's verdict: roll back, end the cool-down, or retrain."""
-        self.scored[night], self.verdicts[night] = probabilities, verdict
-        if verdict is Verdict.DRIFTED and self._is_on_probation(night):
-            self._roll_back(night, "its first nights drifted")
-            self.failures, self.last_night = self.failures + 1, night
-            return
-        if verdict is Verdict.STABLE:
-            self.stable_night = night
-            if self.last_night is not None and self._since(night) >= self.workshop.policy.cool_down(self.failures):
-                self.failures = 0
-        if verdict is Verdict.DRIFTED:
-            situation = self._situation(night, self.stable_night)
-            if answer_drift(situation, self.workshop.policy)[0] is Answer.FINE_TUNE:
-                self._retrain(night, self.stable_night, (REFIT, FINE_TUNED, RECALIBRATED), "drifted")
-
-    def _run_race(self, night: int) -> bool:
-        past = self.workshop.past
-        rows = past.rows_known(night)
-        for one in list(self.race):
-            later = rows[past.nights[rows] > one.model.learned_night]
-            bad = int(past.target[later].sum())
-            if bad - one.judged_bad < self.workshop.policy.gate.least_bad:
-                continue
-            judged = self.workshop.judge_again(self.champion, one.model, night, one.looks)
-            if judged is None:
-                continue
-            one.looks, one.judged_bad = one.looks + bool(judged.judgement.figures["checks"]), bad
-            self._note(night, one.model.made, judged.judgement.outcome, judged.judgement.reason)
-            if judged.judgement.outcome is Outcome.PROMOTE:
-                self._promote(one.model, night)
-                return True
-            if judged.judgement.outcome is Outcome.REFUSE:
-                self.race.remove(one)
-        return False
-
-    def _watch(self, night: int) -> None:
-        """Roll back a champion that later outcomes prove worse than the one before."""
-        past, gate = self.workshop.past, self.workshop.policy.gate
-        rows = past.rows_known(night)
-        later = rows[past.nights[rows] > self.champion.learned_night]
-        bad = float(past.target[later].sum())
-        if self.previous is None or bad < gate.least_bad:
-            return
-        pair = [self.workshop.score(one, later) for one in (self.previous, self.champion)]
-        loss = compare_brier(past.target[later], *pair, confidence=gate.confidence)
-        loss = loss.reaching(always_valid_reach(bad / (SHARPEST * gate.least_bad), 1 - gate.confidence))
-        if loss.low > 0:
-            self._roll_back(night, "later outcomes prove it worse")
-            self.failures += 1
-
-    def _levels(self, night: int) -> list[Level]:
-        """Return what became of the champion's own nights, newest first."""
-        past = self.workshop.past
-        levels: list[Level] = []
-        for one in range(night - 1, self.promoted_night - 1, -1):
-            rows = past.rows_of(one) if one >= 0 else past.rows_of(FIRST)[:0]
-            is_known = past.known[rows] <= night
-            if is_known.any():
-                target = past.target[rows[is_known]]
-                levels.append(Level(len(target), int(target.sum()), float(self.scored[one][is_known].sum())))
-        return levels
-
-    def _situation(self, night: int, after: int) -> Situation:
-        past = self.workshop.past
-        rows = past.rows_known(night)
-        new = rows[past.nights[rows] > max(self.champion.learned_night, self.tried_night, after)]
-        return Situation(
-            is_held=False,
-            is_in_flight=False,
-            has_challenger=False,
-            nights_since_last=None if self.last_night is None else night - self.last_night,
-            days_since_last=0 if self.last_night is None else past.days(self.last_night, night),
-            failures=self.failures,
-            fine_tunings_this_month=self._this_month(night),
-            new_bad_outcomes=int(past.target[new].sum()),
-        )
-
-    def _is_due(self, night: int) -> bool:
-        past, policy = self.workshop.past, self.workshop.policy
-        rows = past.rows_known(night)
-        new = rows[past.nights[rows] > max(self.champion.learned_night, self.tried_night)]
-        known = max(self.champion.learned_records, self.tried_records)
-        is_due = is_due_for_refresh(policy, known=known, new=len(new), new_bad=int(past.target[new].sum()))
-        return is_due and self._this_month(night) < policy.monthly_cap
-
-    def _this_month(self, night: int) -> int:
-        return sum(self.workshop.past.days(one, night) < MONTH_DAYS for one in self.training_nights)
-
-    def _since(self, night: int) -> int:
-        last = self.last_night
-        return 0 if last is None else max(night - last, self.workshop.past.days(last, night))
-
-    def _is_on_probation(self, night: int) -> bool:
-        nights = night - self.promoted_night + 1
-        if self.previous is None or nights > self.workshop.policy.probation_nights:
-            return False
-        if self.verdicts.get(self.promoted_night - 1, Verdict.STABLE) is not Verdict.STABLE:
-            return False
-        return nights <= 1 or self.workshop.past.days(self.promoted_night, night) <= PROBATION_DAYS
-
-    def _retrain(self, night: int, after: int, names: tuple[str, ...], why: str) -> None:
-        self.training_nights.append(night)
-        if names != (REFIT,):
-            self.failures, self.last_night = self.failures + 1, night
-        try:
-            challengers = self.workshop.challenge(self.champion, night, after, names)
-        except TrainingDataError as error:
-            self._note(night, why, "failed", str(error))
-            return
-        past = self.workshop.past
-        rows = past.rows_known(night)
-        self.tried_night, self.tried_records = int(past.nights[rows].max()), len(rows)
-        for judged, model in challengers:
-            judgement = judged.judgement
-            self._note(night, judged.name, judgement.outcome, f"{why}: {judgement.reason}")
-            if judgement.outcome is Outcome.PROMOTE:
-                self._promote(model, night)
-                return
-        waiting = [
-            _Runner(model, int(bool(one.judgement.figures.get("checks"))), 0)
-            for one, model in challengers
-            if one.judgement.outcome is Outcome.UNDECIDED
-        ]
-        self.race = [*waiting, *self.race][:MOST_IN_RACE]
-
-    def _promote(self, model: Model, night: int) -> None:
-        self.previous, self.champion, self.promoted_night = self.champion, model, night
-        self.failures, self.race = 0, []
-
-    def _roll_back(self, night: int, why: str) -> None:
-        assert self.previous is not None, "asked for only with a model to go back to"
-        self._note(night, self.champion.made, "rolled back", why)
-        self.champion, self.previous, self.promoted_night = self.previous, None, night
-
-    def _note(self, night: int, made: str, outcome: str, why: str) -> None:
-        self.told.append({"night": night, "made": made, "outcome": str(outcome), "why": why})
+def make_player(name: str, model: Model, workshop: Workshop) -> Player:
+    """Return the player of a policy by its name; all begin with the same model."""
+    if name == NEVER:
+        return Never(model)
+    if name == THE_LOOP:
+        return Loop(model, workshop)
+    least_days = _MONTH_DAYS if name == EVERY_MONTH else 0
+    return Refit(model, workshop, at_alarms=name == AT_ALARMS, least_days=least_days)

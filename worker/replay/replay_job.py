@@ -19,9 +19,10 @@ from transformer.records.column_reading import read_columns
 from transformer.records.record_store import chunks_of
 from transformer.training.model_training import TrainingOptions
 from worker.learning.book_reading import LabelledRecords, read_labelled
-from worker.replay.models import Model, Workshop
+from worker.replay.loop_player import Loop
+from worker.replay.models import Workshop
 from worker.replay.past import FIRST, Past, Rows
-from worker.replay.players import Loop, Never, Player, Refit
+from worker.replay.players import AT_ALARMS, EVERY_MONTH, NEVER, THE_LOOP, make_player
 from worker.replay.playing import Played, compare_played, play
 from worker.runtime.context import WorkerContext
 from worker.runtime.portfolio_mapping import scale_of, schema_of
@@ -30,7 +31,6 @@ logger = getLogger(__name__)
 
 REPLAY = "replay"  # option of a training: play over the past in place of it
 LEAST_NIGHTS = 2
-NEVER, THE_LOOP, EVERY_MONTH, AT_ALARMS = "never", "the loop", "every month", "at every alarm"
 
 
 def replay_claimed(context: WorkerContext, claim: Claim) -> None:
@@ -50,7 +50,7 @@ def replay_claimed(context: WorkerContext, claim: Claim) -> None:
     told: list[dict[str, Any]] = []
     for name in (NEVER, THE_LOOP, EVERY_MONTH, AT_ALARMS):
         workshop = replace(first, trainings=0)
-        player = _player(name, model, workshop)
+        player = make_player(name, model, workshop)
         played[name] = play(player, workshop)
         told = player.told if isinstance(player, Loop) else told
         heartbeat.renew({"stage": f"played: {name}"})
@@ -99,14 +99,6 @@ def _nights(engine: Engine, scored_jobs: NDArray[np.int64], start: date) -> list
         jobs = [find_job(connection, job) for job in np.unique(scored_jobs[scored_jobs > 0]).tolist()]
     dated = [(one.id, one.definition.monitoring.date_of(one.options, one.created_at)) for one in jobs]
     return sorted((one for one in dated if one[1] >= start), key=lambda one: (one[1], one[0]))
-
-
-def _player(name: str, model: Model, workshop: Workshop) -> Player:
-    if name == NEVER:
-        return Never(model)
-    if name == THE_LOOP:
-        return Loop(model, workshop)
-    return Refit(model, workshop, at_alarms=name == AT_ALARMS, least_days=0 if name == AT_ALARMS else 28)
 
 
 def _document(past: Past, played: dict[str, Played], told: list[dict[str, Any]]) -> dict[str, Any]:

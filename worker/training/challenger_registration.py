@@ -74,8 +74,6 @@ def register_challengers(  # noqa: PLR0913 - by name
             "tried_as_of": known.as_of,
             "tried_records": len(every),
         }
-        if is_promoted:  # later outcomes have proven that learning helps
-            changes["failures"] = 0
         change_retraining(connection, definition.name, **changes)
         clear_race(connection, claim, champion_before, is_promoted=is_promoted)
         result = _describe(challengers, winner, failed) | {"promoted": is_promoted, "reason": judgement.reason}

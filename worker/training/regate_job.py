@@ -13,7 +13,7 @@ from db.ledger.shard_leases import Claim
 from db.registry.champions import Champion, Record, decide, find_record, get_champion
 from db.registry.versions import LearnedUntil, ModelVersion
 from db.results.shadow_scores import list_shadow_jobs, read_shadow_points
-from db.retraining.retraining_state import change_retraining, find_challengers, lock_retraining, mark_judged
+from db.retraining.retraining_state import find_challengers, lock_retraining, mark_judged
 from db.schema.states import JobKind, JobTask
 from transformer.bundles.bundle import LoadedModel
 from transformer.records.splitting import hash_order
@@ -116,7 +116,6 @@ def _conclude(context: WorkerContext, claim: Claim, champion_before: Champion, r
             mark_judged(connection, one.model.version, outcome_id=one.outcome_id, shadow_nights=one.shadow_nights)
             reason = judged.reason if one is told else reason
         if is_promoted:
-            change_retraining(connection, name, failures=0)
             clear_race(connection, claim, champion_before, is_promoted=True)
         # What had to wait for this job has its turn now.
         insert_job(connection, JobRequest(JobKind.MONITORING, name, "gate", {}, task=JobTask.VINTAGES))

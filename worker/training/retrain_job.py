@@ -18,8 +18,17 @@ from transformer.bundles.bundle import save_bundle
 from transformer.errors import TrainingDataError
 from transformer.records.splitting import hash_order
 from worker.gate.evidence import Measured, Parts, count_canary_mismatches, gather_evidence
-from worker.gate.judgement import Outcome, judge_challenger
-from worker.gate.preference import FINE_TUNED, PRETRAINED, RECALIBRATED, REFIT, Floats, Judged, prefer_one
+from worker.gate.judgement import judge_challenger
+from worker.gate.preference import (
+    FINE_TUNED,
+    PRETRAINED,
+    RECALIBRATED,
+    REFIT,
+    Floats,
+    Judged,
+    is_worth_making,
+    prefer_one,
+)
 from worker.learning.lesson_plan import TrainingPlan, plan_training, plan_training_without_outcomes
 from worker.learning.readable_records import Records, describe_population, parts_of, read_records
 from worker.runtime.bundle_reading import load_stored
@@ -71,13 +80,14 @@ def _plan(records: Records, task: JobTask) -> TrainingPlan:
 def _compete(bench: Bench, wanted: tuple[str, ...], parts: Parts) -> tuple[list[Challenger], dict[str, str]]:
     """Make and judge the challengers, the preferred one first, and tell why the others could not be made.
 
-    A refit that passes ends it: what comes after it is seldom better and takes a training. Raises `TrainingDataError`
-    if none could be made.
+    What is not worth its training after the refit is left out. Raises `TrainingDataError` if none could be made.
     """
     measured, seen = Measured(parts, bench.heartbeat), dict[str, Floats]()
     challengers: dict[str, Challenger] = {}
     failed: dict[str, str] = {}
     for name in wanted:
+        if not is_worth_making(name, {one: made.judgement.outcome for one, made in challengers.items()}):
+            continue
         try:
             offered = make_challenger(bench, name)
         except TrainingDataError as problem:
@@ -88,8 +98,6 @@ def _compete(bench: Bench, wanted: tuple[str, ...], parts: Parts) -> tuple[list[
             continue
         bench.heartbeat.renew(bench.board.enter("gate"))
         challengers[name], seen[name] = _examine(bench, name, offered, parts, measured)
-        if name == REFIT and challengers[name].judgement.outcome is Outcome.PROMOTE:
-            break
     judged = [Judged(name, one.version, one.judgement) for name, one in challengers.items()]
     confidence = bench.definition.retraining.gate.confidence
     preferred = prefer_one(judged, parts.target[parts.judging], seen, confidence)

@@ -21,7 +21,7 @@ from db.retraining.outcomes import load_outcomes
 from db.retraining.promotion import hold
 from db.retraining.retraining_state import change_retraining, lock_retraining
 from db.schema.states import JobKind, JobTask, ModelState, Verdict
-from db.sources.labelled_dates import count_labelled_by_date
+from db.sources.labelled_dates import count_labelled, count_labelled_by_date
 from db.sources.loading import load_records
 from scheduler.reports.loop_reading import read_loop_report
 from tests.building import BOOK, add_model, book_definition, book_frame, load_book
@@ -159,6 +159,17 @@ def test_outcomes_of_the_source_are_counted_by_date(dated: Engine) -> None:
         found = count_labelled_by_date(connection, definition, "2026-01-01")
         assert found == [("2026-01-02", 2, 1), ("2026-01-03", 1, 0)]
         assert count_labelled_by_date(connection, book_definition(), "2026-01-01") == []
+        assert count_labelled(connection, definition, "2026-01-01") == (3, 1)
+        assert count_labelled(connection, book_definition(), "2026-01-01") == (0, 0)
+
+
+def test_outcomes_of_the_source_that_are_not_final_are_not_counted(dated: Engine) -> None:
+    definition = get_portfolio(dated, BOOK).definition
+    with reading(dated) as connection:
+        until = date(2026, 1, 2)
+        assert count_labelled_by_date(connection, definition, "2026-01-01", until=until) == [("2026-01-02", 2, 1)]
+        assert count_labelled(connection, definition, "2026-01-01", until=until) == (2, 1)
+        assert count_labelled(connection, definition, "", until=date(2025, 12, 31)) == (0, 0)
 
 
 def test_a_source_that_is_gone_leaves_the_page_whole(engine: Engine) -> None:

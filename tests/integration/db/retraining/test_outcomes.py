@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from db.connections.engine import reading
 from db.ledger.job_lifecycle import list_jobs
 from db.results.shard_results import complete_scored_shard
+from db.retraining.outcome_fields import read_fields_of_night
 from db.retraining.outcomes import count_new, load_outcomes, read_outcomes
 from db.retraining.vintages import list_changed_nights, read_judged_scores
 from db.schema.states import JobKind
@@ -37,9 +38,12 @@ def test_a_file_loaded_twice_changes_nothing(scored: Engine) -> None:
 def test_an_outcome_judges_the_newest_score_before_it(scored: Engine) -> None:
     load_outcomes(scored, BOOK, [*ROWS, ("1", 0, "1999-01-01")], who="test")
     (night,) = list_changed_nights(scored, book_definition())
-    probability, outcome = read_judged_scores(scored, night.job_id)
-    assert sorted(outcome.tolist()) == [0, 1, 1]
-    assert set(probability.tolist()) == {0.25}
+    judged = read_judged_scores(scored, night.job_id)
+    assert sorted(judged.outcome.tolist()) == [0, 1, 1]
+    assert set(judged.probability.tolist()) == {0.25}
+    fields = read_fields_of_night(scored, book_definition(), night.job_id, ("colour",))
+    assert sorted(fields["tidemark_record_key"]) == sorted(judged.keys)
+    assert set(fields["colour"]) <= {"red", "blue"}
 
 
 def test_a_correction_replaces_the_outcome_and_counts_as_new(scored: Engine) -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
+from db.access.webhooks import create_webhook
 from db.connections.engine import writing
 from db.events.event_log import list_events
+from db.events.webhook_queue import claim_message
 from db.ledger.job_lifecycle import Job, JobRequest, cancel_job, find_job, get_job, list_jobs, submit_job
 from db.monitoring.drift_reports import DriftReport, insert_report
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted
@@ -120,11 +122,18 @@ def test_a_broken_pipeline_takes_no_champion_back(book: Engine) -> None:
 
 
 def dated_night(engine: Engine, version: str, date: str, verdict: Verdict) -> int | None:
+    return dated_job(engine, version, date, verdict)[1]
+
+
+def dated_job(
+    engine: Engine, version: str, date: str, verdict: Verdict, figures: dict[str, object] | None = None
+) -> tuple[int, int | None]:
+    """Monitor a night of this date; return its scoring job and the job that it asked for."""
     request = JobRequest(JobKind.SCORING, BOOK, "test", {"night": date}, version)
     job = get_job(engine, submit_job(engine, request))
     with writing(engine) as connection:
-        report = DriftReport(BOOK, job.id, version, verdict, {})
-        return follow_up(connection, job, report) if insert_report(connection, report) else None
+        report = DriftReport(BOOK, job.id, version, verdict, figures or {})
+        return job.id, follow_up(connection, job, report) if insert_report(connection, report) else None
 
 
 def test_the_probation_of_a_monthly_book_ends_with_the_month_but_never_before_its_first_night(book: Engine) -> None:
@@ -138,21 +147,56 @@ def test_the_probation_of_a_monthly_book_ends_with_the_month_but_never_before_it
     assert champion_of(book) == "m2", "its first night counts, whenever it comes"
 
 
+def promote_by_gate(engine: Engine, version: str) -> None:
+    add_model(engine, version, champion=False)
+    with writing(engine) as connection:
+        before = find_champion(connection, BOOK)
+        against = None if before is None else before.version
+        passed = Decision(
+            BOOK, version, against, promoted=True, reason="", figures={"made": "refit"}, decided_by="gate", job_id=None
+        )
+        assert decide(connection, passed, champion_before=before)
+
+
+def know_outcomes_of(engine: Engine, job_id: int) -> None:
+    """As if the outcomes of a night had been loaded, measured and trusted."""
+    with writing(engine) as connection:
+        save_vintage(connection, Vintage(job_id, BOOK, MODEL, 400, 300, {"expected_bad_rate": 0.75}))
+
+
 @pytest.mark.parametrize("before", [Verdict.WATCH, Verdict.DRIFTED])
 def test_where_the_world_was_moving_before_a_promotion_a_drifted_night_takes_no_champion_back(
     book: Engine, before: Verdict
 ) -> None:
     monitor(book, night(book), before)
-    add_model(book, "m2", champion=False)
-    with writing(book) as connection:
-        champion = find_champion(connection, BOOK)
-        passed = Decision(BOOK, "m2", MODEL, promoted=True, reason="", figures={}, decided_by="gate", job_id=None)
-        assert decide(connection, passed, champion_before=champion)
+    promote_by_gate(book, "m2")
     monitor_as(book, "m2", Verdict.DRIFTED)
     assert champion_of(book) == "m2"
     put_in_place(book, "m3")
     monitor_as(book, "m3", Verdict.DRIFTED)
     assert champion_of(book) == "m2", "a person's promotion has no outcomes behind it"
+
+
+@pytest.mark.parametrize(
+    ("outcomes_of", "figures", "champion"),
+    [
+        ("2026-05-31", {}, "m2"),
+        ("2026-05-31", {"suspicions": {"amount": "the unit may have changed"}}, MODEL),
+        ("2026-01-31", {}, MODEL),
+        (None, {}, MODEL),
+    ],
+)
+def test_a_drifted_night_takes_back_what_the_gate_promoted_only_where_outcomes_cannot_decide(
+    book: Engine, outcomes_of: str | None, figures: dict[str, object], champion: str
+) -> None:
+    """Outcomes are of the month before, of half a year before, or of no night."""
+    for date in ("2026-01-31", *("2026-04-30",) * RetrainingPolicy().probation_nights, "2026-05-31"):
+        job_id, _ = dated_job(book, MODEL, date, Verdict.STABLE)
+        if date == outcomes_of:
+            know_outcomes_of(book, job_id)
+    promote_by_gate(book, "m2")
+    dated_job(book, "m2", "2026-06-30", Verdict.DRIFTED, figures)
+    assert champion_of(book) == champion
 
 
 def test_a_mended_pipeline_ends_the_cool_down(book: Engine) -> None:
@@ -253,6 +297,17 @@ def test_a_portfolio_may_ask_for_an_alert_where_outcomes_do_not_fit(book: Engine
         assert follow_outcomes(connection, alert) is None
     events = [one.event for one in list_events(book, job.id)]
     assert "retraining.alert" in events
+
+
+def test_an_alert_reaches_webhooks(book: Engine) -> None:
+    create_webhook(book, "https://receiver.example/", ["retraining.alert"], portfolio=BOOK, who="test")
+    job = night(book)
+    with writing(book) as connection:
+        change_retraining(connection, BOOK, is_held=True)
+    assert monitor(book, job) is None
+    message = claim_message(book)
+    assert message is not None
+    assert (message.event, message.facts["job"]) == ("retraining.alert", job.id)
 
 
 def test_a_waiting_challenger_is_judged_again_only_when_there_is_new_evidence(book: Engine) -> None:

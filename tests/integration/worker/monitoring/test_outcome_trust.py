@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from db.connections.engine import reading
+from db.connections.engine import reading, writing
 from db.errors import NotFoundError, StateConflictError
 from db.events.event_log import list_events
 from db.ledger.job_lifecycle import get_job
@@ -116,6 +116,29 @@ def test_a_surprising_night_is_used_once_another_file_confirms_it(book: Engine) 
     third = score_night(book, "2026-04-30")
     load_file(book, third, truth(4, HARDER), "2026-05-15")
     assert vintage_of(book, third).trust is Trust.TRUSTED, "the new level has become usual"
+
+
+def test_a_file_that_is_wrong_for_one_colour_waits_until_another_file_says_the_same(book: Engine) -> None:
+    """Every second record is red; the outcomes of the red ones are all bad."""
+    is_red = np.arange(RECORDS) % 2 == 0
+    first, second = score_night(book, "2026-02-28"), score_night(book, "2026-03-31")
+    load_file(book, first, np.where(is_red, 1, truth(2)), "2026-03-15")
+    found = vintage_of(book, first)
+    assert found.trust is Trust.SURPRISING
+    assert "colour is red" in (found.trust_reason or "")
+    load_file(book, second, np.where(is_red, 1, truth(3)), "2026-04-15")
+    assert [vintage_of(book, one).trust for one in (first, second)] == [Trust.TRUSTED, Trust.TRUSTED]
+    third = score_night(book, "2026-04-30")
+    load_file(book, third, np.where(is_red, 1, truth(4)), "2026-05-15")
+    assert vintage_of(book, third).trust is Trust.TRUSTED, "it has become usual"
+
+
+def test_without_the_records_in_the_source_a_night_is_judged_by_its_scores_alone(book: Engine) -> None:
+    night = score_night(book, "2026-02-28")
+    with writing(book) as connection:
+        connection.execute(text(f"DROP TABLE {BOOK}"))
+    load_file(book, night, truth(2), "2026-03-15")
+    assert vintage_of(book, night).trust is Trust.TRUSTED
 
 
 def test_a_confirmed_night_stays_so_while_outcomes_are_only_added(book: Engine) -> None:

@@ -56,6 +56,22 @@ def test_enough_outcomes_are_looked_at_with_the_next_night() -> None:
     assert (look.kind, look.nights_needed, look.expected_date) == (NextKind.REFRESH, 1, date(2026, 11, 11))
 
 
+def test_a_new_model_is_tried_before_growing_outcomes_bring_the_next_refit() -> None:
+    look = next_look(replace(QUIET, new_outcomes=250, nights_since_training=0), POLICY)
+    assert (look.kind, look.nights_needed, look.expected_date) == (NextKind.COOL_DOWN, 2, date(2026, 11, 12))
+    assert "0 of 2 nights since the last training" in look.why
+    tried = next_look(replace(QUIET, new_outcomes=250, nights_since_training=2), POLICY)
+    assert tried.kind is NextKind.REFRESH
+
+
+def test_an_alarm_that_follows_others_waits_for_nights_of_the_new_model() -> None:
+    """The cool-down is over by the calendar of a monthly book."""
+    alarms = replace(QUIET, failures=2, nights_since_last=3, days_since_last=90, nights_since_training=3)
+    look = next_look(alarms, NO_REFRESH)
+    assert (look.kind, look.nights_needed) == (NextKind.COOL_DOWN, 1)
+    assert next_look(replace(alarms, nights_since_training=4), NO_REFRESH).kind is NextKind.ALARM
+
+
 @pytest.mark.parametrize(("policy", "learned"), [(replace(POLICY, refresh=None), 1_000), (POLICY, None)])
 def test_without_a_refresh_only_an_alarm_starts_a_training(policy: RetrainingPolicy, learned: int | None) -> None:
     look = next_look(replace(QUIET, learned_records=learned), policy)

@@ -95,6 +95,16 @@ def test_a_slope_that_may_lie_within_the_limits_or_is_nearer_to_one_than_the_cha
     assert judge_challenger(replace(GOOD, slopes=slopes), POLICY).outcome is Outcome.PROMOTE
 
 
+def test_a_refit_may_have_another_slope_only_if_its_brier_score_is_proven_better() -> None:
+    """Where the world has just changed, it has hardly seen what it is judged by."""
+    far = replace(GOOD, slopes=Slopes(1.0, 1.5, 0.01), is_refit=True)
+    assert judge_challenger(far, POLICY).outcome is Outcome.PROMOTE
+    unproven = replace(far, judging=scored(champion_noise=0.42, challenger_noise=0.4))
+    judgement = judge_challenger(unproven, POLICY)
+    assert judgement.outcome is Outcome.REFUSE
+    assert "calibration slope 1.500" in judgement.reason
+
+
 def equal_models(seed: int = 1, rows: int = 6000) -> Scored:
     """Both models know as much of the truth, each with a noise of its own."""
     return scored(seed, rows, champion_noise=0.4, challenger_noise=0.4)

@@ -5,13 +5,23 @@ from dataclasses import replace
 import pytest
 
 from db.portfolios.retraining_policy import RetrainingPolicy, WhenDrifted, WithoutOutcomes
-from worker.gate.retraining_rules import Answer, Situation, answer_drift, is_due_for_refresh
+from db.schema.states import Verdict
+from worker.gate.outcome_deviation import Deviation
+from worker.gate.retraining_rules import (
+    Answer,
+    Situation,
+    answer_drift,
+    count_in_month,
+    is_calm,
+    is_due_for_refresh,
+)
 
 READY = Situation(
     is_held=False,
     is_in_flight=False,
     has_challenger=False,
     nights_since_last=None,
+    nights_since_training=None,
     days_since_last=0,
     failures=0,
     fine_tunings_this_month=0,
@@ -57,6 +67,55 @@ def test_every_failure_in_a_row_doubles_the_cool_down_until_it_is_four_times_as_
 
 def test_the_cool_down_of_a_monthly_book_passes_by_its_calendar() -> None:
     assert answer_drift(replace(READY, nights_since_last=1, days_since_last=30), POLICY)[0] is Answer.FINE_TUNE
+
+
+@pytest.mark.parametrize(("failures", "least"), [(0, 0), (1, 2), (2, 4), (9, 4)])
+def test_alarms_that_no_training_cures_wait_for_nights_of_the_new_model_also_in_a_monthly_book(
+    failures: int, least: int
+) -> None:
+    monthly = replace(READY, nights_since_last=9, days_since_last=270, failures=failures)
+    assert answer_drift(replace(monthly, nights_since_training=least), POLICY)[0] is Answer.FINE_TUNE
+    if least:
+        answer, why = answer_drift(replace(monthly, nights_since_training=least - 1), POLICY)
+        assert answer is Answer.ALERT
+        assert f"{least - 1} of {least} nights since the last training" in why
+
+
+def test_without_a_cool_down_no_alarm_waits() -> None:
+    assert RetrainingPolicy(cool_down_nights=0).nights_between(5) == 0
+    assert RetrainingPolicy(cool_down_nights=1).nights_between(1) == 1
+
+
+def test_a_refit_without_an_alarm_waits_until_the_last_trainings_model_was_tried() -> None:
+    due = {"known": 1_000, "new": 1_000, "new_bad": 500}
+    assert not is_due_for_refresh(POLICY, **due, nights_since_training=1)
+    assert is_due_for_refresh(POLICY, **due, nights_since_training=2)
+
+
+DIFFERS, MATCHES, UNKNOWN = Deviation(is_known=True, told="more are bad"), Deviation(is_known=True), Deviation()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "deviation", "has_outcomes", "is_over", "is_quiet"),
+    [
+        (Verdict.WATCH, MATCHES, True, False, True),
+        (Verdict.DRIFTED, MATCHES, True, True, False),
+        (Verdict.STABLE, DIFFERS, True, True, False),
+        (Verdict.STABLE, UNKNOWN, True, True, False),
+        (Verdict.STABLE, UNKNOWN, False, True, True),
+        (Verdict.STABLE, UNKNOWN, False, False, False),
+        (Verdict.WATCH, UNKNOWN, False, True, False),
+    ],
+)
+def test_alarms_are_over_when_outcomes_match_the_scores_or_without_outcomes_after_a_cool_down(
+    verdict: Verdict, deviation: Deviation, *, has_outcomes: bool, is_over: bool, is_quiet: bool
+) -> None:
+    found = is_calm(verdict, deviation, has_outcomes=has_outcomes, is_cool_down_over=is_over)
+    assert found is is_quiet
+
+
+def test_trainings_of_the_last_thirty_days_are_counted() -> None:
+    assert count_in_month([0, 29, 30, 31]) == 2
 
 
 @pytest.mark.parametrize(("new", "new_bad", "is_due"), [(3000, 300, True), (2999, 300, False), (3000, 249, False)])

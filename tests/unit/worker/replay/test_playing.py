@@ -11,9 +11,10 @@ from db.portfolios.retraining_policy import GatePolicy, RetrainingPolicy
 from transformer.records.record_store import FrameStore
 from transformer.records.schema import Field, RecordSchema
 from transformer.training.model_training import TrainingOptions
+from worker.replay.loop_player import Loop
 from worker.replay.models import Model, Workshop
 from worker.replay.past import FIRST, Past
-from worker.replay.players import Loop, Never, Refit
+from worker.replay.players import Never, Refit
 from worker.replay.playing import compare_played, play
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.long]  # they train several times
