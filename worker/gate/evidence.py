@@ -42,25 +42,30 @@ class Measured:
     def __init__(self, parts: Parts, on_batch: Callable[[], None]) -> None:
         self._parts = parts
         self._on_batch = on_batch
-        self._known: dict[int, tuple[Floats, float]] = {}
+        self._known: dict[int, tuple[Floats, Scorer]] = {}
 
     def probabilities(self, model: LoadedModel | TrainedModel) -> Floats:
         """Return the probabilities that a night would store, for every row of the parts."""
-        return self._run(model)[0]
+        return self._run(model)[0] if len(self._parts.frame) else np.zeros(0)
 
-    def seconds(self, model: LoadedModel | TrainedModel) -> float:
-        """Return the time of a batch: the quickest of several, because the machine does other work too."""
-        return self._run(model)[1]
+    def relative_speed(self, model: LoadedModel | TrainedModel, champion: LoadedModel) -> float:
+        """Return the speed of a model over the champion's, by the quickest batch of several each.
 
-    def _run(self, model: LoadedModel | TrainedModel) -> tuple[Floats, float]:
+        They take turns, because the machine does other work too, which may begin or end between two of them.
+        """
         if not len(self._parts.frame):
-            return np.zeros(0), 1.0
+            return 1.0
+        batch = self._parts.frame.head(BATCH_ROWS)
+        scorers = [self._run(one)[1] for one in (champion, model)]
+        rounds = [[_time(scorer, batch) for scorer in scorers] for _ in range(SPEED_RUNS)]
+        before, after = (min(seconds) for seconds in zip(*rounds, strict=True))
+        return before / max(after, 1e-9)
+
+    def _run(self, model: LoadedModel | TrainedModel) -> tuple[Floats, Scorer]:
         found = self._known.get(id(model))
         if found is None:
             scorer = Scorer(model, "under examination")
-            probabilities = _probabilities(scorer, self._parts.frame, self._on_batch)
-            batch = self._parts.frame.head(BATCH_ROWS)
-            found = self._known[id(model)] = probabilities, min(_time(scorer, batch) for _ in range(SPEED_RUNS))
+            found = self._known[id(model)] = _probabilities(scorer, self._parts.frame, self._on_batch), scorer
         return found
 
 
@@ -105,7 +110,7 @@ def gather_evidence(
         learned_date=parts.learned_date,
         judging_date=parts.judging_date,
         slopes=_slopes_of(judging),
-        relative_speed=measured.seconds(champion) / max(measured.seconds(challenger), 1e-9),
+        relative_speed=measured.relative_speed(challenger, champion),
         segments=parts.segments,
         is_random_part=parts.is_random,
         is_provisional=judged is not None,

@@ -141,8 +141,15 @@ class _Compared:
         how = _judge(expected, probability[rows], bad, error, self.largest_odds)
         if how is None:
             return None
-        sign = f"{self.field} {self.code if self.parts.are_bands else name} {how}"
-        return OddPart(f"{self.field} is {name}", how, sign, len(rows), int(bad.sum()), float(expit(expected).sum()))
+        return OddPart(
+            f"{self.field} is {name}", how, self._sign(how), len(rows), int(bad.sum()), float(expit(expected).sum())
+        )
+
+    def _sign(self, how: str) -> str:
+        """Any band of the score says the same: that the scores do not fit any more."""
+        if self.field == SCORE:
+            return f"{SCORE} {how}"
+        return f"{self.field} {self.code if self.parts.are_bands else self.parts.names[self.code]} {how}"
 
 
 def _judge(expected: Floats, probability: Floats, outcome: Floats, error: float, odds: float) -> str | None:
