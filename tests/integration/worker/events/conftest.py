@@ -1,4 +1,4 @@
-"""One quick model of the book with events, trained once; and a worker on a database that holds the book and the model."""
+"""One quick model of the book with events, trained once, and a worker on a database that holds both."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
