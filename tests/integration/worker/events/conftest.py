@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -29,7 +30,7 @@ class Trained:
     def add_model(self, engine: Engine) -> None:
         """Make the model the champion of a database that holds the portfolio."""
         model = self.model
-        kept = {"definition": model.definition, "metrics": model.metrics, "reference": model.reference}
+        kept: dict[str, Any] = {"definition": model.definition, "metrics": model.metrics, "reference": model.reference}
         decision = Decision(
             BOOK, model.version, None, promoted=True, reason="t", figures={}, decided_by="t", job_id=None
         )

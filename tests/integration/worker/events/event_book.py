@@ -38,7 +38,8 @@ def definition(**changes: Any) -> PortfolioDefinition:
     """The portfolio: one number of the record, and its bookings up to the moment `cut_off`."""
     fields = (FieldDefinition("income", FieldKind.NUMERIC),)
     values: dict[str, Any] = {"name": BOOK, "title": "Customers", "source": BOOK, "key": "id", "target": "bad"}
-    return PortfolioDefinition(**(values | {"fields": fields, "events": (EVENTS,), "moment": "cut_off"} | changes))
+    values |= {"fields": fields, "events": (EVENTS,), "moment": "cut_off"}
+    return PortfolioDefinition(**(values | changes))
 
 
 def moment_of(key: int) -> datetime:
@@ -144,7 +145,8 @@ def scores_of(engine: Engine, job: Job) -> dict[str, float]:
 
 def rejects_of(engine: Engine, job: Job) -> list[dict[str, Any]]:
     """The rejects of a job."""
-    return [one for frame in read_rejects(engine, job.id) for one in frame.to_dict("records")]
+    frames = read_rejects(engine, job.id)
+    return [{str(name): value for name, value in one.items()} for frame in frames for one in frame.to_dict("records")]
 
 
 def request_of(frame: pd.DataFrame, events: Sequence[Event]) -> list[dict[str, Any]]:
@@ -153,7 +155,7 @@ def request_of(frame: pd.DataFrame, events: Sequence[Event]) -> list[dict[str, A
     for one in events:
         own[one["id"]].append({"at": one["at"].isoformat(), "kind": one["kind"], "amount": one["amount"]})
     columns = frame[["id", "cut_off", "income"]].to_dict("records")
-    return [{**one, "events": {TABLE: own[one["id"]]}} for one in columns]
+    return [{str(name): one[name] for name in one} | {"events": {TABLE: own[one["id"]]}} for one in columns]
 
 
 def late_events(frame: pd.DataFrame, *, microseconds: int) -> list[Event]:

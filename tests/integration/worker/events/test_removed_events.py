@@ -5,9 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from db.access.online_requests import find_answer, store_request
+from db.errors import SourceError
 from db.ledger.job_lifecycle import list_jobs
 from db.portfolios.catalog import save_portfolio
 from db.schema.states import FailureCause, JobState
@@ -56,7 +58,7 @@ def test_a_table_of_another_name_is_read_where_the_portfolio_says_so(context: Wo
     """What is checked is what will be read: the present file's source."""
     elsewhere = replace(EVENTS, source="archive")
     save_portfolio(context.engine, definition(events=(elsewhere,)), who="test")
-    with pytest.raises(Exception, match="archive"):
+    with pytest.raises(SourceError, match="archive"):
         submit_scoring(context.engine, BOOK, Request("me"))
     assert list_jobs(context.engine) == []
 
@@ -76,7 +78,7 @@ def test_an_online_request_is_answered_with_it_and_the_shards_of_others_go_on(
 ) -> None:
     night = start_night(context)
     save_portfolio(context.engine, definition(events=()), who="test")
-    settings = WorkerSettings(home=trained.home, redis_url=redis_url)
+    settings = WorkerSettings(home=trained.home, redis_url=SecretStr(redis_url))
     answerer = OnlineAnswerer.for_worker(replace(context, settings=settings))
     given = request_of(trained.frame.iloc[:1], trained.events[:8])
     request_id = store_request(context.engine, BOOK, json.dumps(given), seconds=60)
