@@ -14,6 +14,19 @@ class SchemaError(TransformerError):
         super().__init__(f"the records lack the column {column}{hint}")
 
 
+class EventsMissingError(SchemaError):
+    """The portfolio no longer has events, or a column of them, that a model reads."""
+
+    def __init__(self, events: str, column: str | None = None) -> None:
+        self.column = events if column is None else f"{events}.{column}"
+        what = f"the events {events}" if column is None else f"the column {column} of the events {events}"
+        TransformerError.__init__(
+            self,
+            f"the model reads {what}, which the portfolio no longer has. Restore it in the portfolio file, or "
+            "train a new model with: tidemark train NAME",
+        )
+
+
 class TrainingDataError(TransformerError):
     """The records cannot be learnt from."""
 

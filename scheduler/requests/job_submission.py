@@ -1,7 +1,7 @@
 """Checks that requests can be carried out, and stores the job in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -14,7 +14,7 @@ from db.portfolios.monitoring_policy import NIGHT_OPTION
 from db.portfolios.retraining_policy import RetrainingPolicy
 from db.privacy.key_secret import require_key_secret
 from db.registry.champions import get_champion
-from db.registry.versions import find_model_of, get_model
+from db.registry.versions import ModelVersion, find_model_of, get_model
 from db.schema.states import PRIORITIES, JobKind, JobTask
 from db.settings import DatabaseSettings
 from db.sources.event_table import check_all_events
@@ -151,9 +151,28 @@ def _checked_version(engine: Engine, portfolio: str, model: str | None) -> str:
     if wanted is None:  # of another portfolio, or of none: the caller may not know which
         advice = f"portfolio {portfolio} has no such version; list its versions with: tidemark model list {portfolio}"
         raise NotFoundError("model version", version, advice=advice)
-    check_source(engine, definition.records, (definition.key, *wanted.definition.scored_columns))
-    check_all_events(engine, wanted.definition)
+    require_same_events(definition, wanted)
+    moment = definition.moment_column if wanted.definition.events else None
+    columns = (*wanted.definition.input_columns, *(() if moment is None else (moment,)))
+    check_source(engine, definition.records, (definition.key, *columns))
+    read = {one.name for one in wanted.definition.events}
+    check_all_events(engine, replace(definition, events=tuple(one for one in definition.events if one.name in read)))
     return version
+
+
+def require_same_events(definition: PortfolioDefinition, model: ModelVersion) -> None:
+    """Raise `UsageError` if the portfolio no longer has the events, or a column of them, that a model reads."""
+    there = {one.name: one.columns for one in definition.events}
+    for events in model.definition.events:
+        own = there.get(events.name)
+        missing = None if own is None else next((name for name in events.columns if name not in own), None)
+        if own is not None and missing is None:
+            continue
+        what = f"the events {events.name}" if own is None else f"the column {missing} of the events {events.name}"
+        raise UsageError(
+            f"the model {model.version} reads {what}, which the portfolio {definition.name} no longer has. Restore it "
+            f"in the portfolio file, or train a new model with: tidemark train {definition.name}"
+        )
 
 
 def _require_key_secret(engine: Engine, definition: PortfolioDefinition) -> None:

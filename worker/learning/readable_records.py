@@ -17,6 +17,7 @@ from worker.gate.evidence import Parts
 from worker.learning.book_reading import read_labelled
 from worker.learning.lesson_plan import TrainingPlan
 from worker.learning.outcome_labels import Labels
+from worker.records.event_reading import require_events
 from worker.runtime.context import WorkerContext
 from worker.runtime.heartbeat import Heartbeat
 
@@ -55,7 +56,9 @@ def read_records(  # noqa: PLR0913 - by name
 
     New records are those that `parent` was not trained on and that were scored after the job `after_job`. `with_own`
     reads the columns of the present definition too, for a model that is not the champion's child.
+    Raises `EventsMissingError` for events that the portfolio no longer has.
     """
+    require_events(definition, champion.schema)
     own = definition.input_columns if with_own else ()
     columns = tuple(dict.fromkeys((*champion.schema.source_columns, *own, *definition.segments)))
     known = read_labelled(context, definition, columns, heartbeat)

@@ -14,7 +14,7 @@ from db.portfolios.definition import EventsDefinition, PortfolioDefinition
 from db.sources.event_table import EVENT_AT, EVENT_KEY, read_events
 from db.sources.event_times import UNREADABLE
 from db.sources.source_table import RECORD_KEY, KeyRange, plan_key_ranges, read_range
-from transformer.errors import SchemaError
+from transformer.errors import EventsMissingError
 from transformer.events.aggregation import add_event_fields
 from transformer.events.event_columns import EventColumns, join_events
 from transformer.records.event_schema import EventTable
@@ -42,8 +42,8 @@ def read_shard(
 ) -> pd.DataFrame:
     """Return the records of a range as `read_range` does, with every column of the schema.
 
-    Rows without a readable moment are named in `attrs[NO_MOMENT]`; they have no events. Raises `SchemaError` for events
-    that the portfolio no longer has, and `SourceError`.
+    Rows without a readable moment are named in `attrs[NO_MOMENT]`; they have no events. Raises `EventsMissingError` for
+    events that the portfolio no longer has, and `SourceError`.
     """
     frame = read_range(engine, definition.records, definition.key, columns_to_read(definition, schema), key_range)
     if not schema.events:
@@ -136,15 +136,21 @@ def match_keys(keys: "pd.Series[str]", event_keys: "pd.Series[str]") -> NDArray[
 
 
 def find_events(definition: PortfolioDefinition, table: EventTable) -> EventsDefinition:
-    """Return what the portfolio says of a table. Raises `SchemaError` if it lacks what the model reads of it."""
+    """Return what the portfolio says of a table. Raises `EventsMissingError` if it lacks what a model reads of it."""
     events = next((one for one in definition.events if one.name == table.name), None)
     if events is None:
-        raise SchemaError(f"events.{table.name}", next((one.name for one in definition.events), None))
+        raise EventsMissingError(table.name)
     there = event_table_of(events)
     missing = next((one for one in (*table.names, *table.numbers) if one not in (*there.names, *there.numbers)), None)
     if missing is not None:
-        raise SchemaError(f"events.{table.name}.{missing}", None)
+        raise EventsMissingError(table.name, missing)
     return events
+
+
+def require_events(definition: PortfolioDefinition, schema: RecordSchema) -> None:
+    """Raise `EventsMissingError` if the portfolio lacks events that a model reads."""
+    for table in schema.events:
+        find_events(definition, table)
 
 
 def _empty(table: EventTable) -> pd.DataFrame:

@@ -41,7 +41,7 @@ def read_given_events(
 ) -> GivenEvents:
     """Read the events of records as received in JSON. A record without a moment of its own is judged `now`.
 
-    Raises `SchemaError` for a table that the portfolio no longer has.
+    Raises `EventsMissingError` for a table that the portfolio no longer has.
     """
     tables = tuple(table for table in schema.events if table.aggregates)
     rejects: Rejects = {}

@@ -26,7 +26,7 @@ from db.operations.dropped_messages import add_dropped
 from db.portfolios.catalog import Portfolio, get_portfolio
 from db.sources.event_times import as_microseconds
 from transformer.bundles.bundle import load_bundle
-from transformer.errors import BundleError
+from transformer.errors import BundleError, SchemaError
 from transformer.scoring.scorer import ScoredRecords, Scorer
 from worker.contract.messages import (
     BELL_SECONDS,
@@ -142,7 +142,13 @@ class OnlineAnswerer:
         except BundleError as error:
             logger.error("The champion cannot be loaded: %s", error)  # noqa: TRY400 - the cause is the message
             return {"error": "the champion's bundle cannot be read"}
-        return score_records(json.loads(request.records), scorer, portfolio)
+        try:
+            return score_records(json.loads(request.records), scorer, portfolio)
+        except (
+            SchemaError
+        ) as error:  # the portfolio has changed; the shard that is being scored has nothing to do with it
+            logger.error("The champion cannot score an online request: %s", error)  # noqa: TRY400 - the same
+            return {"error": str(error)}
 
     def _ring(self, request_id: str) -> None:
         try:

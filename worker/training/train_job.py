@@ -30,6 +30,7 @@ from worker.gate.foreknowledge import Suspicion
 from worker.gate.judgement import Judgement
 from worker.learning.book_reading import read_book
 from worker.learning.held_out_keys import held_out_secret
+from worker.records.event_reading import require_events
 from worker.runtime.bundle_reading import load_stored
 from worker.runtime.context import WorkerContext
 from worker.runtime.heartbeat import Heartbeat
@@ -107,7 +108,7 @@ def _train(context: WorkerContext, claim: Claim, board: ProgressBoard) -> None:
     champion_before = get_champion(context.engine, definition.name)
     judgement = judge_candidate(
         model.metrics,
-        _champion_metrics(context, champion_before, model, book, heartbeat),
+        _champion_metrics(context, claim, champion_before, model, book, heartbeat),
         held=bool(claim.job.options.get("hold")),
         least_auc=None if described.roc_auc is None else described.roc_auc.low,
         doubts=_doubts_about(context, claim, champion_before, described.suspicions),
@@ -172,7 +173,12 @@ def _doubts_about(
 
 
 def _champion_metrics(
-    context: WorkerContext, champion_before: Champion | None, model: TrainedModel, book: Book, heartbeat: Heartbeat
+    context: WorkerContext,
+    claim: Claim,
+    champion_before: Champion | None,
+    model: TrainedModel,
+    book: Book,
+    heartbeat: Heartbeat,
 ) -> dict[str, float] | None:
     """Measure the champion on the candidate's held-out records; None without a champion that can still be read."""
     if champion_before is None:
@@ -181,6 +187,7 @@ def _champion_metrics(
     target = book.target[rows]
     try:
         champion = load_stored(context.engine, context.settings.bundles_url, champion_before.version)
+        require_events(claim.job.definition, champion.schema)
         frame = book.reading(champion.schema).records.take(rows)
         scored = Scorer(champion, champion_before.version).score(frame, on_batch=heartbeat)
     except TransformerError as error:
