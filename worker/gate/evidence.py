@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformer.bundles.bundle import LoadedModel, load_bundle
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import calibration_line, calibration_slope
+from transformer.records.schema import RecordSchema
 from transformer.scoring.points import ScoreScale
 from transformer.scoring.scorer import BATCH_ROWS, Scorer
 from worker.gate.exam import Evidence, Scored, Slopes
@@ -24,7 +25,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Parts:
-    """The records that judge a challenger: new (`judging`) and old ones in one frame, each row in one of the two."""
+    """The records that judge a challenger: new (`judging`) and old ones in one frame, each row in one of the two.
+
+    `read` returns the same records with the fields that a schema makes of their events.
+    """
 
     frame: pd.DataFrame
     target: Floats
@@ -34,6 +38,13 @@ class Parts:
     judging_date: str
     segments: Mapping[str, NDArray[np.bool_]]
     is_random: bool = False  # the judging records were drawn from the newest date by a hash
+    read: Callable[[RecordSchema], pd.DataFrame] | None = None
+
+    def frame_for(self, schema: RecordSchema) -> pd.DataFrame:
+        """Return the records as a model of this schema reads them: not all make the same fields of their events."""
+        if self.read is None or schema.event_fields <= set(self.frame.columns):
+            return self.frame
+        return self.read(schema)
 
 
 class Measured:
@@ -55,9 +66,10 @@ class Measured:
         """
         if not len(self._parts.frame):
             return 1.0
-        batch = self._parts.frame.head(BATCH_ROWS)
         scorers = [self._run(one)[1] for one in (champion, model)]
-        rounds = [[_time(scorer, batch) for scorer in scorers] for _ in range(SPEED_RUNS)]
+        batches = [self._parts.frame_for(one.schema).head(BATCH_ROWS) for one in scorers]
+        turns = list(zip(scorers, batches, strict=True))
+        rounds = [[_time(scorer, batch) for scorer, batch in turns] for _ in range(SPEED_RUNS)]
         before, after = (min(seconds) for seconds in zip(*rounds, strict=True))
         return before / max(after, 1e-9)
 
@@ -65,7 +77,8 @@ class Measured:
         found = self._known.get(id(model))
         if found is None:
             scorer = Scorer(model, "under examination")
-            found = self._known[id(model)] = _probabilities(scorer, self._parts.frame, self._on_batch), scorer
+            frame = self._parts.frame_for(scorer.schema)
+            found = self._known[id(model)] = _probabilities(scorer, frame, self._on_batch), scorer
         return found
 
 
@@ -131,4 +144,4 @@ def count_canary_mismatches(models_url: str, version: str, parts: Parts, expecte
     if not len(sample):
         return 0
     scorer = Scorer(load_bundle(models_url, version), version)
-    return int((_probabilities(scorer, parts.frame.iloc[sample]) != expected[sample]).sum())
+    return int((_probabilities(scorer, parts.frame_for(scorer.schema).iloc[sample]) != expected[sample]).sum())

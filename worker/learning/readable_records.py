@@ -12,6 +12,7 @@ from db.registry.versions import ModelVersion
 from db.retraining.realised_nights import population_of
 from transformer.bundles.bundle import LoadedModel
 from transformer.records.record_store import RecordStore, chunks_of
+from transformer.records.schema import RecordSchema
 from transformer.training.fine_tuning import Material, unreadable_rows
 from worker.gate.evidence import Parts
 from worker.learning.book_reading import read_labelled
@@ -80,7 +81,12 @@ def parts_of(records: Records, plan: TrainingPlan, segments: tuple[str, ...]) ->
     labelled = records.labelled_part(rows)
     masks = _segment_masks(labelled.frame.iloc[judging], segments)
     dates = (plan.learned_date, plan.judging_date)
-    return Parts(labelled.frame, labelled.target, judging, old, *dates, masks, is_random=plan.is_random)
+
+    def read(schema: RecordSchema) -> pd.DataFrame:
+        return records.store.reading(schema).take(rows)
+
+    known = labelled.frame, labelled.target, judging, old
+    return Parts(*known, *dates, masks, is_random=plan.is_random, read=read)
 
 
 def describe_population(engine: Engine, portfolio: str, records: Records, judging: NDArray[np.int64]) -> str:

@@ -35,7 +35,7 @@ from worker.runtime.portfolio_mapping import scale_of
 from worker.scoring.key_hashing import hide_keys
 from worker.scoring.model_cache import ModelSlot
 from worker.scoring.monitor_counts import ScoredShard, count_shard
-from worker.scoring.shadow_scoring import score_shadow
+from worker.scoring.shadow_scoring import ShadowRecords, score_shadow
 
 logger = getLogger(__name__)
 
@@ -83,7 +83,12 @@ def score_claimed(
     result = hide_keys(result, claim, context.key_secret)
     canary = slot.canary(scorer.version, job.id)
     monitored = count_shard(context.engine, claim, ScoredShard(scorer, usable, scored, result, canary))
-    shadow = score_shadow(context.engine, slot, job, usable, scored, heartbeat)
+
+    def read_again(schema: RecordSchema) -> pd.DataFrame:
+        return read_claimed(context, claim, schema).drop(index=list(unusable))
+
+    records = ShadowRecords(usable, scored, read_again)
+    shadow = score_shadow(context.engine, slot, job, records, heartbeat)
     heartbeat()
     return replace(result, monitored=monitored, shadow=shadow)
 

@@ -31,13 +31,9 @@ MOST_EVENTS_OF_RECORD, MOST_EVENTS = 10_000, 100_000  # of all tables together; 
 LONG_SECONDS = 1.0  # an answer that took longer is for a key that is still in force
 _Value = str | float | int | bool | None
 _Event = Annotated[dict[str, _Value], Field(max_length=2000)]
-
-
 _Events = Annotated[list[_Event], Field(max_length=MOST_EVENTS_OF_RECORD)]
 # By the name of their table; the member that holds them is in the path of a mistake.
-_EVENTS: TypeAdapter[dict[str, Any]] = TypeAdapter(
-    dict[Literal["events"], Annotated[dict[str, _Events], Field(max_length=100)]]
-)
+_EVENTS: TypeAdapter[Any] = TypeAdapter(dict[Literal["events"], Annotated[dict[str, _Events], Field(max_length=100)]])
 
 
 def _apart(record: Any, check_values: ValidatorFunctionWrapHandler) -> Any:

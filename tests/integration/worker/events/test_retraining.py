@@ -12,7 +12,9 @@ from scheduler.loop.shard_planning import plan_queued_jobs
 from tests.integration.worker.events.conftest import Trained
 from tests.integration.worker.events.event_book import BOOK, definition, fill, train, worker
 from transformer.bundles.bundle import load_bundle
+from worker.gate.preference import REFIT
 from worker.runtime.context import WorkerContext
+from worker.runtime.portfolio_mapping import schema_of
 from worker.training.next_job import train_next_job
 from worker.training.retrain_job import WANTED
 
@@ -32,8 +34,8 @@ def start(engine: Engine, trained: Trained) -> WorkerContext:
     return worker(engine, trained.home)
 
 
-def retrain(context: WorkerContext) -> Job:
-    asked = {WANTED: ["fine_tuned"], "epochs": 1}
+def retrain(context: WorkerContext, wanted: str = "fine_tuned") -> Job:
+    asked = {WANTED: [wanted], "epochs": 1}
     job_id = submit_job(context.engine, JobRequest(JobKind.TRAINING, BOOK, "test", asked, task=JobTask.FINE_TUNE))
     plan_queued_jobs(context.engine)
     assert train_next_job(context)
@@ -49,6 +51,17 @@ def test_the_challenger_of_a_retraining_reads_the_champions_aggregates(engine: E
     url = context.settings.bundles_url
     made, before = load_bundle(url, str(job.model_version)), load_bundle(url, trained.model.version)
     assert made.schema == before.schema
+    assert made.schema.event_fields
+
+
+@pytest.mark.slow  # it trains in full
+def test_a_refit_chooses_its_aggregates_anew(sqlite_engine: Engine, trained: Trained) -> None:
+    context = start(sqlite_engine, trained)
+    job = retrain(context, REFIT)
+    assert job.state is JobState.DONE, job.detail
+    assert job.model_version not in (None, trained.model.version)
+    made = load_bundle(context.settings.bundles_url, str(job.model_version))
+    assert made.schema.without_aggregates == schema_of(definition())
     assert made.schema.event_fields
 
 

@@ -92,3 +92,16 @@ def test_a_schema_reads_back_what_it_wrote(document: dict[str, object]) -> None:
 
 def test_the_fingerprint_of_a_schema_without_events_is_that_of_older_releases() -> None:
     assert "events" not in replace(SCHEMA, events=()).to_document()
+
+
+def test_a_book_whose_event_table_is_empty_is_trained_on_its_fields() -> None:
+    book, none = draw_book(), np.zeros(0, np.int64)
+    frame = pd.DataFrame({name: pd.Series([], dtype="object") for name in ("kind", "amount", "shop")})
+    moments = np.full(RECORDS, START)
+    store = EventStore.of(
+        FrameStore(pd.DataFrame({"income": book.target})),
+        moments,
+        {"log": EventColumns.of(frame, none, none, moments, TABLE)},
+    )
+    model = train_model(replace(book, records=store), SCHEMA, options=TrainingOptions(seed=1, quick=True))
+    assert model.metrics["roc_auc"] > 0.95
