@@ -3,8 +3,8 @@
 That the scores are distributed otherwise than the reference says that the world has moved, not that the new champion is
 worse than the one before: where the world moves every night, every good refit would be taken back. So a champion that
 the gate promoted by later outcomes is judged by its own outcomes: it is watched, and taken back if they are worse than
-those of the one before. A drifted night decides only where nobody has proven anything, where outcomes come too late, or
-where the pipeline may be broken.
+those of the one before. A drifted night decides only where nobody has proven anything, or where outcomes come too late.
+A night whose pipeline may be broken is no other: that speaks neither for the new champion nor for the one before.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ class Probation:
     `nights` are those that it has scored, with this one; `days` are those since its first. `is_proven`: the gate
     promoted it by outcomes later than its training. `was_moving`: the night before its first was not stable.
     `outcome_nights` and `outcome_days` are the age of the newest night with usable outcomes; None without any.
-    `is_suspect`: this night shows signs of a broken pipeline.
     """
 
     has_previous: bool
@@ -29,7 +28,6 @@ class Probation:
     was_moving: bool = False
     outcome_nights: int | None = None
     outcome_days: int | None = None
-    is_suspect: bool = False
 
 
 def is_taken_back(champion: Probation, policy: RetrainingPolicy) -> bool:
@@ -40,8 +38,7 @@ def is_taken_back(champion: Probation, policy: RetrainingPolicy) -> bool:
     is_over = champion.nights > policy.probation_nights or (champion.nights > 1 and champion.days > MONTH_DAYS)
     if not champion.has_previous or is_over:
         return False
-    outcomes_decide = champion.is_proven and (champion.was_moving or _is_watched_in_time(champion, policy))
-    return champion.is_suspect or not outcomes_decide
+    return not (champion.is_proven and (champion.was_moving or _is_watched_in_time(champion, policy)))
 
 
 def _is_watched_in_time(champion: Probation, policy: RetrainingPolicy) -> bool:

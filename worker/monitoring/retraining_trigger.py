@@ -153,7 +153,6 @@ def _probation_of(connection: Connection, report: DriftReport) -> Probation:
         was_moving=before is not None and before is not Verdict.STABLE,
         outcome_nights=None if known is None else count_nights_after(connection, name, known),
         outcome_days=None if known is None else days_between(connection, known, night),
-        is_suspect=bool(report.figures.get("suspicions")),
     )
 
 

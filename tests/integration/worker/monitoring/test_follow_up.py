@@ -181,7 +181,7 @@ def test_where_the_world_was_moving_before_a_promotion_a_drifted_night_takes_no_
     ("outcomes_of", "figures", "champion"),
     [
         ("2026-05-31", {}, "m2"),
-        ("2026-05-31", {"suspicions": {"amount": "the unit may have changed"}}, MODEL),
+        ("2026-05-31", {"suspicions": {"amount": "the unit may have changed"}}, "m2"),  # speaks for no champion
         ("2026-01-31", {}, MODEL),
         (None, {}, MODEL),
     ],

@@ -21,9 +21,8 @@ def test_without_a_previous_champion_nothing_is_taken_back() -> None:
     assert not is_taken_back(replace(UNPROVEN, has_previous=False), POLICY)
 
 
-def test_a_proven_champion_is_left_to_its_outcomes_unless_the_pipeline_may_be_broken() -> None:
+def test_a_proven_champion_is_left_to_its_outcomes() -> None:
     assert not is_taken_back(PROVEN, POLICY)
-    assert is_taken_back(replace(PROVEN, is_suspect=True), POLICY)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +41,4 @@ def test_outcomes_that_come_too_late_leave_the_decision_to_the_drifted_night(
 def test_a_probation_ends_with_its_nights_or_a_month_but_never_before_the_first_night(
     nights: int, days: int, *, is_back: bool
 ) -> None:
-    assert is_taken_back(replace(UNPROVEN, nights=nights, days=days, is_suspect=True), POLICY) is is_back
+    assert is_taken_back(replace(UNPROVEN, nights=nights, days=days), POLICY) is is_back
