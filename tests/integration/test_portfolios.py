@@ -15,9 +15,12 @@ EXAMPLES = sorted((ROOT / "examples" / "portfolios").glob("*.toml"))
 @pytest.mark.real_data
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_column_of_an_example_is_in_its_records(path: Path) -> None:
-    file = DATA / path.stem / "data.parquet"
+    folder, definition = DATA / path.stem, read_portfolio_file(path)
+    file = folder / ("records.parquet" if definition.events else "data.parquet")
     if not file.exists():
         pytest.skip(f"the records of {path.stem} are not at ../shared/data")
-    definition = read_portfolio_file(path)
-    wanted = {definition.key, definition.target, *definition.input_columns}
+    wanted = {definition.key, definition.target, definition.moment, *definition.input_columns} - {None}
     assert wanted <= set(pq.read_schema(file).names)
+    for events in definition.events:
+        names = pq.read_schema(folder / "events.parquet").names
+        assert {events.key, events.at, *events.columns} <= set(names)
