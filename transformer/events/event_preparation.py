@@ -1,6 +1,7 @@
 """Chooses the aggregates of a book's events before a model is trained on it, by the records that it will learn from."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,4 +45,7 @@ def _draw_sample(book: Book, store: EventStore, schema: RecordSchema, rows: Indi
     labelled = Labelled(chosen, book.target[chosen], book.keys[chosen], as_of, entity)
     events = {name: one.take(chosen) for name, one in store.events.items()}
     frame = store.take(chosen, schema.source_columns)
-    return Sample(frame, events, book.target[chosen], LearningFolds.deal(labelled))
+    folds = LearningFolds.deal(labelled)
+    if not folds.pairs():  # all records have one date: none comes before another
+        folds = LearningFolds.deal(replace(labelled, as_of=None))
+    return Sample(frame, events, book.target[chosen], folds)

@@ -105,3 +105,9 @@ def test_a_book_whose_event_table_is_empty_is_trained_on_its_fields() -> None:
     )
     model = train_model(replace(book, records=store), SCHEMA, options=TrainingOptions(seed=1, quick=True))
     assert model.metrics["roc_auc"] > 0.95
+
+
+def test_records_of_one_date_are_dealt_without_it() -> None:
+    book = replace(draw_book(), as_of=np.full(RECORDS, "2026-11-30", dtype=object))
+    _, schema, _ = choose_event_fields(book, SCHEMA, np.arange(400), quick=True)
+    assert "log[salary].days_since_last" in schema.event_fields
