@@ -16,7 +16,6 @@ from transformer.branches.side_models import VERY_FEW, SideModels
 from transformer.branches.tree_boosting import Booster, choose_tree_rows
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import evaluate
-from transformer.events.event_preparation import choose_event_fields
 from transformer.fitting.options import SOME_ROWS, EpochReport, FittingOptions, Hooks
 from transformer.fitting.pretraining import Pretrained, PretrainingOptions, pretrain, pretraining_rows
 from transformer.network.architecture import NetworkOptions, build_network, tree_inputs
@@ -28,8 +27,9 @@ from transformer.records.record_store import CHUNK_ROWS
 from transformer.records.schema import RecordSchema
 from transformer.records.splitting import Indices
 from transformer.training.calibration_fitting import calibrate
+from transformer.training.event_fields import with_event_fields
 from transformer.training.fitting_strategy import FEW_LABELLED, Outcome, Task, ToLearn, fit_with_few, fit_with_many
-from transformer.training.preparation import Document, PreparationOptions, Prepared, find_learning_rows, prepare
+from transformer.training.preparation import Document, PreparationOptions, Prepared, prepare
 
 FEW_ROWS_TO_PRETRAIN = 1000  # below this there is nothing to learn from records without outcomes
 FINE_WEIGHT_DECAY = 0.03
@@ -97,7 +97,9 @@ def train_model(
     deadline = None if options.time_limit_minutes is None else began + 60 * options.time_limit_minutes
     hooks = Hooks(on_epoch or (lambda _report: None), on_batch or (lambda: None))
     course = _Course(options, deadline, hooks, began)
-    book, schema, events = _with_event_fields(book, schema, course, start)
+    how = PreparationOptions(options.valid_share, options.holdout_share)
+    own = None if start is None else start.transform.schema
+    book, schema, events = with_event_fields(book, schema, how, own, hooks.on_batch, quick=options.quick)
     usual = _try(book, schema, course, start)
     assert usual is not None, "without a rival nothing is given up"
     chosen, told = usual, events | {"edges": {"bins": usual.prepared.transform.bins}}
@@ -106,20 +108,6 @@ def train_model(
         if finer is not None:
             chosen, told["edges"] = _choose_edges(usual, finer)
     return _finish(book, course, chosen, told)
-
-
-def _with_event_fields(
-    book: Book, schema: RecordSchema, course: "_Course", start: Start | None
-) -> tuple[Book, RecordSchema, Document]:
-    """Return book and schema with the aggregates of events that the network will read, and what was tried."""
-    if not schema.events:
-        return book, schema, {}
-    if start is not None:
-        return book.reading(start.transform.schema), start.transform.schema, {}
-    options = course.options
-    rows = find_learning_rows(book, schema, PreparationOptions(options.valid_share, options.holdout_share))
-    book, schema, choice = choose_event_fields(book, schema, rows, course.hooks.on_batch, quick=options.quick)
-    return book, schema, {} if choice is None else {"events": choice.report}
 
 
 @dataclass(frozen=True)
