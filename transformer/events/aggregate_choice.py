@@ -23,7 +23,7 @@ from transformer.records.column_reading import read_columns
 from transformer.records.event_schema import Aggregate, EventTable
 from transformer.records.features import FeatureTransform
 from transformer.records.learning_folds import LearningFolds
-from transformer.records.schema import RecordSchema
+from transformer.records.schema import Field, RecordSchema
 
 CHOICE_ROWS = 8_000  # records that the choice is made on; more hardly change it
 SIZES = (48, 160)  # aggregates that a model reads at most, in all tables together
@@ -52,6 +52,7 @@ class Choice:
 
     tables: Tables
     report: dict[str, Any]
+    bench: "Bench"
 
 
 def choose_aggregates(
@@ -63,7 +64,7 @@ def choose_aggregates(
     """
     families = {table.name: list_candidates(table, sample.events[table.name]) for table in schema.events}
     bare = schema.without_aggregates
-    bench = _Bench(sample, bare, on_batch, quick=quick)
+    bench = Bench(sample, bare, on_batch, quick=quick)
     taken, trial = _take_first(bench, families) if quick else _choose_families(bench, families)
     tables = _tables_of(bare.events, families, taken)
     chosen, sizes = (_keep(tables, trial.gains, SIZES[0]), {}) if quick else _choose_size(bench, tables, trial)
@@ -74,27 +75,27 @@ def choose_aggregates(
         "candidates": len(_all(tables)),
         "records": len(sample.target),
     }
-    return Choice(chosen, report)
+    return Choice(chosen, report, bench)
 
 
-def _take_first(bench: "_Bench", families: dict[str, Families]) -> tuple[tuple[str, ...], "_Trial"]:
+def _take_first(bench: "Bench", families: dict[str, Families]) -> tuple[tuple[str, ...], "Trial"]:
     taken = tuple(next(iter(families.values())))[:2]
     return taken, bench.grow(_tables_of(bench.bare.events, families, taken))
 
 
-def _choose_families(bench: "_Bench", families: dict[str, Families]) -> tuple[tuple[str, ...], "_Trial"]:
+def _choose_families(bench: "Bench", families: dict[str, Families]) -> tuple[tuple[str, ...], "Trial"]:
     """Return the families that help, each tried beside those before it that did, and the trial of all these."""
     names = [name for name in next(iter(families.values())) if any(own[name] for own in families.values())]
     taken = (names[0],)
     trial = bench.grow(_tables_of(bench.bare.events, families, taken))
     for name in names[1:]:
         rival = bench.grow(_tables_of(bench.bare.events, families, (*taken, name)))
-        if _is_better(rival.losses, trial.losses):
+        if is_better(rival.losses, trial.losses):
             taken, trial = (*taken, name), rival
     return taken, trial
 
 
-def _choose_size(bench: "_Bench", tables: Tables, trial: "_Trial") -> tuple[Tables, dict[str, float]]:
+def _choose_size(bench: "Bench", tables: Tables, trial: "Trial") -> tuple[Tables, dict[str, float]]:
     """Return the tables with as many of the best aggregates as help, and the log loss of each number of them."""
     count = len(_all(tables))
     tried = {size: bench.grow_best(tables, trial, size).losses for size in SIZES if size < count}
@@ -102,7 +103,7 @@ def _choose_size(bench: "_Bench", tables: Tables, trial: "_Trial") -> tuple[Tabl
         tried[count] = trial.losses
     chosen, *larger = tried
     for size in larger:
-        if _is_better(tried[size], tried[chosen]):
+        if is_better(tried[size], tried[chosen]):
             chosen = size
     return _keep(tables, trial.gains, chosen), {str(size): float(one.mean()) for size, one in tried.items()}
 
@@ -118,7 +119,7 @@ def _all(tables: Tables) -> list[Aggregate]:
     return [one for table in tables for one in table.aggregates]
 
 
-def _is_better(losses: Floats, than: Floats) -> bool:
+def is_better(losses: Floats, than: Floats) -> bool:
     """Whether the mean loss is smaller by more than noise."""
     gain = than - losses
     return bool(gain.mean() > LEVEL * gain.std() / np.sqrt(len(gain)))
@@ -134,16 +135,23 @@ def _keep(tables: Tables, gains: dict[str, float], size: int) -> Tables:
 
 
 @dataclass(frozen=True)
-class _Trial:
-    """The loss of each record that was looked at, and what each field gained: in all folds, and in each."""
+class Trial:
+    """Trees on the aggregates of `tables`: losses, logits (N), and what each field gained in all folds and in each.
 
+    Losses stand in the order of the folds; the logit of a record that was not looked at is NaN.
+    """
+
+    tables: Tables
     losses: Floats
+    logits: Floats
     gains: dict[str, float]
     by_fold: list[dict[str, float]]
 
 
 @dataclass(frozen=True)
-class _Bench:
+class Bench:
+    """Grows trees on aggregates of a sample, in every fold on the other folds; `bare` is the schema without them."""
+
     sample: Sample
     bare: RecordSchema
     on_batch: Callable[[], None]
@@ -155,16 +163,21 @@ class _Bench:
         pairs = self.sample.folds.pairs()
         return pairs[-1:] if self.quick else pairs
 
-    def grow(self, tables: Tables) -> _Trial:
+    def with_column(self, field: Field, values: Floats) -> "Bench":
+        """Return a bench whose records (N) have one more field."""
+        sample = replace(self.sample, frame=self.sample.frame.assign(**{field.name: values}))
+        return replace(self, sample=sample, bare=replace(self.bare, fields=(*self.bare.fields, field)))
+
+    def grow(self, tables: Tables) -> Trial:
         """Grow trees on all aggregates of some tables."""
         return self._grow([tables] * len(self.pairs))
 
-    def grow_best(self, tables: Tables, trial: _Trial, size: int) -> _Trial:
+    def grow_best(self, tables: Tables, trial: Trial, size: int) -> Trial:
         """Grow trees on the best ones alone; each fold takes those that were best without it."""
         return self._grow([_keep(tables, gains, size) for gains in trial.by_fold])
 
-    def _grow(self, by_fold: list[Tables]) -> _Trial:
-        losses: list[Floats] = []
+    def _grow(self, by_fold: list[Tables]) -> Trial:
+        losses, logits = list[Floats](), np.full(len(self.sample.target), np.nan)
         gains: list[dict[str, float]] = []
         known: tuple[Tables, Examples, FeatureTransform] | None = None
         for (learn, look), tables in zip(self.pairs, by_fold, strict=True):
@@ -176,9 +189,10 @@ class _Bench:
             grove = booster.choose(examples.take(learn), examples.take(look))
             sign = np.where(examples.target[look] == 1, -1, 1)
             losses.append(np.logaddexp(0, sign * grove.logits))
+            logits[look] = grove.logits
             gains.append(_gains_of(grove.trees, transform))
         total = {name: sum(one.get(name, 0.0) for one in gains) for name in {name for one in gains for name in one}}
-        return _Trial(np.concatenate(losses), total, gains)
+        return Trial(by_fold[-1], np.concatenate(losses), logits, total, gains)
 
     def _read(self, tables: Tables) -> tuple[Examples, FeatureTransform]:
         schema = self.bare.with_aggregates(tables)

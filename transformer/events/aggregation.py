@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.events.event_columns import NO_NAME, EventColumns, Names
+from transformer.events.event_network import network_of
 from transformer.events.event_sums import ANY, count_followed, measure_slices
 from transformer.records.event_schema import Aggregate, EventTable, Measure
 
@@ -19,7 +20,7 @@ ABSENT = -2  # the number of a name that none of the events has
 
 Floats = NDArray[np.float64]
 
-# "followed", "distinct" and "name" are made apart.
+# "followed", "distinct", "name" and "order" are made apart.
 _MEASURES: dict[Measure, int] = {
     name: number
     for number, name in enumerate(
@@ -54,6 +55,9 @@ def make_aggregates(events: EventColumns, aggregates: Sequence[Aggregate]) -> pd
             made[one.field] = _count_distinct(events, one)
         elif one.measure == "name":
             made[one.field] = _find_names(events, one)
+        elif one.measure == "order":
+            assert one.network is not None, "a network makes the order"
+            made[one.field] = network_of(one.network).logits(events)
     columns = {one.field: pd.Series(made[one.field], dtype=made[one.field].dtype) for one in aggregates}
     return pd.DataFrame(columns, index=pd.RangeIndex(events.records))
 

@@ -16,6 +16,7 @@ from transformer.records.event_schema import EventTable
 
 MICROSECONDS = 1_000_000
 DAY = 86_400 * MICROSECONDS
+MONDAY = 3 * DAY  # 1970 began on a Thursday
 PARTS = 4  # quarters of a day
 NO_NAME = -1
 
@@ -36,12 +37,14 @@ class Names:
 class EventColumns:
     """E events of N records. Those of record i are `starts[i]` to `starts[i + 1]`, oldest first.
 
-    `age` (E) is in days before the record's moment, `part` (E) the quarter of the day, in UTC.
+    `age` (E) is in days before the record's moment, `part` (E) the quarter of the day, `clock` (E) the days since
+    Monday began, both in UTC.
     """
 
     starts: Integers
     age: Floats
     part: NDArray[np.int8]
+    clock: NDArray[np.float32]
     names: dict[str, Names]
     numbers: dict[str, Floats]
 
@@ -72,7 +75,8 @@ class EventColumns:
         names = {name: encode_names(chosen[name], codes.get(name, ())) for name in table.names}
         numbers = {name: read_numbers(chosen[name], codes[name]) for name in table.numbers}
         part = (at[kept] % DAY * PARTS // DAY).astype(np.int8)
-        return cls(starts.astype(np.int64), before / DAY, part, names, numbers)
+        clock = ((at[kept] + MONDAY) % (7 * DAY) / DAY).astype(np.float32)
+        return cls(starts.astype(np.int64), before / DAY, part, clock, names, numbers)
 
     def take(self, rows: Integers) -> "EventColumns":
         """Return the events of some of the records, in the order of `rows`."""
@@ -81,7 +85,8 @@ class EventColumns:
         places = np.repeat(self.starts[rows] - starts[:-1], counts) + np.arange(starts[-1])
         names = {name: Names(one.codes[places], one.names) for name, one in self.names.items()}
         numbers = {name: one[places] for name, one in self.numbers.items()}
-        return EventColumns(starts.astype(np.int64), self.age[places], self.part[places], names, numbers)
+        own = (self.age[places], self.part[places], self.clock[places])
+        return EventColumns(starts.astype(np.int64), *own, names, numbers)
 
 
 def join_events(parts: list[EventColumns]) -> EventColumns:
@@ -95,6 +100,7 @@ def join_events(parts: list[EventColumns]) -> EventColumns:
         np.concatenate([*starts, offsets[-1:]]).astype(np.int64),
         np.concatenate([one.age for one in parts]),
         np.concatenate([one.part for one in parts]),
+        np.concatenate([one.clock for one in parts]),
         names,
         numbers,
     )

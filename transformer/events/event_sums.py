@@ -140,3 +140,24 @@ def count_followed(starts, age, part, codes, name, then, quarter, days, found):
             if codes[event] == name:
                 before = age[event]
         found[record] = count
+
+
+@compiled
+def fill_token_numbers(starts, kept, age, clock, types, tracked, values, out):
+    """Fill in the numbers of the tokens (T, F) of each record's newest events; older ones are seen by what follows."""
+    last = np.empty(tracked)
+    for record in range(len(starts) - 1):
+        last[:] = np.nan
+        first = starts[record + 1] - (kept[record + 1] - kept[record])
+        for event in range(starts[record], starts[record + 1]):
+            if event >= first:
+                row = out[kept[record] + event - first]
+                row[0] = age[event]
+                row[1] = age[event - 1] - age[event] if event > starts[record] else np.nan
+                row[2] = 24 * (clock[event] - np.floor(clock[event]))
+                for value in range(len(values)):
+                    row[3 + value] = values[value, event]
+                for one in range(tracked):
+                    row[3 + len(values) + one] = last[one] - age[event]
+            if 0 <= types[event] < tracked:
+                last[types[event]] = age[event]

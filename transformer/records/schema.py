@@ -92,6 +92,7 @@ class RecordSchema:
     def to_document(self) -> dict[str, Any]:
         """Return a JSON document that `from_document` reads back."""
         document = asdict(self)
+        document["events"] = [one.to_document() for one in self.events]
         if not self.events:  # as before there were any: the fingerprint stays
             del document["events"]
         return document

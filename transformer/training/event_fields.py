@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from transformer.events.event_preparation import choose_event_fields
+from transformer.events.event_preparation import choose_event_fields, read_event_fields
 from transformer.records.labelled_book import Book
 from transformer.records.schema import RecordSchema
 from transformer.training.preparation import Document, PreparationOptions, find_learning_rows
@@ -17,14 +17,16 @@ def with_event_fields(
     *,
     quick: bool,
 ) -> tuple[Book, RecordSchema, Document]:
-    """Return book and schema with the aggregates that the network will read, and what was tried.
+    """Return book and schema with the fields that the network will read of events, and what was tried.
 
-    `read_as` is the schema of the network that a training starts from, whose aggregates are kept.
+    `read_as` is the schema of the network that a training starts from, whose fields are kept; and so are those of a
+    schema that has them already.
     """
     if not schema.events:
         return book, schema, {}
-    if read_as is not None:
-        return book.reading(read_as), read_as, {}
-    rows = find_learning_rows(book, schema, how)
-    book, schema, choice = choose_event_fields(book, schema, rows, on_batch, quick=quick)
-    return book, schema, {} if choice is None else {"events": choice.report}
+    known = read_as or (schema if schema.event_fields else None)
+    if known is not None:
+        has_order = any(one.measure == "order" for table in known.events for one in table.aggregates)
+        rows = find_learning_rows(book, known.without_aggregates, how) if has_order else None
+        return read_event_fields(book, known, rows, on_batch), known, {}
+    return choose_event_fields(book, schema, find_learning_rows(book, schema, how), on_batch, quick=quick)

@@ -27,7 +27,7 @@ from transformer.network.layers.oblivious_trees import ObliviousTrees
 from transformer.records.features import FeatureTransform
 
 LONGER_THAN_BEST = 1.15  # of the first fold's best epoch: how far the other folds go
-FEW_LABELLED = 6000  # a validation part of so few says little: some dozens of bad outcomes decide by luck
+FEW_LABELLED = 10_000  # a validation part of so few says little: some hundred bad outcomes decide by luck
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -16,7 +16,7 @@ def schema_of(definition: PortfolioDefinition) -> RecordSchema:
 def event_table_of(events: EventsDefinition) -> EventTable:
     """Return an event table of a portfolio for the network."""
     values = tuple(EventValue(one.name, one.kind.value, one.missing_codes) for one in events.fields)
-    return EventTable(events.name, events.type, values, events.window_days)
+    return EventTable(events.name, events.type, values, events.window_days, most=events.most)
 
 
 def scale_of(definition: PortfolioDefinition) -> ScoreScale:
