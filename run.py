@@ -41,13 +41,14 @@ CHECKS = (*RUFF, ("-m", "basedpyright"), ("-c", IMPORT_LINTER))
 # The longest tests come first by their names; by size, as usual, one process would wait for the other at the end.
 PYTEST = ("-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 UNIT_TESTS = "tests/unit"
-# Whole trainings take minutes and find on one Python what they find on another: the newest runs what else trains.
-ON_NEWEST = (UNIT_TESTS, "--ignore=tests/unit/transformer/training")
+# What trains takes minutes and finds on one Python what it finds on another: the newest compiles and scores.
+TRAINING = ("branches", "evaluation", "events", "fitting", "reasons", "training")
+ON_NEWEST = (UNIT_TESTS, *(f"--ignore={UNIT_TESTS}/transformer/{room}" for room in TRAINING))
 QUICK_TESTS = (*PYTEST, "--quick", UNIT_TESTS, "tests/integration")
 TEST_HELP = """usage: python3 run.py test [--quick | PYTEST ARGUMENTS]
 
   (nothing)         all tests except those with their own command (faults, older, hostile), on the oldest Python on
-                    the PATH; before them, the unit tests on the newest (without whole trainings)
+                    the PATH; before them, the unit tests on the newest (without what trains)
   --quick           unit tests, and integration tests on SQLite, without those that train or compile for seconds. The
                     last lines say how many tests were left out and what runs them. More arguments go to pytest
   PYTEST ARGUMENTS  the tests that they select, on this Python: `python3 run.py test tests/unit -k lease`; -n 0 runs

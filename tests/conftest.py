@@ -206,12 +206,18 @@ def postgres_server(_postgres_servers: _PostgresServers) -> PostgresServer:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> "TrainedBook":
-    """A book with a trained model, to be copied or read; where tests run in several processes, one of all of them."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this run; where tests run in several processes, one of all of them."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def template(shared_folder: Path) -> "TrainedBook":
+    """A book with a trained model, to be copied or read."""
     from tests.trained_book import open_trained_book  # noqa: PLC0415 - most tests need none of it
 
-    own = tmp_path_factory.getbasetemp()
-    return open_trained_book((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "template")
+    return open_trained_book(shared_folder / "template")
 
 
 @pytest.fixture(scope="session")

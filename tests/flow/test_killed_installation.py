@@ -14,6 +14,7 @@ UP = ("up", "--no-api")  # nobody asks the API here
 
 
 @pytest.mark.faults
+@pytest.mark.slow  # each step is killed in every run (tests/faults/test_workers_die.py), the whole by `run.py faults`
 @pytest.mark.timeout(1200)  # it starts everything twice
 def test_killing_every_worker_loses_and_doubles_nothing(cluster: Installation, template: TrainedBook) -> None:
     first_up = cluster.start(*UP)

@@ -94,6 +94,14 @@ def test_a_score_at_once_is_the_nightly_one_within_a_second(names: dict[str, Any
     assert statistics.median(seconds) < 1.0  # benchmarks/online_latency.py measures; here only: nobody polls
 
 
+def test_a_night_of_the_same_model_without_reasons_has_the_same_scores(
+    running: Installation, names: dict[str, Any]
+) -> None:
+    first = running.json("job", "show", str(names["job"].id))
+    again = running.json("score", "customers", "--model", first["model_version"], "--no-reasons")
+    assert again["digest"] == first["digest"]
+
+
 def test_wrong_records_are_refused_each_with_its_reason(names: dict[str, Any]) -> None:
     tidemark: Tidemark = names["tidemark"]
     one = names["records"].iloc[0].to_dict()

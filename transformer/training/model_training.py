@@ -276,13 +276,8 @@ def _fit(
     is_worth_it = len(parts.valid) >= LEAST_REFIT_SHARE * len(both)
     is_wanted = options.refit and is_worth_it and not options.quick
     again = _to_learn(prepared, both, weighted=weighted) if is_wanted else None
-    return fit_with_many(
-        task,
-        _to_learn(prepared, parts.train, weighted=weighted),
-        prepared.examples(parts.valid),
-        again=again,
-        rival=rival,
-    )
+    first = _to_learn(prepared, parts.train, weighted=weighted)
+    return fit_with_many(task, first, prepared.examples(parts.valid), again=again, rival=rival)
 
 
 def _to_learn(prepared: Prepared, rows: Indices, *, weighted: bool) -> ToLearn:

@@ -26,10 +26,11 @@ from transformer.arithmetic.kernels import (
     add_turned_product,
     compiled,
     normalise,
+    prepare,
     set_product,
 )
 from transformer.arithmetic.mixing import mix, mix_back
-from transformer.network.layers.form import Place, View
+from transformer.network.layers.form import Call, Calls, Place, View
 
 
 @keras.saving.register_keras_serializable("tidemark")
@@ -141,14 +142,30 @@ class AttentionKept(NamedTuple):
     found: Floats
 
 
-def read_attention(place: Place, view: View, layer: Any, norm: Any, rate: float, first: int) -> AttentionWeights:
-    """Return the weights of a `MultiHeadAttention` behind a norm; its dropouts are numbered from `first`."""
-    parts = (layer.query, layer.key, layer.value, layer.output_projection)
-    dropouts = place.dropout(layer.rate, first), place.dropout(rate, first + 1)
-    return AttentionWeights(place.norm(norm, view), *(place.dense(one, view) for one in parts), *dropouts)
+def attention_calls(
+    place: Place, layer: Any, norm: Any, drops: tuple[Dropout, Dropout], *, is_own: bool = True, is_causal: bool = False
+) -> Calls:
+    """Return the calls of a `MultiHeadAttention` behind a norm, added to what came in, which is worked on in place.
+
+    It attends to itself, or to the second input.
+    """
+
+    def read(view: View) -> AttentionWeights:
+        parts = (layer.query, layer.key, layer.value, layer.output_projection)
+        return AttentionWeights(place.norm(norm, view), *(place.dense(one, view) for one in parts), *drops)
+
+    context = place.output if is_own else place.inputs[1]
+    kept = _keep(place, layer, place.output.shape[0], context.shape[0])
+    weights, how = read(place.view), (layer.num_heads, is_own, is_causal, kept, place.seed)
+    forward: list[Call] = [prepare(attend, place.output, context, weights, *how)]
+    if place.view_gradient is None:
+        return Calls(forward)
+    d_context = place.d_output if is_own else place.d_inputs[1]
+    slopes, gradients = (place.d_output, d_context), read(place.view_gradient)
+    return Calls(forward, [prepare(attend_back, *slopes, context, weights, *how, gradients)])
 
 
-def keep_attention(place: Place, layer: Any, tokens: int, many: int) -> AttentionKept:
+def _keep(place: Place, layer: Any, tokens: int, many: int) -> AttentionKept:
     """Return room for T tokens that attend to M."""
     place.pool.begin()  # a part of a layer keeps nothing for the next part
     width, kept = layer.d_model, place.many(tokens)
@@ -164,9 +181,10 @@ def keep_attention(place: Place, layer: Any, tokens: int, many: int) -> Attentio
 
 
 @compiled
-def attend(x, context, weights, heads, is_own, is_causal, kept, seed):
+def attend(x, context, weights, heads, is_own, is_causal, kept, seeds):
     """X (T, D) += attention of the normalised x to itself, or to a context (M, D)."""
     hat, inverse_deviation, query, key, value, shares, found = kept
+    seed = seeds[0]
     normal = np.empty((x.shape[1], BLOCK_PITCH), np.float32)
     for t in range(x.shape[0]):
         at = t % hat.shape[0]
@@ -185,9 +203,10 @@ def attend(x, context, weights, heads, is_own, is_causal, kept, seed):
 
 
 @compiled
-def attend_back(dx, dcontext, context, weights, heads, is_own, is_causal, kept, gradients, seed):
+def attend_back(dx, dcontext, context, weights, heads, is_own, is_causal, kept, seeds, gradients):
     """Gradients of `attend`: those of x, of the context, and of the weights are added to."""
     hat, inverse_deviation, _, key, _, _, found = kept
+    seed = seeds[0]
     d_out, d_found, normal = np.empty_like(hat), np.zeros_like(hat), np.empty_like(hat)
     drop_all(dx, weights.added, seed, d_out)
     product_back(found, d_out, gradients.output)

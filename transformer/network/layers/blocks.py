@@ -4,34 +4,18 @@ Layers are pre-norm (arXiv 2002.04745): x + sublayer(norm(x)) trains without a l
 """
 
 # Keras calls the shapes of `build` by the names of `call`'s arguments, so their number and names differ from the base
-# class; and Numba has no types.
+# class.
 # pyright: basic
-# pyright: reportIncompatibleMethodOverride=false, reportCallIssue=false
+# pyright: reportIncompatibleMethodOverride=false
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 
-from transformer.arithmetic.kernels import compiled, prepare
-from transformer.network.layers.attention import (
-    AttentionKept,
-    AttentionWeights,
-    MultiHeadAttention,
-    attend,
-    attend_back,
-    keep_attention,
-    read_attention,
-)
-from transformer.network.layers.feed_forward import (
-    FeedForward,
-    FeedForwardKept,
-    FeedForwardWeights,
-    feed_forward,
-    feed_forward_back,
-    keep_feed_forward,
-    read_feed_forward,
-)
-from transformer.network.layers.form import Calls, Place, View, compiled_form
+from transformer.arithmetic.dropout import Dropout
+from transformer.network.layers.attention import MultiHeadAttention, attention_calls
+from transformer.network.layers.feed_forward import FeedForward, feed_forward_calls
+from transformer.network.layers.form import Calls, Place, compiled_form
 
 
 class _Block(keras.layers.Layer):
@@ -121,108 +105,33 @@ class DecoderLayer(_Block):
         return x + self.dropout(transformed, training=training)
 
 
-class EncoderWeights(NamedTuple):
-    """Weights of a `TransformerLayer`, or their gradients."""
-
-    attention: AttentionWeights
-    feed_forward: FeedForwardWeights
-
-
-class DecoderWeights(NamedTuple):
-    """Weights of a `DecoderLayer`, or their gradients."""
-
-    attention: AttentionWeights
-    cross_attention: AttentionWeights
-    feed_forward: FeedForwardWeights
-
-
-class EncoderKept(NamedTuple):
-    """What a `TransformerLayer` leaves behind."""
-
-    attention: AttentionKept
-    feed_forward: FeedForwardKept
-
-
-class DecoderKept(NamedTuple):
-    """What a `DecoderLayer` leaves behind."""
-
-    attention: AttentionKept
-    cross_attention: AttentionKept
-    feed_forward: FeedForwardKept
-
-
 @compiled_form(TransformerLayer, in_place=True)
 def form_of_encoder(layer: Any, place: Place) -> Calls:
     """What comes in is worked on in place."""
-    tokens = place.output.shape[0]
-    kept = EncoderKept(
-        keep_attention(place, layer.attention, tokens, tokens), keep_feed_forward(place, layer.feed_forward, tokens)
-    )
-
-    def read(view: View) -> EncoderWeights:
-        return EncoderWeights(
-            read_attention(place, view, layer.attention, layer.attention_norm, layer.rate, 0),
-            read_feed_forward(place, view, layer.feed_forward, layer.feed_forward_norm, layer.rate, 2),
-        )
-
-    weights, heads = read(place.view), layer.num_heads
-    forward = prepare(_encode, place.output, weights, heads, kept, place.seed)
-    if place.view_gradient is None:
-        return Calls([forward])
-    arrays = (place.d_output, weights, heads, kept, read(place.view_gradient), place.seed)
-    return Calls([forward], [prepare(_encode_back, *arrays)])
+    own = attention_calls(place, layer.attention, layer.attention_norm, _drops(place, layer, layer.attention, 0))
+    return _in_turn(own, _feed_forward_calls(layer, place, 2))
 
 
 @compiled_form(DecoderLayer, in_place=True)
 def form_of_decoder(layer: Any, place: Place) -> Calls:
     """What comes in is worked on in place; the second input is the context."""
-    tokens, many = place.output.shape[0], place.inputs[1].shape[0]
-    kept = DecoderKept(
-        keep_attention(place, layer.attention, tokens, tokens),
-        keep_attention(place, layer.cross_attention, tokens, many),
-        keep_feed_forward(place, layer.feed_forward, tokens),
-    )
-
-    def read(view: View) -> DecoderWeights:
-        return DecoderWeights(
-            read_attention(place, view, layer.attention, layer.attention_norm, layer.rate, 0),
-            read_attention(place, view, layer.cross_attention, layer.cross_norm, layer.rate, 2),
-            read_feed_forward(place, view, layer.feed_forward, layer.feed_forward_norm, layer.rate, 4),
-        )
-
-    weights, heads = read(place.view), layer.num_heads
-    forward = prepare(_decode, place.output, place.inputs[1], weights, heads, kept, place.seed)
-    if place.view_gradient is None:
-        return Calls([forward])
-    slopes = (place.d_output, place.d_inputs[1], place.inputs[1])
-    back = prepare(_decode_back, *slopes, weights, heads, kept, read(place.view_gradient), place.seed)
-    return Calls([forward], [back])
+    drops = [_drops(place, layer, one, first) for one, first in ((layer.attention, 0), (layer.cross_attention, 2))]
+    own = attention_calls(place, layer.attention, layer.attention_norm, drops[0], is_causal=True)
+    crossed = attention_calls(place, layer.cross_attention, layer.cross_norm, drops[1], is_own=False)
+    return _in_turn(own, crossed, _feed_forward_calls(layer, place, 4))
 
 
-@compiled
-def _encode(x, weights, heads, kept, seed):
-    attend(x, x, weights.attention, heads, True, False, kept.attention, seed[0])
-    feed_forward(x, weights.feed_forward, kept.feed_forward, seed[0])
+def _feed_forward_calls(layer: Any, place: Place, first: int) -> Calls:
+    drops = _drops(place, layer, layer.feed_forward, first)
+    return feed_forward_calls(place, layer.feed_forward, layer.feed_forward_norm, drops)
 
 
-@compiled
-def _encode_back(dx, weights, heads, kept, gradients, seed):
-    feed_forward_back(dx, weights.feed_forward, kept.feed_forward, gradients.feed_forward, seed[0])
-    attend_back(dx, dx, dx, weights.attention, heads, True, False, kept.attention, gradients.attention, seed[0])
+def _drops(place: Place, layer: Any, part: Any, first: int) -> tuple[Dropout, Dropout]:
+    """Inside of a part at its own rate, and of what it adds, at that of the layer; numbered from `first`."""
+    return place.dropout(part.rate, first), place.dropout(layer.rate, first + 1)
 
 
-@compiled
-def _decode(x, context, weights, heads, kept, seed):
-    attend(x, x, weights.attention, heads, True, True, kept.attention, seed[0])
-    attend(x, context, weights.cross_attention, heads, False, False, kept.cross_attention, seed[0])
-    feed_forward(x, weights.feed_forward, kept.feed_forward, seed[0])
-
-
-@compiled
-def _decode_back(dx, d_context, context, weights, heads, kept, gradients, seed):
-    feed_forward_back(dx, weights.feed_forward, kept.feed_forward, gradients.feed_forward, seed[0])
-    attend_back(
-        dx, d_context, context, weights.cross_attention, heads, False, False,
-        kept.cross_attention, gradients.cross_attention, seed[0],
-    )  # fmt: skip
-    attend_back(dx, dx, dx, weights.attention, heads, True, True, kept.attention, gradients.attention, seed[0])
+def _in_turn(*parts: Calls) -> Calls:
+    """One part after the other; gradients the other way round. Numba compiles each part once for all layers."""
+    forward = [call for one in parts for call in one.forward]
+    return Calls(forward, [call for one in reversed(parts) for call in one.backward])

@@ -23,9 +23,10 @@ from transformer.arithmetic.kernels import (
     gelu_slope,
     normal_share,
     normalise,
+    prepare,
     set_product,
 )
-from transformer.network.layers.form import Place, View
+from transformer.network.layers.form import Call, Calls, Place, View
 
 
 @keras.saving.register_keras_serializable("tidemark")
@@ -84,14 +85,22 @@ class FeedForwardKept(NamedTuple):
     gated: Floats
 
 
-def read_feed_forward(place: Place, view: View, layer: Any, norm: Any, rate: float, first: int) -> FeedForwardWeights:
-    """Return the weights of a `FeedForward` behind a norm; its dropouts are numbered from `first`."""
-    parts = (layer.gate, layer.value, layer.output_projection)
-    dropouts = place.dropout(layer.rate, first), place.dropout(rate, first + 1)
-    return FeedForwardWeights(place.norm(norm, view), *(place.dense(one, view) for one in parts), *dropouts)
+def feed_forward_calls(place: Place, layer: Any, norm: Any, drops: tuple[Dropout, Dropout]) -> Calls:
+    """Return the calls of a `FeedForward` behind a norm, added to what came in, which is worked on in place."""
+
+    def read(view: View) -> FeedForwardWeights:
+        parts = (layer.gate, layer.value, layer.output_projection)
+        return FeedForwardWeights(place.norm(norm, view), *(place.dense(one, view) for one in parts), *drops)
+
+    kept, weights = _keep(place, layer, place.output.shape[0]), read(place.view)
+    forward: list[Call] = [prepare(feed_forward, place.output, weights, kept, place.seed)]
+    if place.view_gradient is None:
+        return Calls(forward)
+    gradients = read(place.view_gradient)
+    return Calls(forward, [prepare(feed_forward_back, place.d_output, weights, kept, place.seed, gradients)])
 
 
-def keep_feed_forward(place: Place, layer: Any, tokens: int) -> FeedForwardKept:
+def _keep(place: Place, layer: Any, tokens: int) -> FeedForwardKept:
     """Return room for T tokens."""
     place.pool.begin()  # a part of a layer keeps nothing for the next part
     kept = place.many(tokens)
@@ -101,9 +110,10 @@ def keep_feed_forward(place: Place, layer: Any, tokens: int) -> FeedForwardKept:
 
 
 @compiled
-def feed_forward(x, weights, kept, seed):
+def feed_forward(x, weights, kept, seeds):
     """X (T, D) += the feed-forward of the normalised x."""
     many, wide, _ = kept.gate.shape
+    seed = seeds[0]
     normal = np.empty((x.shape[1], BLOCK_PITCH), np.float32)
     for t in range(x.shape[0]):
         at = t % many
@@ -121,9 +131,10 @@ def feed_forward(x, weights, kept, seed):
 
 
 @compiled
-def feed_forward_back(dx, weights, kept, gradients, seed):
+def feed_forward_back(dx, weights, kept, seeds, gradients):
     """Gradients of `feed_forward`."""
     hat, inverse_deviation, gates, values, gated = kept
+    seed = seeds[0]
     wide = gates.shape[1]
     d_out, normal = np.empty_like(hat), np.empty_like(hat)
     d_gate, d_value = np.empty_like(gates), np.zeros_like(gates)

@@ -1,5 +1,6 @@
 """`tidemark outcomes`: load outcomes, show how good each night's scores turned out to be, accept or reject outcomes."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,9 @@ from db.events.wording import counted
 from scheduler.cli.options import Json, PortfolioName, Timeout, Wait
 
 if TYPE_CHECKING:
+    from db.retraining.outcomes import OutcomeLoad
     from db.retraining.realised_nights import RealisedNight
+    from scheduler.cli.session import Session
 
 app = typer.Typer(help="Outcomes: what happened to the records, compared with their scores.", no_args_is_help=True)
 
@@ -38,12 +41,8 @@ def load(
     json: Json = False,
 ) -> int:
     """Load outcomes and measure the vintages again. Loading the same file twice changes nothing."""
-    from dataclasses import asdict
-
-    from db.ledger.job_lifecycle import get_job
     from scheduler.cli.session import open_session
     from scheduler.data_files.outcome_file import OutcomeColumns, load_outcome_file
-    from scheduler.installation.job_waiting import wait_for_job
 
     with open_session(wants_json=json) as session:
         loaded = load_outcome_file(
@@ -54,31 +53,41 @@ def load(
             columns=OutcomeColumns(outcome_column, date_column),
             scoring_job=job,
         )
-        session.output.emit({"portfolio": name} | asdict(loaded))
-        session.output.show(
-            f"{counted(loaded.loaded, 'new outcome')}, {loaded.changed:,} corrected, "
-            f"{loaded.unchanged:,} already known."
-        )
-        if loaded.without_score:
-            session.output.say(
-                f"{loaded.without_score:,} without effect on any score: their records had not been scored by then."
-            )
+        _tell_loaded(session, name, loaded)
         if loaded.job_id is not None and wait:
-            wait_for_job(
-                session.engine,
-                session.settings,
-                loaded.job_id,
-                on_look=lambda _job: None,
-                on_event=session.output.say,
-                timeout_seconds=timeout,
-            )
-            distrusted = (get_job(session.engine, loaded.job_id).result or {}).get("distrusted")
-            if distrusted:
-                session.output.say(
-                    f"Not used, because they may be wrong: outcomes of jobs {', '.join(map(str, distrusted))}."
-                )
-            session.output.say(f"Next: tidemark outcomes show {name}")
+            _wait_for_verdict(session, name, loaded.job_id, timeout)
     return 0
+
+
+def _tell_loaded(session: "Session", name: str, loaded: "OutcomeLoad") -> None:
+    session.output.emit({"portfolio": name} | asdict(loaded))
+    session.output.show(
+        f"{counted(loaded.loaded, 'new outcome')}, {loaded.changed:,} corrected, {loaded.unchanged:,} already known."
+    )
+    if loaded.without_score:
+        session.output.say(
+            f"{loaded.without_score:,} without effect on any score: their records had not been scored by then."
+        )
+
+
+def _wait_for_verdict(session: "Session", name: str, job_id: int, timeout: float | None) -> None:
+    """Wait until the vintages are measured again, and say which of their outcomes are not used."""
+    from db.ledger.job_lifecycle import get_job
+    from scheduler.installation.job_waiting import wait_for_job
+
+    say = session.output.say
+    wait_for_job(
+        session.engine,
+        session.settings,
+        job_id,
+        on_look=lambda _job: None,
+        on_event=say,
+        timeout_seconds=timeout,
+    )
+    distrusted = (get_job(session.engine, job_id).result or {}).get("distrusted")
+    if distrusted:
+        say(f"Not used, because they may be wrong: outcomes of jobs {', '.join(map(str, distrusted))}.")
+    say(f"Next: tidemark outcomes show {name}")
 
 
 @app.command("show")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 from sqlalchemy import Engine
 
 from db.connections.engine import opened_engine, writing
@@ -40,16 +41,21 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The model, trained on SQLite."""
-    home = tmp_path_factory.mktemp("events")
+def trained(databases: Databases, shared_folder: Path) -> Trained:
+    """The model, trained on SQLite; where tests run in several processes, once for all of them."""
+    home = shared_folder / "events"
+    home.mkdir(exist_ok=True)
     frame, events = draw_book()
-    with databases.open("sqlite", home, with_tables=True) as url, opened_engine(url) as engine:
-        fill(engine, frame, events)
-        job = train(worker(engine, home))
-        assert job.state is JobState.DONE, job.detail
-        assert job.model_version is not None
-        return Trained(frame, events, get_model(engine, job.model_version), home)
+    with FileLock(home / "lock"):
+        made = home / "version"
+        if not made.exists():
+            with databases.open("sqlite", home, with_tables=True) as url, opened_engine(url) as engine:
+                fill(engine, frame, events)
+                job = train(worker(engine, home))
+            assert job.state is JobState.DONE, job.detail
+            made.write_text(str(job.model_version))
+    with opened_engine(f"sqlite:///{home / 'tidemark.db'}") as engine:
+        return Trained(frame, events, get_model(engine, made.read_text()), home)
 
 
 @pytest.fixture

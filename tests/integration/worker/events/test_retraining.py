@@ -1,8 +1,9 @@
-"""A champion that reads events is trained on and retrained, on every database, by models that read events too."""
+"""A champion that reads events is trained on and retrained by models that read events too."""
 
 import pytest
 from sqlalchemy import Engine
 
+from db.connections.engine import opened_engine
 from db.ledger.job_lifecycle import Job, JobRequest, get_job, submit_job
 from db.portfolios.catalog import save_portfolio
 from db.registry.versions import get_model
@@ -42,7 +43,12 @@ def retrain(context: WorkerContext, wanted: str = "fine_tuned") -> Job:
     return get_job(context.engine, job_id)
 
 
-def test_the_challenger_of_a_retraining_reads_the_champions_aggregates(engine: Engine, trained: Trained) -> None:
+def test_the_challenger_of_a_retraining_reads_the_champions_aggregates(postgres_url: str, trained: Trained) -> None:
+    with opened_engine(postgres_url) as engine:
+        _retrain_and_compare(engine, trained)
+
+
+def _retrain_and_compare(engine: Engine, trained: Trained) -> None:
     context = start(engine, trained)
     job = retrain(context)
     assert job.state is JobState.DONE, job.detail

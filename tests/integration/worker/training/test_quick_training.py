@@ -29,7 +29,7 @@ def engine(sqlite_url: str) -> Iterator[Engine]:
 
 @pytest.mark.long
 def test_a_quick_training_is_followed_by_the_full_one(engine: Engine, tmp_path: Path) -> None:
-    asked = {"quick": True, "seed": 3, "hold": True}
+    asked = {"quick": True, "seed": 3, "hold": True, "trees": False}
     job_id = submit_training(engine, BOOK, Request("test"), options=asked)
     plan_queued_jobs(engine)
     assert train_next_job(WorkerContext(engine, WorkerSettings(home=tmp_path), "host:7"))
@@ -38,7 +38,7 @@ def test_a_quick_training_is_followed_by_the_full_one(engine: Engine, tmp_path: 
     assert job.result is not None
     follower = get_job(engine, job.result["full_training_job"])
     assert (follower.kind, follower.portfolio, follower.requested_by) == (JobKind.TRAINING, BOOK, "test")
-    assert follower.options == {"seed": 3, "hold": True}
+    assert follower.options == {"seed": 3, "hold": True, "trees": False}
     assert follower.state is JobState.QUEUED
 
 

@@ -50,7 +50,7 @@ class Reader(threading.Thread):
 
 
 def test_a_training_shows_one_bar_that_is_never_old_and_never_goes_back(engine: Engine, tmp_path: Path) -> None:
-    job_id = submit_training(engine, BOOK, Request("test"), options={"epochs": 3})
+    job_id = submit_training(engine, BOOK, Request("test"), options={"epochs": 2, "trees": False})
     plan_queued_jobs(engine)
     reader = Reader(engine, job_id)
     reader.start()
