@@ -82,8 +82,12 @@ def _stream_on_sqlite(engine: Engine, statement: Select[Any], whole: frozenset[s
 
 
 def _stream_with_adbc(engine: Engine, statement: Select[Any], _whole: frozenset[str]) -> Generator[pd.DataFrame]:
-    text = _statement_text(statement)
-    with translated_errors(engine, only_reads=True), _connected(engine) as connection, connection.cursor() as cursor:
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection:
+        yield from _stream(connection, _statement_text(statement))
+
+
+def _stream(connection: Any, text: str) -> Generator[pd.DataFrame]:
+    with connection.cursor() as cursor:
         cursor.execute(text)
         reader, is_first = cursor.fetch_record_batch(), True
         for batch in reader:
@@ -91,6 +95,41 @@ def _stream_with_adbc(engine: Engine, statement: Select[Any], _whole: frozenset[
             is_first = False
         if is_first:
             yield reader.schema.empty_table().to_pandas()
+
+
+class Moment:
+    """Reads a PostgreSQL database as it was when the first query began."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def fetch(self, statement: Select[Any]) -> pa.Table:
+        """Return the rows of a query as Arrow has them: no value is made into text."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(_compiled(statement))
+            return cursor.fetch_arrow_table()
+
+    def stream(self, statement: Select[Any]) -> Generator[pd.DataFrame]:
+        """Yield the rows of a query as `stream_frames` does."""
+        yield from _stream(self._connection, _statement_text(statement))
+
+
+@contextmanager
+def reading_one_moment(engine: Engine) -> Generator[Moment]:
+    """Yield what reads a PostgreSQL database at one moment, however many queries it takes."""
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection:
+        _execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield Moment(connection)
+        except BaseException:
+            connection.invalidate()  # it may be in the middle of an answer
+            raise
+        _execute(connection, "COMMIT")
+
+
+def _execute(connection: Any, command: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(command)
 
 
 def join_frames(frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -117,7 +156,11 @@ def _fetch_with_adbc(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
 
 
 def _statement_text(statement: Select[Any]) -> str:
-    return str(_with_plain_types(statement).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+    return _compiled(_with_plain_types(statement))
+
+
+def _compiled(statement: Select[Any]) -> str:
+    return str(statement.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def _with_plain_types(statement: Select[Any]) -> Select[Any]:
