@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sqlalchemy import Column, Connection, Engine, Float, Integer, Numeric, String, Table, types
 
 from db.connections.engine import reading
@@ -88,6 +89,14 @@ def read_events(
         raise
 
 
+def begins_record(keys: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Return where the events of another record begin; those of one stand together."""
+    if keys.dtype == np.int64:  # shifted, whole numbers would become floats, which cannot tell large ones apart
+        values = keys.to_numpy()
+        return np.concatenate([np.ones(len(values[:1]), bool), values[1:] != values[:-1]])
+    return keys.ne(keys.shift()).to_numpy(dtype=bool, na_value=True)
+
+
 def _load_with(events: EventsDefinition) -> str:
     return f"Load events with: tidemark load NAME EVENTS --events {events.name}"
 
@@ -142,7 +151,7 @@ def _collect(query: EventQuery, parts: Iterator[pd.DataFrame]) -> pd.DataFrame:
     rows = unreadable = 0
     limit = _HELD_ROWS
     for part in parts:
-        unreadable += int((part[EVENT_AT] == UNREADABLE).sum())
+        unreadable += int((part[EVENT_AT].to_numpy() == UNREADABLE).sum())
         held.append(_limit(part, query.after, query.upto))
         rows += len(held[-1])
         if rows > limit:
@@ -166,8 +175,7 @@ def _limit(part: pd.DataFrame, after: int | None, upto: int | None) -> pd.DataFr
 
 def _newest(events: pd.DataFrame) -> pd.DataFrame:
     """Cut to the newest `NEWEST_READ` of each record; rows of one key are neighbours, in the source's order."""
-    keys, times = events[EVENT_KEY], events[EVENT_AT].to_numpy()
-    starts = np.flatnonzero(keys.ne(keys.shift()).to_numpy(dtype=bool)) if len(events) else np.zeros(0, np.int64)
+    times, starts = events[EVENT_AT].to_numpy(), np.flatnonzero(begins_record(events[EVENT_KEY]))
     lengths = np.diff(np.append(starts, len(events)))
     record = np.repeat(np.arange(len(starts)), lengths)
     if ((np.diff(times) < 0) & (np.diff(record) == 0)).any():  # text in other forms than ISO 8601 sorts otherwise
