@@ -77,11 +77,18 @@ def measure(site: Site) -> dict[str, Any]:
         "records": site.records,
         "events": events,
         "events per second": {name: round(events / median(found)) for name, found in timed.items()},
+        "aggregates that the model reads": _count_aggregates(site, trained["model_version"]),
         "ROC AUC of the model": round(trained["metrics"]["roc_auc"], 4),
         "megabytes of the children (peak), job by job": memory,
         "rates": rates(timed, site.records),
         **document,
     }
+
+
+def _count_aggregates(site: Site, version: str) -> int:
+    from transformer.bundles.bundle import load_bundle  # noqa: PLC0415 - TensorFlow only where it is needed
+
+    return sum(len(table.aggregates) for table in load_bundle(str(site.home / "models"), version).schema.events)
 
 
 def load_book(site: Site) -> int:
