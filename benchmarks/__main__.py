@@ -27,12 +27,13 @@ SCENARIOS = (
     "planning",
     "start_up",
     "end_to_end",
+    "events_end_to_end",
     "reasons",
     "overlap",
     "ray_data",
     "scale",
 )
-SLOW = ("ledger", "overlap", "ray_data", "scale")
+SLOW = ("events_end_to_end", "ledger", "overlap", "ray_data", "scale")
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ PARTS = (
         "One task each.",
         (
             "docs/how-to-write-a-portfolio",
+            "docs/how-to-events",
             "docs/how-to-nightly-schedule",
             "docs/how-to-postgresql-and-redis",
             "docs/how-to-production",

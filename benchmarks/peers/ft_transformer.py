@@ -48,3 +48,22 @@ class FTTransformer(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.head(tokens[:, 0])[:, 0]
+
+
+class EventTransformer(nn.Module):
+    """Events (B, T): a kind, numbers (B, T, F); and numbers of the record (B, G), to logits (B).
+
+    Each event is a token, with a token for the record in front; one block, and their mean.
+    """
+
+    def __init__(self, kinds: int, numbers: int, fields: int) -> None:
+        super().__init__()
+        self.kinds, self.numbers = nn.Embedding(kinds, WIDTH), nn.Linear(numbers, WIDTH)
+        self.record, self.block = nn.Linear(fields, WIDTH), Block()
+        self.head = nn.Sequential(nn.LayerNorm(2 * WIDTH), nn.Linear(2 * WIDTH, 128), nn.GELU(), nn.Linear(128, 1))
+
+    def forward(self, kinds: Any, numbers: Any, fields: Any) -> Any:
+        """Map events and records to (B)."""
+        events = self.kinds(kinds) + self.numbers(numbers)
+        tokens = self.block(torch.cat([self.record(fields)[:, None], events], dim=1))
+        return self.head(torch.cat([tokens[:, 0], tokens.mean(dim=1)], dim=-1))[:, 0]

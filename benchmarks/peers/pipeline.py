@@ -53,7 +53,6 @@ def run_naive(address: str, query: str, span: tuple[int, int], key: str, score: 
 def run_fast(address: str, query: str, span: tuple[int, int], key: str, score: Scorer) -> None:
     import psycopg  # noqa: PLC0415
     from adbc_driver_postgresql import dbapi  # noqa: PLC0415
-    from pyarrow import csv, table  # noqa: PLC0415
 
     with (
         dbapi.connect(address, autocommit=True) as source,
@@ -64,14 +63,20 @@ def run_fast(address: str, query: str, span: tuple[int, int], key: str, score: S
             cursor.execute(query % (first, min(first + CHUNK, span[1])))
             frame = cursor.fetch_arrow_table().to_pandas()
             probability = score(frame)
-            points = np.rint(600 + 20 * np.log2((1 - probability) / probability / 50)).astype(np.int32)
-            keys = frame[key].astype(str)
-            text = io.BytesIO()
-            rows = table({"k": keys, "p": probability, "s": points, "b": np.full(len(keys), "A")})
-            csv.write_csv(rows, text, csv.WriteOptions(include_header=False))
-            with target.cursor().copy("COPY fast_scores FROM STDIN (FORMAT csv)") as copy:
-                copy.write(text.getbuffer())
-            target.commit()
+            write_scores(target, frame[key].astype(str), probability)
+
+
+def write_scores(target: Any, keys: Any, probability: Any) -> None:
+    """Write a chunk of scores by COPY and commit it."""
+    from pyarrow import csv, table  # noqa: PLC0415
+
+    points = np.rint(600 + 20 * np.log2((1 - probability) / probability / 50)).astype(np.int32)
+    text = io.BytesIO()
+    rows = table({"k": keys, "p": probability, "s": points, "b": np.full(len(keys), "A")})
+    csv.write_csv(rows, text, csv.WriteOptions(include_header=False))
+    with target.cursor().copy("COPY fast_scores FROM STDIN (FORMAT csv)") as copy:
+        copy.write(text.getbuffer())
+    target.commit()
 
 
 def score_constant(frame: pd.DataFrame) -> Any:

@@ -24,6 +24,7 @@ from sqlalchemy.pool import QueuePool
 from db.connections.engine import POSTGRESQL_OPTIONS, reading, translated_errors
 from db.connections.stale_connections import check_stale_connections
 
+_TURNED_ROWS = 500  # that are made into columns at a time, on SQLite
 _STREAMED_ROWS = 50_000  # at a time, on SQLite; ADBC sends some 16 MB at a time
 _CONNECTIONS = 2  # the range that is worked on, and the one that is read ahead
 # Types that arrive as numbers, text or truth values; all others, NUMERIC too, are sent as PostgreSQL writes them.
@@ -46,8 +47,7 @@ def fetch_frame(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
         result = connection.execute(statement)
         names, cursor = list(result.keys()), result.cursor
         assert cursor is not None, "a query has a cursor"
-        rows = cursor.fetchall()
-    values = list(zip(*rows, strict=True)) if rows else [() for _ in names]
+        values = _fetch_columns(cursor, len(names), None)
     return pd.DataFrame({name: _as_series(column) for name, column in zip(names, values, strict=True)})
 
 
@@ -68,9 +68,8 @@ def _stream_on_sqlite(engine: Engine, statement: Select[Any], whole: frozenset[s
         result = connection.execute(statement)
         names, cursor = list(result.keys()), result.cursor
         assert cursor is not None, "a query has a cursor"
-        rows, is_first = cursor.fetchmany(_STREAMED_ROWS), True
-        while rows or is_first:
-            values = list(zip(*rows, strict=True)) if rows else [() for _ in names]
+        values, is_first = _fetch_columns(cursor, len(names), _STREAMED_ROWS), True
+        while values[0] or is_first:
             columns = zip(names, values, strict=True)
             yield pd.DataFrame(
                 {
@@ -78,12 +77,28 @@ def _stream_on_sqlite(engine: Engine, statement: Select[Any], whole: frozenset[s
                     for name, column in columns
                 }
             )
-            rows, is_first = cursor.fetchmany(_STREAMED_ROWS), False
+            values, is_first = _fetch_columns(cursor, len(names), _STREAMED_ROWS), False
+
+
+def _fetch_columns(cursor: Any, columns: int, most: int | None) -> list[list[object]]:
+    """Return the next rows as columns. More rows at a time wake the garbage collector: thrice as slow."""
+    values: list[list[object]] = [[] for _ in range(columns)]
+    while (left := _TURNED_ROWS if most is None else most - len(values[0])) > 0:
+        rows = cursor.fetchmany(min(left, _TURNED_ROWS))
+        if not rows:
+            break
+        for column, turned in zip(values, zip(*rows, strict=True), strict=True):
+            column.extend(turned)
+    return values
 
 
 def _stream_with_adbc(engine: Engine, statement: Select[Any], _whole: frozenset[str]) -> Generator[pd.DataFrame]:
-    text = _statement_text(statement)
-    with translated_errors(engine, only_reads=True), _connected(engine) as connection, connection.cursor() as cursor:
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection:
+        yield from _stream(connection, _statement_text(statement))
+
+
+def _stream(connection: Any, text: str) -> Generator[pd.DataFrame]:
+    with connection.cursor() as cursor:
         cursor.execute(text)
         reader, is_first = cursor.fetch_record_batch(), True
         for batch in reader:
@@ -91,6 +106,41 @@ def _stream_with_adbc(engine: Engine, statement: Select[Any], _whole: frozenset[
             is_first = False
         if is_first:
             yield reader.schema.empty_table().to_pandas()
+
+
+class Moment:
+    """Reads a PostgreSQL database as it was when the first query began."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def fetch(self, statement: Select[Any]) -> pa.Table:
+        """Return the rows of a query as Arrow has them: no value is made into text."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(_compiled(statement))
+            return cursor.fetch_arrow_table()
+
+    def stream(self, statement: Select[Any]) -> Generator[pd.DataFrame]:
+        """Yield the rows of a query as `stream_frames` does."""
+        yield from _stream(self._connection, _statement_text(statement))
+
+
+@contextmanager
+def reading_one_moment(engine: Engine) -> Generator[Moment]:
+    """Yield what reads a PostgreSQL database at one moment, however many queries it takes."""
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection:
+        _execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield Moment(connection)
+        except BaseException:
+            connection.invalidate()  # it may be in the middle of an answer
+            raise
+        _execute(connection, "COMMIT")
+
+
+def _execute(connection: Any, command: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(command)
 
 
 def join_frames(frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -105,8 +155,8 @@ def join_frames(frames: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(joined)
 
 
-def _plain(parts: list[pd.Series]) -> tuple[object, ...]:
-    return tuple(value for part in parts for value in part.astype("object").where(part.notna(), None).tolist())
+def _plain(parts: list[pd.Series]) -> list[object]:
+    return [value for part in parts for value in part.astype("object").where(part.notna(), None).tolist()]
 
 
 def _fetch_with_adbc(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
@@ -117,7 +167,11 @@ def _fetch_with_adbc(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
 
 
 def _statement_text(statement: Select[Any]) -> str:
-    return str(_with_plain_types(statement).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+    return _compiled(_with_plain_types(statement))
+
+
+def _compiled(statement: Select[Any]) -> str:
+    return str(statement.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
 
 
 def _with_plain_types(statement: Select[Any]) -> Select[Any]:
@@ -180,7 +234,7 @@ def _open_pool(engine: Engine) -> QueuePool:
     return pool
 
 
-def _as_series(values: tuple[object, ...]) -> pd.Series:
+def _as_series(values: list[object]) -> pd.Series:
     """Numbers become float64 and text `str` at once; anything mixed stays as objects for `transformer` to judge."""
     kinds = set(map(type, values)) - {type(None)}
     if kinds and kinds <= {float, int}:

@@ -4,72 +4,35 @@ How times are read is told in `db.sources.event_times`. A record with ten millio
 with `NEWEST_READ`: the rows come in parts, in the order of keys and times, and older ones are let go on the way.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Connection,
-    Date,
-    DateTime,
-    Double,
-    Engine,
-    Float,
-    Integer,
-    Numeric,
-    Select,
-    String,
-    Table,
-    Text,
-    case,
-    cast,
-    column,
-    false,
-    func,
-    literal,
-    literal_column,
-    or_,
-    select,
-    text,
-    type_coerce,
-    types,
-)
+from sqlalchemy import Column, Connection, Engine, Float, Integer, Numeric, String, Table, types
 
 from db.connections.engine import reading
 from db.connections.frame_reading import join_frames, stream_frames
 from db.errors import SourceError
 from db.portfolios.definition import EventsDefinition, PortfolioDefinition, Source
 from db.portfolios.portfolio_sources import NamedSource
-from db.portfolios.source_names import find_kind, name_source
-from db.schema.core_tables import PREFIX
-from db.sources.event_times import FIRST, LAST, UNREADABLE, as_datetime, read_times
+from db.sources.event_query import DATED, EVENT_AT, EVENT_KEY, EventQuery, order_of_ties
+from db.sources.event_times import UNREADABLE
+from db.sources.packed_events import is_packable, read_packed, with_times
 from db.sources.source_table import (
-    RECORD_KEY,
-    ROW,
     KeyRange,
     forget_sources,
-    in_range,
     reflect_source,
     remembered_source,
     require_columns,
 )
 from db.sources.source_trouble import reading_source
 
-EVENT_AT = f"{PREFIX}at"  # microseconds since 1970 in UTC, in frames only
-EVENT_KEY = RECORD_KEY  # the key of the event's record: int64 where the column holds whole numbers, else text
 NEWEST_READ = 100_000  # events of one record; older ones are not used
 UNREADABLE_TIMES = "unreadable_times"  # in a frame's `attrs`: rows that were left out because they have no time
 _HELD_ROWS = 1_000_000  # before they are searched for records with too many events
-_DATED = (DateTime, Date)  # what the database itself can compare with a time
 _NUMBERS = (Integer, Float, Numeric)
-
-_HAS_ROWID = text(
-    "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = :name AND type = 'table' AND NOT wr"
-)
 
 
 def check_events(
@@ -118,17 +81,20 @@ def read_events(
             table = remembered_source(engine, source, load_with=_load_with(events))
             with reading(engine) as connection:
                 _require_readable(connection, table, events)
-                order = _order_of_ties(connection, table, source)
-            statement = _select_events(engine, table, events).where(
-                false() if key_range.upto is None else in_range(engine.dialect, table.c[events.key], key_range)
-            )
-            if engine.dialect.name == "postgresql":
-                statement = _within(statement, table.c[events.at], after, upto)
-            statement = statement.order_by(table.c[events.key], table.c[events.at], *order)
-            return _collect(engine, statement, table.c[events.key], after, upto)
+                ties = order_of_ties(connection, table, source)
+            query = EventQuery(engine, table, events, ties, after, upto)
+            return _collect(query, _read_parts(query, key_range))
     except Exception:
         forget_sources(engine)
         raise
+
+
+def begins_record(keys: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """Return where the events of another record begin; those of one stand together."""
+    if keys.dtype == np.int64:  # shifted, whole numbers would become floats, which cannot tell large ones apart
+        values = keys.to_numpy()
+        return np.concatenate([np.ones(len(values[:1]), bool), values[1:] != values[:-1]])
+    return keys.ne(keys.shift()).to_numpy(dtype=bool, na_value=True)
 
 
 def _load_with(events: EventsDefinition) -> str:
@@ -138,7 +104,7 @@ def _load_with(events: EventsDefinition) -> str:
 def _require_readable(connection: Connection, table: Table, events: EventsDefinition) -> None:
     require_columns(table, (events.key, events.at, *events.columns))
     at = table.c[events.at].type
-    if connection.dialect.name == "postgresql" and not isinstance(at, (*_DATED, String, *_NUMBERS)):
+    if connection.dialect.name == "postgresql" and not isinstance(at, (*DATED, String, *_NUMBERS)):
         raise SourceError(
             f"the column {events.at} of {table.fullname}, with the times of the events {events.name}, is of type {at}: "
             "expected timestamp, timestamptz, date, text in the form 2026-11-24T09:30:00, or a number of seconds since "
@@ -170,84 +136,23 @@ def _kind_of(key: Column[Any]) -> str | None:
     return f"values of type {kind}"
 
 
-def _select_events(engine: Engine, table: Table, events: EventsDefinition) -> Select[Any]:
-    key, at = table.c[events.key], table.c[events.at]
-    is_whole = isinstance(key.type, Integer)
-    named = [
-        (cast(key, BigInteger) if is_whole and engine.dialect.name == "postgresql" else key).label(EVENT_KEY)
-        if is_whole
-        else cast(key, Text).label(EVENT_KEY),
-        _plain_time(engine, at).label(EVENT_AT),
-    ]
-    statement = select(*named, *(table.c[name] for name in dict.fromkeys(events.columns)))
-    # A column of SQLite may hold what it was not declared for.
-    is_odd = is_whole and engine.dialect.name == "sqlite"
-    return statement.where(func.typeof(key) == "integer") if is_odd else statement
+def _read_parts(query: EventQuery, key_range: KeyRange) -> Iterator[pd.DataFrame]:
+    if is_packable(query) and key_range.upto is not None:
+        yield from read_packed(query, key_range)
+        return
+    whole = frozenset([EVENT_KEY] if isinstance(query.key.type, Integer) else [])
+    for part in stream_frames(query.engine, query.rows(key_range), whole=whole):
+        yield with_times(part)
 
 
-def _plain_time(engine: Engine, at: Column[Any]) -> ColumnElement[Any]:
-    """The time as the database sends it fastest; infinite ones, and years that Arrow cannot hold, as none."""
-    if engine.dialect.name == "sqlite" or isinstance(at.type, String):
-        return at
-    if not isinstance(at.type, _DATED):
-        return cast(at, Double)
-    limits = _limits_of(at)
-    is_held = at.between(_time_literal(FIRST, limits), _time_literal(LAST, limits))
-    time = cast(at, DateTime) if isinstance(at.type, Date) else at
-    # Sent in its own form: as text, which columns of other types become, it takes twice as long.
-    return type_coerce(case((is_held, time)), BigInteger)
-
-
-def _limits_of(at: Column[Any]) -> types.TypeEngine[Any]:
-    """The type of a time that the column is compared with. A date is the start of its day, so limits are cut to it."""
-    return DateTime(timezone=bool(getattr(at.type, "timezone", False))) if isinstance(at.type, DateTime) else Date()
-
-
-def _order_of_ties(connection: Connection, table: Table, source: Source) -> list[ColumnElement[Any]]:
-    """What decides between events of one time: the row of the loaded file, the row's place, or all that it holds."""
-    if ROW in table.c:
-        return [table.c[ROW]]
-    name = name_source(connection, source.name)
-    if connection.dialect.name == "postgresql":
-        if find_kind(connection, name) == "table":
-            return [column("tableoid", _selectable=table), column("ctid", _selectable=table)]
-    elif connection.execute(_HAS_ROWID, {"name": name}).first() is not None:
-        return [literal_column("rowid")]
-    return [cast(one, Text) for one in table.c]
-
-
-def _within(statement: Select[Any], at: Column[Any], after: int | None, upto: int | None) -> Select[Any]:
-    """Leave the rest to the database where it compares exactly; `_limit` judges every row once more."""
-    if not isinstance(at.type, _DATED):
-        return statement
-    limits = _limits_of(at)
-    if after is not None and FIRST <= after <= LAST:
-        statement = statement.where(or_(at > _time_literal(after, limits), at.is_(None)))
-    if upto is not None and FIRST <= upto <= LAST:
-        statement = statement.where(or_(at <= _time_literal(upto, limits), at.is_(None)))
-    return statement
-
-
-def _time_literal(microseconds: int, kind: types.TypeEngine[Any]) -> ColumnElement[Any]:
-    time = as_datetime(microseconds)
-    if isinstance(kind, Date):
-        written = time.date().isoformat()
-    else:
-        written = time.isoformat() if getattr(kind, "timezone", False) else time.replace(tzinfo=None).isoformat()
-    return cast(literal(written, Text()), kind)
-
-
-def _collect(
-    engine: Engine, statement: Select[Any], key: Column[Any], after: int | None, upto: int | None
-) -> pd.DataFrame:
-    whole = frozenset([EVENT_KEY] if isinstance(key.type, Integer) else [])
+def _collect(query: EventQuery, parts: Iterator[pd.DataFrame]) -> pd.DataFrame:
+    """Join the parts; `EVENT_AT` of a part is `UNREADABLE` where a row has no time."""
     held: list[pd.DataFrame] = []
     rows = unreadable = 0
     limit = _HELD_ROWS
-    for part in stream_frames(engine, statement, whole=whole):
-        times = read_times(part[EVENT_AT])
-        unreadable += int((times == UNREADABLE).sum())
-        held.append(_limit(part, times, after, upto))
+    for part in parts:
+        unreadable += int((part[EVENT_AT].to_numpy() == UNREADABLE).sum())
+        held.append(_limit(part, query.after, query.upto))
         rows += len(held[-1])
         if rows > limit:
             held = [_newest(join_frames(held))]
@@ -258,20 +163,19 @@ def _collect(
     return events
 
 
-def _limit(part: pd.DataFrame, times: NDArray[np.int64], after: int | None, upto: int | None) -> pd.DataFrame:
+def _limit(part: pd.DataFrame, after: int | None, upto: int | None) -> pd.DataFrame:
+    times = part[EVENT_AT].to_numpy()
     is_wanted = times != UNREADABLE
     if after is not None:
         is_wanted &= times > after
     if upto is not None:
         is_wanted &= times <= upto
-    timed = part.assign(**{EVENT_AT: times})
-    return timed if is_wanted.all() else timed[is_wanted].reset_index(drop=True)
+    return part if is_wanted.all() else part[is_wanted].reset_index(drop=True)
 
 
 def _newest(events: pd.DataFrame) -> pd.DataFrame:
     """Cut to the newest `NEWEST_READ` of each record; rows of one key are neighbours, in the source's order."""
-    keys, times = events[EVENT_KEY], events[EVENT_AT].to_numpy()
-    starts = np.flatnonzero(keys.ne(keys.shift()).to_numpy(dtype=bool)) if len(events) else np.zeros(0, np.int64)
+    times, starts = events[EVENT_AT].to_numpy(), np.flatnonzero(begins_record(events[EVENT_KEY]))
     lengths = np.diff(np.append(starts, len(events)))
     record = np.repeat(np.arange(len(starts)), lengths)
     if ((np.diff(times) < 0) & (np.diff(record) == 0)).any():  # text in other forms than ISO 8601 sorts otherwise

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 SECOND = 1_000_000  # in microseconds
+DAY = 86_400 * SECOND
 FIRST, LAST = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND - 1  # of the years 1 to 9999
 UNREADABLE = np.iinfo(np.int64).min
 _START = datetime(1970, 1, 1, tzinfo=UTC)

@@ -14,6 +14,7 @@ from db.connections.engine import Engine
 from db.events.wording import counted
 from db.ledger.job_lifecycle import Job, get_job
 from db.portfolios.catalog import save_portfolio
+from db.portfolios.definition import PortfolioDefinition
 from db.registry.champions import Decision
 from db.results.exports import read_scores
 from db.schema.states import JobState
@@ -22,7 +23,9 @@ from scheduler.data_files.record_file import open_data_file
 from scheduler.demo.nights import NIGHT_CUSTOMERS, Night, NightsStage, play_nights
 from scheduler.demo.plots import draw_nights
 from scheduler.demo.simulator import (
+    TARGET,
     TRUE_OUTCOME,
+    TRUE_PROBABILITY,
     area_under_curve,
     best_possible_auc,
     simulate_customers,
@@ -53,6 +56,7 @@ class DemoResult:
     seconds: float
     nights: tuple[Night, ...] = ()
     plots: tuple[Path, ...] = ()
+    trees_auc: float | None = None  # of trees on usual aggregates of events, where there are events
 
     @property
     def records_per_second(self) -> float:
@@ -81,18 +85,27 @@ def play_demo(stage: Stage, *, customers: int, seed: int, nights: int = 0) -> De
     portfolio = _load(stage, truth)
     with running_parts(stage.settings, QUEUES, say) as supervisor:
         say("Training a Transformer on the four fifths with a known outcome ...")
-        job_id = submit_training(engine, portfolio, Request("demo"), options={"seed": seed, "epochs": EPOCHS})
-        training = _finish(stage, job_id)
-        say("Scoring the whole book through the queue workers ...")
-        scoring = _finish(stage, submit_scoring(engine, portfolio, Request("demo")))
+        training, scoring = train_and_score(stage, portfolio, {"seed": seed, "epochs": EPOCHS})
         played = _play_nights(stage, truth, supervisor.tend, seed=seed, nights=nights)
-    frame = _join_scores(engine, truth, scoring.id)
-    unseen = frame[frame["default_next_month"].isna()]
-    auc = area_under_curve(unseen[TRUE_OUTCOME].to_numpy(np.float64), unseen["probability"].to_numpy(np.float64))
+    frame = join_scores(engine, truth, scoring.id)
     plots = draw_nights(played, stage.settings.state_folder / "demo") if played else []
+    auc, best = judge(frame)
     seconds = perf_counter() - begun
-    best = best_possible_auc(unseen)
     return DemoResult(training, scoring, frame, auc, best, seconds, tuple(played), tuple(plots))
+
+
+def judge(frame: pd.DataFrame, column: str = "probability") -> tuple[float, float]:
+    """Return the ROC AUC on customers whose outcome the model never saw, and the best possible one."""
+    unseen = frame[frame[TARGET].isna()]
+    auc = area_under_curve(unseen[TRUE_OUTCOME].to_numpy(np.float64), unseen[column].to_numpy(np.float64))
+    return auc, best_possible_auc(unseen)
+
+
+def train_and_score(stage: Stage, portfolio: str, options: dict[str, Any]) -> tuple[Job, Job]:
+    """Train, then score the whole book; return both jobs. Raises `SchedulerError` if one of them does not succeed."""
+    training = _finish(stage, submit_training(stage.engine, portfolio, Request("demo"), options=options))
+    stage.say("Scoring the whole book through the queue workers ...")
+    return training, _finish(stage, submit_scoring(stage.engine, portfolio, Request("demo")))
 
 
 def sample_customers(frame: pd.DataFrame, count: int = SHOWN_CUSTOMERS) -> pd.DataFrame:
@@ -110,6 +123,7 @@ def points_histogram(frame: pd.DataFrame, *, bins: int = 14) -> list[tuple[str, 
 
 def describe(result: DemoResult) -> dict[str, Any]:
     """Return the figures of a demo by name."""
+    trees = {} if result.trees_auc is None else {"roc_auc_of_trees_on_usual_aggregates": round(result.trees_auc, 4)}
     return {
         "customers": result.scoring.inputs,
         "scored": result.scoring.scored,
@@ -117,6 +131,7 @@ def describe(result: DemoResult) -> dict[str, Any]:
         "training_seconds": round(result.training.seconds or 0.0, 1),
         "scoring_seconds": round(result.scoring.seconds or 0.0, 2),
         "records_per_second": round(result.records_per_second),
+        **trees,
         "roc_auc": round(result.auc, 4),
         "best_possible_roc_auc": round(result.best_auc, 4),
         "seconds": round(result.seconds, 1),
@@ -169,17 +184,21 @@ def decided(decision: Decision) -> str:
 
 
 def _load(stage: Stage, truth: pd.DataFrame) -> str:
-    definition = parse_portfolio(simulated_portfolio(), "the demo's portfolio")
+    return load_book(stage, parse_portfolio(simulated_portfolio(), "the demo's portfolio"), truth).name
+
+
+def load_book(stage: Stage, definition: PortfolioDefinition, truth: pd.DataFrame) -> PortfolioDefinition:
+    """Save the portfolio, write its customers into a file, and load that."""
     save_portfolio(stage.engine, definition, who="demo")
     folder: Path = stage.settings.state_folder / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "customers.parquet"
-    truth.drop(columns=["true_probability", TRUE_OUTCOME]).to_parquet(path, index=False)
+    truth.drop(columns=[TRUE_PROBABILITY, TRUE_OUTCOME]).to_parquet(path, index=False)
     file = open_data_file(path, definition)
     frames = (batch.frame for batch in file.batches())
     outcome = load_records(stage.engine, definition, frames, key_type=file.key_type, replace_all=True, who="demo")
     stage.say(f"Loaded {counted(outcome.total, 'record')} into the table {definition.source}.")
-    return definition.name
+    return definition
 
 
 def _play_nights(stage: Stage, truth: pd.DataFrame, tend: Callable[[], None], *, seed: int, nights: int) -> list[Night]:
@@ -202,7 +221,8 @@ def _finish(stage: Stage, job_id: int) -> Job:
     return job
 
 
-def _join_scores(engine: Engine, truth: pd.DataFrame, job_id: int) -> pd.DataFrame:
+def join_scores(engine: Engine, truth: pd.DataFrame, job_id: int) -> pd.DataFrame:
+    """Return the customers with their scores."""
     scores = pd.concat(read_scores(engine, job_id), ignore_index=True)
     scores[KEY] = scores["record_key"].astype(truth[KEY].dtype)
     return truth.merge(scores, on=KEY, validate="one_to_one")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from db.connections.engine import Engine, reading
 from db.portfolios.definition import EventsDefinition, PortfolioDefinition
-from db.sources.event_table import EVENT_AT, EVENT_KEY, read_events
+from db.sources.event_table import EVENT_AT, EVENT_KEY, begins_record, read_events
 from db.sources.event_times import UNREADABLE
 from db.sources.source_table import RECORD_KEY, KeyRange, plan_key_ranges, read_range
 from transformer.errors import EventsMissingError
@@ -126,7 +126,7 @@ def read_columns_of(
 
 def match_keys(keys: "pd.Series[str]", event_keys: "pd.Series[str]") -> NDArray[np.int64]:
     """Return the position of each event's record, by its key; -1 for none. Equal keys of events stand together."""
-    is_new = event_keys.ne(event_keys.shift()).to_numpy(dtype=bool, na_value=True)
+    is_new = begins_record(event_keys)
     own = event_keys[is_new].astype("str")
     first = ~keys.duplicated().to_numpy()
     places = np.flatnonzero(first)

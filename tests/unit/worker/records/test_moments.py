@@ -48,3 +48,8 @@ def test_events_find_their_records_by_key_and_the_first_of_equal_records_has_the
     assert match_keys(keys, pd.Series([], dtype="int64")).tolist() == []
     assert match_keys(keys[:0], pd.Series(["1"], dtype="str")).tolist() == [-1]
     assert np.array_equal(match_keys(pd.Series(["b", "a"]), pd.Series(["a", "b", "c"], dtype="str")), [1, 0, -1])
+
+
+def test_neighbouring_keys_that_a_float_cannot_tell_apart_are_two_records() -> None:
+    keys = [2**60 + 1, 2**60 + 2]
+    assert match_keys(pd.Series([str(one) for one in keys]), pd.Series(keys, dtype="int64")).tolist() == [0, 1]
