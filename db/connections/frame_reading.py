@@ -7,6 +7,7 @@ without the interpreter's lock, so that reading ahead takes nothing from the net
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -33,6 +34,7 @@ _DIALECT = postgresql.dialect(paramstyle="named")  # pyright: ignore[reportNoOve
 
 _pools: "WeakKeyDictionary[Engine, tuple[int, QueuePool]]" = WeakKeyDictionary()
 _lock = Lock()
+_held: ContextVar[tuple[Engine | None, Any]] = ContextVar("held", default=(None, None))  # the connection of a snapshot
 
 
 def fetch_frame(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
@@ -42,7 +44,7 @@ def fetch_frame(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
     """
     if engine.dialect.name == "postgresql":
         return _fetch_with_adbc(engine, statement)
-    with reading(engine) as connection:
+    with _reading(engine) as connection:
         result = connection.execute(statement)
         names, cursor = list(result.keys()), result.cursor
         assert cursor is not None, "a query has a cursor"
@@ -64,7 +66,7 @@ def stream_frames(
 
 
 def _stream_on_sqlite(engine: Engine, statement: Select[Any], whole: frozenset[str]) -> Generator[pd.DataFrame]:
-    with reading(engine) as connection:
+    with _reading(engine) as connection:
         result = connection.execute(statement)
         names, cursor = list(result.keys()), result.cursor
         assert cursor is not None, "a query has a cursor"
@@ -133,8 +135,52 @@ def _is_sent_as_it_is(kind: types.TypeEngine[Any]) -> bool:
 
 
 @contextmanager
+def reading_one_moment(engine: Engine) -> Generator[None]:
+    """Let all frames that this thread reads in the block be of one snapshot, which the first of them fixes."""
+    is_postgresql = engine.dialect.name == "postgresql"
+    with _snapshot_with_adbc(engine) if is_postgresql else reading(engine) as connection:
+        token = _held.set((engine, connection))
+        try:
+            yield
+        finally:
+            _held.reset(token)
+
+
+@contextmanager
+def _snapshot_with_adbc(engine: Engine) -> Generator[Any]:
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection:
+        try:
+            _run(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
+            _run(connection, "COMMIT")
+        except BaseException:
+            connection.invalidate()  # with the transaction
+            raise
+
+
+def _run(connection: Any, command: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(command)
+
+
+@contextmanager
+def _reading(engine: Engine) -> Generator[Any]:
+    """Yield the connection of the snapshot, else one for this query."""
+    owner, held = _held.get()
+    if owner is engine:
+        yield held
+    else:
+        with reading(engine) as connection:
+            yield connection
+
+
+@contextmanager
 def _connected(engine: Engine) -> Generator[Any]:
-    """Yield a connection of the pool, and discard it afterwards if it failed."""
+    """Yield the connection of the snapshot, else one of the pool, and discard it afterwards if it failed."""
+    owner, held = _held.get()
+    if owner is engine:
+        yield held
+        return
     connection = _pool_of(engine).connect()
     try:
         yield connection

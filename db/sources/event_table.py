@@ -51,8 +51,8 @@ from db.sources.source_table import (
     RECORD_KEY,
     ROW,
     KeyRange,
-    forget_sources,
     in_range,
+    reading_remembered,
     reflect_source,
     remembered_source,
     require_columns,
@@ -113,22 +113,18 @@ def read_events(
     newest `NEWEST_READ`. Columns: `EVENT_KEY`, `EVENT_AT`, then `events.columns` as `fetch_frame` gives values. Rows
     without a readable time are left out and counted in `attrs[UNREADABLE_TIMES]`. Raises `SourceError`.
     """
-    try:
-        with reading_source(engine, source):
-            table = remembered_source(engine, source, load_with=_load_with(events))
-            with reading(engine) as connection:
-                _require_readable(connection, table, events)
-                order = _order_of_ties(connection, table, source)
-            statement = _select_events(engine, table, events).where(
-                false() if key_range.upto is None else in_range(engine.dialect, table.c[events.key], key_range)
-            )
-            if engine.dialect.name == "postgresql":
-                statement = _within(statement, table.c[events.at], after, upto)
-            statement = statement.order_by(table.c[events.key], table.c[events.at], *order)
-            return _collect(engine, statement, table.c[events.key], after, upto)
-    except Exception:
-        forget_sources(engine)
-        raise
+    with reading_remembered(engine, source, lambda: check_events(engine, source, events)):
+        table = remembered_source(engine, source, load_with=_load_with(events))
+        with reading(engine) as connection:
+            _require_readable(connection, table, events)
+            order = _order_of_ties(connection, table, source)
+        statement = _select_events(engine, table, events).where(
+            false() if key_range.upto is None else in_range(engine.dialect, table.c[events.key], key_range)
+        )
+        if engine.dialect.name == "postgresql":
+            statement = _within(statement, table.c[events.at], after, upto)
+        statement = statement.order_by(table.c[events.key], table.c[events.at], *order)
+        return _collect(engine, statement, table.c[events.key], after, upto)
 
 
 def _load_with(events: EventsDefinition) -> str:

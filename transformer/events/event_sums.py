@@ -156,7 +156,7 @@ def count_repeats(starts, age, ahead, codes, bits, counts):
             stop = event + 1
             while stop < end and age[stop] == age[event]:
                 stop += 1
-            day = min(last, int(max(0.0, age[event] - ahead[record])))
+            day = min(last, int(max(0.0, age[event] - ahead[record] + 1e-9)))  # 1e-9: what the quotients are rounded by
             distinct, odd = _count_different(event, stop, codes, bits) if stop - event > 1 else (1, 1)
             counts[0, day] += stop - event
             counts[1, day] += distinct

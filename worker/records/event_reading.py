@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from db.connections.engine import Engine, reading
+from db.connections.frame_reading import reading_one_moment
 from db.portfolios.definition import EventsDefinition, PortfolioDefinition
 from db.sources.event_table import EVENT_AT, EVENT_KEY, read_events
 from db.sources.event_times import UNREADABLE
@@ -48,21 +49,23 @@ def read_shard(
     night: date,
     now: datetime | None = None,
 ) -> pd.DataFrame:
-    """Return the records of a range as `read_range` does, with every column of the schema.
+    """Return the records of a range as `read_range` does, with every column of the schema, all of one moment.
 
     Rows without a readable moment are named in `attrs[NO_MOMENT]`; they have no events. If `now` is given, the feeds
     are counted in `attrs[FEEDS]`. Raises `EventsMissingError` for events that the portfolio no longer has, and
     `SourceError`.
     """
-    frame = read_range(engine, definition.records, definition.key, columns_to_read(definition, schema), key_range)
+    columns = columns_to_read(definition, schema)
     if not schema.events:
-        return frame
-    moments = moments_of(frame, definition, night)
+        return read_range(engine, definition.records, definition.key, columns, key_range)
     tables = [table for table in schema.events if table.aggregates]
-    events = {
-        table.name: read_columns_of(engine, definition, table, key_range, frame[RECORD_KEY], moments)
-        for table in tables
-    }
+    with reading_one_moment(engine):
+        frame = read_range(engine, definition.records, definition.key, columns, key_range)
+        moments = moments_of(frame, definition, night)
+        events = {
+            table.name: read_columns_of(engine, definition, table, key_range, frame[RECORD_KEY], moments)
+            for table in tables
+        }
     whole = add_event_fields(frame, tables, events)
     whole.attrs[NO_MOMENT] = np.flatnonzero(moments == UNREADABLE)
     if now is not None:
