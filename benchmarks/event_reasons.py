@@ -43,7 +43,7 @@ def measure_set(folder: Path) -> dict[str, Any]:
     model = train_model(book, schema)
     book = book.reading(model.schema)
     explainer = explain(model, book, ExplanationOptions(), on_batch=lambda: None)
-    test = book.records.take(np.flatnonzero(is_test), model.schema.source_columns + model.schema.event_fields)
+    test = book.records.take(np.flatnonzero(is_test), model.schema.columns)
     measured = measure_reasons(model, explainer, test, 0, 0)
     return {"fields": len(model.schema.columns), "of events": len(model.schema.event_fields)} | measured
 
