@@ -2,8 +2,8 @@
 
     python -m benchmarks.event_reasons [--data ../shared/data] [--sets bpi_2012,cdnow,cmapss_fd001]
 
-Sets are those of `event_quality`, the question is that of `reason_quality`, on test records that the model has not seen.
-What is masked is one field or one aggregate of events.
+Sets are those of `event_quality`, the question is that of `reason_quality`, on test records that the model has not
+seen. What is masked is one field or one aggregate of events.
 """
 
 import argparse

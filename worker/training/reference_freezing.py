@@ -1,6 +1,6 @@
 """Freezes a model's reference on the held-out records: bins and canary in the bundle, counts in the registry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from db.portfolios.definition import PortfolioDefinition
 from transformer.bundles.reference import ModelReference
 from transformer.bundles.trained_model import TrainedModel
+from transformer.events.event_canary import with_event_canary
 from transformer.events.event_feed import Counts, count_feed
 from transformer.events.event_store import EventStore
 from transformer.records.labelled_book import Book
@@ -79,6 +80,7 @@ def freeze_records(
     """
     scorer = Scorer(model, "unsaved")
     bundled = freeze_reference(holdout, model.transform, scorer)
+    bundled = replace(bundled, canary=with_event_canary(bundled.canary, model.schema))
     scored = scorer.score(holdout)
     seen = scored.probabilities if probabilities is None else probabilities[scored.rows]
     points = scale_of(definition).points_of(seen)
