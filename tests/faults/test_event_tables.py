@@ -73,6 +73,18 @@ def test_a_table_that_disappears_in_mid_job_is_named_by_the_first_attempt(
     matrix.note(injected=1, what="an event table dropped in mid-job")
 
 
+def test_a_table_that_is_replaced_in_mid_job_is_read_on(
+    context: WorkerContext, trained: Trained, matrix: Matrix
+) -> None:
+    expected = score(context)
+    job_id = start_night(context)
+    assert score_next_shard(context, ModelSlot(context.engine, context.settings.bundles_url))
+    add_events(context.engine, trained.events, EventLoadMode.REPLACE)
+    job = work_on(context, job_id)
+    assert (job.state, job.digest) == (JobState.DONE, expected.digest)
+    matrix.note(injected=1, what="an event table replaced in mid-job")
+
+
 def test_an_empty_table_is_scored(context: WorkerContext, matrix: Matrix) -> None:
     add_events(context.engine, [], EventLoadMode.REPLACE)
     job = score(context)
