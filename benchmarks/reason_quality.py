@@ -76,7 +76,7 @@ def main() -> None:
 def measure_reasons(
     model: TrainedModel, explainer: Explainer, test: pd.DataFrame, records: int, orders: int
 ) -> dict[str, Any]:
-    """Return the shares of both questions, on logits of the network itself."""
+    """Return the shares of both questions, on logits of the network itself; without `records` of the first alone."""
     arrays, _ = read_columns(test, model.schema)
     inputs = model.transform.transform(arrays)
     flat = flatten(inputs)
@@ -91,13 +91,15 @@ def measure_reasons(
     chosen = np.asarray(choose_reasons(told))[:MASKED_RECORDS]
     alone = masking_effects(masking, flat[:MASKED_RECORDS], predict)
     random = np.random.default_rng(1)
-    fair = shapley_values(masking, flat[:records], predict, permutations=orders, random=random)
-    return {
+    found: dict[str, Any] = {
         "records": len(chosen),
         "with a reason": round(float((chosen[:, 0] >= 0).mean()), 4),
         "masking": _masking_shares(chosen[:, 0], alone, random),
-        "against Shapley values": _agreement(told[:records, :, 1], chosen[:records], fair),
     }
+    if records:
+        fair = shapley_values(masking, flat[:records], predict, permutations=orders, random=random)
+        found["against Shapley values"] = _agreement(told[:records, :, 1], chosen[:records], fair)
+    return found
 
 
 def _effects_by_head(model: TrainedModel, explainer: Explainer, flat: Flat, inputs: Inputs) -> Floats:

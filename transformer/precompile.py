@@ -3,6 +3,8 @@
 `python -m transformer.precompile` takes about a minute the first time and some seconds when there is nothing to do.
 """
 
+from datetime import UTC, datetime
+
 import keras
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from transformer.arithmetic.simd import VECTOR
 from transformer.branches.tree_boosting import Booster
 from transformer.events.aggregation import make_aggregates
 from transformer.events.event_columns import EventColumns
+from transformer.events.event_feed import count_feed
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
 from transformer.fitting.options import FittingOptions
@@ -57,6 +60,7 @@ def _compile_events() -> None:
     columns = EventColumns.of(frame, none, none, none[:1], table)
     own = Aggregate("sum", "sum", "amount"), Aggregate("pairs", "followed", among="type", name="a", then="b")
     make_aggregates(columns, own)
+    count_feed(columns, none[:1], datetime.now(UTC))
 
 
 def _compile_reasons() -> bool:

@@ -7,6 +7,7 @@ without the interpreter's lock, so that reading ahead takes nothing from the net
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -34,6 +35,7 @@ _DIALECT = postgresql.dialect(paramstyle="named")  # pyright: ignore[reportNoOve
 
 _pools: "WeakKeyDictionary[Engine, tuple[int, QueuePool]]" = WeakKeyDictionary()
 _lock = Lock()
+_held: ContextVar[tuple[Engine | None, Any]] = ContextVar("held", default=(None, None))  # the connection of a snapshot
 
 
 def fetch_frame(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
@@ -43,7 +45,7 @@ def fetch_frame(engine: Engine, statement: Select[Any]) -> pd.DataFrame:
     """
     if engine.dialect.name == "postgresql":
         return _fetch_with_adbc(engine, statement)
-    with reading(engine) as connection:
+    with _reading(engine) as connection:
         result = connection.execute(statement)
         names, cursor = list(result.keys()), result.cursor
         assert cursor is not None, "a query has a cursor"
@@ -64,7 +66,7 @@ def stream_frames(
 
 
 def _stream_on_sqlite(engine: Engine, statement: Select[Any], whole: frozenset[str]) -> Generator[pd.DataFrame]:
-    with reading(engine) as connection:
+    with _reading(engine) as connection:
         result = connection.execute(statement)
         names, cursor = list(result.keys()), result.cursor
         assert cursor is not None, "a query has a cursor"
@@ -93,12 +95,8 @@ def _fetch_columns(cursor: Any, columns: int, most: int | None) -> list[list[obj
 
 
 def _stream_with_adbc(engine: Engine, statement: Select[Any], _whole: frozenset[str]) -> Generator[pd.DataFrame]:
-    with translated_errors(engine, only_reads=True), _connected(engine) as connection:
-        yield from _stream(connection, _statement_text(statement))
-
-
-def _stream(connection: Any, text: str) -> Generator[pd.DataFrame]:
-    with connection.cursor() as cursor:
+    text = _statement_text(statement)
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection, connection.cursor() as cursor:
         cursor.execute(text)
         reader, is_first = cursor.fetch_record_batch(), True
         for batch in reader:
@@ -108,39 +106,11 @@ def _stream(connection: Any, text: str) -> Generator[pd.DataFrame]:
             yield reader.schema.empty_table().to_pandas()
 
 
-class Moment:
-    """Reads a PostgreSQL database as it was when the first query began."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def fetch(self, statement: Select[Any]) -> pa.Table:
-        """Return the rows of a query as Arrow has them: no value is made into text."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(_compiled(statement))
-            return cursor.fetch_arrow_table()
-
-    def stream(self, statement: Select[Any]) -> Generator[pd.DataFrame]:
-        """Yield the rows of a query as `stream_frames` does."""
-        yield from _stream(self._connection, _statement_text(statement))
-
-
-@contextmanager
-def reading_one_moment(engine: Engine) -> Generator[Moment]:
-    """Yield what reads a PostgreSQL database at one moment, however many queries it takes."""
-    with translated_errors(engine, only_reads=True), _connected(engine) as connection:
-        _execute(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        try:
-            yield Moment(connection)
-        except BaseException:
-            connection.invalidate()  # it may be in the middle of an answer
-            raise
-        _execute(connection, "COMMIT")
-
-
-def _execute(connection: Any, command: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(command)
+def fetch_table(engine: Engine, statement: Select[Any]) -> pa.Table:
+    """Return the rows of a query on PostgreSQL as Arrow has them: no value is made into text."""
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection, connection.cursor() as cursor:
+        cursor.execute(_compiled(statement))
+        return cursor.fetch_arrow_table()
 
 
 def join_frames(frames: list[pd.DataFrame]) -> pd.DataFrame:
@@ -187,8 +157,58 @@ def _is_sent_as_it_is(kind: types.TypeEngine[Any]) -> bool:
 
 
 @contextmanager
+def reading_one_moment(engine: Engine) -> Generator[None]:
+    """Let all frames that this thread reads in the block be of one snapshot, which the first of them fixes.
+
+    In a block of the same database it is that block's snapshot.
+    """
+    if _held.get()[0] is engine:
+        yield
+        return
+    is_postgresql = engine.dialect.name == "postgresql"
+    with _snapshot_with_adbc(engine) if is_postgresql else reading(engine) as connection:
+        token = _held.set((engine, connection))
+        try:
+            yield
+        finally:
+            _held.reset(token)
+
+
+@contextmanager
+def _snapshot_with_adbc(engine: Engine) -> Generator[Any]:
+    with translated_errors(engine, only_reads=True), _connected(engine) as connection:
+        try:
+            _run(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield connection
+            _run(connection, "COMMIT")
+        except BaseException:
+            connection.invalidate()  # with the transaction
+            raise
+
+
+def _run(connection: Any, command: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(command)
+
+
+@contextmanager
+def _reading(engine: Engine) -> Generator[Any]:
+    """Yield the connection of the snapshot, else one for this query."""
+    owner, held = _held.get()
+    if owner is engine:
+        yield held
+    else:
+        with reading(engine) as connection:
+            yield connection
+
+
+@contextmanager
 def _connected(engine: Engine) -> Generator[Any]:
-    """Yield a connection of the pool, and discard it afterwards if it failed."""
+    """Yield the connection of the snapshot, else one of the pool, and discard it afterwards if it failed."""
+    owner, held = _held.get()
+    if owner is engine:
+        yield held
+        return
     connection = _pool_of(engine).connect()
     try:
         yield connection

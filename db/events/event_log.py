@@ -10,6 +10,7 @@ from db.connections.engine import reading
 from db.events.webhook_queue import ANY_LISTENS, has_receivers_for, queue_deliveries
 from db.schema.core_tables import events
 
+LATE = "events.late"  # loaded after a night that should have seen them
 _INSERT = insert(events).returning(events.c.id)
 # Accesses to results have their own pages (`db.events.event_pages`); here they would bury the other events.
 IS_NO_ACCESS = not_(or_(events.c.event.endswith(".read"), events.c.event.endswith(".exported")))
@@ -87,10 +88,15 @@ def list_events(engine: Engine, job_id: int, *, limit: int = 200, of_shards: boo
         return [Event(*row) for row in reversed(connection.execute(statement).all())]
 
 
-def list_portfolio_events(engine: Engine, portfolio: str, *, limit: int = 50) -> list[Event]:
-    """Return the newest events that name a portfolio (models, schedules, definitions), newest first."""
+def list_portfolio_events(engine: Engine, portfolio: str, *, limit: int = 50, only: str | None = None) -> list[Event]:
+    """Return the newest events that name a portfolio (models, schedules, definitions), newest first.
+
+    `only` is the name of the events that are wanted, None for all.
+    """
     columns = (events.c.at, events.c.event, events.c.who, events.c.why, events.c.job_id, events.c.shard_id)
     statement = select(*columns).where(events.c.portfolio == portfolio, IS_NO_ACCESS)
+    if only is not None:
+        statement = statement.where(events.c.event == only)
     statement = statement.order_by(events.c.id.desc()).limit(limit)
     with reading(engine) as connection:
         return [Event(*row) for row in connection.execute(statement)]

@@ -12,7 +12,7 @@ from db.portfolios.definition import EventsDefinition, PortfolioDefinition
 _CODE = re.compile(
     r"(?:\[(?P<name>.*)\])?(?:\.(?P<column>.*?))?"
     r"\.(?P<measure>count|share|sum|mean|smallest|largest|deviation|newest|change|slope|days_since_last|days_since_first"
-    r"|mean_days_since|mean_gap|overdue|distinct|followed|name)"
+    r"|mean_days_since|mean_gap|overdue|distinct|followed|name|order)"
     r"(?:\.(?P<place>\d+))?(?:\.(?P<part>night|morning|afternoon|evening))?(?:\.(?P<window>[0-9.]+[dh]))?"
 )
 _OF_A_COLUMN = {
@@ -36,6 +36,7 @@ _OF_EVENTS = {
     "mean_gap": "days from one to the next",
     "overdue": "longer or shorter ago than usual",
     "followed": "number within a day",
+    "order": "what came after what, and when",
 }
 
 

@@ -33,7 +33,7 @@ from sqlalchemy.schema import CreateIndex
 from db.connections.bulk_insert import copy_columns
 from db.connections.engine import writing
 from db.errors import KeyTypeError, SourceError
-from db.events.event_log import record_event
+from db.events.event_log import LATE, record_event
 from db.events.wording import counted
 from db.portfolios.definition import EventsDefinition, FieldKind, PortfolioDefinition
 from db.portfolios.portfolio_sources import note_sources
@@ -122,6 +122,9 @@ def _load(
         raise _TrialEnded(outcome)
     why = f"{counted(loaded, 'event')} of {load.events.name}, {outcome.replaced:,} replaced"
     record_event(connection, "events.loaded", who=load.who, portfolio=load.definition.name, why=why)
+    if outcome.late:
+        why = f"{counted(outcome.late, 'event')} of {load.events.name}: the night of {outcome.night} had not seen them"
+        record_event(connection, LATE, who=load.who, portfolio=load.definition.name, why=why)
     return outcome
 
 

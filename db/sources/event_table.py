@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Column, Connection, Engine, Float, Integer, Numeric, String, Table, types
 
 from db.connections.engine import reading
-from db.connections.frame_reading import join_frames, stream_frames
+from db.connections.frame_reading import join_frames, reading_one_moment, stream_frames
 from db.errors import SourceError
 from db.portfolios.definition import EventsDefinition, PortfolioDefinition, Source
 from db.portfolios.portfolio_sources import NamedSource
@@ -22,7 +22,7 @@ from db.sources.event_times import UNREADABLE
 from db.sources.packed_events import is_packable, read_packed, with_times
 from db.sources.source_table import (
     KeyRange,
-    forget_sources,
+    reading_remembered,
     reflect_source,
     remembered_source,
     require_columns,
@@ -76,17 +76,14 @@ def read_events(
     newest `NEWEST_READ`. Columns: `EVENT_KEY`, `EVENT_AT`, then `events.columns` as `fetch_frame` gives values. Rows
     without a readable time are left out and counted in `attrs[UNREADABLE_TIMES]`. Raises `SourceError`.
     """
-    try:
-        with reading_source(engine, source):
-            table = remembered_source(engine, source, load_with=_load_with(events))
-            with reading(engine) as connection:
-                _require_readable(connection, table, events)
-                ties = order_of_ties(connection, table, source)
-            query = EventQuery(engine, table, events, ties, after, upto)
+    with reading_remembered(engine, source, lambda: check_events(engine, source, events)):
+        table = remembered_source(engine, source, load_with=_load_with(events))
+        with reading(engine) as connection:
+            _require_readable(connection, table, events)
+            ties = order_of_ties(connection, table, source)
+        query = EventQuery(engine, table, events, ties, after, upto)
+        with reading_one_moment(engine):
             return _collect(query, _read_parts(query, key_range))
-    except Exception:
-        forget_sources(engine)
-        raise
 
 
 def begins_record(keys: "pd.Series[Any]") -> NDArray[np.bool_]:

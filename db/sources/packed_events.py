@@ -40,7 +40,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import CITEXT
 
-from db.connections.frame_reading import Moment, reading_one_moment
+from db.connections.frame_reading import fetch_table, stream_frames
 from db.sources.event_query import EVENT_AT, EVENT_KEY, EventQuery
 from db.sources.event_times import DAY, FIRST, LAST, UNREADABLE, read_times
 from db.sources.source_table import KeyRange
@@ -64,21 +64,23 @@ def is_packable(query: EventQuery) -> bool:
 
 
 def read_packed(query: EventQuery, key_range: KeyRange) -> Iterator[pd.DataFrame]:
-    """Yield the events of a range as `EventQuery.rows` has them, all of one moment, with their times read."""
+    """Yield the events of a range as `EventQuery.rows` has them, with their times read.
+
+    Several queries may be needed: whoever calls reads them at one moment.
+    """
     after: str | None = key_range.after
-    with reading_one_moment(query.engine) as moment:
-        while True:
-            rest = KeyRange(after, key_range.upto, 0)
-            packed = moment.fetch(_pack(query, rest))
-            counts = packed[_COUNT].to_numpy()
-            if counts.sum() < PART_EVENTS:
-                yield from _unpacked(query, moment, packed, rest)
-                return
-            # The last record may have more events than came, and is read again; if it is the only one, row by row.
-            whole = packed.slice(0, max(1, len(packed) - 1))
-            part = KeyRange(after, json.dumps(whole[EVENT_KEY][-1].as_py()), 0)
-            yield from _unpacked(query, moment, whole if len(packed) > 1 else None, part)
-            after = part.upto
+    while True:
+        rest = KeyRange(after, key_range.upto, 0)
+        packed = fetch_table(query.engine, _pack(query, rest))
+        counts = packed[_COUNT].to_numpy()
+        if counts.sum() < PART_EVENTS:
+            yield from _unpacked(query, packed, rest)
+            return
+        # The last record may have more events than came, and is read again; if it is the only one, row by row.
+        whole = packed.slice(0, max(1, len(packed) - 1))
+        part = KeyRange(after, json.dumps(whole[EVENT_KEY][-1].as_py()), 0)
+        yield from _unpacked(query, whole if len(packed) > 1 else None, part)
+        after = part.upto
 
 
 def with_times(part: pd.DataFrame) -> pd.DataFrame:
@@ -86,14 +88,12 @@ def with_times(part: pd.DataFrame) -> pd.DataFrame:
     return part.assign(**{EVENT_AT: read_times(part[EVENT_AT])})
 
 
-def _unpacked(
-    query: EventQuery, moment: Moment, packed: pa.Table | None, key_range: KeyRange
-) -> Iterator[pd.DataFrame]:
+def _unpacked(query: EventQuery, packed: pa.Table | None, key_range: KeyRange) -> Iterator[pd.DataFrame]:
     frame = None if packed is None else _unpack(query, packed)
     if frame is not None:
         yield frame
         return
-    for part in moment.stream(query.rows(key_range)):
+    for part in stream_frames(query.engine, query.rows(key_range)):
         yield with_times(part)
 
 

@@ -6,7 +6,8 @@ Nothing is read here that is not granted to the portfolio it is read for (`db.po
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -38,7 +39,7 @@ from db.portfolios.source_grants import require_grant, require_granted
 from db.portfolios.source_names import find_kind, split_source
 from db.schema.core_tables import PREFIX
 from db.sources.key_boundaries import find_boundaries, key_literal
-from db.sources.source_trouble import reading_source
+from db.sources.source_trouble import is_about_missing, reading_source
 
 DECIMAL_COMMA = re.compile(r"[-+]?[0-9. ]*,[0-9]+$")  # of a text in place of a number: what it most likely is
 UNREADABLE = f"{PREFIX}unreadable"  # JSON object of the texts that stood where a number belongs
@@ -116,6 +117,22 @@ def remembered_source(engine: Engine, source: Source, *, load_with: str = _LOAD_
 def forget_sources(engine: Engine) -> None:
     """Let the next attempt read every source's columns again: one of them may have changed."""
     _sources.pop(engine, None)
+
+
+@contextmanager
+def reading_remembered(engine: Engine, source: Source, check: Callable[[], None]) -> Generator[None]:
+    """Translate errors as `reading_source` does; if the source is not what it was, `check` says what is missing now.
+
+    If nothing is, as when it was just replaced, the error stays, and another attempt can read it.
+    """
+    try:
+        with reading_source(engine, source):
+            yield
+    except Exception as error:
+        forget_sources(engine)
+        if is_about_missing(error):
+            check()
+        raise
 
 
 def missing_columns(table: Table, wanted: tuple[str, ...]) -> dict[str, str | None]:
@@ -215,18 +232,14 @@ def read_range(engine: Engine, source: Source, key: str, columns: tuple[str, ...
     Columns: `tidemark_record_key`, the wanted ones, `tidemark_row` and `tidemark_unreadable` (both missing if the
     source has no such column).
     """
-    try:
-        with reading_source(engine, source):
-            table = remembered_source(engine, source)
-            require_columns(table, (key, *columns))
-            within = in_range(engine.dialect, table.c[key], key_range)
-            statement = _select_records(table, key, columns).where(within).order_by(table.c[key])
-            if ROW in table.c:
-                statement = statement.order_by(table.c[ROW])
-            return fetch_frame(engine, statement)
-    except Exception:
-        forget_sources(engine)
-        raise
+    with reading_remembered(engine, source, lambda: check_source(engine, source, (key, *columns))):
+        table = remembered_source(engine, source)
+        require_columns(table, (key, *columns))
+        within = in_range(engine.dialect, table.c[key], key_range)
+        statement = _select_records(table, key, columns).where(within).order_by(table.c[key])
+        if ROW in table.c:
+            statement = statement.order_by(table.c[ROW])
+        return fetch_frame(engine, statement)
 
 
 def read_all(

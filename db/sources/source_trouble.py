@@ -15,6 +15,8 @@ _FORBIDDEN_CODE = "42501"  # of PostgreSQL
 # Cancelled (statement_timeout, or by a person), lock_timeout, deadlock, out of memory, over a limit for one statement.
 _BUSY_CODES = frozenset({"57014", "55P03", "40P01", "53200", "53400"})
 _BUSY_SQLITE = "interrupted"
+_GONE_CODES = frozenset({"42P01", "42703"})  # undefined table or column
+_GONE_SQLITE = ("no such table", "no such column")
 
 
 @contextmanager
@@ -36,6 +38,13 @@ def reading_source(engine: Engine, source: Source) -> Generator[None]:
         if code in _BUSY_CODES or (isinstance(cause, sqlite3.Error) and reason == _BUSY_SQLITE):
             raise SourceBusyError(source.name, reason) from error
         raise
+
+
+def is_about_missing(error: BaseException) -> bool:
+    """Whether the database lacks a table or column that a statement names."""
+    cause = _driver_error(error)
+    is_gone = isinstance(cause, sqlite3.Error) and str(cause).startswith(_GONE_SQLITE)
+    return is_gone or getattr(cause, "sqlstate", None) in _GONE_CODES
 
 
 def _driver_error(error: BaseException) -> BaseException:

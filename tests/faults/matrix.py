@@ -23,6 +23,7 @@ FAULTS = {
     16: "any order of claim, heartbeat, recover, write, cancel, pause, tick",
     17: "fine-tuning killed after its verdict, its bundle, its decision",
     18: "two triggers at once; outcomes that arrive while the gate judges",
+    19: "event tables that change or disappear in mid-job, that are empty, or that one record fills",
 }
 
 

@@ -25,12 +25,16 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Canary:
-    """Records by column, as JSON holds them, and the stored probability of each."""
+    """Records by column, as JSON holds them, and the stored probability of each.
+
+    `events` are made-up events and what is made of them (`transformer.events.event_canary`), None if none are read.
+    """
 
     records: dict[str, list[Any]]
     probabilities: list[float]
     arithmetic: int
     source: str | None = None  # None in bundles of older releases, whose canaries are held-out records
+    events: dict[str, Any] | None = None
 
     def frame(self) -> pd.DataFrame:
         """Return the records as a frame like those that are read from the source."""
@@ -38,14 +42,16 @@ class Canary:
 
     def to_document(self) -> dict[str, Any]:
         """Return a JSON document that `from_document` reads back."""
-        return asdict(self)
+        document = asdict(self)
+        if self.events is None:  # as before there were any: the bundle's version stays
+            del document["events"]
+        return document
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """Read back what `to_document` wrote."""
-        return cls(
-            document["records"], document["probabilities"], document.get("arithmetic", 1), document.get("source")
-        )
+        own = document["records"], document["probabilities"], document.get("arithmetic", 1), document.get("source")
+        return cls(*own, document.get("events"))
 
 
 def frame_of(records: dict[str, list[Any]]) -> pd.DataFrame:

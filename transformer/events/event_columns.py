@@ -88,6 +88,13 @@ class EventColumns:
         own = (self.age[places], self.part[places], self.clock[places])
         return EventColumns(starts.astype(np.int64), *own, names, numbers)
 
+    def stack(self) -> tuple[Codes, Floats]:
+        """Return the names as codes and the numbers, one row for each column."""
+        codes = np.stack([one.codes for one in self.names.values()]) if self.names else None
+        numbers = np.stack(list(self.numbers.values())) if self.numbers else None
+        none = (0, len(self.age))
+        return np.zeros(none, np.int32) if codes is None else codes, np.zeros(none) if numbers is None else numbers
+
 
 def join_events(parts: list[EventColumns]) -> EventColumns:
     """Return the events of all these records, one part after another; at least one part is given."""

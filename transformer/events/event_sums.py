@@ -161,3 +161,47 @@ def fill_token_numbers(starts, kept, age, clock, types, tracked, values, out):
                     row[3 + len(values) + one] = last[one] - age[event]
             if 0 <= types[event] < tracked:
                 last[types[event]] = age[event]
+
+
+@compiled
+def count_repeats(starts, age, ahead, codes, bits, counts):
+    """Add to `counts` (3, D), by age in days of which the last is open: events, different ones, odd ones.
+
+    The same are those of one record with equal age, `codes` (K, E) and `bits` (V, E); odd ones stand an odd number of
+    times. Ages count from `ahead` (N) days before the moment.
+    """
+    last = counts.shape[1] - 1
+    for record in range(len(starts) - 1):
+        event, end = starts[record], starts[record + 1]
+        while event < end:
+            stop = event + 1
+            while stop < end and age[stop] == age[event]:
+                stop += 1
+            day = min(last, int(max(0.0, age[event] - ahead[record] + 1e-9)))  # 1e-9: what the quotients are rounded by
+            distinct, odd = _count_different(event, stop, codes, bits) if stop - event > 1 else (1, 1)
+            counts[0, day] += stop - event
+            counts[1, day] += distinct
+            counts[2, day] += odd
+            event = stop
+
+
+@compiled
+def _count_different(first, stop, codes, bits):
+    """Return how many different events there are from `first` to `stop`, and how many an odd number of times."""
+    marks = np.empty(stop - first, np.uint64)
+    for event in range(first, stop):
+        mark = np.uint64(14695981039346656037)  # FNV-1a, over whole numbers
+        for column in range(codes.shape[0]):
+            mark = (mark ^ np.uint64(np.int64(codes[column, event]))) * np.uint64(1099511628211)
+        for column in range(bits.shape[0]):
+            mark = (mark ^ np.uint64(bits[column, event])) * np.uint64(1099511628211)
+            mark ^= mark >> np.uint64(32)  # the product keeps nothing of the upper bits in the lower ones
+        marks[event - first] = mark
+    marks.sort()
+    distinct, odd, begin = 0, 0, 0
+    for place in range(1, len(marks) + 1):
+        if place == len(marks) or marks[place] != marks[begin]:
+            distinct += 1
+            odd += (place - begin) % 2
+            begin = place
+    return distinct, odd

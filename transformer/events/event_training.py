@@ -143,7 +143,8 @@ class _Run:
         """Return the tokens (B, L, W) at the end of the block."""
         own = self.own
         is_missing: Any = tf.math.is_nan(numbers)
-        places = tf.clip_by_value((tf.where(is_missing, 0.0, numbers)[..., None] - self.lower) * self.inverse, 0, 1)
+        known: Any = tf.where(is_missing, 0.0, numbers)
+        places = tf.clip_by_value((known[..., None] - self.lower) * self.inverse, 0, 1)
         places = tf.where(is_missing[..., None], 0.0, places)
         places = tf.concat([places, tf.cast(is_missing, tf.float32)[..., None]], -1)
         ones = [tf.one_hot(names[..., column], count) for column, count in enumerate(self.form.places)]

@@ -12,6 +12,7 @@ from transformer.bundles.manifest import fetch_checked, read_manifest
 from transformer.errors import BundleError
 from transformer.evaluation.card_text import write_markdown
 from transformer.evaluation.model_card import CARD_JSON, CARD_MARKDOWN
+from transformer.events.event_canary import with_event_canary
 from transformer.records.features import FeatureTransform
 from transformer.records.holders import LEAST_HOLDERS
 from transformer.scoring.canary_check import check_canary, freeze_canary
@@ -25,7 +26,7 @@ def scrub_bundle(models_url: str, version: str, *, secret: bytes) -> str:
     """
     contents = fetch_checked(models_url, version, read_manifest(models_url, version))
     model = load_bundle(models_url, version)
-    canary = freeze_canary(Scorer(model, version))
+    canary = with_event_canary(freeze_canary(Scorer(model, version)), model.schema)
     document = json.loads(contents[MODEL])
     if document.get("reference") is not None:
         document["reference"]["canary"] = canary.to_document()

@@ -11,6 +11,7 @@ from db.schema.states import Verdict
 from worker.drift.band_migration import describe_migration
 from worker.drift.column_drift import FieldFigures, compare_fields, fields_document
 from worker.drift.distribution import Distribution
+from worker.drift.event_signs import late_sign
 from worker.drift.expected_figures import expected_auc, expected_bad_rate, probabilities_of
 from worker.drift.pipeline_faults import PipelineSigns, find_signs, tell_unseen
 from worker.drift.psi import compare_shares
@@ -78,6 +79,8 @@ def examine_night(evidence: NightEvidence, policy: MonitoringPolicy) -> Examinat
     fields = compare_fields(evidence.reference.counts.get("fields") or {}, evidence.counts.get("fields") or {})
     previous = None if evidence.previous is None else evidence.previous.counts
     found = find_signs(evidence.counts, evidence.reference.counts, previous, fields, policy, evidence.event_tables)
+    if evidence.effect is not None:  # on a holiday a feed may rest
+        found = found.without({late_sign(table) for table in evidence.event_tables})
     signs = found.without(evidence.settled)
     if reference.count == 0 or current.count == 0:
         return _without_scores(evidence, signs)

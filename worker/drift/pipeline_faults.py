@@ -12,7 +12,7 @@ from typing import Any
 from db.portfolios.monitoring_policy import MonitoringPolicy
 from worker.drift.column_drift import FieldFigures
 from worker.drift.column_faults import STANDARD_ERRORS, Column, Sign, find_column_signs
-from worker.drift.event_signs import merge_event_signs
+from worker.drift.event_signs import find_feed_signs, merge_event_signs
 from worker.drift.row_faults import find_row_signs
 from worker.drift.size_shift import distance
 
@@ -57,6 +57,7 @@ def find_signs(
     signs += _find_equal(_signs_of(night), _signs_of(reference), policy)
     signs += find_row_signs(night, previous, least_records=policy.least_records)
     signs = merge_event_signs(signs, event_tables)
+    signs += find_feed_signs(_feeds_of(night), [_feeds_of(one) for one in (reference, previous) if one])
     faults, suspicions = ({one.about: one.text for one in signs if one.is_certain is kind} for kind in (True, False))
     return PipelineSigns(faults, suspicions)
 
@@ -89,6 +90,10 @@ def _find_canary(canary: Mapping[str, Any] | None, policy: MonitoringPolicy) -> 
 
 def _signs_of(counts: Counts) -> Counts:
     return (counts.get("fields") or {}).get(SIGNS) or {}
+
+
+def _feeds_of(counts: Counts) -> Counts:
+    return _signs_of(counts).get("events") or {}
 
 
 def _columns_of(night: Counts, reference: Counts, fields: Mapping[str, FieldFigures]) -> Iterator[Column]:

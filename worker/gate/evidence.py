@@ -10,8 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from transformer.bundles.bundle import LoadedModel, load_bundle
+from transformer.bundles.canary import CanaryOutcome
 from transformer.bundles.trained_model import TrainedModel
 from transformer.evaluation.figures import calibration_line, calibration_slope
+from transformer.events.event_canary import check_event_canary
 from transformer.records.schema import RecordSchema
 from transformer.scoring.points import ScoreScale
 from transformer.scoring.scorer import BATCH_ROWS, Scorer
@@ -139,9 +141,15 @@ def _slopes_of(judging: Scored) -> Slopes | None:
 
 
 def count_canary_mismatches(models_url: str, version: str, parts: Parts, expected: Floats) -> int:
-    """Load a saved bundle again and count the records whose score is not exactly that of the model in memory."""
+    """Load a saved bundle again and count the records whose score is not exactly that of the model in memory.
+
+    Records of the canary count too, if what is made of their events is not what it was.
+    """
     sample = np.arange(min(CANARY_RECORDS, len(parts.frame)))
     if not len(sample):
         return 0
     scorer = Scorer(load_bundle(models_url, version), version)
-    return int((_probabilities(scorer, parts.frame_for(scorer.schema).iloc[sample]) != expected[sample]).sum())
+    wrong = int((_probabilities(scorer, parts.frame_for(scorer.schema).iloc[sample]) != expected[sample]).sum())
+    if scorer.reference is None:
+        return wrong
+    return wrong + check_event_canary(CanaryOutcome(0, 0, 0.0), scorer.reference.canary, scorer.schema).mismatches

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from db.connections.engine import Engine, reading
+from db.connections.frame_reading import reading_one_moment
 from db.portfolios.definition import EventsDefinition, PortfolioDefinition
 from db.sources.event_table import EVENT_AT, EVENT_KEY, begins_record, read_events
 from db.sources.event_times import UNREADABLE
@@ -17,12 +18,14 @@ from db.sources.source_table import RECORD_KEY, KeyRange, plan_key_ranges, read_
 from transformer.errors import EventsMissingError
 from transformer.events.aggregation import add_event_fields
 from transformer.events.event_columns import EventColumns, join_events
+from transformer.events.event_feed import count_feed
 from transformer.records.event_schema import EventTable
 from transformer.records.schema import RecordSchema
 from worker.records.moments import DAY, moments_of
 from worker.runtime.portfolio_mapping import event_table_of
 
 NO_MOMENT = "no_moment"  # in a frame's `attrs`: the rows whose moment cannot be read
+FEEDS = "feeds"  # the counts of each event table, by its name
 BATCH_ROWS = 20_000  # records whose events are held as frames at a time
 
 Moments = NDArray[np.int64]
@@ -38,24 +41,35 @@ def columns_to_read(definition: PortfolioDefinition, schema: RecordSchema) -> tu
 
 
 def read_shard(
-    engine: Engine, definition: PortfolioDefinition, schema: RecordSchema, key_range: KeyRange, *, night: date
+    engine: Engine,
+    definition: PortfolioDefinition,
+    schema: RecordSchema,
+    key_range: KeyRange,
+    *,
+    night: date,
+    now: datetime | None = None,
 ) -> pd.DataFrame:
-    """Return the records of a range as `read_range` does, with every column of the schema.
+    """Return the records of a range as `read_range` does, with every column of the schema, all of one moment.
 
-    Rows without a readable moment are named in `attrs[NO_MOMENT]`; they have no events. Raises `EventsMissingError` for
-    events that the portfolio no longer has, and `SourceError`.
+    Rows without a readable moment are named in `attrs[NO_MOMENT]`; they have no events. If `now` is given, the feeds
+    are counted in `attrs[FEEDS]`. Raises `EventsMissingError` for events that the portfolio no longer has, and
+    `SourceError`.
     """
-    frame = read_range(engine, definition.records, definition.key, columns_to_read(definition, schema), key_range)
+    columns = columns_to_read(definition, schema)
     if not schema.events:
-        return frame
-    moments = moments_of(frame, definition, night)
+        return read_range(engine, definition.records, definition.key, columns, key_range)
     tables = [table for table in schema.events if table.aggregates]
-    events = {
-        table.name: read_columns_of(engine, definition, table, key_range, frame[RECORD_KEY], moments)
-        for table in tables
-    }
+    with reading_one_moment(engine):
+        frame = read_range(engine, definition.records, definition.key, columns, key_range)
+        moments = moments_of(frame, definition, night)
+        events = {
+            table.name: read_columns_of(engine, definition, table, key_range, frame[RECORD_KEY], moments)
+            for table in tables
+        }
     whole = add_event_fields(frame, tables, events)
     whole.attrs[NO_MOMENT] = np.flatnonzero(moments == UNREADABLE)
+    if now is not None:
+        whole.attrs[FEEDS] = {name: count_feed(one, moments, now) for name, one in events.items()}
     return whole
 
 

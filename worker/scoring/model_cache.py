@@ -7,8 +7,9 @@ from db.connections.engine import Engine
 from db.errors import DatabaseError
 from db.registry.champions import list_champion_versions
 from transformer.bundles.bundle import load_bundle
-from transformer.bundles.canary import CanaryOutcome
+from transformer.bundles.canary import Canary, CanaryOutcome
 from transformer.errors import BundleError
+from transformer.events.event_canary import check_event_canary
 from transformer.scoring.canary_check import check_canary
 from transformer.scoring.scorer import Scorer
 from worker.runtime.bundle_reading import read_stored
@@ -57,9 +58,13 @@ class ModelSlot:
         if self._checked is None or self._checked[:2] != (version, job_id):
             scorer = self.scorer(version)
             frozen = scorer.reference
-            outcome = None if frozen is None else check_canary(frozen.canary, scorer)
+            outcome = None if frozen is None else _check(frozen.canary, scorer)
             self._checked = (version, job_id, outcome)
         return self._checked[2]
+
+
+def _check(canary: Canary, scorer: Scorer) -> CanaryOutcome:
+    return check_event_canary(check_canary(canary, scorer), canary, scorer.schema)
 
 
 def _load_scorer(models_url: str, version: str) -> Scorer:

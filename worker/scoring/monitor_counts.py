@@ -18,6 +18,7 @@ from transformer.bundles.column_signs import SIGNS
 from transformer.bundles.field_bins import FieldBins
 from transformer.records.column_reading import RecordArrays, read_names
 from transformer.scoring.scorer import ScoredRecords, Scorer
+from worker.records.event_reading import FEEDS
 
 Points = Sequence[int] | NDArray[np.integer[Any]]
 
@@ -43,13 +44,25 @@ def count_shard(engine: Engine, claim: Claim, shard: ScoredShard) -> ShardMonito
     before, records = job.compared_job_id, shard.usable.iloc[shard.scored.rows]
     keys_hash, bands = hash_keys(result.record_keys), np.asarray(result.bands, dtype="S1").tobytes()
     return ShardMonitoring(
-        fields=None if reference is None else count_fields(reference.field_bins, shard.scored.arrays, result.rejects),
+        fields=None if reference is None else _count_columns(reference.field_bins, shard),
         segments=count_segments(records, result.points, job.definition.segments),
         migration=None if before is None else _count_migration(engine, before, claim.ordinal, result, keys_hash, bands),
         canary=None if shard.canary is None else shard.canary.to_document(),
         keys_hash=keys_hash,
         bands=bands,
     )
+
+
+def _count_columns(bins: FieldBins, shard: ScoredShard) -> Counts:
+    counts = count_fields(bins, shard.scored.arrays, shard.result.rejects)
+    return with_feeds(counts, shard.usable.attrs.get(FEEDS, {}))
+
+
+def with_feeds(fields: Counts, feeds: Counts) -> Counts:
+    """Return the counts of columns with those of the event tables' feeds among the signs of faults."""
+    if fields[SIGNS] and feeds:
+        fields[SIGNS]["events"] = {name: one for name, one in feeds.items() if one}
+    return fields
 
 
 def count_fields(bins: FieldBins, arrays: RecordArrays, rejects: Sequence[Reject]) -> Counts:

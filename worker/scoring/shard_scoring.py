@@ -66,7 +66,8 @@ def score_next_shard(context: WorkerContext, slot: ModelSlot, hint: int | None =
 def read_claimed(context: WorkerContext, claim: Claim, schema: RecordSchema) -> pd.DataFrame:
     """Return the records of a claimed shard, with the columns that its model reads, those made of events too."""
     job = claim.job
-    return read_shard(context.engine, job.definition, schema, claim.key_range, night=date_of_night(job))
+    night, now = date_of_night(job), job.created_at
+    return read_shard(context.engine, job.definition, schema, claim.key_range, night=night, now=now)
 
 
 def score_claimed(

@@ -23,6 +23,7 @@ from db.portfolios.definition import PortfolioDefinition
 from db.registry.versions import get_model
 from db.schema.states import JobKind
 from transformer.bundles.bundle import LoadedModel
+from transformer.bundles.column_signs import SIGNS
 from transformer.bundles.trained_model import TrainedModel
 from transformer.errors import TrainingDataError
 from transformer.fitting.continued_pretraining import continue_pretraining
@@ -199,7 +200,14 @@ def _described(bench: Bench, lesson: Lesson, made: str, model: TrainedModel, exp
     )
     card = describe_challenger(model, lesson, bench.definition, made=made, parent=bench.parent, explainer=explainer)
     card |= keep_held_out(model, lesson, secret=secret)
-    return Offered(model, explainer, freeze_records(model, newest.frame, bench.definition), card)
+    frozen = freeze_records(model, newest.frame, bench.definition, _feeds_of(bench))
+    return Offered(model, explainer, frozen, card)
+
+
+def _feeds_of(bench: Bench) -> dict[str, Any]:
+    """The feeds as they were counted when the champion's events were chosen."""
+    fields = get_model(bench.context.engine, bench.parent).reference.get("fields") or {}
+    return (fields.get(SIGNS) or {}).get("events") or {}
 
 
 def _pretrained(bench: Bench, beat: Callable[[], None]) -> keras.Model:

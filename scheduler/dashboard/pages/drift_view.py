@@ -1,9 +1,10 @@
 """What the Drift page shows: the nights of a portfolio, and one of them in full."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from db.connections.engine import reading
+from db.events.event_log import LATE, Event, list_portfolio_events
 from db.ledger.job_lifecycle import get_job
 from db.ledger.shard_histograms import read_job_counts
 from db.portfolios.catalog import Portfolio
@@ -14,17 +15,21 @@ from scheduler.dashboard.charts.drawing import Chart
 from scheduler.dashboard.charts.drift_charts import fields_chart, migration_chart, nights_chart, scores_chart
 from scheduler.reports.night_report import ShownNight, read_nights
 
-MOST_NIGHTS = 60
+MOST_NIGHTS, MOST_LATE = 60, 5
 
 
 @dataclass(frozen=True)
 class DriftView:
-    """`nights` are oldest first; `chosen` is the one in full, None if there is none; `charts` by name."""
+    """`nights` are oldest first; `chosen` is the one in full, None if there is none; `charts` by name.
+
+    `late` are the newest loads of events that came after a night that should have seen them.
+    """
 
     portfolio: Portfolio
     nights: list[ShownNight]
     chosen: ShownNight | None
     charts: dict[str, Chart]
+    late: list[Event] = field(default_factory=list[Event])
 
     @property
     def summary(self) -> list[tuple[str, Any, Any]]:
@@ -49,7 +54,8 @@ def view_drift(caller: Caller, name: str, job_id: int | None) -> DriftView:
     charts = [] if chosen is None else _draw_night(caller, chosen)
     if nights:
         charts.insert(min(1, len(charts)), nights_chart(nights, portfolio.definition.monitoring))
-    return DriftView(portfolio, nights, chosen, {one.name: one for one in charts})
+    late = list_portfolio_events(caller.engine, name, limit=MOST_LATE, only=LATE)
+    return DriftView(portfolio, nights, chosen, {one.name: one for one in charts}, late)
 
 
 def _draw_night(caller: Caller, chosen: ShownNight) -> list[Chart]:

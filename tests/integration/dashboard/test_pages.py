@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text, update
 
 from db.connections.engine import reading, writing
+from db.events.event_log import LATE, record_event
 from db.ledger.job_closing import fail_shard
 from db.monitoring.drift_reports import find_report
 from db.monitoring.night_decisions import decide_night
@@ -166,6 +167,15 @@ def test_the_night_page_tells_what_went_wrong_worst_first(api: RunningApi, engin
     with reading(engine) as connection:
         verdict = connection.execute(text("SELECT verdict FROM tidemark_drift_reports ORDER BY id DESC")).scalar()
     assert f"badge {verdict}" in page
+
+
+def test_the_drift_page_tells_of_late_events(api: RunningApi, engine: Engine, two_nights: int) -> None:
+    path = f"/portfolios/{BOOK}/drift?job={two_nights}"
+    assert "Late events" not in opened(api).page(path).text
+    with writing(engine) as connection:
+        record_event(connection, LATE, who="ana", why="3 events of bookings", portfolio=BOOK)
+    assert "Late events" in (text := opened(api).page(path).text)
+    assert "3 events of bookings" in text
 
 
 def test_the_drift_page_says_how_to_decide_and_what_was_decided(

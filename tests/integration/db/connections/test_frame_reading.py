@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, column, select, text
 
 from db.connections.engine import opened_engine, reading, writing
-from db.connections.frame_reading import fetch_frame
-from db.errors import DatabaseUnreachableError
+from db.connections.frame_reading import fetch_frame, reading_one_moment
+from db.errors import DatabaseUnreachableError, SourceError
 from db.portfolios.definition import Source
 from db.portfolios.source_grants import put_grant
 from db.sources.source_table import RECORD_KEY, ROW, UNREADABLE, KeyRange, read_range
@@ -136,3 +136,32 @@ def test_a_server_that_is_gone_is_told_in_our_words() -> None:
     unreachable = pytest.raises(DatabaseUnreachableError, match=r"127\.0\.0\.1:1")
     with opened_engine("postgresql://tidemark@127.0.0.1:1/none") as nowhere, unreachable:
         fetch_frame(nowhere, select(column("x")))
+
+
+def test_all_frames_of_a_block_are_of_one_moment_and_the_next_one_is_not(engine: Engine) -> None:
+    _make_things(engine, "x INTEGER", "1, 10")
+    with reading_one_moment(engine):
+        assert _read(engine, ("x",))["x"].tolist() == [10]
+        with writing(engine) as connection:
+            connection.execute(text("INSERT INTO things VALUES (2, 20)"))
+        assert _read(engine, ("x",))["x"].tolist() == [10]
+    assert _read(engine, ("x",))["x"].tolist() == [10, 20]
+
+
+def test_a_query_that_fails_in_a_block_leaves_no_connection_in_its_moment(engine: Engine) -> None:
+    _make_things(engine, "x INTEGER", "1, 10")
+    with pytest.raises(SourceError, match="lacks the columns y"), reading_one_moment(engine):
+        [_read(engine, (name,)) for name in ("x", "y")]
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE things SET x = 30"))
+    for _ in range(3):
+        assert _read(engine, ("x",))["x"].tolist() == [30]
+
+
+def test_a_column_that_is_gone_is_named_by_the_first_read(engine: Engine) -> None:
+    _make_things(engine, "x INTEGER, y INTEGER", "1, 10, 1")
+    _read(engine, ("x", "y"))
+    with writing(engine) as connection:
+        connection.execute(text("ALTER TABLE things DROP COLUMN y"))
+    with pytest.raises(SourceError, match="the source things lacks the columns y"):
+        _read(engine, ("x", "y"))

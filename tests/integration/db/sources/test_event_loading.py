@@ -11,6 +11,7 @@ from sqlalchemy import Engine, inspect, text
 from db.connections.engine import reading, writing
 from db.erasure.erasure import Person, erase_record
 from db.errors import KeyTypeError, SourceError
+from db.events.event_log import LATE, list_portfolio_events
 from db.portfolios.catalog import save_portfolio
 from db.portfolios.definition import EventsDefinition, FieldDefinition, FieldKind
 from db.portfolios.source_grants import grant_source
@@ -175,6 +176,11 @@ def test_events_that_come_after_their_night_are_told(book: Engine) -> None:
     assert (outcome.late, outcome.night) == (2, "2026-11-24")
     again = load(book, (1, NOON - DAY, 1), (1, NOON, 5), (1, NOON + DAY, 6), mode=BY_RECORD)
     assert again.late == 1
+    told = [one.why for one in list_portfolio_events(book, BOOK, only=LATE)]
+    assert told == [
+        "1 event of bookings: the night of 2026-11-24 had not seen them",
+        "2 events of bookings: the night of 2026-11-24 had not seen them",
+    ]
 
 
 def test_an_erased_person_s_events_are_gone_and_proven_so(book: Engine) -> None:

@@ -67,7 +67,7 @@ def _require_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("the events were not packed")
 
-    monkeypatch.setattr("db.connections.frame_reading.Moment.stream", fail)
+    monkeypatch.setattr("db.sources.packed_events.stream_frames", fail)
 
 
 @pytest.mark.parametrize("value", VALUES)

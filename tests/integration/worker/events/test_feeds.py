@@ -49,6 +49,40 @@ def test_a_night_after_the_feed_stopped_tells_of_its_table_alone(context: Worker
     assert "more fields made of them" in reasons[0]
 
 
+def _fault_of(context: WorkerContext, night: str) -> tuple[Verdict, str]:
+    report = _monitored_night(context, night)
+    return report.verdict, " ".join(report.figures["faults"].values())
+
+
+def test_a_night_whose_feed_was_loaded_twice_says_so_until_it_is_mended(
+    context: WorkerContext, trained: Trained
+) -> None:
+    assert "doubled" not in _fault_of(context, "2026-10-08")[1]
+    add_events(context.engine, trained.events)
+    verdict, said = _fault_of(context, "2026-10-09")
+    assert verdict is Verdict.BROKEN_PIPELINE
+    assert "the events bookings are doubled: nearly each of them stands twice" in said
+    verdict, said = _fault_of(context, "2026-10-10")
+    assert "the events bookings are doubled" in said, "a broken night is not what the next one is compared with"
+    add_events(context.engine, trained.events, EventLoadMode.REPLACE)
+    assert "doubled" not in _fault_of(context, "2026-10-11")[1]
+
+
+def test_a_night_whose_feed_is_a_day_late_says_so(context: WorkerContext, trained: Trained) -> None:
+    daily = [
+        {"id": key, "at": moment_of(key) - timedelta(days=day, hours=5), "kind": "food", "amount": float(day)}
+        for key in trained.frame["id"]
+        for day in range(28)
+    ]
+    add_events(context.engine, daily)
+    assert "late" not in _fault_of(context, "2026-10-08")[1]
+    arrived = [one for one in [*trained.events, *daily] if one["at"] <= moment_of(one["id"]) - timedelta(days=1)]
+    add_events(context.engine, arrived, EventLoadMode.REPLACE)
+    verdict, said = _fault_of(context, "2026-10-09")
+    assert verdict is Verdict.BROKEN_PIPELINE
+    assert "the events bookings are late or have stopped: none, or hardly any, in the last day" in said
+
+
 def test_of_a_record_with_too_many_events_the_newest_are_read_and_no_other_score_changes(
     context: WorkerContext, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,24 @@ def _train_and_compare(context: WorkerContext, trained: Trained) -> None:
     assert len(set(scores[0].values())) > RECORDS / 2
 
 
+def test_the_canary_has_made_up_events_and_a_night_tells_of_another_aggregation(context: WorkerContext) -> None:
+    slot = ModelSlot(context.engine, context.settings.bundles_url)
+    version = score(context).model_version
+    assert version is not None
+    scorer = slot.scorer(version)
+    assert scorer.reference is not None
+    events = scorer.reference.canary.events
+    assert events is not None
+    assert list(events) == [TABLE]
+    unchanged = slot.canary(version, 1)
+    assert unchanged is not None
+    assert unchanged.mismatches == 0
+    events[TABLE]["events"]["before"] = [2 * one for one in events[TABLE]["events"]["before"]]
+    changed = slot.canary(version, 2)
+    assert changed is not None
+    assert changed.mismatches > 0
+
+
 def test_neither_a_second_night_nor_other_shards_change_a_score(context: WorkerContext) -> None:
     nights = [score(context, shard_rows=rows) for rows in (100, 100, 37, RECORDS)]
     assert {one.state for one in nights} == {JobState.DONE}
