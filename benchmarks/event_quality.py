@@ -72,6 +72,7 @@ def measure_set(folder: Path, *, seeds: int) -> dict[str, Any]:
                 "mixture": {name: round(share, 2) for name, share in model.strategy["mixture"].items()},
                 "families": model.strategy["events"]["families"],
                 "aggregates": len(model.strategy["events"]["aggregates"]),
+                "order": model.strategy["events"]["order"],
             }
         )
     other = measure_peers(data, schema, store)

@@ -14,6 +14,8 @@ from transformer.branches.tree_boosting import Booster
 from transformer.events.aggregation import make_aggregates
 from transformer.events.event_columns import EventColumns
 from transformer.events.event_feed import count_feed
+from transformer.events.event_network import EventNetwork, shapes_of
+from transformer.events.event_tokens import TokenForm
 from transformer.fitting.compiled_stepper import CompiledStepper
 from transformer.fitting.examples import Examples
 from transformer.fitting.options import FittingOptions
@@ -60,6 +62,8 @@ def _compile_events() -> None:
     columns = EventColumns.of(frame, none, none, none[:1], table)
     own = Aggregate("sum", "sum", "amount"), Aggregate("pairs", "followed", among="type", name="a", then="b")
     make_aggregates(columns, own)
+    form = TokenForm.fit(table, columns)
+    EventNetwork(form, {name: np.zeros(one, np.float32) for name, one in shapes_of(form).items()}).logits(columns)
     count_feed(columns, none[:1], datetime.now(UTC))
 
 
