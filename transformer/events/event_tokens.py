@@ -15,6 +15,7 @@ from transformer.events.candidates import common_names
 from transformer.events.event_columns import EventColumns
 from transformer.events.event_sums import fill_token_numbers
 from transformer.records.event_schema import EventTable
+from transformer.records.holders import LEAST_HOLDERS
 
 KNOTS = 9  # of a number: it is read as its place between them
 MOST_NUMBERS = 24  # values of an event
@@ -61,8 +62,9 @@ class TokenForm:
         numbers = table.numbers[:MOST_NUMBERS]
         blank = np.zeros((cls.count_numbers(numbers, tracked), KNOTS), np.float32)
         form = cls(numbers, names, tracked, table.most, blank)
-        read = form.read(events).numbers
-        return cls(numbers, names, tracked, table.most, np.stack([_place_knots(one) for one in read.T]))
+        read = form.read(events)
+        owners = np.repeat(np.arange(events.records), np.diff(read.starts))
+        return cls(numbers, names, tracked, table.most, np.stack([_place_knots(one, owners) for one in read.numbers.T]))
 
     @staticmethod
     def count_numbers(numbers: tuple[str, ...], tracked: int) -> int:
@@ -95,8 +97,27 @@ def _places_of(events: EventColumns, column: str, own: tuple[str, ...]) -> NDArr
     return np.array([*(place.get(name, OTHER) for name in names.names), MISSING])[names.codes]
 
 
-def _place_knots(values: "NDArray[Any]") -> Floats:
-    """Return different quantiles, and infinity for those that are missing."""
-    known = values[~np.isnan(values)]
-    found = np.unique(np.quantile(known, np.linspace(0, 1, KNOTS))) if len(known) else np.zeros(1)
+def _place_knots(values: "NDArray[Any]", owners: NDArray[np.int64]) -> Floats:
+    """Return different quantiles, and infinity for those that are missing.
+
+    Each is the mean of neighbours that belong to `LEAST_HOLDERS` records or more, so that it is nobody's value.
+    """
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    places = np.round(np.linspace(0, 1, KNOTS) * max(0, len(order) - 1)).astype(np.int64)
+    means = [_mean_of_holders(values[order], owners[order], place) for place in places.tolist()]
+    found = np.unique(np.array([one for one in means if one is not None], np.float32))
+    found = found if len(found) else np.zeros(1, np.float32)
     return np.append(found, np.full(KNOTS - len(found), np.inf)).astype(np.float32)
+
+
+def _mean_of_holders(values: "NDArray[Any]", owners: NDArray[np.int64], place: int) -> float | None:
+    """Return the mean of the values about a place; None if fewer records have one."""
+    reach = LEAST_HOLDERS
+    while True:
+        near = slice(max(0, place - reach), place + reach + 1)
+        if len(np.unique(owners[near])) >= LEAST_HOLDERS:
+            return float(values[near].mean(dtype=np.float64))
+        if reach > len(values):
+            return None
+        reach *= 2

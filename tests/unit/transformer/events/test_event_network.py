@@ -98,6 +98,19 @@ def test_only_the_newest_events_are_tokens_and_older_ones_are_still_seen_in_the_
     assert np.array_equal(few.names, whole.names[last])
 
 
+def test_no_knot_is_the_value_of_fewer_than_twenty_records() -> None:
+    book = draw_motifs()
+    assert isinstance(book.records, EventStore)
+    columns = book.records.events["log"]
+    columns.numbers["amount"][:60] = 1e6  # all of five records
+    knots = TokenForm.fit(MOTIF, columns).knots[3]
+    assert np.isfinite(knots).all()
+    assert not np.isin(knots.astype(np.float32), columns.numbers["amount"].astype(np.float32)).any()
+    assert knots.max() < 0.9e6
+    few = columns.take(np.arange(19))
+    assert not np.isfinite(TokenForm.fit(MOTIF, few).knots[:, 1:]).any()
+
+
 def test_days_since_the_last_event_of_a_type_are_those_of_earlier_events() -> None:
     book = draw_motifs()
     assert isinstance(book.records, EventStore)
