@@ -45,13 +45,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--result", default="event_quality", help="name of the file in benchmarks/results")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     for name in options.sets.split(","):
         folder = Path(name) if "/" in name else options.data / name
         results[folder.name] = measure_set(folder, seeds=options.seeds)
         print(folder.name, results[folder.name], flush=True)
-        write_report("event_quality", results)
+        write_report(options.result, results)
 
 
 def measure_set(folder: Path, *, seeds: int) -> dict[str, Any]:

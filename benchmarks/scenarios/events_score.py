@@ -16,7 +16,9 @@ from benchmarks.site import Site
 from benchmarks.timing import rates, ratio, time_alternating
 from transformer.events.aggregation import add_event_fields
 from transformer.events.event_columns import DAY, EventColumns
+from transformer.events.event_network import EventNetwork, shapes_of
 from transformer.events.event_store import EventStore
+from transformer.events.event_tokens import TokenForm
 from transformer.records.event_schema import EventTable, EventValue
 from transformer.records.labelled_book import Book
 from transformer.records.record_store import FrameStore
@@ -54,12 +56,13 @@ def measure(site: Site) -> dict[str, Any]:
     def aggregate() -> pd.DataFrame:
         return add_event_fields(frame, tables, {TABLE.name: columns})
 
-    whole = aggregate()
+    whole, network = aggregate(), _draw_network(columns)
     acts: dict[str, Any] = {
         "all of it": lambda: scorer.score(add_event_fields(frame, tables, {TABLE.name: align()})),
         "aligned": align,
         "aggregates": aggregate,
         "scored": lambda: scorer.score(whole),
+        "network of events, where one is taken": lambda: network.logits(columns),
         "usual aggregates by pandas": lambda: aggregate_by_pandas(log, at, record),
     }
     seconds = time_alternating(acts, runs=site.runs, cpu=True)
@@ -72,6 +75,12 @@ def measure(site: Site) -> dict[str, Any]:
         ),
         **_transformer(site, log, at, record, seconds["all of it"]),
     }
+
+
+def _draw_network(columns: EventColumns) -> EventNetwork:
+    """Return a network of events as a training makes them, of random weights: order says nothing in this book."""
+    form, random = TokenForm.fit(TABLE, columns), np.random.default_rng(3)
+    return EventNetwork(form, {n: random.normal(0, 0.2, one).astype(np.float32) for n, one in shapes_of(form).items()})
 
 
 def _transformer(
