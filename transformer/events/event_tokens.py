@@ -20,6 +20,8 @@ from transformer.records.holders import LEAST_HOLDERS
 KNOTS = 9  # of a number: it is read as its place between them
 MOST_NUMBERS = 24  # values of an event
 MOST_TRACKED = 16  # types whose last event is looked for
+MOST_TOKENS = 512  # of a record: attention costs their square
+LARGEST = 1e30  # numbers beyond it are read as this: what is infinite in single precision cannot be weighed
 DAYS = 7
 MISSING, OTHER = 0, 1  # places of a name that is missing, and of one that has no place of its own
 _OWN = 2
@@ -60,11 +62,12 @@ class TokenForm:
         names = tuple((name, own) for name, own in known if len(own) > 1)
         tracked = len(names[0][1][:MOST_TRACKED]) if names and names[0][0] == table.type else 0
         numbers = table.numbers[:MOST_NUMBERS]
+        most = min(table.most, MOST_TOKENS)
         blank = np.zeros((cls.count_numbers(numbers, tracked), KNOTS), np.float32)
-        form = cls(numbers, names, tracked, table.most, blank)
+        form = cls(numbers, names, tracked, most, blank)
         read = form.read(events)
         owners = np.repeat(np.arange(events.records), np.diff(read.starts))
-        return cls(numbers, names, tracked, table.most, np.stack([_place_knots(one, owners) for one in read.numbers.T]))
+        return cls(numbers, names, tracked, most, np.stack([_place_knots(one, owners) for one in read.numbers.T]))
 
     @staticmethod
     def count_numbers(numbers: tuple[str, ...], tracked: int) -> int:
@@ -84,7 +87,7 @@ class TokenForm:
         names = [_places_of(events, name, own) for name, own in self.names]
         types = names[0] - _OWN if self.tracked else np.full(len(events.age), -1)
         values = [events.numbers[name] for name in self.numbers]
-        stacked = np.stack(values) if values else np.zeros((0, len(events.age)))
+        stacked = np.clip(np.stack(values), -LARGEST, LARGEST) if values else np.zeros((0, len(events.age)))
         numbers = np.empty((len(kept), len(self.knots)), np.float32)
         fill_token_numbers(events.starts, starts, events.age, events.clock, types, self.tracked, stacked, numbers)
         day = events.clock[kept].astype(np.int32)

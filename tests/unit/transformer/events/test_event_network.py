@@ -111,6 +111,21 @@ def test_no_knot_is_the_value_of_fewer_than_twenty_records() -> None:
     assert not np.isfinite(TokenForm.fit(MOTIF, few).knots[:, 1:]).any()
 
 
+def test_numbers_that_are_not_finite_make_no_logit_that_is_none() -> None:
+    book = draw_motifs()
+    assert isinstance(book.records, EventStore)
+    columns = book.records.events["log"]
+    amounts = columns.numbers["amount"]
+    network = draw_network(columns, MOTIF)
+    amounts[::3], amounts[1::3], amounts[2::30] = np.inf, -np.inf, 1e300
+    assert np.isfinite(network.logits(columns)).all()
+    extreme = draw_network(columns, MOTIF)
+    assert np.isfinite(extreme.logits(columns)).all()
+    trainer = EventTrainer.new(extreme.form, extreme.form.read(columns), 1, lambda: None)
+    fitted = trainer.fit(np.arange(200), book.target, 3)
+    assert all(np.isfinite(one).all() for one in fitted.weights.values())
+
+
 def test_days_since_the_last_event_of_a_type_are_those_of_earlier_events() -> None:
     book = draw_motifs()
     assert isinstance(book.records, EventStore)
