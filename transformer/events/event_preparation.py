@@ -18,7 +18,13 @@ OnBatch = Callable[[], None]
 
 
 def choose_event_fields(
-    book: Book, schema: RecordSchema, rows: Indices, on_batch: OnBatch = lambda: None, *, quick: bool = False
+    book: Book,
+    schema: RecordSchema,
+    rows: Indices,
+    on_batch: OnBatch = lambda: None,
+    *,
+    quick: bool = False,
+    tries_order: bool = True,
 ) -> tuple[Book, RecordSchema, dict[str, Any]]:
     """Return book and schema with the fields that a model should read of events, and a JSON document of what was tried.
 
@@ -31,7 +37,7 @@ def choose_event_fields(
     learning = _learning_of(book, rows)
     places = sample_places(rows, CHOICE_ROWS)
     choice = choose_aggregates(_sample_of(store, schema, learning, places), schema, on_batch, quick=quick)
-    orders, report = ({}, {}) if quick else _choose_orders(choice, store, learning, places)
+    orders, report = ({}, {}) if quick or not tries_order else _choose_orders(choice, store, learning, places)
     schema = schema.with_aggregates(with_orders(choice.tables, orders))
     return _reading(book, store, schema, rows, orders), schema, {"events": choice.report | {"order": report}}
 

@@ -1,11 +1,14 @@
 """Gives a book the fields that a network will read of its events, before anything else is prepared."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from transformer.events.event_preparation import choose_event_fields, read_event_fields
 from transformer.records.labelled_book import Book
 from transformer.records.schema import RecordSchema
 from transformer.training.preparation import Document, PreparationOptions, find_learning_rows
+
+Effort = Literal["quick", "aggregates", "whole"]  # of the whole, networks of events are a part
 
 
 def with_event_fields(
@@ -15,7 +18,7 @@ def with_event_fields(
     read_as: RecordSchema | None,
     on_batch: Callable[[], None],
     *,
-    quick: bool,
+    effort: Effort,
 ) -> tuple[Book, RecordSchema, Document]:
     """Return book and schema with the fields that the network will read of events, and what was tried.
 
@@ -29,4 +32,5 @@ def with_event_fields(
         has_order = any(one.measure == "order" for table in known.events for one in table.aggregates)
         rows = find_learning_rows(book, known.without_aggregates, how) if has_order else None
         return read_event_fields(book, known, rows, on_batch), known, {}
-    return choose_event_fields(book, schema, find_learning_rows(book, schema, how), on_batch, quick=quick)
+    how_far = {"quick": effort == "quick", "tries_order": effort == "whole"}
+    return choose_event_fields(book, schema, find_learning_rows(book, schema, how), on_batch, **how_far)

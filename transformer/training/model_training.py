@@ -27,7 +27,7 @@ from transformer.records.record_store import CHUNK_ROWS
 from transformer.records.schema import RecordSchema
 from transformer.records.splitting import Indices
 from transformer.training.calibration_fitting import calibrate
-from transformer.training.event_fields import with_event_fields
+from transformer.training.event_fields import Effort, with_event_fields
 from transformer.training.fitting_strategy import FEW_LABELLED, Outcome, Task, ToLearn, fit_with_few, fit_with_many
 from transformer.training.preparation import Document, PreparationOptions, Prepared, prepare
 
@@ -99,7 +99,8 @@ def train_model(
     course = _Course(options, deadline, hooks, began)
     how = PreparationOptions(options.valid_share, options.holdout_share)
     own = None if start is None else start.transform.schema
-    book, schema, events = with_event_fields(book, schema, how, own, hooks.on_batch, quick=options.quick)
+    effort: Effort = "quick" if options.quick else "whole" if deadline is None else "aggregates"
+    book, schema, events = with_event_fields(book, schema, how, own, hooks.on_batch, effort=effort)
     usual = _try(book, schema, course, start)
     assert usual is not None, "without a rival nothing is given up"
     chosen, told = usual, events | {"edges": {"bins": usual.prepared.transform.bins}}

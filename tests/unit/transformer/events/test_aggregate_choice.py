@@ -73,7 +73,7 @@ def test_outcomes_of_records_that_are_not_learned_from_change_no_choice() -> Non
 def test_aggregates_that_are_known_are_not_chosen_again() -> None:
     _, schema, _ = choose_event_fields(draw_book(), SCHEMA, np.arange(400))
     how = PreparationOptions(0.12, 0.15)
-    book, same, tried = with_event_fields(draw_book(seed=4), SCHEMA, how, schema, lambda: None, quick=False)
+    book, same, tried = with_event_fields(draw_book(seed=4), SCHEMA, how, schema, lambda: None, effort="whole")
     assert same == schema
     assert tried == {}
     assert book.records.take(np.arange(5), same.columns).shape == (5, len(same.columns))

@@ -21,6 +21,8 @@ from transformer.records.event_schema import Aggregate, EventTable, EventValue
 from transformer.records.labelled_book import Book
 from transformer.records.record_store import FrameStore
 from transformer.records.schema import RecordSchema
+from transformer.training.event_fields import with_event_fields
+from transformer.training.preparation import PreparationOptions
 
 RECORDS = 1_200
 MOTIF = EventTable("log", "kind", (EventValue("amount", "numeric"),))
@@ -177,6 +179,13 @@ def test_a_training_that_starts_from_a_network_of_events_gives_rows_values_of_ot
     own = network.logits(book.records.events["log"])
     assert np.array_equal(values[1_000:], own[1_000:])
     assert not (values[:1_000] == own[:1_000]).any()
+
+
+def test_with_a_time_limit_no_network_is_tried() -> None:
+    schema = RecordSchema((), (), (MOTIF,))
+    how = PreparationOptions(0.12, 0.15)
+    _, _, tried = with_event_fields(draw_motifs(), schema, how, None, lambda: None, effort="aggregates")
+    assert tried["events"]["order"] == {}
 
 
 def test_pretraining_says_better_what_comes_next_and_keeps_the_rest() -> None:
