@@ -119,10 +119,10 @@ def _all(tables: Tables) -> list[Aggregate]:
     return [one for table in tables for one in table.aggregates]
 
 
-def is_better(losses: Floats, than: Floats) -> bool:
-    """Whether the mean loss is smaller by more than noise."""
+def is_better(losses: Floats, than: Floats, *, level: float = LEVEL) -> bool:
+    """Whether the mean loss is smaller by more than `level` standard errors."""
     gain = than - losses
-    return bool(gain.mean() > LEVEL * gain.std() / np.sqrt(len(gain)))
+    return bool(gain.mean() > level * gain.std() / np.sqrt(len(gain)))
 
 
 def _keep(tables: Tables, gains: dict[str, float], size: int) -> Tables:

@@ -22,6 +22,7 @@ from transformer.records.schema import Field
 
 LEAST_RECORDS = 1_000  # of fewer a network learns nothing that trees do not see
 LEAST_EVENTS = 4  # of a record on average: fewer have no order to speak of
+PROOF = 2.0  # standard errors: a network costs as much time as all the rest of scoring, and so has to be proven
 SHARES = (0.2, 0.4)  # of the network in a mixture with trees, to see early whether it helps
 _SEED = 11
 
@@ -75,7 +76,7 @@ def choose_order(
     field = f"{table.name}.order"
     rival = bench.with_column(Field(field, "numeric"), values[places]).grow(usual.tables)
     report = {"steps": network.steps, "log_loss": [float(one.losses.mean()) for one in (usual, rival)]}
-    if not is_better(rival.losses, usual.losses):
+    if not is_better(rival.losses, usual.losses, level=PROOF):
         return None, {"taken": False, "why": "trees with it are no better", **report}
     last = trainer.fit(np.arange(len(learning.rows)), learning.target, network.steps)
     return Order(Aggregate(field, "order", network=last.to_text()), values), {"taken": True, **report}
